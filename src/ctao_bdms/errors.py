@@ -1,0 +1,220 @@
+"""What can go wrong, as sentences with facts.
+
+Every error of this library is a `BdmsError`. Its text says what happened, to what, and what to do; the same facts stand
+as attributes, so that no program has to read the text. Each kind also inherits the built-in exception that a caller
+would catch, and says by `transient` whether trying again later can help.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from os import PathLike
+
+__all__ = [
+    "AuthenticationError",
+    "BdmsError",
+    "CatalogueError",
+    "ConflictError",
+    "EmbeddedError",
+    "ForbiddenError",
+    "HomeInUseError",
+    "InvalidMetadataError",
+    "InvalidNameError",
+    "MissingExtraError",
+    "NotFoundError",
+    "NotRunningError",
+    "OutsideRootError",
+    "RetrievalError",
+    "UnknownRseError",
+    "UnreachableError",
+    "UsageError",
+]
+
+
+class BdmsError(Exception):
+    """The root of all errors of ctao-bdms."""
+
+    #: True if the same call can succeed later without anybody changing anything.
+    transient: ClassVar[bool] = False
+
+
+class UsageError(BdmsError, ValueError):
+    """A request that makes no sense as it was put; the text says what would."""
+
+
+class MissingExtraError(BdmsError, ImportError):
+    """A part of the software that was asked for is not installed.
+
+    Parameters
+    ----------
+    extra
+        The extra of ``ctao-bdms`` that holds it.
+    module
+        The module that could not be imported.
+    """
+
+    def __init__(self, extra: str, module: str) -> None:
+        super().__init__(f"{module} is not installed; install it with: pip install 'ctao-bdms[{extra}]'")
+        self.extra = extra
+        self.module = module
+
+
+class InvalidNameError(BdmsError, ValueError):
+    """A text is not a name of the kind it should be.
+
+    Parameters
+    ----------
+    text
+        The text as it was given.
+    reason
+        What is wrong, as the end of a sentence.
+    position
+        The index of the first offending character, if there is one.
+    """
+
+    def __init__(self, text: str, reason: str, position: int | None = None) -> None:
+        where = "" if position is None else f" (at character {position + 1})"
+        super().__init__(f"{text!r} is not a valid name: {reason}{where}")
+        self.text = text
+        self.reason = reason
+        self.position = position
+
+
+class InvalidMetadataError(BdmsError, ValueError):
+    """A metadata key does not exist or a value does not fit its key.
+
+    Parameters
+    ----------
+    key
+        The key, as it was given.
+    reason
+        What is wrong, as the end of a sentence.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"metadata {key!r}: {reason}")
+        self.key = key
+        self.reason = reason
+
+
+class OutsideRootError(BdmsError, ValueError):
+    """A path does not lie under the storage root, directly or by a symbolic link.
+
+    Parameters
+    ----------
+    path, root
+        The path and the storage root that it should be under.
+    target
+        Where the path leads, if a symbolic link takes it out of the root.
+    """
+
+    def __init__(
+        self, path: str | PathLike[str], root: str | PathLike[str], target: str | PathLike[str] | None = None
+    ) -> None:
+        detail = f"lies outside the storage root {root}"
+        if target is not None:
+            detail = f"is a link to {target}, which {detail}"
+        super().__init__(f"{path} {detail}; only files under the root can be registered where they lie")
+        self.path = path
+        self.root = root
+        self.target = target
+
+
+class CatalogueError(BdmsError):
+    """The catalogue answered with an error that has no kind of its own here."""
+
+
+class UnreachableError(CatalogueError, ConnectionError):
+    """The catalogue (or a storage service) does not answer, or says that it cannot serve now."""
+
+    transient = True
+
+
+class AuthenticationError(CatalogueError, PermissionError):
+    """The catalogue does not accept the credentials."""
+
+
+class ForbiddenError(CatalogueError, PermissionError):
+    """The account may not do that."""
+
+
+class NotFoundError(CatalogueError, LookupError):
+    """Something that was named does not exist in the catalogue."""
+
+
+class UnknownRseError(NotFoundError):
+    """A storage element of that name does not exist.
+
+    Parameters
+    ----------
+    rse
+        The name that was given.
+    known
+        The names that exist.
+    """
+
+    def __init__(self, rse: str, known: Iterable[str]) -> None:
+        self.rse = rse
+        self.known = tuple(sorted(known))
+        super().__init__(f"there is no storage element {rse!r}; the catalogue knows {', '.join(self.known) or 'none'}")
+
+
+class ConflictError(CatalogueError):
+    """The catalogue already holds something else under that name."""
+
+
+class RetrievalError(BdmsError, OSError):
+    """No replica of a file could be fetched and verified.
+
+    Parameters
+    ----------
+    name
+        The logical file name.
+    reasons
+        One sentence for each replica that was tried.
+    """
+
+    def __init__(self, name: str, reasons: Iterable[str]) -> None:
+        self.name = name
+        self.reasons = tuple(reasons)
+        super().__init__(f"{name} could not be retrieved: {'; '.join(self.reasons) or 'it has no replica'}")
+
+
+class EmbeddedError(BdmsError, RuntimeError):
+    """The embedded Rucio could not do what was asked."""
+
+
+class HomeInUseError(EmbeddedError):
+    """Another embedded Rucio runs in the same home folder.
+
+    Parameters
+    ----------
+    home
+        The folder.
+    pid
+        The process that holds it.
+    """
+
+    def __init__(self, home: str | PathLike[str], pid: int) -> None:
+        super().__init__(
+            f"{home} is in use by process {pid}; stop it with 'bdms down --home {home}' or choose another --home"
+        )
+        self.home = home
+        self.pid = pid
+
+
+class NotRunningError(EmbeddedError):
+    """No embedded Rucio runs in the home folder.
+
+    Parameters
+    ----------
+    home
+        The folder.
+    """
+
+    def __init__(self, home: str | PathLike[str]) -> None:
+        super().__init__(f"no embedded Rucio runs in {home}; start it with 'bdms up --home {home} --detach'")
+        self.home = home

@@ -1,0 +1,198 @@
+"""What the archive holds: storage elements, copies, blocks, rules."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from enum import StrEnum
+
+import attrs
+
+from ctao_bdms.model.identifiers import Did, Lfn
+from ctao_bdms.model.metadata import ProductMetadata
+
+__all__ = ["ArchivedFile", "Block", "Registration", "Replica", "ReplicaState", "Rse", "Rule", "RuleState"]
+
+
+class ReplicaState(StrEnum):
+    """What the catalogue says of a copy."""
+
+    AVAILABLE = "available"
+    COPYING = "copying"
+    UNAVAILABLE = "unavailable"
+    BAD = "bad"
+    BEING_DELETED = "being deleted"
+    TEMPORARY_UNAVAILABLE = "temporarily unavailable"
+
+
+class RuleState(StrEnum):
+    """What the catalogue says of a replication rule."""
+
+    OK = "ok"
+    REPLICATING = "replicating"
+    STUCK = "stuck"
+    SUSPENDED = "suspended"
+    WAITING = "waiting for approval"
+    INJECTING = "injecting"
+
+
+@attrs.frozen(kw_only=True)
+class Rse:
+    """A storage element and what its attributes say of it.
+
+    Attributes
+    ----------
+    name
+        Its name in Rucio.
+    prefix
+        The folder or URL prefix in front of an LFN, without the slash at the end.
+    site
+        The site of the observatory where it stands; empty for a data centre.
+    centre
+        The off-site data centre that owns it; empty on site.
+    tier
+        ``disk`` or ``tape``.
+    region
+        Where it stands, e.g. ``ES``.
+    share
+        The share of the data that its centre takes, relative to the other centres.
+    """
+
+    name: str
+    prefix: str
+    site: str = ""
+    centre: str = ""
+    tier: str = "disk"
+    region: str = ""
+    share: float = 1.0
+
+    @property
+    def is_onsite(self) -> bool:
+        """Whether the telescopes' data lie here first."""
+        return bool(self.site)
+
+
+@attrs.frozen(kw_only=True)
+class Replica:
+    """One copy of a file.
+
+    Attributes
+    ----------
+    rse
+        The storage element.
+    state
+        What the catalogue says of it.
+    pfn
+        The URL where the bytes lie.
+    """
+
+    rse: str
+    state: ReplicaState
+    pfn: str
+
+
+@attrs.frozen(kw_only=True)
+class ArchivedFile:
+    """A file that the catalogue knows.
+
+    Attributes
+    ----------
+    lfn
+        Its name.
+    size_bytes
+        Its size in bytes.
+    adler32
+        Its Adler-32, 8 hexadecimal digits.
+    replicas
+        Its copies.
+    datasets
+        The datasets that it belongs to: its directory and its block.
+    """
+
+    lfn: Lfn
+    size_bytes: int
+    adler32: str
+    replicas: tuple[Replica, ...] = ()
+    datasets: frozenset[Did] = frozenset()
+
+    def at(self, rse: str) -> Replica | None:
+        """Return the copy at `rse`, if there is one."""
+        return next((replica for replica in self.replicas if replica.rse == rse), None)
+
+
+@attrs.frozen(kw_only=True)
+class Registration:
+    """A verified file, ready to be registered.
+
+    Attributes
+    ----------
+    lfn, size_bytes, adler32
+        Name, size in bytes and Adler-32 of the file.
+    metadata
+        What is known of it.
+    """
+
+    lfn: Lfn
+    size_bytes: int
+    adler32: str
+    metadata: ProductMetadata
+
+
+@attrs.frozen(kw_only=True)
+class Block:
+    """A dataset of bounded size: the unit of transfer, of evidence and of the manifest.
+
+    Attributes
+    ----------
+    did
+        Its identifier.
+    is_open
+        Whether files can still be added.
+    n_files, size_bytes
+        How many files it holds, and their size together in bytes.
+    created
+        When it was opened (aware).
+    """
+
+    did: Did
+    is_open: bool
+    n_files: int
+    size_bytes: int
+    created: dt.datetime
+
+
+@attrs.frozen(kw_only=True)
+class Rule:
+    """A replication rule.
+
+    Attributes
+    ----------
+    id
+        Rucio's identifier of it.
+    did
+        The dataset that it is about.
+    rse_expression
+        Where the copies shall be.
+    copies
+        How many.
+    state
+        How far it is.
+    locks
+        How many locks are ``ok``, ``replicating`` and ``stuck``.
+    source
+        The RSE expression that transfers must read from; empty if they may choose.
+    error
+        What Rucio says is wrong; empty if nothing.
+    expires
+        When the rule ends; None if never.
+    """
+
+    id: str
+    did: Did
+    rse_expression: str
+    copies: int
+    state: RuleState
+    locks: Mapping[str, int]
+    source: str = ""
+    error: str = ""
+    expires: dt.datetime | None = None

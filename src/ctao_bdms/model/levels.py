@@ -1,0 +1,86 @@
+"""Data levels and the words that say what kind of product a file is.
+
+Source: the CTAO data model (``ctao-datamodel`` 1.4, product type ``level/division/association/type``).
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+from functools import total_ordering
+
+__all__ = ["Category", "DataAssociation", "DataDivision", "DataLevel", "RetentionClass"]
+
+
+@total_ordering
+class DataLevel(Enum):
+    """How far a product has been processed, ordered from the device to the catalogues.
+
+    Simulated and service products stand beside the chain; they sort behind it.
+
+    Examples
+    --------
+    >>> DataLevel.DL0 < DataLevel.DL3
+    True
+    >>> DataLevel("DL0")
+    DataLevel.DL0
+    """
+
+    R0 = "R0"
+    R1 = "R1"
+    DL0 = "DL0"
+    DL1 = "DL1"
+    DL2 = "DL2"
+    DL3 = "DL3"
+    DL4 = "DL4"
+    DL5 = "DL5"
+    DL6 = "DL6"
+    SIM = "SIM"
+    SCIOPS = "SciOps"
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, DataLevel):
+            return NotImplemented
+        order = list(DataLevel)
+        return order.index(self) < order.index(other)
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"DataLevel.{self.name}"
+
+
+class DataDivision(StrEnum):
+    """The broad content of a product."""
+
+    EVENT = "Event"
+    MONITORING = "Monitoring"
+    SERVICE = "Service"
+    MODEL = "Model"
+    BINNED = "Binned"
+    CATALOG = "Catalog"
+
+
+class DataAssociation(StrEnum):
+    """What a product belongs to."""
+
+    ARRAY = "Array"
+    SUBARRAY = "Subarray"
+    TELESCOPE = "Telescope"
+    REGION = "Region"
+    TARGET = "Target"
+
+
+class Category(StrEnum):
+    """How soon a product is made: in real time, by the next day, or in a final reprocessing."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+
+
+class RetentionClass(StrEnum):
+    """How long the archive keeps a product."""
+
+    PERMANENT = "permanent"
+    SHORT_TERM = "short-term"

@@ -1,0 +1,61 @@
+"""Where a name lies: below a storage root, and on a storage element.
+
+One rule both ways: the physical name is the prefix followed by the logical name. As a logical name has one spelling and
+no ``..``, two names never share a file and none escapes its prefix.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath, PurePosixPath
+
+from ctao_bdms.errors import InvalidNameError, OutsideRootError
+from ctao_bdms.model import Lfn
+
+__all__ = ["lfn_of_path", "lfn_of_pfn", "path_of_lfn", "pfn_path"]
+
+
+def pfn_path(name: str, prefix: str) -> str:
+    """Return the path of `name` on a storage element whose files lie under `prefix`.
+
+    Examples
+    --------
+    >>> pfn_path("/ctao/acada/DL0/x", "/data/onsite/")
+    '/data/onsite/ctao/acada/DL0/x'
+    """
+    return prefix.rstrip("/") + str(Lfn(name))
+
+
+def lfn_of_pfn(path: str, prefix: str) -> Lfn:
+    """Return the logical name of what lies at `path` on a storage element whose files lie under `prefix`.
+
+    Raises
+    ------
+    InvalidNameError
+        If `path` is not under `prefix`, or the rest is no logical name.
+    """
+    start = prefix.rstrip("/")
+    if not path.startswith(start + "/"):
+        raise InvalidNameError(path, f"it does not begin with the prefix {start}/")
+    return Lfn(path[len(start) :])
+
+
+def lfn_of_path(path: PurePath, root: PurePath) -> Lfn:
+    """Return the logical name of the file at `path` below the storage root `root`; both absolute, links resolved.
+
+    Raises
+    ------
+    OutsideRootError
+        If `path` is not below `root`.
+    InvalidNameError
+        If the rest is no logical name.
+    """
+    try:
+        below = path.relative_to(root)
+    except ValueError:
+        raise OutsideRootError(path, root) from None
+    return Lfn(f"/{PurePosixPath(below)}")
+
+
+def path_of_lfn(lfn: Lfn, root: PurePath) -> PurePath:
+    """Return where `lfn` lies below the storage root `root`."""
+    return root.joinpath(*lfn.parts)

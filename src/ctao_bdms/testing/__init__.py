@@ -1,0 +1,1 @@
+"""Tools to test against a real archive: public, for this project and others."""
