@@ -1,6 +1,16 @@
 """What things are: values without I/O, from attrs and the standard library only."""
 
-from ctao_bdms.model.archive import ArchivedFile, Block, Registration, Replica, ReplicaState, Rse, Rule, RuleState
+from ctao_bdms.model.archive import (
+    ArchivedFile,
+    Block,
+    Product,
+    Registration,
+    Replica,
+    ReplicaState,
+    Rse,
+    Rule,
+    RuleState,
+)
 from ctao_bdms.model.defects import Defect, DefectKind
 from ctao_bdms.model.facts import FileFacts, HduFacts, SumStatus, Verdict
 from ctao_bdms.model.identifiers import Did, Lfn
@@ -26,6 +36,7 @@ __all__ = [
     "METADATA",
     "MetadataKey",
     "Night",
+    "Product",
     "ProductMetadata",
     "Registration",
     "Replica",

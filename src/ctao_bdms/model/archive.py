@@ -10,8 +10,9 @@ import attrs
 
 from ctao_bdms.model.identifiers import Did, Lfn
 from ctao_bdms.model.metadata import ProductMetadata
+from ctao_bdms.model.sites import ArrayElement
 
-__all__ = ["ArchivedFile", "Block", "Registration", "Replica", "ReplicaState", "Rse", "Rule", "RuleState"]
+__all__ = ["ArchivedFile", "Block", "Product", "Registration", "Replica", "ReplicaState", "Rse", "Rule", "RuleState"]
 
 
 class ReplicaState(StrEnum):
@@ -196,3 +197,53 @@ class Rule:
     source: str = ""
     error: str = ""
     expires: dt.datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Product:
+    """A product that answers a question.
+
+    Attributes
+    ----------
+    lfn
+        Its name.
+    size_bytes
+        Its size in bytes.
+    adler32
+        Its Adler-32, 8 hexadecimal digits.
+    metadata
+        What is known of it.
+    """
+
+    lfn: Lfn
+    size_bytes: int
+    adler32: str
+    metadata: ProductMetadata
+
+    @property
+    def level(self) -> str:
+        """The data level; empty if unknown."""
+        return str(self.metadata.get("data__level", ""))
+
+    @property
+    def night(self) -> str:
+        """The observing night; empty if it belongs to none."""
+        return str(self.metadata.get("instance__observing_night", ""))
+
+    @property
+    def telescope(self) -> str:
+        """The telescope's name; empty if it belongs to none."""
+        number = self.metadata.get("instance__ae_id")
+        return ArrayElement(number).name if isinstance(number, int) else ""
+
+    @property
+    def obs_id(self) -> int | None:
+        """The observation block; None if it belongs to none."""
+        number = self.metadata.get("instance__obs_id")
+        return number if isinstance(number, int) else None
+
+    @property
+    def start(self) -> dt.datetime | None:
+        """When the data begin; None if unknown."""
+        instant = self.metadata.get("observation__coverage__time__t_min")
+        return instant if isinstance(instant, dt.datetime) else None

@@ -2,7 +2,7 @@
 
 from ctao_bdms.naming.acada import AcadaName, AcadaPath, Stream
 from ctao_bdms.naming.blocks import BlockName, blocks_pattern
-from ctao_bdms.naming.places import lfn_of_path, lfn_of_pfn, path_of_lfn, pfn_path
+from ctao_bdms.naming.places import lfn_of_path, lfn_of_pfn, path_of_lfn, path_of_pfn, pfn_path
 from ctao_bdms.naming.tree import ROOT_SCOPE, Directory, directories_of, scope_of
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "lfn_of_path",
     "lfn_of_pfn",
     "path_of_lfn",
+    "path_of_pfn",
     "pfn_path",
     "scope_of",
 ]

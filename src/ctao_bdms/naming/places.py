@@ -6,12 +6,13 @@ no ``..``, two names never share a file and none escapes its prefix.
 
 from __future__ import annotations
 
-from pathlib import PurePath, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from ctao_bdms.errors import InvalidNameError, OutsideRootError
 from ctao_bdms.model import Lfn
 
-__all__ = ["lfn_of_path", "lfn_of_pfn", "path_of_lfn", "pfn_path"]
+__all__ = ["lfn_of_path", "lfn_of_pfn", "path_of_lfn", "path_of_pfn", "pfn_path"]
 
 
 def pfn_path(name: str, prefix: str) -> str:
@@ -59,3 +60,22 @@ def lfn_of_path(path: PurePath, root: PurePath) -> Lfn:
 def path_of_lfn(lfn: Lfn, root: PurePath) -> PurePath:
     """Return where `lfn` lies below the storage root `root`."""
     return root.joinpath(*lfn.parts)
+
+
+def path_of_pfn(pfn: str) -> Path:
+    """Return the file of this machine that a ``file://`` URL names.
+
+    Raises
+    ------
+    InvalidNameError
+        If the URL is of another scheme or names another machine.
+
+    Examples
+    --------
+    >>> path_of_pfn("file://localhost/data/x").as_posix()
+    '/data/x'
+    """
+    url = urlsplit(pfn)
+    if url.scheme != "file" or url.hostname not in {None, "localhost", "127.0.0.1"}:
+        raise InvalidNameError(pfn, "only file:// URLs of this machine can be opened here")
+    return Path(unquote(url.path))

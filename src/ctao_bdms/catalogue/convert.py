@@ -1,0 +1,82 @@
+"""Rucio's errors as ours: the one place where they are converted."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import requests
+from rucio.common import exception as rucio
+
+from ctao_bdms import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["converted"]
+
+# The first row that fits decides.
+_KINDS: tuple[tuple[tuple[type[Exception], ...], type[errors.CatalogueError]], ...] = (
+    (
+        (
+            rucio.ServerConnectionException,
+            rucio.DatabaseException,
+            rucio.ResourceTemporaryUnavailable,
+            rucio.ServiceUnavailable,
+            requests.ConnectionError,
+            requests.Timeout,
+        ),
+        errors.UnreachableError,
+    ),
+    ((rucio.CannotAuthenticate, rucio.IdentityError, rucio.NoAuthInformation), errors.AuthenticationError),
+    (
+        (rucio.AccessDenied, rucio.RSEAccessDenied, rucio.ScopeAccessDenied, rucio.CannotAuthorize),
+        errors.ForbiddenError,
+    ),
+    (
+        (
+            rucio.AccountNotFound,
+            rucio.DataIdentifierNotFound,
+            rucio.InvalidRSEExpression,
+            rucio.RSENotFound,
+            rucio.RuleNotFound,
+            rucio.ScopeNotFound,
+            rucio.InsufficientTargetRSEs,
+        ),
+        errors.NotFoundError,
+    ),
+    (
+        (
+            rucio.DataIdentifierAlreadyExists,
+            rucio.DuplicateContent,
+            rucio.FileAlreadyExists,
+            rucio.FileConsistencyMismatch,
+            rucio.FileReplicaAlreadyExists,
+            rucio.UnsupportedOperation,
+        ),
+        errors.ConflictError,
+    ),
+    ((rucio.RucioException, requests.RequestException), errors.CatalogueError),
+)
+
+
+@contextmanager
+def converted(doing: str) -> Iterator[None]:
+    """Run the block; an error of Rucio leaves it as ours, with `doing` in front and the cause kept.
+
+    Parameters
+    ----------
+    doing
+        What was attempted, as the beginning of a sentence: ``"registering 300 files"``.
+    """
+    try:
+        yield
+    except tuple(kind for kinds, _ in _KINDS for kind in kinds) as error:
+        ours = next(ours for kinds, ours in _KINDS if isinstance(error, kinds))
+        raise ours(f"{doing} failed: {_text(error)}") from error
+
+
+def _text(error: Exception) -> str:
+    """Return what `error` says, on one line and without Rucio's repetition."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Details: None")]
+    return " ".join(dict.fromkeys(lines)).rstrip(".") or type(error).__name__

@@ -1,0 +1,363 @@
+"""How Rucio answers: the only module of the library that imports Rucio's client."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rucio.client.client import Client
+from rucio.common import config as rucio_config
+from rucio.common import exception as rucio_exception
+
+from ctao_bdms.catalogue.convert import converted
+from ctao_bdms.errors import InvalidNameError, NotFoundError, UnknownRseError
+from ctao_bdms.model import (
+    METADATA,
+    ArchivedFile,
+    Block,
+    Did,
+    Lfn,
+    Product,
+    ProductMetadata,
+    Registration,
+    Replica,
+    ReplicaState,
+    Rse,
+    Rule,
+    RuleState,
+)
+from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, scope_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import requests
+
+    from ctao_bdms.catalogue.query import Query
+
+__all__ = ["RucioCatalogue"]
+
+_LOG = logging.getLogger(__name__)
+#: The most identifiers that one request of Rucio's schema takes.
+_BULK = 1000
+_CONFIG_LOCK = threading.Lock()
+_REPLICA_STATES = {
+    "AVAILABLE": ReplicaState.AVAILABLE,
+    "BAD": ReplicaState.BAD,
+    "BEING_DELETED": ReplicaState.BEING_DELETED,
+    "COPYING": ReplicaState.COPYING,
+    "TEMPORARY_UNAVAILABLE": ReplicaState.TEMPORARY_UNAVAILABLE,
+    "UNAVAILABLE": ReplicaState.UNAVAILABLE,
+}
+_RULE_STATES = {
+    "OK": RuleState.OK,
+    "REPLICATING": RuleState.REPLICATING,
+    "STUCK": RuleState.STUCK,
+    "SUSPENDED": RuleState.SUSPENDED,
+    "WAITING_APPROVAL": RuleState.WAITING,
+    "INJECT": RuleState.INJECTING,
+}
+
+
+class RucioCatalogue:
+    """The archive in a Rucio server.
+
+    What cannot change while it runs is asked once and remembered: the storage elements, and the directories that exist.
+
+    Parameters
+    ----------
+    client
+        A connected Rucio client.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._rses: Mapping[str, Rse] | None = None
+        self._known: set[Did] = set()
+
+    @classmethod
+    def connect(cls, config: Path | None = None) -> RucioCatalogue:
+        """Connect as a Rucio configuration file says.
+
+        Rucio reads its configuration once for the whole process, from the file that ``RUCIO_CONFIG`` names; `config`
+        becomes that file.
+
+        Parameters
+        ----------
+        config
+            The client's ``rucio.cfg``; by default the one that Rucio finds by itself.
+
+        Raises
+        ------
+        AuthenticationError
+            If the server does not accept the credentials.
+        UnreachableError
+            If the server does not answer.
+        NotFoundError
+            If there is no configuration.
+        """
+        with _CONFIG_LOCK:
+            if config is not None and os.environ.get("RUCIO_CONFIG") != str(config):
+                os.environ["RUCIO_CONFIG"] = str(config)
+                rucio_config.clean_cached_config()
+            try:
+                with converted(f"connecting to Rucio as {config or 'its own configuration'} says"):
+                    return cls(Client(logger=_LOG))
+            except (rucio_exception.ConfigNotFound, FileNotFoundError) as error:
+                raise NotFoundError(f"no Rucio configuration: {error}") from error
+
+    @property
+    def account(self) -> str:
+        """The account that this connection acts for."""
+        return str(self._client.account)
+
+    @property
+    def server_url(self) -> str:
+        """Where the server is."""
+        return str(self._client.host)
+
+    def count_requests(self, hook: Callable[[requests.Response], None]) -> None:
+        """Call `hook` with every answer of the server from now on."""
+        self._client.session.hooks["response"].append(lambda response, *_args, **_kwargs: hook(response))
+
+    def scopes(self) -> tuple[str, ...]:
+        """Return the scopes that hold products: all but the root of the tree and the users' own."""
+        with converted("listing the scopes"):
+            names = [str(scope) for scope in self._client.list_scopes()]
+        return tuple(sorted(name for name in names if name != ROOT_SCOPE and not name.startswith("user.")))
+
+    def rses(self) -> Mapping[str, Rse]:
+        """Return all storage elements by name."""
+        if self._rses is None:
+            with converted("listing the storage elements"):
+                names = [str(row["rse"]) for row in self._client.list_rses()]
+                self._rses = {name: self._rse(name) for name in names}
+        return self._rses
+
+    def _rse(self, name: str) -> Rse:
+        attributes = self._client.list_rse_attributes(name)
+        protocols = list(self._client.get_protocols(name))
+        return Rse(
+            name=name,
+            prefix=str(protocols[0]["prefix"]).rstrip("/") if protocols else "",
+            site=str(attributes.get("site", "")),
+            centre=str(attributes.get("centre", "")),
+            tier=str(attributes.get("tier", "disk")),
+            region=str(attributes.get("region", "")),
+            share=float(attributes.get("share", 1.0)),
+        )
+
+    def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
+        """Return those of `lfns` that the catalogue knows, with their copies and datasets."""
+        found: dict[Lfn, ArchivedFile] = {}
+        for chunk in _chunks([_row(lfn) for lfn in lfns]):
+            with converted(f"looking up {len(chunk)} files"):
+                # Sorted at random: the default order looks for a geographical database first, file by file.
+                rows = self._client.list_replicas(chunk, all_states=True, sort="random", resolve_parents=True)
+                found.update((file.lfn, file) for file in map(_archived_file, rows))
+        return found
+
+    def find(self, query: Query) -> Iterator[Product]:
+        """Yield the products that answer `query`, in the order of their names."""
+        rows: list[dict[str, Any]] = []
+        with converted("querying the catalogue"):
+            for scope in query.scopes:
+                # Without a condition on a key of ours Rucio would ask its own columns and leave the metadata out.
+                filters = [f or {"data__level.ne": "-"} for f in query.filters()]
+                rows.extend(self._client.list_dids(scope, filters, did_type="file", long=True))
+        rows.sort(key=lambda row: str(row["name"]))
+        for row in rows[: query.limit]:
+            known = {key: value for key, value in row.items() if key in METADATA and value is not None}
+            yield Product(
+                lfn=Lfn(row["name"]),
+                size_bytes=int(row["bytes"]),
+                adler32=str(row["adler32"]),
+                metadata=ProductMetadata(known),
+            )
+
+    def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
+        """Make sure that all directories above `lfns` exist and hang together."""
+        tree = {d.did: d for lfn in lfns for d in directories_of(lfn) if d.did.scope != ROOT_SCOPE}
+        new = [directory for did, directory in tree.items() if did not in self._known]
+        if not new:
+            return
+        with converted(f"making {len(new)} directories"):
+            self._make_directories(new)
+        self._known.update(directory.did for directory in new)
+
+    def _make_directories(self, new: Sequence[Directory]) -> None:
+        """Create what is missing of `new`, then attach each to its parent, whatever was there before."""
+        there: set[Did] = set()
+        for chunk in _chunks([_did_row(directory.did) for directory in new]):
+            there.update(Did(str(r["scope"]), str(r["name"])) for r in self._client.get_metadata_bulk(chunk))
+        roots = [d for d in new if d.parent is not None and d.parent.scope == ROOT_SCOPE and d.did not in there]
+        if roots:
+            scopes = ", ".join(sorted({directory.did.scope for directory in roots}))
+            raise NotFoundError(
+                f"scope {scopes} does not exist or has no directory; the archive's administrator makes it"
+            )
+        missing = [
+            {**_did_row(d.did), "type": "DATASET" if d.holds_files else "CONTAINER"} for d in new if d.did not in there
+        ]
+        for chunk in _chunks(missing):
+            self._client.add_dids(chunk)
+        children: dict[Did, list[dict[str, str]]] = {}
+        for directory in new:
+            if directory.parent is not None and directory.parent.scope != ROOT_SCOPE:
+                children.setdefault(directory.parent, []).append(_did_row(directory.did))
+        if children:
+            attachments = [{**_did_row(parent), "dids": dids} for parent, dids in children.items()]
+            self._client.attach_dids_to_dids(attachments, ignore_duplicate=True)
+
+    def open_block(self, block: Did) -> None:
+        """Create the empty, open block; nothing happens if it exists."""
+        with converted(f"opening block {block}"):
+            try:
+                self._client.add_dids([{**_did_row(block), "type": "DATASET"}])
+            except rucio_exception.DataIdentifierAlreadyExists:
+                _LOG.debug("block %s exists", block)
+
+    def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
+        """Register `files` where they lie on `rse`; all or nothing, in one transaction and one request."""
+        if rse not in self.rses():
+            raise UnknownRseError(rse, self.rses())
+        rows = [
+            {**_row(f.lfn), "bytes": f.size_bytes, "adler32": f.adler32, "meta": f.metadata.to_wire()} for f in files
+        ]
+        directories: dict[Did, list[dict[str, str]]] = {}
+        for file in files:
+            directories.setdefault(directories_of(file.lfn)[-1].did, []).append(_row(file.lfn))
+        attachments: list[dict[str, Any]] = [{**_did_row(block), "rse": rse, "dids": rows}]
+        attachments += [{**_did_row(directory), "dids": members} for directory, members in directories.items()]
+        with converted(f"registering {len(files)} files at {rse}"):
+            self._client.attach_dids_to_dids(attachments, ignore_duplicate=True)
+
+    def close_block(self, block: Did) -> None:
+        """Close the block for ever; nothing happens if it is closed."""
+        with converted(f"closing block {block}"):
+            try:
+                self._client.set_status(block.scope, block.name, open=False)
+            except rucio_exception.UnsupportedOperation:
+                _LOG.debug("block %s is closed already", block)
+
+    def blocks(self, scope: str, pattern: str) -> Sequence[Block]:
+        """Return the blocks of `scope` whose names match `pattern`, by name."""
+        with converted(f"listing the blocks {pattern}"):
+            names = sorted(self._client.list_dids(scope, [{"name": pattern}], did_type="dataset"))
+            rows = [
+                row
+                for chunk in _chunks([{"scope": scope, "name": name} for name in names])
+                for row in self._client.get_metadata_bulk(chunk)
+            ]
+        return sorted((_block(row) for row in rows), key=lambda block: block.did)
+
+    def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
+        """Return the rules on each of the datasets `names` of `scope`, oldest first."""
+        wanted: dict[str, list[tuple[dt.datetime, Rule]]] = {name: [] for name in names}
+        with converted("listing the rules"):
+            for filters in _rule_filters(scope, list(wanted)):
+                for row in self._client.list_replication_rules(filters=filters):
+                    if row["name"] in wanted:
+                        wanted[row["name"]].append((_aware(row["created_at"]), _rule(row)))
+        return {name: [rule for _, rule in sorted(rows, key=_age)] for name, rows in wanted.items()}
+
+    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+        """Ask for one copy of `did` in `rse_expression`; nothing happens if the account has the same rule."""
+        with converted(f"asking for a copy of {did} in {rse_expression!r}"):
+            try:
+                self._client.add_replication_rule(
+                    [_did_row(did)],
+                    copies=1,
+                    rse_expression=rse_expression,
+                    source_replica_expression=source or None,
+                    lifetime=lifetime_s,
+                    activity="Data Consolidation",
+                )
+            except rucio_exception.DuplicateRule:
+                _LOG.debug("rule on %s in %s exists", did, rse_expression)
+
+
+def _chunks(rows: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(rows), _BULK):
+        yield rows[start : start + _BULK]
+
+
+def _did_row(did: Did) -> dict[str, str]:
+    return {"scope": did.scope, "name": did.name}
+
+
+def _row(lfn: Lfn) -> dict[str, str]:
+    return {"scope": scope_of(str(lfn)), "name": str(lfn)}
+
+
+def _archived_file(row: Mapping[str, Any]) -> ArchivedFile:
+    places = {str(about["rse"]): str(pfn) for pfn, about in row["pfns"].items()}
+    replicas = tuple(
+        Replica(rse=rse, state=_REPLICA_STATES[state], pfn=places.get(rse, ""))
+        for rse, state in sorted(row["states"].items())
+    )
+    parents = [str(parent).split(":", 1) for parent in row["parents"]]
+    return ArchivedFile(
+        lfn=Lfn(row["name"]),
+        size_bytes=int(row["bytes"]),
+        adler32=str(row["adler32"]),
+        replicas=replicas,
+        datasets=frozenset(Did(scope, name) for scope, name in parents),
+    )
+
+
+def _block(row: Mapping[str, Any]) -> Block:
+    return Block(
+        did=Did(str(row["scope"]), str(row["name"])),
+        is_open=bool(row["is_open"]),
+        n_files=int(row["length"] or 0),
+        size_bytes=int(row["bytes"] or 0),
+        created=_aware(row["created_at"]),
+    )
+
+
+def _aware(stamp: object) -> dt.datetime:
+    """Return Rucio's time stamp, which is UTC without saying so, as an aware time."""
+    if isinstance(stamp, dt.datetime):
+        return stamp.replace(tzinfo=dt.UTC)
+    return dt.datetime.strptime(str(stamp), "%a, %d %b %Y %H:%M:%S %Z").replace(tzinfo=dt.UTC)
+
+
+def _rule(row: Mapping[str, Any]) -> Rule:
+    return Rule(
+        id=str(row["id"]),
+        did=Did(str(row["scope"]), str(row["name"])),
+        rse_expression=str(row["rse_expression"]),
+        copies=int(row["copies"]),
+        state=_RULE_STATES[str(row["state"])],
+        locks={
+            "ok": int(row["locks_ok_cnt"]),
+            "replicating": int(row["locks_replicating_cnt"]),
+            "stuck": int(row["locks_stuck_cnt"]),
+        },
+        source=str(row["source_replica_expression"] or ""),
+        error=str(row["error"] or ""),
+        expires=None if row["expires_at"] is None else _aware(row["expires_at"]),
+    )
+
+
+def _age(dated: tuple[dt.datetime, Rule]) -> tuple[dt.datetime, str]:
+    return dated[0], dated[1].id
+
+
+def _rule_filters(scope: str, names: list[str]) -> list[dict[str, str]]:
+    """Return the fewest questions that find the rules on `names`.
+
+    A few names are asked for one by one; for many blocks, one question for all rules made since the oldest was opened.
+    """
+    if len(names) <= 3:
+        return [{"scope": scope, "name": name} for name in names]
+    try:
+        since = min(BlockName.parse(name).opened for name in names)
+    except InvalidNameError:
+        return [{"scope": scope}]
+    return [{"scope": scope, "created_after": since.strftime("%Y-%m-%dT%H:%M:%S")}]

@@ -1,0 +1,127 @@
+"""What lies on the storage and wants to be ingested.
+
+The only module of the room that walks directories. A path stands for itself; a directory stands for the data files of
+all ``.trigger`` files below it, because the trigger is the producer's word that a file is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.errors import InvalidNameError, OutsideRootError
+from ctao_bdms.model import Defect, DefectKind, Lfn
+from ctao_bdms.naming import lfn_of_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["TRIGGER_SUFFIX", "LocalFile", "survey"]
+
+#: What the name of a trigger adds to that of its data file.
+TRIGGER_SUFFIX = ".trigger"
+
+
+@attrs.frozen(kw_only=True)
+class LocalFile:
+    """A file that wants to be ingested.
+
+    Attributes
+    ----------
+    path
+        Where it lies, absolute, links resolved.
+    lfn
+        Its logical name; None if it cannot have one.
+    trigger
+        Its trigger, if there is one.
+    defects
+        What already stands against it, before a byte is read.
+    """
+
+    path: Path
+    lfn: Lfn | None = None
+    trigger: Path | None = None
+    defects: tuple[Defect, ...] = ()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it lies under the storage root, so that it may be moved to quarantine."""
+        return not any(
+            defect.kind in {DefectKind.OUTSIDE_ROOT, DefectKind.MISSING, DefectKind.NOT_A_FILE}
+            for defect in self.defects
+        )
+
+
+def survey(paths: Iterable[Path], root: Path) -> list[LocalFile]:
+    """Return the files that `paths` stand for, each once, in the order found.
+
+    Parameters
+    ----------
+    paths
+        Data files, triggers, or directories that are searched for triggers.
+    root
+        The storage root: what lies under it can be registered where it lies.
+    """
+    found: dict[Path, LocalFile] = {}
+    real_root = Path(os.path.realpath(root))
+    for path in paths:
+        for data, trigger in _expand(Path(os.path.abspath(path))):  # noqa: PTH100 - resolve() would follow links
+            file = _local_file(data, trigger, real_root)
+            if file.path not in found or found[file.path].trigger is None:
+                found[file.path] = file
+    return list(found.values())
+
+
+def _expand(path: Path) -> Iterator[tuple[Path, Path | None]]:
+    """Yield the data files, each with its trigger, that one argument stands for."""
+    if path.name.endswith(TRIGGER_SUFFIX) and path.name != TRIGGER_SUFFIX:
+        yield _data_of(path), path
+    elif path.is_dir() and not path.is_symlink():
+        yield from ((_data_of(trigger), trigger) for trigger in _triggers(path))
+    else:
+        trigger = path.with_name(path.name + TRIGGER_SUFFIX)
+        yield path, trigger if os.path.lexists(trigger) else None
+
+
+def _data_of(trigger: Path) -> Path:
+    return trigger.with_name(trigger.name.removesuffix(TRIGGER_SUFFIX))
+
+
+def _triggers(directory: Path) -> Iterator[Path]:
+    """Yield the triggers below `directory`, directories in the order of their names."""
+    folders = []
+    with os.scandir(directory) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+            elif entry.name.endswith(TRIGGER_SUFFIX) and entry.name != TRIGGER_SUFFIX:
+                yield Path(entry.path)
+    for folder in folders:
+        yield from _triggers(folder)
+
+
+def _local_file(path: Path, trigger: Path | None, root: Path) -> LocalFile:
+    """Say where `path` really is, and what stands against it."""
+    real = Path(os.path.realpath(path))
+    if not real.is_relative_to(root):
+        error = OutsideRootError(path, root, real if path.is_relative_to(root) or path.is_symlink() else None)
+        return LocalFile(path=path, trigger=trigger, defects=(Defect(DefectKind.OUTSIDE_ROOT, str(error)),))
+    try:
+        mode = real.lstat().st_mode
+    except OSError as error:
+        kind = (
+            DefectKind.MISSING if isinstance(error, FileNotFoundError | NotADirectoryError) else DefectKind.UNREADABLE
+        )
+        return LocalFile(path=real, trigger=trigger, defects=(Defect(kind, f"{path}: {error.strerror}"),))
+    if not stat.S_ISREG(mode):
+        return LocalFile(
+            path=real, trigger=trigger, defects=(Defect(DefectKind.NOT_A_FILE, f"{path} is no regular file"),)
+        )
+    try:
+        return LocalFile(path=real, lfn=lfn_of_path(real, root), trigger=trigger)
+    except InvalidNameError as error:
+        return LocalFile(path=real, trigger=trigger, defects=(Defect(DefectKind.INVALID_NAME, str(error)),))

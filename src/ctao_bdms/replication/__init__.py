@@ -1,0 +1,17 @@
+"""Where copies belong, and the rules that bring them there."""
+
+from ctao_bdms.replication.placement import centres_for, shares_of
+from ctao_bdms.replication.reconcile import BlockState, BlockStates, begin, reconcile
+from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
+
+__all__ = [
+    "BlockState",
+    "BlockStates",
+    "WantedRule",
+    "begin",
+    "centres_for",
+    "missing_rules",
+    "reconcile",
+    "shares_of",
+    "wanted_rules",
+]

@@ -1,0 +1,209 @@
+"""Keeping the rules true: what a block must have, against what it has."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import attrs
+
+from ctao_bdms.catalogue import AddRules, FindBlocks, FindRules, KnowStorage, Register
+from ctao_bdms.errors import InvalidNameError, UsageError
+from ctao_bdms.model import Block, Did, Rule, RuleState
+from ctao_bdms.naming import BlockName
+from ctao_bdms.replication.placement import centres_for, shares_of
+from ctao_bdms.replication.rules import missing_rules, wanted_rules
+from ctao_bdms.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from ctao_bdms.model import Rse, Site
+
+__all__ = ["BlockState", "BlockStates", "Replicating", "begin", "reconcile"]
+
+
+class Replicating(KnowStorage, FindBlocks, FindRules, AddRules, Register, Protocol):
+    """What reconciling asks of a catalogue."""
+
+
+@attrs.frozen(kw_only=True)
+class BlockState:
+    """How far the replication of a block is.
+
+    Attributes
+    ----------
+    did
+        The block.
+    n_files, size_bytes
+        What it holds.
+    centres
+        The centres that shall keep copies.
+    rules
+        The rules that it has.
+    """
+
+    did: Did
+    n_files: int
+    size_bytes: int
+    centres: tuple[str, ...]
+    rules: tuple[Rule, ...]
+
+    @property
+    def block(self) -> str:
+        """The name of the block."""
+        return self.did.name
+
+    @property
+    def complete_at(self) -> tuple[str, ...]:
+        """The centres that have every file, as the catalogue says."""
+        done = {rule.rse_expression for rule in self.rules if rule.state is RuleState.OK and rule.expires is None}
+        return tuple(centre for centre in self.centres if f"centre={centre}" in done)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every centre has every file."""
+        return self.complete_at == self.centres
+
+    @property
+    def progress(self) -> str:
+        """The rules as text: where, and how many files are there."""
+        parts = []
+        for rule in self.rules:
+            counts = ", ".join(f"{number} {word}" for word, number in rule.locks.items() if number)
+            parts.append(
+                f"{rule.rse_expression}: {rule.state.value} ({counts})" + (f": {rule.error}" if rule.error else "")
+            )
+        return "; ".join(parts)
+
+
+class BlockStates(Rows[BlockState]):
+    """How far the replication of blocks is, one row a block."""
+
+    columns: ClassVar = (
+        ("block", "block"),
+        ("files", "n_files"),
+        ("bytes", "size_bytes"),
+        ("complete at", "complete_at"),
+        ("rules", "progress"),
+    )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every block has its copies at every centre."""
+        return all(state.is_complete for state in self)
+
+
+def reconcile(
+    catalogue: Replicating,
+    scope: str,
+    pattern: str,
+    *,
+    now: Callable[[], dt.datetime],
+    abandoned_after: dt.timedelta = dt.timedelta(minutes=10),
+    on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
+) -> BlockStates:
+    """Give each block of `pattern` the rules that it lacks and whose time has come.
+
+    An open block that nobody has closed for `abandoned_after` is what a crash has left: it is closed first. An empty
+    block needs no rules.
+
+    Parameters
+    ----------
+    catalogue
+        The archive.
+    scope, pattern
+        The scope, and the names of the blocks, with ``*``.
+    now
+        The clock.
+    abandoned_after
+        How old an open block must be to be closed here.
+    on_rule
+        Called with block and RSE expression for each rule that is made.
+
+    Returns
+    -------
+    BlockStates
+        The closed blocks with what they have now.
+    """
+    blocks = _blocks(catalogue, scope, pattern)
+    abandoned = [block for block in blocks if block.is_open and now() - block.created >= abandoned_after]
+    for block in abandoned:
+        catalogue.close_block(block.did)
+    if abandoned:
+        blocks = _blocks(catalogue, scope, pattern)
+    closed = [block for block in blocks if not block.is_open and block.n_files]
+    rules = _rules(catalogue, scope, closed)
+    made = sum(_make_rules(catalogue, block.did, rules[block.did.name], on_rule) for block in closed)
+    if made:
+        rules = _rules(catalogue, scope, closed)
+    return BlockStates(
+        BlockState(
+            did=block.did,
+            n_files=block.n_files,
+            size_bytes=block.size_bytes,
+            centres=_centres(catalogue, block.did),
+            rules=tuple(rules[block.did.name]),
+        )
+        for block in closed
+    )
+
+
+def begin(
+    catalogue: Replicating,
+    blocks: Iterable[Did],
+    on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
+) -> None:
+    """Make the first rules of blocks that were closed just now and have none yet.
+
+    Parameters
+    ----------
+    catalogue
+        The archive.
+    blocks
+        The blocks.
+    on_rule
+        Called with block and RSE expression for each rule that is made.
+    """
+    for did in blocks:
+        _make_rules(catalogue, did, (), on_rule)
+
+
+def _blocks(catalogue: FindBlocks, scope: str, pattern: str) -> list[Block]:
+    """Return what `pattern` finds, if its name is that of a block."""
+    return [block for block in catalogue.blocks(scope, pattern) if _is_block(block.did)]
+
+
+def _is_block(did: Did) -> bool:
+    try:
+        BlockName.parse(did.name)
+    except InvalidNameError:
+        return False
+    return True
+
+
+def _rules(catalogue: FindRules, scope: str, blocks: Sequence[Block]) -> Mapping[str, Sequence[Rule]]:
+    return catalogue.rules(scope, [block.did.name for block in blocks]) if blocks else {}
+
+
+def _centres(catalogue: KnowStorage, did: Did) -> tuple[str, ...]:
+    name = BlockName.parse(did.name)
+    return centres_for(name.site, name.night, shares_of(catalogue.rses().values()))
+
+
+def _make_rules(catalogue: Replicating, did: Did, existing: Sequence[Rule], on_rule: Callable[[Did, str], None]) -> int:
+    """Make the rules of a closed block that are wanted, not there, and ready; return how many."""
+    onsite = _onsite(catalogue.rses(), BlockName.parse(did.name).site)
+    ready = missing_rules(wanted_rules(onsite, _centres(catalogue, did)), existing)
+    for want in ready:
+        catalogue.add_rule(did, rse_expression=want.rse_expression, source=want.source)
+        on_rule(did, want.rse_expression)
+    return len(ready)
+
+
+def _onsite(rses: Mapping[str, Rse], site: Site) -> str:
+    """Return the storage element of `site`."""
+    names = [rse.name for rse in rses.values() if rse.site == site]
+    if len(names) != 1:
+        raise UsageError(f"site {site} needs one storage element with the attribute site={site}, and has {len(names)}")
+    return names[0]
