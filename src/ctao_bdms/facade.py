@@ -216,6 +216,12 @@ class Bdms:
         pattern = blocks_pattern(DEFAULT_VO, scope, site, night)
         return replication.reconcile(self.catalogue, scope, pattern, now=_now, on_rule=on_rule)
 
+    def replication(
+        self, scope: str, *, site: Site | None = None, night: Night | None = None
+    ) -> replication.BlockStates:
+        """Return how far the replication of each closed block is; nothing is changed."""
+        return replication.look(self.catalogue, scope, blocks_pattern(DEFAULT_VO, scope, site, night))
+
     def verify(
         self, lfns: Iterable[Lfn | str] | Lfn | str, on_bytes: Callable[[int], None] = lambda _: None
     ) -> list[preservation.Evidence]:

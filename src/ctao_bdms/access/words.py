@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ctao_bdms.catalogue import Comparison, Condition
 from ctao_bdms.errors import InvalidMetadataError, UsageError
@@ -116,7 +116,7 @@ _WORD = re.compile(r"(?P<word>[a-z][a-z0-9_]*)(?P<sign><=|>=|!=|=|<|>)(?P<value>
 _SIGNS = {"=": "", "!=": "__ne", "<": "__lt", "<=": "__lte", ">": "__gt", ">=": "__gte"}
 
 
-def parse_words(texts: Iterable[str]) -> dict[str, object]:
+def parse_words(texts: Iterable[str]) -> dict[str, Any]:
     """Return the words of a command line, as in ``level=DL0 telescope=LSTN-01,LSTN-02``.
 
     Commas separate alternatives; ``=``, ``!=``, ``<``, ``<=``, ``>`` and ``>=`` compare; an interval of time is written
@@ -127,7 +127,7 @@ def parse_words(texts: Iterable[str]) -> dict[str, object]:
     UsageError
         If a text is not of this form, or a word comes twice.
     """
-    words: dict[str, object] = {}
+    words: dict[str, Any] = {}
     for text in texts:
         match = _WORD.fullmatch(text)
         if match is None or not match["value"]:

@@ -44,6 +44,8 @@ __all__ = ["RucioCatalogue"]
 _LOG = logging.getLogger(__name__)
 #: The most identifiers that one request of Rucio's schema takes.
 _BULK = 1000
+#: True of every product. Without a condition on a key of ours Rucio asks its own columns and leaves the metadata out.
+_ANY = {"data__level.ne": ""}
 _CONFIG_LOCK = threading.Lock()
 _REPLICA_STATES = {
     "AVAILABLE": ReplicaState.AVAILABLE,
@@ -146,7 +148,7 @@ class RucioCatalogue:
             prefix=str(protocols[0]["prefix"]).rstrip("/") if protocols else "",
             site=str(attributes.get("site", "")),
             centre=str(attributes.get("centre", "")),
-            tier=str(attributes.get("tier", "disk")),
+            tier=str(attributes.get("tier", "")),
             region=str(attributes.get("region", "")),
             share=float(attributes.get("share", 1.0)),
         )
@@ -166,8 +168,7 @@ class RucioCatalogue:
         rows: list[dict[str, Any]] = []
         with converted("querying the catalogue"):
             for scope in query.scopes:
-                # Without a condition on a key of ours Rucio would ask its own columns and leave the metadata out.
-                filters = [f or {"data__level.ne": "-"} for f in query.filters()]
+                filters = [each or _ANY for each in query.filters()]
                 rows.extend(self._client.list_dids(scope, filters, did_type="file", long=True))
         rows.sort(key=lambda row: str(row["name"]))
         for row in rows[: query.limit]:

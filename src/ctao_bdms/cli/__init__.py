@@ -1,0 +1,16 @@
+"""The command line: one file a command; the only place that reads the environment."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run ``bdms`` with the arguments of this process."""
+    try:
+        from ctao_bdms.cli.app import run
+    except ModuleNotFoundError as error:
+        sys.exit(f"bdms: {error.name} is not installed; install it with: pip install 'ctao-bdms[client]'")
+    sys.exit(run(sys.argv[1:]))

@@ -52,7 +52,7 @@ class Rse:
     centre
         The off-site data centre that owns it; empty on site.
     tier
-        ``disk`` or ``tape``.
+        Its tier in the computing model: ``0`` on site, ``1`` at a data centre; empty if it has none.
     region
         Where it stands, e.g. ``ES``.
     share
@@ -63,7 +63,7 @@ class Rse:
     prefix: str
     site: str = ""
     centre: str = ""
-    tier: str = "disk"
+    tier: str = ""
     region: str = ""
     share: float = 1.0
 

@@ -1,7 +1,7 @@
 """Where copies belong, and the rules that bring them there."""
 
 from ctao_bdms.replication.placement import centres_for, shares_of
-from ctao_bdms.replication.reconcile import BlockState, BlockStates, begin, reconcile
+from ctao_bdms.replication.reconcile import BlockState, BlockStates, begin, look, reconcile
 from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "WantedRule",
     "begin",
     "centres_for",
+    "look",
     "missing_rules",
     "reconcile",
     "shares_of",

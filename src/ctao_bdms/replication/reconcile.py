@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Rse, Site
 
-__all__ = ["BlockState", "BlockStates", "Replicating", "begin", "reconcile"]
+__all__ = ["BlockState", "BlockStates", "Replicating", "begin", "look", "reconcile"]
 
 
 class Replicating(KnowStorage, FindBlocks, FindRules, AddRules, Register, Protocol):
@@ -134,9 +134,26 @@ def reconcile(
         blocks = _blocks(catalogue, scope, pattern)
     closed = [block for block in blocks if not block.is_open and block.n_files]
     rules = _rules(catalogue, scope, closed)
-    made = sum(_make_rules(catalogue, block.did, rules[block.did.name], on_rule) for block in closed)
-    if made:
+    if sum(_make_rules(catalogue, block.did, rules[block.did.name], on_rule) for block in closed):
         rules = _rules(catalogue, scope, closed)
+    return _states(catalogue, closed, rules)
+
+
+def look(catalogue: Replicating, scope: str, pattern: str) -> BlockStates:
+    """Return the closed blocks of `pattern` with the rules that they have; nothing is changed.
+
+    Parameters
+    ----------
+    catalogue
+        The archive.
+    scope, pattern
+        The scope, and the names of the blocks, with ``*``.
+    """
+    closed = [block for block in _blocks(catalogue, scope, pattern) if not block.is_open and block.n_files]
+    return _states(catalogue, closed, _rules(catalogue, scope, closed))
+
+
+def _states(catalogue: KnowStorage, blocks: Sequence[Block], rules: Mapping[str, Sequence[Rule]]) -> BlockStates:
     return BlockStates(
         BlockState(
             did=block.did,
@@ -145,7 +162,7 @@ def reconcile(
             centres=_centres(catalogue, block.did),
             rules=tuple(rules[block.did.name]),
         )
-        for block in closed
+        for block in blocks
     )
 
 

@@ -1,1 +1,66 @@
-"""The pytest plugin: fixtures for tests that want a real Rucio."""
+"""The pytest plugin: a real Rucio for tests, of this project and of others.
+
+`embedded_rucio` is what tests ask for. The Rucio behind it is started once a session; each test gets a scope of its own
+in it, so that tests do not see each other.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ctao_bdms.embedded import Instance
+    from ctao_bdms.facade import Bdms
+
+__all__ = ["RucioNamespace", "embedded_rucio", "embedded_rucio_instance"]
+
+
+@attrs.frozen
+class RucioNamespace:
+    """A scope in a running Rucio that belongs to one test.
+
+    Attributes
+    ----------
+    instance
+        The running Rucio.
+    scope
+        The test's scope; its names begin with ``/ctao/<scope>/``.
+    bdms
+        The archive, connected as the ingest account.
+    """
+
+    instance: Instance
+    scope: str
+    bdms: Bdms
+
+    @property
+    def root(self) -> Path:
+        """The on-site storage root: what lies below ``<root>/ctao/<scope>`` can be ingested."""
+        return self.instance.storage("CTAO-NORTH-ONSITE")
+
+
+@pytest.fixture(scope="session")
+def embedded_rucio_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """Run a real Rucio for the session: server, daemons, database, transfers, three storage elements."""
+    from ctao_bdms.embedded import start
+
+    with start(tmp_path_factory.mktemp("rucio") / "home") as instance:
+        yield instance
+
+
+@pytest.fixture
+def embedded_rucio(embedded_rucio_instance: Instance) -> RucioNamespace:
+    """Give the test a scope of its own in a real Rucio, as a `RucioNamespace`."""
+    from ctao_bdms.embedded.namespace import add_scope
+    from ctao_bdms.facade import connect
+
+    scope = f"t{secrets.token_hex(4)}"
+    add_scope(embedded_rucio_instance.home.path, scope)
+    return RucioNamespace(embedded_rucio_instance, scope, connect(embedded_rucio_instance.client_config()))

@@ -1,0 +1,87 @@
+"""The tree of commands, and the boundary where errors become sentences and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import cyclopts
+from rich.console import Console
+
+from ctao_bdms.cli.demo import demo
+from ctao_bdms.cli.down import down
+from ctao_bdms.cli.get import get
+from ctao_bdms.cli.ingest import ingest
+from ctao_bdms.cli.locate import locate
+from ctao_bdms.cli.query import query
+from ctao_bdms.cli.reconcile import reconcile
+from ctao_bdms.cli.rules import rules
+from ctao_bdms.cli.scan import scan
+from ctao_bdms.cli.status import status
+from ctao_bdms.cli.up import up
+from ctao_bdms.errors import BdmsError, InvalidMetadataError, InvalidNameError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["app", "run"]
+
+#: Exit codes: all is well; something is wrong; the request makes no sense; it may work later.
+OK, WRONG, USAGE, LATER, INTERRUPTED = 0, 1, 2, 3, 130
+
+_EPILOGUE = """\
+Exit codes: 0 all is well, 1 something is wrong and was said, 2 the request makes no sense, 3 the archive does not
+answer and it may work later, 130 interrupted. With --json a list comes as one JSON object a line.
+"""
+
+app = cyclopts.App(
+    name="bdms",
+    help="Bulk data management for the Cherenkov Telescope Array Observatory.",
+    help_epilogue=_EPILOGUE,
+    help_format="markdown",
+    version=lambda: version("ctao-bdms"),
+)
+
+for _group, _commands in (
+    ("See it work", (demo,)),
+    ("A Rucio on this machine", (up, down, status)),
+    ("Files into the archive", (scan, ingest, reconcile, rules)),
+    ("Files out of the archive", (query, locate, get)),
+):
+    _ordered = cyclopts.Group.create_ordered(_group)
+    for _command in _commands:
+        app.command(_command, group=_ordered)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    logging.basicConfig(level=os.environ.get("BDMS_LOG", "ERROR").upper(), format="%(levelname)s %(name)s: %(message)s")
+    # Rucio's client logs what it then raises; the sentence of the error says it once.
+    logging.getLogger("ctao_bdms.catalogue.rucio").setLevel(logging.CRITICAL)
+    errors = Console(stderr=True, highlight=False)
+    try:
+        code = app(arguments, exit_on_error=False, print_error=True, error_console=errors, result_action="return_value")
+    except cyclopts.CycloptsError:
+        return USAGE
+    except (UsageError, InvalidMetadataError, InvalidNameError) as error:
+        return _said(errors, error, USAGE)
+    except BdmsError as error:
+        return _said(errors, error, LATER if error.transient else WRONG)
+    except BrokenPipeError:
+        # The reader has gone (bdms query | head): nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except OSError as error:
+        return _said(errors, error, WRONG)
+    except KeyboardInterrupt:
+        return _said(errors, KeyboardInterrupt("interrupted"), INTERRUPTED)
+    return int(code or OK)
+
+
+def _said(errors: Console, error: BaseException, code: int) -> int:
+    """Print the sentence of `error` and return `code`."""
+    errors.print(f"[bold red]bdms:[/] {str(error).replace('[', chr(92) + '[')}", soft_wrap=True)
+    return code

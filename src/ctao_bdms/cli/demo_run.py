@@ -1,0 +1,325 @@
+"""The demonstration: what it does, and what must be true in the end; how it looks is in `demo`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from ctao_bdms.access import Fetching
+from ctao_bdms.errors import UnreachableError
+from ctao_bdms.ingest import IngestReport, Status
+from ctao_bdms.model import ArrayElement, Lfn
+from ctao_bdms.testing.damage import Damage, damage
+from ctao_bdms.testing.dl0 import Dl0Kind, WrittenFile, write_night
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from ctao_bdms.embedded import Instance
+    from ctao_bdms.facade import Bdms
+    from ctao_bdms.testing.dl0 import Dl0Spec
+
+__all__ = ["DemoFile", "DemoResult", "Display", "play"]
+
+ONSITE = "CTAO-NORTH-ONSITE"
+#: Seconds after which a night of this size that is not replicated never will be.
+_PATIENCE_S = 600.0
+
+
+class Display(Protocol):
+    """What the demonstration needs of whoever shows it."""
+
+    def step(self, name: str, aim: str) -> AbstractContextManager[Callable[[str], None]]:
+        """Announce a step and time it; what is yielded says in a sentence how it went."""
+
+    def bar(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Show progress; what is yielded sets how many of `total` are done."""
+
+    def rejected(self, report: IngestReport) -> None:
+        """Show which files went to quarantine, and why."""
+
+
+@attrs.define(kw_only=True)
+class DemoFile:
+    """One file of the night, and all that was shown of it.
+
+    Attributes
+    ----------
+    lfn, size_bytes, adler32, sha256
+        What was written.
+    damage
+        What was done to it; empty if it was left sound.
+    status
+        What became of it at ingest.
+    why
+        Why it was rejected.
+    copies
+        Where copies were read back from disk and found equal to what was written: site or centre.
+    fetched_from
+        The storage element that it was retrieved from.
+    """
+
+    lfn: str
+    size_bytes: int
+    adler32: str
+    sha256: str
+    damage: str = ""
+    status: str = ""
+    why: str = ""
+    copies: list[str] = attrs.field(factory=list)
+    fetched_from: str = ""
+
+
+@attrs.define(kw_only=True)
+class DemoResult:
+    """What the demonstration has shown.
+
+    Attributes
+    ----------
+    home
+        The folder of the archive.
+    counts
+        Numbers by what they count.
+    seconds
+        How long each step took.
+    files
+        All files.
+    problems
+        Everything that is not as it must be; empty if all is well.
+    """
+
+    home: str
+    counts: dict[str, int] = attrs.field(factory=dict)
+    seconds: dict[str, float] = attrs.field(factory=dict)
+    files: list[DemoFile] = attrs.field(factory=list)
+    problems: list[str] = attrs.field(factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it must be."""
+        return not self.problems
+
+    @property
+    def verdict(self) -> str:
+        """The result in one sentence."""
+        if self.problems:
+            return f"Not as it must be: {'; '.join(self.problems)}."
+        sound, damaged = self.counts["registered"], self.counts["quarantined"]
+        return (
+            f"All {sound} sound files have verified copies on site and at two data centres and came back "
+            f"byte for byte; the {damaged} damaged ones are in quarantine and not in the catalogue."
+        )
+
+    def expect(self, is_true: bool, otherwise: str) -> None:
+        """Note a problem unless something is as it must be."""
+        if not is_true:
+            self.problems.append(otherwise)
+
+
+def play(
+    start: Callable[[Callable[[str], None]], Instance],
+    connect: Callable[[Path], Bdms],
+    specs: Sequence[Dl0Spec],
+    folder: Path,
+    display: Display,
+) -> DemoResult:
+    """Play the whole way of a night and return what it has shown.
+
+    Parameters
+    ----------
+    start
+        Starts an embedded Rucio, which is stopped in the end.
+    connect
+        Connects to it.
+    specs
+        The files of the night.
+    folder
+        Where retrieved files go.
+    display
+        Who shows it.
+    """
+    result = DemoResult(home="")
+
+    @contextmanager
+    def step(name: str, aim: str) -> Iterator[Callable[[str], None]]:
+        begin = time.monotonic()
+        with display.step(name, aim) as say:
+            yield say
+        result.seconds[name] = round(time.monotonic() - begin, 2)
+
+    with step("start", "a real Rucio: database, server, daemons, transfers") as say:
+        instance = start(lambda _: None)
+        say(f"Rucio answers at {instance.server_url}")
+    with instance:
+        result.home = str(instance.home.path)
+        bdms = connect(instance.client_config())
+        root = instance.storage(ONSITE)
+        with step("observe", "DL0 files as the telescopes write them") as say:
+            written = _observe(root, specs, display)
+            result.files = [
+                DemoFile(lfn=str(w.lfn), size_bytes=w.size_bytes, adler32=w.adler32, sha256=w.sha256) for w in written
+            ]
+            say(f"{len(written)} files, {_megabytes(sum(w.size_bytes for w in written))}, on {ONSITE}")
+        with step("damage", "two of them") as say:
+            say("; ".join(_damage(written, result)))
+        with step("ingest", "check, register where they lie") as say:
+            report = _ingest(bdms, root, result, display)
+            say(", ".join(f"{number} {status}" for status, number in Counter(o.status.value for o in report).items()))
+        display.rejected(report)
+        with step("replicate", "to two distinct data centres, one after the other") as say:
+            say(_replicate(bdms, result, display))
+        with step("verify", "read every copy back from disk") as say:
+            say(_verify(bdms, result, display))
+        with step("query", "what a physicist would ask") as say:
+            say(_query(bdms, specs, result))
+        with step("retrieve", "from the data centres, and compare") as say:
+            say(_retrieve(bdms, folder, result, display))
+    return result
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"
+
+
+def _observe(root: Path, specs: Sequence[Dl0Spec], display: Display) -> list[WrittenFile]:
+    """Write the night."""
+    with display.bar("writing", len(specs)) as done:
+        count = iter(range(1, len(specs) + 1))
+        return write_night(root, specs, on_file=lambda _: done(next(count)))
+
+
+def _damage(written: Sequence[WrittenFile], result: DemoResult) -> Iterator[str]:
+    """Damage two files, as disks and networks do."""
+    for place, kind in ((1, Damage.BIT_FLIP), (len(written) // 2, Damage.TRUNCATED)):
+        damage(written[place].path, kind, seed=place)
+        result.files[place].damage = kind.value
+        yield f"{kind.value}: {written[place].path.name}"
+
+
+def _ingest(bdms: Bdms, root: Path, result: DemoResult, display: Display) -> IngestReport:
+    """Ingest the night, and compare what became of each file with what was done to it."""
+    total = sum(file.size_bytes for file in result.files)
+    with display.bar("reading", total) as done:
+        read = 0
+
+        def advance(count: int) -> None:
+            nonlocal read
+            read += count
+            done(read)
+
+        report = bdms.ingest(root, on_bytes=advance)
+    outcomes = {str(outcome.lfn): outcome for outcome in report}
+    for file in result.files:
+        outcome = outcomes.get(file.lfn)
+        file.status = outcome.status.value if outcome else "not found"
+        file.why = "; ".join(map(str, outcome.defects)) if outcome else ""
+        wanted = Status.QUARANTINED if file.damage else Status.REGISTERED
+        result.expect(file.status == wanted.value, f"{file.lfn} is {file.status}, not {wanted.value}")
+        if outcome and file.damage:
+            is_kept = outcome.case is not None and {p.name for p in outcome.case.iterdir()} > {"reason.json"}
+            result.expect(is_kept, f"{file.lfn} is not in quarantine with its reason")
+    known = bdms.catalogue.files(Lfn(file.lfn) for file in result.files if file.damage)
+    result.expect(not known, f"the catalogue knows {', '.join(map(str, known))}")
+    result.counts = {"files": len(result.files), **Counter(outcome.status.value for outcome in report)}
+    result.counts["blocks"] = len({outcome.block for outcome in report if outcome.block})
+    return report
+
+
+def _replicate(bdms: Bdms, result: DemoResult, display: Display) -> str:
+    """Wait until both centres have everything, making each rule when its time has come."""
+    until = time.monotonic() + _PATIENCE_S
+    with display.bar("copying", 2 * result.counts.get("registered", 0)) as done:
+        while True:
+            states = bdms.reconcile("acada")
+            done(sum(rule.locks["ok"] for state in states for rule in state.rules if rule.rse_expression != ONSITE))
+            if states.is_complete:
+                break
+            if time.monotonic() > until:
+                raise UnreachableError(f"the copies were not there after {_PATIENCE_S:.0f} s: {states!r}")
+            time.sleep(0.5)
+    ways = {" -> ".join(["site", *state.centres]) for state in states}
+    return f"{len(states)} blocks, {'; '.join(sorted(ways))}"
+
+
+def _verify(bdms: Bdms, result: DemoResult, display: Display) -> str:
+    """Read back every copy and compare it with the bytes that were written."""
+    sound = {file.lfn: file for file in result.files if not file.damage}
+    rses = bdms.catalogue.rses()
+    total = 3 * sum(file.size_bytes for file in sound.values())
+    with display.bar("reading back", total) as done:
+        read = 0
+
+        def advance(count: int) -> None:
+            nonlocal read
+            read += count
+            done(read)
+
+        evidence = bdms.verify(sound, on_bytes=advance)
+    for each in evidence:
+        file = sound[str(each.lfn)]
+        if not each.problem and each.sha256 == file.sha256:
+            file.copies.append(rses[each.rse].centre or rses[each.rse].site)
+    centres = {rse.centre for rse in rses.values() if rse.centre}
+    for file in sound.values():
+        enough = len(centres & set(file.copies)) >= 2 and len(file.copies) > 2
+        result.expect(enough, f"{file.lfn} has verified copies only at {', '.join(file.copies) or 'no place'}")
+    result.counts["copies verified"] = sum(len(file.copies) for file in sound.values())
+    read_back = _megabytes(sum(each.size_bytes for each in evidence))
+    return f"{result.counts['copies verified']} copies, {read_back}, compared with what was written"
+
+
+def _query(bdms: Bdms, specs: Sequence[Dl0Spec], result: DemoResult) -> str:
+    """Ask for one telescope in a part of the night; the answer is known from what was written."""
+    damaged = {file.lfn for file in result.files if file.damage}
+    telescopes = [spec for spec in specs if spec.kind is Dl0Kind.TELESCOPE]
+    number = max(spec.ae_id for spec in telescopes)
+    begin = min(spec.start for spec in specs)
+    end = begin + dt.timedelta(minutes=20)
+    name = ArrayElement(number).name
+    found = bdms.query(level="DL0", night=specs[0].night, telescope=name, time=(begin, end))
+    names = {str(product.lfn) for product in found}
+    meant = {str(spec.lfn) for spec in telescopes if spec.ae_id == number and spec.start < end}
+    expected = meant - damaged
+    result.counts["found"] = len(found)
+    result.expect(names == expected, f"the query found {len(found)} of {len(expected)}")
+    return f"DL0 of {name} on {specs[0].night}, {begin:%H:%M} to {end:%H:%M} UTC: {len(found)} files, as written"
+
+
+def _retrieve(bdms: Bdms, folder: Path, result: DemoResult, display: Display) -> str:
+    """Fetch every sound file by a query, and compare it with the bytes that were written."""
+    from ctao_bdms.integrity import digest_file
+
+    sound = {file.lfn: file for file in result.files if not file.damage}
+    with display.bar("fetching", sum(file.size_bytes for file in sound.values())) as done:
+        read = 0
+
+        def advance(count: int) -> None:
+            nonlocal read
+            read += count
+            done(read)
+
+        found = bdms.query(level="DL0")
+        fetched = bdms.retrieve([product.lfn for product in found], folder, on_bytes=advance)
+    equal = 0
+    for each in fetched:
+        file = sound.get(str(each.lfn))
+        is_equal = (
+            file is not None
+            and each.status is Fetching.FETCHED
+            and digest_file(each.path, ("sha256",)).digests["sha256"] == file.sha256
+        )
+        result.expect(is_equal, f"{each.lfn} did not come back as it was: {each.error or each.status}")
+        if file is not None and is_equal:
+            file.fetched_from = each.rse
+            equal += 1
+    result.expect(equal == len(sound), f"{equal} of {len(sound)} files came back")
+    result.counts["retrieved"] = equal
+    rses = Counter(each.rse for each in fetched)
+    return f"{equal} files equal the originals, from " + ", ".join(f"{rse} ({n})" for rse, n in rses.items())

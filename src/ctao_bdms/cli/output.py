@@ -1,0 +1,104 @@
+"""How commands print: tables and progress for people, JSON for programs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from ctao_bdms.model import Did, Lfn, Night, ProductMetadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ctao_bdms.rows import Rows
+
+__all__ = ["Output", "plain"]
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can carry is no type
+    """Return `value` as JSON can carry it."""
+    if isinstance(value, ProductMetadata):
+        return value.to_wire()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, dt.datetime | dt.date):
+        return value.isoformat()
+    if isinstance(value, Lfn | Did | Night | PurePath | BaseException):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value]
+    kind = type(value)
+    if attrs.has(kind):
+        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(kind)}
+    return value
+
+
+class Output:
+    """Where a command prints.
+
+    Parameters
+    ----------
+    as_json
+        Whether a program reads it.
+    console
+        The terminal, if it is not the process's own.
+    """
+
+    def __init__(self, *, as_json: bool = False, console: Console | None = None) -> None:
+        self.as_json = as_json
+        width = None if sys.stdout.isatty() else 160
+        self.console = console or Console(quiet=as_json, width=width, highlight=False)
+
+    def line(self, text: str) -> None:
+        """Print a line for people; a program does not get it."""
+        self.console.print(text, soft_wrap=True)
+
+    def json(self, value: object) -> None:
+        """Print one JSON object on a line for a program; people do not get it."""
+        if self.as_json:
+            print(json.dumps(plain(value), ensure_ascii=True), flush=True)
+
+    def rows(self, rows: Rows[Any], title: str = "", only: Iterable[str] | None = None) -> None:
+        """Print rows: a table for people, an object a line for programs."""
+        for row in rows if self.as_json else ():
+            self.json(row)
+        chosen = [column for column in rows.columns if only is None or column[0] in set(only)]
+        table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+        for heading, _ in chosen:
+            table.add_column(heading, overflow="fold", justify="right" if heading == "bytes" else "left")
+        places = [rows.columns.index(column) for column in chosen]
+        for cells in rows.cells():
+            table.add_row(*(cells[place].replace("[", "\\[") for place in places))
+        self.console.print(table)
+
+    @contextmanager
+    def bytes_bar(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Show a bar of bytes with their rate while the block runs; yield what moves it on."""
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with self._progress(*columns) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda count: progress.update(task, advance=count)
+
+    @contextmanager
+    def counter(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        """Show a bar of things done while the block runs; yield what moves it on."""
+        with self._progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda: progress.update(task, advance=1)
+
+    def _progress(self, *columns: Any) -> Progress:  # noqa: ANN401 - rich's columns
+        """Return a progress display: on a terminal only, and gone when it is done."""
+        return Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)

@@ -1,0 +1,34 @@
+"""A real Rucio on this machine: database, server, daemons, storage and transfers in one folder, with one call.
+
+Examples
+--------
+>>> from ctao_bdms.embedded import start
+>>> with start("/data/rucio") as rucio:  # doctest: +SKIP
+...     print(rucio.client_config())
+/data/rucio/etc/rucio.cfg
+"""
+
+from ctao_bdms.embedded.home import Home
+from ctao_bdms.embedded.instance import Instance, run, start, stop
+from ctao_bdms.embedded.namespace import add_scope
+from ctao_bdms.embedded.status import Part, Status, status
+from ctao_bdms.embedded.topology import ACCOUNTS, INGEST, READER, ROOT, RSES, Account, StorageElement
+
+__all__ = [
+    "ACCOUNTS",
+    "Account",
+    "Home",
+    "INGEST",
+    "Instance",
+    "Part",
+    "READER",
+    "ROOT",
+    "RSES",
+    "Status",
+    "StorageElement",
+    "add_scope",
+    "run",
+    "start",
+    "status",
+    "stop",
+]

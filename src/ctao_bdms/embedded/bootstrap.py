@@ -1,0 +1,126 @@
+"""Rucio's tables and what stands in them at the first start; what moves at a later one.
+
+Works in the core of Rucio, below permissions, in a process of its own: Rucio's way of building the schema reconfigures
+the logging of the process that it runs in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ctao_bdms.embedded.topology import ACCOUNTS, INGEST, ROOT, RSES, SCOPE, VO, StorageElement
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ctao_bdms.embedded.home import Home
+    from ctao_bdms.embedded.state import State
+
+__all__ = ["build", "refresh"]
+
+_UNLIMITED = -1
+_ALL = {"read": 1, "write": 1, "delete": 1}
+_THIRD_PARTY = {"third_party_copy_read": 1, "third_party_copy_write": 1}
+
+
+def build(home: Home, state: State) -> None:
+    """Build the schema, the metadata plugin's tables, and the topology."""
+    from rucio.db.sqla.util import build_database, create_base_vo
+
+    from ctao_bdms.server.schema import create_tables
+
+    build_database()
+    create_base_vo()
+    create_tables()
+    _populate(home, state)
+
+
+def _populate(home: Home, state: State) -> None:
+    """Add storage elements, accounts, scope and the containers at the top, in one transaction."""
+    from rucio.common.types import InternalAccount, InternalScope
+    from rucio.core.account import add_account, add_account_attribute
+    from rucio.core.account_limit import set_local_account_limit
+    from rucio.core.did import add_did, attach_dids
+    from rucio.core.distance import add_distance
+    from rucio.core.identity import add_account_identity, add_identity
+    from rucio.core.scope import add_scope
+    from rucio.db.sqla.constants import AccountType, DatabaseOperationType, DIDType, IdentityType
+    from rucio.db.sqla.session import db_session
+
+    userpass = IdentityType.USERPASS
+    with db_session(DatabaseOperationType.WRITE) as session:
+        ids = [_add_rse(home, state, element, session) for element in RSES.values()]
+        for source in ids:
+            for destination in ids:
+                if source != destination:
+                    add_distance(source, destination, distance=1, session=session)
+        for account in ACCOUNTS.values():
+            internal, mail = InternalAccount(account.name), f"{account.name}@localhost"
+            add_account(internal, AccountType[account.kind], mail, session=session)
+            add_identity(account.name, userpass, mail, password=state.passwords[account.name], session=session)
+            add_account_identity(account.name, userpass, internal, mail, default=True, session=session)
+            if account.role is not None:
+                add_account_attribute(internal, "bdms-role", account.role, session=session)
+            if account.unlimited:
+                for rse_id in ids:
+                    set_local_account_limit(internal, rse_id, _UNLIMITED, session=session)
+        root, ingest = InternalAccount(ROOT), InternalAccount(INGEST)
+        top, scope = InternalScope(ROOT), InternalScope(SCOPE)
+        add_scope(top, root, session=session)
+        add_scope(scope, ingest, session=session)
+        add_did(top, f"/{VO}", DIDType.CONTAINER, root, session=session)
+        add_did(scope, f"/{VO}/{SCOPE}", DIDType.CONTAINER, ingest, session=session)
+        attach_dids(top, f"/{VO}", [{"scope": scope, "name": f"/{VO}/{SCOPE}"}], root, session=session)
+
+
+def _prefix(home: Home, element: StorageElement) -> str:
+    return f"{home.storage(element.name)}/"
+
+
+def _add_rse(home: Home, state: State, element: StorageElement, session: Any) -> str:  # noqa: ANN401 (Rucio has no types)
+    """Add a storage element and return its identifier."""
+    from rucio.core.rse import add_protocol, add_rse, add_rse_attribute
+
+    rse_id: str = add_rse(element.name, deterministic=True, session=session)
+    protocol = {
+        "scheme": "file",
+        "hostname": "localhost",
+        "port": 0,
+        "prefix": _prefix(home, element),
+        "impl": "rucio.rse.protocols.posix.Default",
+        "domains": {"lan": _ALL, "wan": _ALL | _THIRD_PARTY},
+    }
+    add_protocol(rse_id, protocol, session=session)
+    for key, value in element.all_attributes(state.transfers_url).items():
+        add_rse_attribute(rse_id, key, value, session=session)
+    return rse_id
+
+
+def refresh(home: Home, state: State) -> None:
+    """Tell Rucio where home and transfer service are now; requests under way follow the service.
+
+    Raises
+    ------
+    SystemExit
+        If the database was built by a Rucio with another schema.
+    """
+    from rucio.core.rse import get_rse_id
+    from rucio.db.sqla import models
+    from rucio.db.sqla.constants import DatabaseOperationType
+    from rucio.db.sqla.session import db_session
+    from rucio.db.sqla.util import is_old_db
+    from sqlalchemy import update
+
+    if is_old_db():
+        msg = "the database was built by a Rucio with another schema; install that version, or choose another --home"
+        raise SystemExit(msg)
+    attribute, protocol, request = models.RSEAttrAssociation, models.RSEProtocol, models.Request
+    url = state.transfers_url
+    with db_session(DatabaseOperationType.WRITE) as session:
+        for element in RSES.values():
+            rse_id = get_rse_id(element.name, session=session)
+            fts = update(attribute).where(attribute.rse_id == rse_id, attribute.key == "fts")
+            session.execute(fts.values(value=url))
+            prefix = update(protocol).where(protocol.rse_id == rse_id, protocol.scheme == "file")
+            session.execute(prefix.values(prefix=_prefix(home, element)))
+        session.execute(update(request).where(request.external_host.is_not(None)).values(external_host=url))

@@ -1,0 +1,56 @@
+"""A look at a PostgreSQL from outside, before Rucio is let in."""
+
+from __future__ import annotations
+
+from ctao_bdms.embedded.configuration import SCHEMA
+from ctao_bdms.embedded.state import redacted
+from ctao_bdms.errors import EmbeddedError
+
+__all__ = ["drop_schema", "holds_rucio", "server_answers"]
+
+_CONNECT_S = 10
+
+
+def _libpq(url: str) -> str:
+    """Return the URL for the driver itself."""
+    return url.replace("postgresql+psycopg:", "postgresql:", 1)
+
+
+def server_answers(url: str) -> str | None:
+    """Return None if the database at `url` accepts us, else what it says."""
+    import psycopg
+
+    try:
+        psycopg.connect(_libpq(url), connect_timeout=_CONNECT_S).close()
+    except psycopg.OperationalError as error:
+        return str(error).strip() or "no answer"
+    except psycopg.ProgrammingError as error:  # the URL itself
+        return str(error).strip()
+    return None
+
+
+def holds_rucio(url: str) -> bool:
+    """Return True if the database already holds the schema of a Rucio."""
+    import psycopg
+
+    with psycopg.connect(_libpq(url), connect_timeout=_CONNECT_S) as connection:
+        found = connection.execute("select 1 from information_schema.schemata where schema_name = %s", [SCHEMA])
+        return found.fetchone() is not None
+
+
+def drop_schema(url: str) -> None:
+    """Remove the schema of a Rucio that was not built to its end.
+
+    Raises
+    ------
+    EmbeddedError
+        If the database does not let us.
+    """
+    import psycopg
+
+    try:
+        with psycopg.connect(_libpq(url), connect_timeout=_CONNECT_S) as connection:
+            connection.execute(f"drop schema if exists {SCHEMA} cascade")
+    except psycopg.Error as error:
+        msg = f"the schema {SCHEMA} of an interrupted start cannot be removed from {redacted(url)}: {error}"
+        raise EmbeddedError(msg) from error

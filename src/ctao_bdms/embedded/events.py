@@ -1,0 +1,62 @@
+"""What a supervisor waits for: the end of children, of its owner, and signals."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Events", "Stopped"]
+
+
+class Stopped(Exception):  # noqa: N818 (not an error)
+    """Somebody asked to stop, or the owner has died."""
+
+
+class Events:
+    """The signals that ask to stop, the life of the owner, and whatever else is waited for.
+
+    Parameters
+    ----------
+    owner
+        The process without which this one has no reason to run; None for none. It must be the parent.
+    """
+
+    def __init__(self, owner: int | None) -> None:
+        self._signals, write = socket.socketpair()
+        write.setblocking(False)
+        self._write = write  # kept open
+        signal.set_wakeup_fd(write.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _signum, _frame: None)
+        self._owner = None if owner is None else _open(owner)
+
+    def wait(self, handles: Iterable[int], timeout_s: float | None) -> list[int]:
+        """Return those of `handles` that are ready, after at most `timeout_s` seconds.
+
+        Raises
+        ------
+        Stopped
+            If somebody asked to stop, or the owner has died.
+        """
+        ends = [self._signals.fileno(), *([] if self._owner is None else [self._owner])]
+        ready, _, _ = select.select([*ends, *handles], [], [], timeout_s)
+        if any(end in ready for end in ends):
+            raise Stopped
+        return ready
+
+
+def _open(owner: int) -> int:
+    """Return a handle of the parent `owner`."""
+    try:
+        handle = os.pidfd_open(owner)
+    except ProcessLookupError as error:
+        raise Stopped from error
+    if os.getppid() != owner:
+        raise Stopped
+    return handle

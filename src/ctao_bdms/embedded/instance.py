@@ -1,0 +1,238 @@
+"""Start and stop an embedded Rucio."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Self
+
+from ctao_bdms.embedded.checks import check_installation
+from ctao_bdms.embedded.home import Home
+from ctao_bdms.embedded.leftovers import clean
+from ctao_bdms.embedded.processes import RunRecord, end
+from ctao_bdms.embedded.reports import follow
+from ctao_bdms.embedded.state import State, parse_database_url
+from ctao_bdms.embedded.topology import INGEST, RSES
+from ctao_bdms.errors import EmbeddedError, NotRunningError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["Instance", "run", "start", "stop"]
+
+_STOP_S = 60.0
+
+
+class Instance:
+    """A running embedded Rucio; as a context manager it stops at the end of the block.
+
+    Made by `start`.
+
+    Attributes
+    ----------
+    home
+        Its home.
+    server_url
+        Where its REST server answers.
+    rses
+        The names of its storage elements.
+    """
+
+    def __init__(self, home: Home, state: State, process: subprocess.Popen[str] | None) -> None:
+        self.home = home
+        self.server_url = state.server_url
+        self.rses = tuple(RSES)
+        self._process = process
+
+    def client_config(self, account: str = INGEST) -> Path:
+        """Return the ``rucio.cfg`` of a client that works as `account`.
+
+        Raises
+        ------
+        UsageError
+            If there is no such account.
+        """
+        return self.home.client_config(account)
+
+    def storage(self, rse: str) -> Path:
+        """Return the folder that `rse` stores its files in."""
+        return self.home.storage(rse)
+
+    def wait(self) -> None:
+        """Wait until it ends by itself.
+
+        Raises
+        ------
+        EmbeddedError
+            If it does; its log says why.
+        """
+        if self._process is not None and self._process.wait() != 0:
+            msg = f"the embedded Rucio in {self.home.path} has ended; its log is {self.home.log / 'supervisor.log'}"
+            raise EmbeddedError(msg)
+
+    def stop(self) -> None:
+        """Stop it, if it still runs; nothing of it is left when this returns."""
+        record = RunRecord.load(self.home.run_file)
+        if self._process is not None:
+            if record is not None and record.supervisor.pid != self._process.pid:
+                record = None  # it had ended, and somebody else has started the home
+            self._process.terminate()
+            _wait_for(self._process)
+        if record is not None:
+            _stop(self.home, record)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"Instance({str(self.home.path)!r}, {self.server_url!r})"
+
+
+def _wait_for(process: subprocess.Popen[str]) -> None:
+    """Wait for a child that was asked to stop, and kill it if it does not."""
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def start(
+    home: str | Path,
+    *,
+    database_url: str | None = None,
+    detach: bool = False,
+    on_step: Callable[[str], None] | None = None,
+) -> Instance:
+    """Start an embedded Rucio and wait until it answers.
+
+    Parameters
+    ----------
+    home
+        The folder that holds all its state; made at the first start, found as it was at a later one.
+    database_url
+        A PostgreSQL to use instead of one of its own, e.g. ``postgresql://user@host/name``; remembered.
+    detach
+        True to let it run after this process; otherwise it stops when this process ends, even by a kill.
+    on_step
+        Called with a few words whenever a step of the start begins.
+
+    Returns
+    -------
+    Instance
+        The running Rucio.
+
+    Raises
+    ------
+    HomeInUseError
+        If one runs in `home` already.
+    MissingExtraError
+        If the software is not installed.
+    UsageError
+        If `database_url` is not the URL of a PostgreSQL.
+    EmbeddedError
+        If something does not come up.
+    """
+    url = "" if database_url is None else parse_database_url(database_url)
+    check_installation()
+    place = Home(home)
+    place.prepare()
+    log = place.log / "supervisor.log"
+    command = [sys.executable, "-m", "ctao_bdms.embedded.supervisor", "--home", str(place.path)]
+    if not detach:
+        command += ["--owner", str(os.getpid())]
+    with log.open("a", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+            cwd="/",
+        )
+    reports = process.stdout
+    try:
+        _tell(process, url)
+        if reports is not None:
+            with reports:
+                follow(reports, place.path, log, on_step or (lambda _step: None))
+    except BaseException:
+        process.terminate()
+        _wait_for(process)
+        raise
+    if detach:
+        process.wait()
+    state = State.load(place.state_file)
+    if state is None:
+        msg = f"the state of {place.path} has gone; choose another --home"
+        raise EmbeddedError(msg)
+    return Instance(place, state, None if detach else process)
+
+
+def _tell(process: subprocess.Popen[str], url: str) -> None:
+    """Give the supervisor what must not stand on its command line."""
+    if process.stdin is not None:
+        with process.stdin as stream:
+            stream.write(f"{url}\n")
+
+
+def stop(home: str | Path) -> None:
+    """Stop the embedded Rucio in `home`, whoever started it; nothing of it is left when this returns.
+
+    Raises
+    ------
+    NotRunningError
+        If none runs there.
+    EmbeddedError
+        If a process does not end.
+    """
+    place = Home(home)
+    record = RunRecord.load(place.run_file)
+    if record is None or not any(process.alive for process in (record.supervisor, *record.parts.values())):
+        raise NotRunningError(place.path)
+    _stop(place, record)
+
+
+def _stop(home: Home, record: RunRecord) -> None:
+    """Stop a supervisor and what it may have left."""
+    end(record.supervisor, signal.SIGTERM, _STOP_S)
+    clean(home, record)
+
+
+def run(home: str | Path, *, database_url: str | None = None, on_step: Callable[[str], None] | None = None) -> None:
+    """Run an embedded Rucio until this process gets SIGINT or SIGTERM; call it from the main thread.
+
+    Parameters
+    ----------
+    home, database_url, on_step
+        As for `start`.
+
+    Raises
+    ------
+    EmbeddedError
+        As `start`; also if it ends by itself.
+    """
+
+    def interrupt(_signum: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        with start(home, database_url=database_url, on_step=on_step) as instance:
+            if on_step is not None:
+                on_step(f"Rucio answers at {instance.server_url}")
+            instance.wait()
+    except KeyboardInterrupt:
+        return
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,40 @@
+"""What an unclean stop leaves, and how it goes."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+from ctao_bdms.embedded.processes import RunRecord, end
+
+if TYPE_CHECKING:
+    from ctao_bdms.embedded.home import Home
+
+__all__ = ["clean"]
+
+_LOG = logging.getLogger(__name__)
+_STOP_S = 15.0
+
+
+def clean(home: Home, record: RunRecord | None) -> None:
+    """End the parts of a supervisor that was killed, by the numbers and start times that it wrote down.
+
+    They stop by themselves a moment after it; this waits for them, and kills what hangs.
+
+    Parameters
+    ----------
+    home
+        The home.
+    record
+        What the supervisor wrote, which is known to be dead; None if it wrote nothing.
+    """
+    if record is None:
+        return
+    for name, part in sorted(record.parts.items(), key=lambda item: item[0] == "postgres"):
+        if part.alive:
+            _LOG.warning("%s (process %d) is left from an unclean stop", name, part.pid)
+            end(part, signal.SIGINT if name == "postgres" else signal.SIGTERM, _STOP_S)
+    now = RunRecord.load(home.run_file)
+    if now is not None and now.supervisor == record.supervisor:
+        home.run_file.unlink(missing_ok=True)

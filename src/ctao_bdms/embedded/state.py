@@ -1,0 +1,128 @@
+"""What an embedded Rucio remembers between two starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Literal, get_args
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import attrs
+
+from ctao_bdms.embedded.topology import ACCOUNTS
+from ctao_bdms.errors import EmbeddedError, UsageError
+
+__all__ = ["VERSION", "Phase", "State", "parse_database_url", "redacted", "write_private"]
+
+#: The version of the home's layout.
+VERSION = 1
+
+#: ``new``: nothing in the database yet; ``building``: it may hold half a Rucio; ``ready``: it holds one.
+Phase = Literal["new", "building", "ready"]
+
+_SCHEMES = {"postgresql", "postgres", "postgresql+psycopg"}
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `text` to `path` in one step; only the owner can read it."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    Path(name).replace(path)
+
+
+def parse_database_url(url: str) -> str:
+    """Return `url` as SQLAlchemy wants it, with the driver named.
+
+    Raises
+    ------
+    UsageError
+        If it is not the URL of a PostgreSQL database.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES:
+        msg = f"the database must be a PostgreSQL, as in postgresql://user@host/name, not {redacted(url)!r}"
+        raise UsageError(msg)
+    return f"postgresql+psycopg:{url.partition(':')[2]}"
+
+
+def redacted(url: str) -> str:
+    """Return `url` without its password."""
+    parts = urlsplit(url)
+    user, separator, host = parts.netloc.rpartition("@")
+    name, colon, _password = user.partition(":")
+    return urlunsplit(parts._replace(netloc=f"{name}:***{separator}{host}")) if colon else url
+
+
+@attrs.frozen
+class State:
+    """What must be the same at the next start of a home.
+
+    Attributes
+    ----------
+    server_port, transfers_port
+        The ports of the REST server and of the transfer service; 0 before the first start.
+    passwords
+        The password of each account.
+    database_url
+        A PostgreSQL that is not ours; None for our own in the home.
+    phase
+        How far the database has come.
+    socket_folder
+        The folder of our own database's socket where the home's path is too long for one.
+    """
+
+    server_port: int = 0
+    transfers_port: int = 0
+    passwords: dict[str, str] = attrs.Factory(lambda: {account: secrets.token_urlsafe(24) for account in ACCOUNTS})
+    database_url: str | None = None
+    phase: Phase = "new"
+    socket_folder: str | None = None
+
+    @property
+    def server_url(self) -> str:
+        """The URL of the REST server."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def transfers_url(self) -> str:
+        """The URL of the transfer service."""
+        return f"http://127.0.0.1:{self.transfers_port}"
+
+    def sqlalchemy_url(self, socket: Path) -> str:
+        """Return the database's URL; `socket` is the folder of our own database's socket."""
+        return self.database_url or f"postgresql+psycopg://postgres@/postgres?host={quote(os.fspath(socket))}"
+
+    def save(self, path: Path) -> None:
+        """Write it to `path`."""
+        write_private(path, json.dumps({"version": VERSION, **attrs.asdict(self)}, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> State | None:
+        """Read it from `path`; None if there is no such file.
+
+        Raises
+        ------
+        EmbeddedError
+            If the file is damaged or of another version.
+        """
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            msg = f"{path} is damaged ({error}); restore it, or choose another --home"
+            raise EmbeddedError(msg) from error
+        if not isinstance(document, dict) or document.pop("version", None) != VERSION:
+            msg = f"{path} was written by another version of ctao-bdms; choose another --home"
+            raise EmbeddedError(msg)
+        fields = {field.name for field in attrs.fields(cls)}
+        if set(document) != fields or document["phase"] not in get_args(Phase):
+            msg = f"{path} is damaged: its entries are not those of a state; restore it, or choose another --home"
+            raise EmbeddedError(msg)
+        return cls(**document)

@@ -1,0 +1,100 @@
+"""How an embedded Rucio is doing, read from its home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from ctao_bdms.embedded.home import Home
+from ctao_bdms.embedded.processes import RunRecord
+from ctao_bdms.embedded.state import State, redacted
+from ctao_bdms.embedded.topology import ACCOUNTS, RSES
+
+__all__ = ["Part", "Status", "status"]
+
+
+@attrs.frozen
+class Part:
+    """A process of an embedded Rucio.
+
+    Attributes
+    ----------
+    name
+        Which part it is.
+    pid
+        Its process number.
+    alive
+        True if it runs.
+    """
+
+    name: str
+    pid: int
+    alive: bool
+
+
+@attrs.frozen
+class Status:
+    """How an embedded Rucio is doing.
+
+    Attributes
+    ----------
+    home
+        Its home folder.
+    running
+        True if it is up: it has answered, and its supervisor and all its parts are alive.
+    supervisor_pid
+        The process that owns it; None if there is none.
+    parts
+        The other processes.
+    server_url, transfers_url
+        Where Rucio's REST server and the transfer service answer when it is up; None before the first start.
+    database
+        The URL of the database, without its password; None before the first start.
+    client_configs
+        The ``rucio.cfg`` of each account.
+    rses
+        The storage elements and the folders of their files.
+    """
+
+    home: Path
+    running: bool
+    supervisor_pid: int | None
+    parts: tuple[Part, ...]
+    server_url: str | None
+    transfers_url: str | None
+    database: str | None
+    client_configs: dict[str, Path]
+    rses: dict[str, Path]
+
+
+def status(home: str | Path) -> Status:
+    """Return how the embedded Rucio in `home` is doing; a home that does not exist is not running.
+
+    Raises
+    ------
+    EmbeddedError
+        If the home's state is damaged.
+    """
+    place = Home(home)
+    state, record = State.load(place.state_file), RunRecord.load(place.run_file)
+    known = state is not None and state.server_port != 0
+    parts: tuple[Part, ...] = ()
+    supervisor: int | None = None
+    running = False
+    if record is not None:
+        parts = tuple(Part(name, process.pid, process.alive) for name, process in record.parts.items())
+        supervisor = record.supervisor.pid if record.supervisor.alive else None
+        running = record.ready and supervisor is not None and all(part.alive for part in parts)
+    socket = place.socket if state is None or state.socket_folder is None else Path(state.socket_folder)
+    return Status(
+        home=place.path,
+        running=running,
+        supervisor_pid=supervisor,
+        parts=parts,
+        server_url=state.server_url if state is not None and known else None,
+        transfers_url=state.transfers_url if state is not None and known else None,
+        database=redacted(state.sqlalchemy_url(socket)) if state is not None and known else None,
+        client_configs={account: place.client_config(account) for account in ACCOUNTS},
+        rses={name: place.storage(name) for name in RSES},
+    )

@@ -1,0 +1,115 @@
+"""Who and what there is in an embedded Rucio: storage elements, accounts, scopes.
+
+One site and two off-site data centres, the smallest archive in which every product has two copies beside its site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from ctao_bdms.model import Site
+
+__all__ = [
+    "ACCOUNTS",
+    "INGEST",
+    "READER",
+    "ROOT",
+    "RSES",
+    "SCOPE",
+    "SERVICE",
+    "USER",
+    "VO",
+    "Account",
+    "StorageElement",
+]
+
+#: The virtual organisation: the first component of every name.
+VO = "ctao"
+#: The scope that exists from the first start, of the data that ACADA writes.
+SCOPE = "acada"
+
+ROOT = "root"
+INGEST = "bdms-ingest"
+READER = "reader"
+
+SERVICE = "SERVICE"
+USER = "USER"
+
+
+@attrs.frozen
+class StorageElement:
+    """A storage element of the embedded Rucio.
+
+    Attributes
+    ----------
+    name
+        The name of the RSE.
+    attributes
+        Its RSE attributes, but for those that every RSE has and the URL of the transfer service.
+    """
+
+    name: str
+    attributes: Mapping[str, str | bool]
+
+    def all_attributes(self, transfers_url: str) -> dict[str, str | bool]:
+        """Return all RSE attributes, with the transfer service at `transfers_url`."""
+        # greedyDeletion: a copy that no rule holds any longer is removed, and its space is free
+        common: dict[str, str | bool] = {
+            "ANY": True,
+            "fts": transfers_url,
+            "greedyDeletion": True,
+            "lfn2pfn_algorithm": "ctao_bdms",
+            "verify_checksum": True,
+        }
+        return common | dict(self.attributes)
+
+
+def _centre(centre: str, region: str, dirac: str) -> dict[str, str | bool]:
+    return {"centre": centre, "DIRAC-SITE": dirac, "offsite": True, "region": region, "share": "1", "tier": "1"}
+
+
+RSES: Mapping[str, StorageElement] = {
+    element.name: element
+    for element in (
+        StorageElement(
+            "CTAO-NORTH-ONSITE",
+            {"site": Site.NORTH.value, "DIRAC-SITE": "CTAO.NORTH.es", "onsite": True, "region": "ES", "tier": "0"},
+        ),
+        StorageElement("PIC-DISK", _centre("PIC", "ES", "CTAO.PIC.es")),
+        StorageElement("CSCS-DISK", _centre("CSCS", "CH", "CTAO.CSCS.ch")),
+    )
+}
+
+
+@attrs.frozen
+class Account:
+    """An account of the embedded Rucio.
+
+    Attributes
+    ----------
+    name
+        The name; also its user name.
+    kind
+        ``SERVICE`` or ``USER``.
+    role
+        The account attribute ``bdms-role`` that the policy's permissions go by; None for none.
+    unlimited
+        True if its rules may fill every RSE.
+    """
+
+    name: str
+    kind: str
+    role: str | None = None
+    unlimited: bool = False
+
+
+ACCOUNTS: Mapping[str, Account] = {
+    account.name: account
+    for account in (
+        Account(ROOT, SERVICE, unlimited=True),
+        Account(INGEST, SERVICE, role="ingest", unlimited=True),
+        Account(READER, USER, role="user"),
+    )
+}

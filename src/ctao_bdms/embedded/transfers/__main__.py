@@ -1,0 +1,106 @@
+"""Run the transfer service in the foreground: ``python -m ctao_bdms.embedded.transfers``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waitress.server import create_server
+
+from ctao_bdms.embedded.transfers.app import make_app
+from ctao_bdms.embedded.transfers.database import Database
+from ctao_bdms.embedded.transfers.movers import make_movers
+from ctao_bdms.embedded.transfers.storages import Storages
+from ctao_bdms.embedded.transfers.store import Store
+from ctao_bdms.embedded.transfers.workers import Workers
+from ctao_bdms.errors import BdmsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+_log = logging.getLogger("ctao_bdms.embedded.transfers")
+_DAY_S = 86400.0
+_PATIENCE_S = 1.5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; return 0 after those, 1 after trouble, 2 if it could not start."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    try:
+        database = Database(options.database)
+    except BdmsError as error:
+        _log.error("%s", error)
+        return 2
+    return _serve(options, database)
+
+
+def _serve(options: argparse.Namespace, database: Database) -> int:
+    """Serve the jobs of a database until a signal comes."""
+    died: list[bool] = []
+
+    def on_death() -> None:
+        died.append(True)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    store, movers = Store(database), make_movers(options.root)
+    workers = Workers(store, movers, count=options.workers, keep_s=options.keep_days * _DAY_S, on_death=on_death)
+    app = make_app(store, Storages(database), workers, movers)
+    try:
+        # One process for HTTP and copies, no request-line limit (Rucio asks for hundreds of jobs in one URL).
+        server = create_server(app, host="127.0.0.1", port=options.port, threads=4, ident="ctao-bdms")
+    except OSError as error:
+        _log.error("cannot listen on 127.0.0.1:%d: %s", options.port, error.strerror)
+        return 2
+    try:
+        workers.start()
+        _log.info("listening on http://127.0.0.1:%d with %d movers", options.port, options.workers)
+        server.run()
+    finally:
+        # A mover that hangs in the operating system keeps the database; it ends with the process.
+        if workers.stop(_PATIENCE_S):
+            database.close()
+    return 1 if died else 0
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    """End the server loop at the first signal; let the shutdown run its course when another comes."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise SystemExit(0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ctao_bdms.embedded.transfers", description="FTS3-compatible transfers on loopback."
+    )
+    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
+    parser.add_argument("--database", type=Path, required=True, help="SQLite file that keeps the jobs")
+    parser.add_argument("--workers", type=_at_least_one, default=4, help="copies made at once (default: 4)")
+    parser.add_argument(
+        "--root", type=Path, action="append", default=[], help="folder that file:// may touch; repeatable; default: all"
+    )
+    parser.add_argument("--keep-days", type=float, default=7.0, help="days that ended jobs are kept (default: 7)")
+    parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    return parser
+
+
+def _at_least_one(text: str) -> int:
+    """Return a whole number above zero."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""What the bytes say: one pass proves a file, and one pass copies it."""
+
+from ctao_bdms.integrity.copying import TEMPORARY_PATTERN, FileDigests, copy_verified, digest_file
+from ctao_bdms.integrity.errors import ChecksumMismatchError, NotAFileError, SourceChangedError, UnreadableError
+from ctao_bdms.integrity.identification import keywords
+from ctao_bdms.integrity.scanner import Scanner
+from ctao_bdms.integrity.scanning import scan
+from ctao_bdms.integrity.structure import DL0_KINDS, FileFormat, Part, ProductKind, format_of, kind_of
+
+__all__ = [
+    "ChecksumMismatchError",
+    "DL0_KINDS",
+    "FileDigests",
+    "FileFormat",
+    "NotAFileError",
+    "Part",
+    "ProductKind",
+    "Scanner",
+    "SourceChangedError",
+    "TEMPORARY_PATTERN",
+    "UnreadableError",
+    "copy_verified",
+    "digest_file",
+    "format_of",
+    "keywords",
+    "kind_of",
+    "scan",
+]

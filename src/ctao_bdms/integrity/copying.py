@@ -1,0 +1,180 @@
+"""The copy that is verified while it is written, and the digest of what lies there."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ctao_bdms.integrity.checksums import Digest, new_digests
+from ctao_bdms.integrity.errors import ChecksumMismatchError
+from ctao_bdms.integrity.reading import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["TEMPORARY_PATTERN", "FileDigests", "copy_verified", "digest_file"]
+
+#: What the names of unfinished copies look like, as a pattern for `glob`. One that no process writes may be removed.
+TEMPORARY_PATTERN = ".bdms-*.part"
+
+
+class FileDigests(NamedTuple):
+    """Size and digests of the bytes of a file.
+
+    Attributes
+    ----------
+    size_bytes
+        How many bytes there are.
+    digests
+        Lower-case hexadecimal digests by algorithm.
+    """
+
+    size_bytes: int
+    digests: Mapping[str, str]
+
+
+def digest_file(
+    path: str | os.PathLike[str],
+    algorithms: tuple[str, ...] = ("adler32",),
+    *,
+    on_bytes: Callable[[int], object] | None = None,
+) -> FileDigests:
+    """Read a file once and make its digests.
+
+    Parameters
+    ----------
+    path
+        The file.
+    algorithms
+        ``adler32`` and those of `hashlib`.
+    on_bytes
+        Is told the number of bytes after each piece that was read.
+
+    Returns
+    -------
+    FileDigests
+        Size and digests; also a plain pair.
+
+    Raises
+    ------
+    UnreadableError, SourceChangedError, NotAFileError
+        If it cannot be read to the end as one and the same file.
+    OSError
+        If it cannot be opened.
+    """
+    digests = new_digests(algorithms)
+    with open_source(path) as source:
+        fast, slow = _sinks(digests)
+        size_bytes = source.read_through(fast, beside=slow, on_bytes=on_bytes)
+    return FileDigests(size_bytes, {name: digest.hexdigest() for name, digest in digests.items()})
+
+
+def copy_verified(
+    source_path: str | os.PathLike[str],
+    target_path: str | os.PathLike[str],
+    *,
+    size_bytes: int | None = None,
+    adler32: str | None = None,
+    sha256: str | None = None,
+    on_bytes: Callable[[int], object] | None = None,
+    fsync: bool = True,
+) -> FileDigests:
+    """Copy a file so that the target is either whole and as expected, or not touched.
+
+    The source is read once. The bytes go to a temporary name in the target's folder and into the digests at the same
+    time; only when size and digests are as expected does the copy take the target's name, in one step, in place of
+    whatever was there. A failure of any kind removes the temporary file.
+
+    Parameters
+    ----------
+    source_path, target_path
+        Where from and where to; the target's folder must exist.
+    size_bytes
+        The size that is expected, in bytes; None if it is not known.
+    adler32, sha256
+        The digests that are expected, hexadecimal; None if not known.
+    on_bytes
+        Is told the number of bytes after each piece that was copied.
+    fsync
+        Whether to wait until the bytes and the name are on the medium. A later read then comes from the medium, not
+        from memory.
+
+    Returns
+    -------
+    FileDigests
+        Size, ``adler32``, and ``sha256`` if it was expected.
+
+    Raises
+    ------
+    ChecksumMismatchError
+        If size or a digest is not as expected.
+    UnreadableError, SourceChangedError, NotAFileError
+        If the source cannot be read to the end as one and the same file.
+    OSError
+        If the source cannot be opened or the target not written.
+    """
+    target = Path(target_path)
+    wanted = {"adler32": adler32, **({"sha256": sha256} if sha256 is not None else {})}
+    digests = new_digests(wanted)
+    with open_source(source_path) as source:
+        _compare(source.path, "size", size_bytes, source.size_bytes)
+        temporary = target.parent / TEMPORARY_PATTERN.replace("*", uuid.uuid4().hex)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            try:
+                fast, slow = _sinks(digests)
+
+                def write(piece: memoryview) -> None:
+                    fast(piece)
+                    while piece:
+                        piece = piece[os.write(descriptor, piece) :]
+
+                total = source.read_through(write, beside=slow, on_bytes=on_bytes)
+                found = {name: digest.hexdigest() for name, digest in digests.items()}
+                for name, value in wanted.items():
+                    _compare(source.path, name, value.lower() if value is not None else None, found[name])
+                if fsync:
+                    os.fsync(descriptor)
+                    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    if fsync:
+        _sync_folder(target.parent)
+    return FileDigests(total, found)
+
+
+def _sinks(
+    digests: Mapping[str, Digest],
+) -> tuple[Callable[[memoryview], None], Callable[[memoryview], None] | None]:
+    """Return what feeds the fast digests, and what feeds the slow ones if there are any."""
+    fast = [digest for name, digest in digests.items() if name == "adler32"]
+    slow = [digest for name, digest in digests.items() if name != "adler32"]
+
+    def feed(group: list[Digest]) -> Callable[[memoryview], None]:
+        def sink(piece: memoryview) -> None:
+            for digest in group:
+                digest.update(piece)
+
+        return sink
+
+    return feed(fast), feed(slow) if slow else None
+
+
+def _compare(path: str, what: str, expected: object, found: object) -> None:
+    if expected is not None and expected != found:
+        raise ChecksumMismatchError(path, what, str(expected), str(found))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the medium."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,163 @@
+"""How bytes are read: one open, one buffer that is used again and again, slow digests beside."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["CHUNK_BYTES", "SourceFile", "open_source"]
+
+#: About 1 MiB (fits into a core's second cache) and whole FITS blocks as well as whole pages: 6 x lcm(2880, 4096).
+CHUNK_BYTES = 6 * 184_320
+
+#: Above this size, a slow digest is worth a thread of its own, in bytes.
+_THREAD_ABOVE_BYTES = 4 * CHUNK_BYTES
+
+#: Buffers in use while a slow digest runs beside: it may lag behind by this many.
+_RING = 4
+
+_KINDS = (
+    (stat.S_ISDIR, "directory"),
+    (stat.S_ISFIFO, "FIFO"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "character device"),
+    (stat.S_ISBLK, "block device"),
+)
+
+
+class SourceFile:
+    """A regular file that is open for one pass.
+
+    Attributes
+    ----------
+    path
+        Its path.
+    size_bytes, modified_ns
+        Size and time of the last modification when it was opened.
+    """
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._status = os.fstat(descriptor)
+        self.size_bytes = self._status.st_size
+        self.modified_ns = self._status.st_mtime_ns
+
+    def read_through(
+        self,
+        sink: Callable[[memoryview], object],
+        *,
+        beside: Callable[[memoryview], object] | None = None,
+        on_bytes: Callable[[int], object] | None = None,
+    ) -> int:
+        """Read from the begin to the end, once.
+
+        Parameters
+        ----------
+        sink
+            Is given every piece; the piece is overwritten when it returns.
+        beside
+            Is given every piece too, for a large file in a thread of its own: for digests slower than the disk.
+        on_bytes
+            Is told the number of bytes of every piece.
+
+        Returns
+        -------
+        int
+            How many bytes there were.
+
+        Raises
+        ------
+        UnreadableError
+            If the operating system fails to read.
+        SourceChangedError
+            If size, time of modification, or the file at this path were not the same before and after.
+        """
+        total = 0
+        with ExitStack() as stack:
+            executor = None
+            if beside is not None and self.size_bytes > _THREAD_ABOVE_BYTES:
+                executor = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="bdms-digest"))
+            # One byte more than the file has: a file that grows is seen, and is not read for ever.
+            length = min(CHUNK_BYTES, self.size_bytes + 1)
+            ring = [memoryview(bytearray(length)) for _ in range(_RING if executor else 1)]
+            running: deque[Future[object]] = deque()
+            while total <= self.size_bytes:
+                if len(running) == len(ring):
+                    running.popleft().result()
+                buffer = ring[0]
+                ring.append(ring.pop(0))
+                piece = buffer[: self._read_into(buffer, total)]
+                if not piece:
+                    break
+                if beside is not None and executor is not None:
+                    running.append(executor.submit(beside, piece))
+                elif beside is not None:
+                    beside(piece)
+                sink(piece)
+                total += len(piece)
+                if on_bytes is not None:
+                    on_bytes(len(piece))
+            for future in running:
+                future.result()
+        if total != self.size_bytes or self._moved():
+            raise SourceChangedError(self.path)
+        return total
+
+    def _read_into(self, buffer: memoryview, position: int) -> int:
+        """Read the next bytes, and say how many."""
+        try:
+            return os.readv(self._descriptor, [buffer])
+        except OSError as error:
+            raise UnreadableError(self.path, position, error) from error
+
+    def _moved(self) -> bool:
+        """Say whether the path now leads to another file, or to this one with other bytes."""
+        try:
+            now = os.stat(self.path)  # noqa: PTH116 - a path may be bytes that pathlib would change
+        except OSError:
+            return True
+        before = self._status
+        return (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns) != (
+            before.st_dev,
+            before.st_ino,
+            before.st_size,
+            before.st_mtime_ns,
+        )
+
+
+@contextmanager
+def open_source(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
+    """Open a regular file for one pass; nothing else is even touched, so that nothing can block.
+
+    Raises
+    ------
+    NotAFileError
+        If it is a directory, FIFO, socket or device.
+    OSError
+        If the operating system does not open it, e.g. because it is not there.
+    """
+    text = os.fspath(path)
+    _demand_regular(text, os.stat(text).st_mode)  # noqa: PTH116
+    descriptor = os.open(text, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        source = SourceFile(text, descriptor)
+        _demand_regular(text, os.fstat(descriptor).st_mode)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        yield source
+    finally:
+        os.close(descriptor)
+
+
+def _demand_regular(path: str, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise NotAFileError(path, next((what for is_kind, what in _KINDS if is_kind(mode)), "special file"))

@@ -1,0 +1,245 @@
+"""The metadata plugin: CTAO's keys, typed and indexed, in Rucio's own database and transactions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rucio.common.exception import DataIdentifierNotFound, InvalidMetadata, KeyNotFound
+from rucio.core.did_meta_plugins.did_meta_plugin_interface import DidMetaPlugin
+from rucio.db.sqla.models import DataIdentifier
+from sqlalchemy import and_, bindparam, select, true, tuple_, update
+
+from ctao_bdms.errors import InvalidMetadataError
+from ctao_bdms.model import METADATA, ValueType, metadata_key
+from ctao_bdms.server.access import require_right_to_change
+from ctao_bdms.server.content import content_of
+from ctao_bdms.server.filters import condition
+from ctao_bdms.server.rows import put, write
+from ctao_bdms.server.schema import MAX_INDEXED_LENGTH, TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rucio.common.types import InternalScope
+    from sqlalchemy import Row
+    from sqlalchemy.orm import Session
+
+    from ctao_bdms.model import Value
+
+__all__ = ["CtaoMetadata"]
+
+_DIDS = DataIdentifier.__table__
+_SAME = and_(TABLE.c.scope == _DIDS.c.scope, TABLE.c.name == _DIDS.c.name)
+_ONE = (
+    select(*(TABLE.c[key] for key in METADATA))
+    .select_from(_DIDS.outerjoin(TABLE, _SAME))
+    .where(_DIDS.c.scope == bindparam("scope"), _DIDS.c.name == bindparam("name"))
+)
+_FOUND = select(_DIDS.c.scope, _DIDS.c.name).join(TABLE, _SAME).where(_DIDS.c.suppressed.is_distinct_from(true()))
+
+
+#: What the long form of a search adds to scope and name: all that a table of products shows, in the one question.
+_LONG = (
+    *(_DIDS.c[column] for column in ("did_type", "bytes", "length", "adler32")),
+    *(TABLE.c[key] for key in METADATA),
+)
+
+
+class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
+    """Rucio's interface to the table of typed metadata.
+
+    It answers for every key that is not one of Rucio's columns, so that a wrong key is refused with a sentence. Rucio
+    passes the session of its transaction to every call and opens none here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._plugin_name = "CTAO"
+
+    def manages_key(self, key: str, *, session: Session | None = None) -> bool:
+        """Return True: what Rucio's columns do not hold is ours to keep or to refuse."""
+        return True
+
+    def get_metadata(self, scope: InternalScope, name: str, *, session: Session) -> dict[str, str | int | float | bool]:
+        """Return the metadata of a data identifier as JSON can carry them; keys without a value are absent.
+
+        Raises
+        ------
+        DataIdentifierNotFound
+            If there is no such data identifier.
+        """
+        write(session)
+        row = session.execute(_ONE, {"scope": scope, "name": name}).one_or_none()
+        if row is None:
+            msg = f"there is no data identifier {scope.external}:{name}"
+            raise DataIdentifierNotFound(msg)
+        return _wire(row)
+
+    def set_metadata(
+        self,
+        scope: InternalScope,
+        name: str,
+        key: str,
+        value: object,
+        recursive: bool = False,
+        *,
+        session: Session,
+    ) -> None:
+        """Set one key; as `set_metadata_bulk`."""
+        self.set_metadata_bulk(scope, name, {key: value}, recursive, session=session)
+
+    def set_metadata_bulk(
+        self,
+        scope: InternalScope,
+        name: str,
+        metadata: Mapping[str, object],
+        recursive: bool = False,
+        *,
+        session: Session,
+    ) -> None:
+        """Set keys of a data identifier, and of all that it contains if `recursive`.
+
+        Raises
+        ------
+        InvalidMetadata
+            If a key does not exist or a value does not have its type.
+        DataIdentifierNotFound
+            If there is no such data identifier; when the transaction ends.
+        """
+        values = {key: _checked(key, value) for key, value in metadata.items()}
+        put(scope, name, values, session)
+        if recursive:
+            here = select(_DIDS.c.scope, _DIDS.c.name).where(_DIDS.c.scope == scope, _DIDS.c.name == name)
+            for child_scope, child in session.execute(select(content_of(here))):
+                put(child_scope, child, values, session)
+
+    def delete_metadata(self, scope: InternalScope, name: str, key: str, *, session: Session) -> None:
+        """Remove a key's value.
+
+        Raises
+        ------
+        AccessDenied
+            If the account that asks may not set the key either.
+        KeyNotFound
+            If the key does not exist or has no value there.
+        """
+        require_right_to_change(scope, name, key, session)
+        write(session)
+        if key not in METADATA:
+            msg = _unknown(key)
+            raise KeyNotFound(msg)
+        here = and_(TABLE.c.scope == scope, TABLE.c.name == name, TABLE.c[key].is_not(None))
+        if session.execute(update(TABLE).where(here).values({key: None})).rowcount == 0:  # type: ignore[attr-defined]
+            msg = f"{scope.external}:{name} has no metadata {key!r}"
+            raise KeyNotFound(msg)
+
+    def list_dids(
+        self,
+        scope: InternalScope,
+        filters: dict[str, Any] | Sequence[dict[str, Any]],
+        did_type: str = "collection",
+        ignore_case: bool = False,
+        limit: int | None = None,
+        offset: int | None = None,
+        long: bool = False,
+        recursive: bool = False,
+        ignore_dids: set[str] | None = None,
+        *,
+        session: Session,
+    ) -> Iterator[str | dict[str, Any]]:
+        """Yield the data identifiers of a scope that `filters` describe (see `ctao_bdms.server.filters`).
+
+        Parameters
+        ----------
+        scope
+            The scope (``InternalScope``).
+        filters
+            One group of conditions, or several of which one must hold.
+        did_type
+            ``file``, ``dataset``, ``container``, ``collection`` or ``all``.
+        ignore_case
+            Without effect, as in Rucio.
+        limit, offset
+            How many to yield at most, and to skip; without `recursive`.
+        long
+            True for dictionaries with scope, name, type, size in bytes, number of files, Adler-32 and all metadata as
+            `get_metadata` returns them; False for names.
+        recursive
+            True to yield also what the collections found contain, at any depth and in any scope, if it meets the
+            conditions but those on the name.
+        ignore_dids
+            Data identifiers (``scope:name``) to leave out.
+        session
+            The session of the transaction.
+        """
+        write(session)
+        groups = [filters] if isinstance(filters, dict) else list(filters)
+        here = _FOUND.where(_DIDS.c.scope == scope, condition(groups, did_type))
+        questions = [here.limit(limit).offset(offset)]
+        if recursive:
+            collections = _FOUND.with_only_columns(_DIDS.c.scope, _DIDS.c.name).where(
+                _DIDS.c.scope == scope, condition(groups, did_type)
+            )
+            inside = tuple_(_DIDS.c.scope, _DIDS.c.name).in_(select(content_of(collections)))
+            questions = [here, _FOUND.where(inside, condition(groups, did_type, by_name=False))]
+        seen = set(ignore_dids or ())
+        for question in questions:
+            for row in session.execute(question.add_columns(*_LONG) if long else question):
+                did = f"{row.scope.external}:{row.name}"
+                if did in seen:
+                    continue
+                seen.add(did)
+                yield _long(row) if long else row.name
+
+
+def _long(row: Row[Any]) -> dict[str, Any]:
+    """Return a row as Rucio's long form."""
+    return {
+        "scope": row.scope,
+        "name": row.name,
+        "did_type": row.did_type.name,
+        "bytes": row.bytes,
+        "length": row.length,
+        "adler32": row.adler32,
+        **_wire(row[-len(METADATA) :]),
+    }
+
+
+def _wire(values: Iterable[Value | None]) -> dict[str, str | int | float | bool]:
+    """Return the values of all keys as JSON can carry them; keys without a value are absent."""
+    return {key: METADATA[key].to_wire(value) for key, value in zip(METADATA, values, strict=True) if value is not None}
+
+
+def _unknown(key: str) -> str:
+    """Return the sentence about a key that does not exist."""
+    try:
+        metadata_key(key)
+    except InvalidMetadataError as error:
+        return str(error)
+    return f"metadata {key!r} exists"
+
+
+def _checked(key: str, value: object) -> Value:
+    """Return `value` in the type of its key, if the database can hold it."""
+    try:
+        row = metadata_key(key)
+        parsed = row.parse(value)
+    except InvalidMetadataError as error:
+        raise InvalidMetadata(str(error)) from error
+    if isinstance(parsed, str):
+        if "\0" in parsed or not _is_unicode(parsed):
+            msg = f"metadata {key!r}: {value!r} holds characters that no text can hold"
+            raise InvalidMetadata(msg)
+        if row.indexed and row.type is ValueType.STR and len(parsed) > MAX_INDEXED_LENGTH:
+            msg = f"metadata {key!r}: {len(parsed)} characters are more than {MAX_INDEXED_LENGTH}"
+            raise InvalidMetadata(msg)
+    return parsed
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether `text` is free of half characters (surrogates), which JSON can smuggle in."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
