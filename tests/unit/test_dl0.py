@@ -31,19 +31,19 @@ def spec(kind: Dl0Kind = Dl0Kind.TELESCOPE, **more: object) -> Dl0Spec:
             Dl0Kind.TELESCOPE,
             1,
             "/ctao/acada/DL0/LSTN-01/ctao-n-acada/acada-adh/events/2026/11/21/TEL001_SDH0001_20261121T221500_"
-            "SBID0000000002000000001_OBSID0000000002000000001_TEL_SHOWER_CHUNK000.fits.fz",
+            "SBID2000000001_OBSID2000000001_TEL_SHOWER_CHUNK000.fits.fz",
         ),
         (
             Dl0Kind.SUBARRAY,
             1,
             "/ctao/acada/DL0/ARRAY/ctao-n-acada/acada-adh/events/2026/11/21/SUB001_SWAT000_20261121T221500_"
-            "SBID0000000002000000001_OBSID0000000002000000001_SUBARRAY_CHUNK000.fits.fz",
+            "SBID2000000001_OBSID2000000001_SUBARRAY_CHUNK000.fits.fz",
         ),
         (
             Dl0Kind.TRIGGER,
             1,
             "/ctao/acada/DL0/ARRAY/ctao-n-acada/acada-adh/triggers/2026/11/21/SUB001_SWAT000_20261121T221500_"
-            "SBID0000000002000000001_OBSID0000000002000000001_TEL_CHUNK000.fits.fz",
+            "SBID2000000001_OBSID2000000001_TEL_CHUNK000.fits.fz",
         ),
     ],
 )

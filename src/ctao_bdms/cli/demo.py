@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from ctao_bdms.cli.common import Json
 from ctao_bdms.cli.output import Output
@@ -53,7 +56,7 @@ def demo(
     except ModuleNotFoundError as error:
         raise MissingExtraError("embedded", error.name or "a module") from error
     specs = night_specs(files, megabytes=megabytes, seed=seed)
-    console = Console(record=svg is not None, quiet=as_json, highlight=False, width=100 if svg else None)
+    console = _console(as_json=as_json, picture=svg is not None)
     with ExitStack() as stack:
         folder = _folder(keep, stack)
         screen = _Screen(console)
@@ -83,6 +86,14 @@ def demo(
     return 0 if result.ok else 1
 
 
+def _console(*, as_json: bool, picture: bool) -> Console:
+    """Return the terminal; a picture is as wide as a page can show, a log as wide as its lines."""
+    console = Console(record=picture, quiet=as_json, highlight=False)
+    if picture or not console.is_terminal:
+        console.width = 120
+    return console
+
+
 def _folder(keep: Path | None, stack: ExitStack) -> Path:
     """Return the folder of the archive: a new one that is kept, or one that goes when `stack` ends."""
     if keep is None:
@@ -108,7 +119,9 @@ class _Screen:
         said: list[str] = []
         begin = time.monotonic()
         yield said.append
-        self._console.print(f"             [green]{' '.join(said)}[/] [dim]{time.monotonic() - begin:.1f} s[/]")
+        text = Text("\n".join(said), style="green")
+        text.append(f"  {time.monotonic() - begin:.1f} s", style="not green dim")
+        self._console.print(Padding(text, (0, 0, 0, 13), expand=False))
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -121,18 +134,30 @@ class _Screen:
 
     def rejected(self, report: IngestReport) -> None:
         for outcome in report.rejected:
-            self._console.print(f"             [yellow]quarantined[/] {outcome.file}")
+            self._console.print(f"             [yellow]{outcome.status}[/] {outcome.file}", soft_wrap=True)
             for defect in outcome.defects:
-                self._console.print(f"               {defect}", markup=False)
+                self._console.print(Padding(Text(str(defect)), (0, 0, 0, 15), expand=False))
 
     def files(self, result: DemoResult) -> None:
-        """Show a row for each file, and the verdict."""
+        """Show a row for each file, below its directory, and the verdict."""
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for heading in ("file", "bytes", "adler32", "copies verified at"):
-            table.add_column(heading, justify="right" if heading == "bytes" else "left", overflow="fold")
-        for file in result.files:
-            where = ", ".join(file.copies) or f"[yellow]{file.status}: {file.damage}[/]"
-            table.add_row(file.lfn.rpartition("/")[2], f"{file.size_bytes:,}", file.adler32, where)
+        table.add_column("file", no_wrap=True, ratio=1)
+        table.add_column("bytes", justify="right", no_wrap=True, min_width=9)
+        table.add_column("adler32", no_wrap=True, min_width=8)
+        table.add_column("verified copies at", no_wrap=True, min_width=20)
+        folder = ""
+        for file in sorted(result.files, key=lambda file: file.lfn):
+            above, _, name = file.lfn.rpartition("/")
+            if above != folder:
+                folder = above
+                table.add_row(f"[dim]{folder}/[/]")
+            where = ", ".join(file.copies) or f"[yellow]none: {file.status}[/]"
+            table.add_row(f"  {_shortened(name)}", f"{file.size_bytes:,}", file.adler32, where)
         self._console.print()
         self._console.print(table)
         self._console.print(f"\n[bold {'green' if result.ok else 'red'}]{result.verdict}[/]")
+
+
+def _shortened(name: str) -> str:
+    """Return a file's name without the numbers of its blocks, which all files of a night share."""
+    return re.sub(r"_SBID\d+_OBSID0*(\d+)", r"..OBSID\1", name)

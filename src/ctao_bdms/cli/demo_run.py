@@ -168,7 +168,8 @@ def play(
             ]
             say(f"{len(written)} files, {_megabytes(sum(w.size_bytes for w in written))}, on {ONSITE}")
         with step("damage", "two of them") as say:
-            say("; ".join(_damage(written, result)))
+            for text in _damage(written, result):
+                say(text)
         with step("ingest", "check, register where they lie") as say:
             report = _ingest(bdms, root, result, display)
             say(", ".join(f"{number} {status}" for status, number in Counter(o.status.value for o in report).items()))
@@ -245,7 +246,7 @@ def _replicate(bdms: Bdms, result: DemoResult, display: Display) -> str:
                 raise UnreachableError(f"the copies were not there after {_PATIENCE_S:.0f} s: {states!r}")
             time.sleep(0.5)
     ways = {" -> ".join(["site", *state.centres]) for state in states}
-    return f"{len(states)} blocks, {'; '.join(sorted(ways))}"
+    return f"{len(states)} block{'s' if len(states) > 1 else ''}, {'; '.join(sorted(ways))}"
 
 
 def _verify(bdms: Bdms, result: DemoResult, display: Display) -> str:

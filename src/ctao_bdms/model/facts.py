@@ -94,7 +94,8 @@ class FileFacts:
     modified_ns
         Time of the last modification before and after the pass, nanoseconds since 1970.
     digests
-        Lower-case hexadecimal digests by algorithm; ``adler32`` (8 digits) and ``sha256`` always.
+        Lower-case hexadecimal digests by algorithm: ``adler32`` (8 digits) and ``sha256``; none if the file could not
+        be read to its end.
     hdus
         The parts of a FITS file; empty for other formats.
     trailing_bytes
