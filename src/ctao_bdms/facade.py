@@ -17,7 +17,7 @@ from ctao_bdms.naming import blocks_pattern
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ctao_bdms.catalogue.rucio import RucioCatalogue
+    from ctao_bdms.catalogue import Catalogue
     from ctao_bdms.model import Did, FileFacts, Night, Rse
 
 __all__ = ["Bdms", "connect"]
@@ -63,14 +63,14 @@ class Bdms:
     Parameters
     ----------
     catalogue
-        A connected catalogue.
+        A connected catalogue, or the one in memory.
     """
 
-    def __init__(self, catalogue: RucioCatalogue) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
 
     def __repr__(self) -> str:
-        return f"<Bdms: {self.catalogue.account} at {self.catalogue.server_url}>"
+        return f"Bdms({self.catalogue!r})"
 
     def ingest(
         self,

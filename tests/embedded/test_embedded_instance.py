@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-import subprocess
-import sys
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +15,8 @@ from ctao_bdms.errors import ConflictError, EmbeddedError, HomeInUseError, NotRu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .conftest import Ask
 
 ONSITE, PIC, CSCS = RSES
 
@@ -28,34 +27,9 @@ def rucio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         yield instance
 
 
-def ask(instance: Instance, account: str, program: str, *arguments: object) -> Any:
-    """Run `program` in a process of its own, with `client` of `account` and `arguments`; return its `answer`."""
-    code = f"import json, sys\nfrom rucio.client import Client\nclient = Client()\narguments = json.load(sys.stdin)\n{program}"
-    run = subprocess.run(
-        [sys.executable, "-c", f"{code}\nprint(json.dumps(answer, default=str))"],
-        env=os.environ | {"RUCIO_CONFIG": str(instance.client_config(account))},
-        input=json.dumps(arguments),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
-
-
-WAIT = """
-import time
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "too late"
-        time.sleep(0.1)
-"""
-
-
 @pytest.mark.parametrize("account", [ROOT, INGEST, READER])
-def test_each_account_can_log_in(rucio: Instance, account: str) -> None:
-    answer = ask(rucio, account, "answer = [client.ping()['version'], client.whoami()['account']]")
+def test_each_account_can_log_in(ask: Ask, rucio: Instance, account: str) -> None:
+    answer = ask(rucio, "answer = [client.ping()['version'], client.whoami()['account']]", account=account)
     assert answer[0].startswith("41.")
     assert answer[1] == account
 
@@ -100,7 +74,7 @@ def test_everything_listens_on_loopback_only(rucio: Instance) -> None:
     inodes = set()
     for pid in _descendants(supervisor):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            target = os.readlink(descriptor)
+            target = str(descriptor.readlink())
             if target.startswith("socket:["):
                 inodes.add(target[8:-1])
     addresses = [address for inode, address in _listening() if inode in inodes]
@@ -120,14 +94,14 @@ def test_a_second_start_in_the_same_home_is_refused(rucio: Instance) -> None:
     assert status(rucio.home.path).running
 
 
-def test_the_storage_elements_are_as_the_topology_says(rucio: Instance) -> None:
+def test_the_storage_elements_are_as_the_topology_says(ask: Ask, rucio: Instance) -> None:
     program = """
 answer = {}
 for rse in client.list_rses():
     name = rse["rse"]
     answer[name] = client.list_rse_attributes(name), client.get_protocols(name)
 """
-    found = ask(rucio, READER, program)
+    found = ask(rucio, program, account=READER)
     assert set(found) == set(RSES)
     for name, (attributes, protocols) in found.items():
         expected = RSES[name].all_attributes(status(rucio.home.path).transfers_url or "")
@@ -135,37 +109,38 @@ for rse in client.list_rses():
         assert [protocol["prefix"] for protocol in protocols] == [f"{rucio.storage(name)}/"]
 
 
-def test_the_tree_begins_at_the_vo(rucio: Instance) -> None:
+def test_the_tree_begins_at_the_vo(ask: Ask, rucio: Instance) -> None:
     program = "answer = [[c['scope'], c['name'], c['type']] for c in client.list_content('root', '/ctao')]"
-    assert ["acada", "/ctao/acada", "CONTAINER"] in ask(rucio, READER, program)
+    assert ["acada", "/ctao/acada", "CONTAINER"] in ask(rucio, program, account=READER)
 
 
-def test_ingest_and_root_have_no_quota(rucio: Instance) -> None:
+def test_ingest_and_root_have_no_quota(ask: Ask, rucio: Instance) -> None:
     program = "answer = client.get_local_account_limits(arguments[0])"
     for account in (ROOT, INGEST):
-        limits = ask(rucio, account, program, account)
+        limits = ask(rucio, program, account, account=account)
         assert set(limits) == set(RSES)
         assert all(limit == float("inf") for limit in limits.values())
 
 
-def test_metadata_go_to_our_plugin(rucio: Instance) -> None:
+def test_metadata_go_to_our_plugin(ask: Ask, rucio: Instance) -> None:
     program = """
 client.add_dataset("acada", "/ctao/acada/metadata")
 client.set_metadata("acada", "/ctao/acada/metadata", "data__level", "DL0")
 answer = client.get_metadata("acada", "/ctao/acada/metadata", plugin="ALL")["data__level"]
 """
-    assert ask(rucio, ROOT, program) == "DL0"
+    assert ask(rucio, program, account=ROOT) == "DL0"
 
 
-def test_a_scope_of_ones_own(rucio: Instance) -> None:
+def test_a_scope_of_ones_own(ask: Ask, rucio: Instance) -> None:
     name = add_scope(rucio.home.path, "mine")
     assert name == "/ctao/mine"
     program = """
 client.add_dataset("mine", "/ctao/mine/set")
 client.attach_dids("mine", "/ctao/mine", [{"scope": "mine", "name": "/ctao/mine/set"}])
-answer = [list(client.list_scopes_for_account("bdms-ingest")), [c["name"] for c in client.list_content("root", "/ctao")]]
+members = [member["name"] for member in client.list_content("root", "/ctao")]
+answer = list(client.list_scopes_for_account("bdms-ingest")), members
 """
-    scopes, top = ask(rucio, INGEST, program)
+    scopes, top = ask(rucio, program, account=INGEST)
     assert "mine" in scopes
     assert "/ctao/mine" in top
     with pytest.raises(ConflictError):
@@ -180,11 +155,11 @@ def test_a_scope_needs_a_running_rucio(tmp_path: Path) -> None:
 
 
 def test_there_is_no_configuration_for_a_stranger(rucio: Instance) -> None:
-    with pytest.raises(UsageError, match="'nobody'.*bdms-ingest"):
+    with pytest.raises(UsageError, match=r"'nobody'.*bdms-ingest"):
         rucio.client_config("nobody")
 
 
-def test_rules_move_bytes_and_their_end_frees_them(rucio: Instance) -> None:
+def test_rules_move_bytes_and_their_end_frees_them(ask: Ask, rucio: Instance) -> None:
     files = []
     for number in range(5):
         name, data = f"/ctao/acada/moved/file-{number}.bin", os.urandom(20_000 + number)
@@ -192,8 +167,8 @@ def test_rules_move_bytes_and_their_end_frees_them(rucio: Instance) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         files.append({"scope": "acada", "name": name, "bytes": len(data), "adler32": f"{zlib.adler32(data):08x}"})
-    program = f"""{WAIT}
-dataset = {{"scope": "acada", "name": "/ctao/acada/moved"}}
+    program = """
+dataset = {"scope": "acada", "name": "/ctao/acada/moved"}
 onsite, pic, cscs, files = arguments
 client.add_dataset(**dataset)
 client.attach_dids(**dataset, dids=files, rse=onsite)
@@ -204,7 +179,7 @@ for source, destination in ((onsite, pic), (pic, cscs)):
     wait_for(lambda: client.get_replication_rule(rules[-1])["state"] == "OK")
 answer = rules, [replica["rses"] for replica in client.list_replicas([dataset], sort="random")]
 """
-    rules, replicas = ask(rucio, INGEST, program, ONSITE, PIC, CSCS, files)
+    rules, replicas = ask(rucio, program, ONSITE, PIC, CSCS, files, account=INGEST)
     found = sorted(pfn for rses in replicas for pfns in rses.values() for pfn in pfns)
     expected = sorted(f"file://localhost{rucio.storage(rse)}{file['name']}" for rse in RSES for file in files)
     assert found == expected
@@ -214,7 +189,7 @@ answer = rules, [replica["rses"] for replica in client.list_replicas([dataset], 
             assert f"{zlib.adler32(data):08x}" == file["adler32"]
 
     gone = [rucio.storage(CSCS) / str(file["name"])[1:] for file in files]
-    program = f"""{WAIT}
+    program = f"""
 import pathlib
 client.update_replication_rule(arguments[0], {{"lifetime": -1}})
 wait_for(lambda: not any(pathlib.Path(path).exists() for path in arguments[1]))
@@ -222,6 +197,6 @@ names = [dict(scope="acada", name="/ctao/acada/moved")]
 wait_for(lambda: not any("{CSCS}" in replica["rses"] for replica in client.list_replicas(names, sort="random")))
 answer = [sorted(replica["rses"]) for replica in client.list_replicas(names, sort="random")]
 """
-    left = ask(rucio, ROOT, program, rules[1], [str(path) for path in gone])
+    left = ask(rucio, program, rules[1], [str(path) for path in gone], account=ROOT)
     assert left == [sorted([ONSITE, PIC])] * len(files)
     assert all((rucio.storage(PIC) / str(file["name"])[1:]).exists() for file in files)

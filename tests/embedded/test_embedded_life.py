@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -27,6 +28,8 @@ from ctao_bdms.errors import EmbeddedError, HomeInUseError, NotRunningError, Usa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from .conftest import Ask
 
 ONSITE, PIC, CSCS = RSES
 
@@ -79,21 +82,6 @@ def part(now: Status, name: str) -> int:
     return next(part.pid for part in now.parts if part.name == name)
 
 
-def ask(instance: Instance, program: str, *arguments: object) -> Any:
-    """Run `program` in a process of its own, with `client` of the ingest account; return its `answer`."""
-    code = f"import json, sys\nfrom rucio.client import Client\nclient = Client()\narguments = json.load(sys.stdin)\n{program}"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nprint(json.dumps(answer, default=str))"],
-        env=os.environ | {"RUCIO_CONFIG": str(instance.client_config())},
-        input=json.dumps(arguments),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def test_all_is_found_again_and_nothing_is_left(tmp_path: Path) -> None:
     home = tmp_path / "home"
     steps: list[str] = []
@@ -119,7 +107,7 @@ def test_all_is_found_again_and_nothing_is_left(tmp_path: Path) -> None:
     assert not any("tables" in step for step in steps)
 
 
-def test_a_port_in_use_is_replaced_and_rucio_is_told(tmp_path: Path) -> None:
+def test_a_port_in_use_is_replaced_and_rucio_is_told(ask: Ask, tmp_path: Path) -> None:
     home = tmp_path / "home"
     with start(home):
         before = status(home)
@@ -140,7 +128,7 @@ def _occupied(url: str | None) -> socket.socket:
 
 
 @pytest.fixture
-def closed_block(tmp_path: Path) -> Callable[[Instance], list[dict[str, Any]]]:
+def closed_block(ask: Ask) -> Callable[[Instance], list[dict[str, Any]]]:
     """Put 30 files into a closed dataset on the on-site RSE."""
 
     def make(rucio: Instance) -> list[dict[str, Any]]:
@@ -169,18 +157,14 @@ dataset = {"scope": "acada", "name": "/ctao/acada/block"}
 answer = client.add_replication_rule([dataset], 1, arguments[0], source_replica_expression=arguments[1])[0]
 """
 OUTCOME = """
-import time
-end = time.monotonic() + 60
-while client.get_replication_rule(arguments[0])["state"] != "OK":
-    assert time.monotonic() < end, client.get_replication_rule(arguments[0])
-    time.sleep(0.1)
+wait_for(lambda: client.get_replication_rule(arguments[0])["state"] == "OK")
 dataset = {"scope": "acada", "name": "/ctao/acada/block"}
 answer = [sorted(replica["rses"]) for replica in client.list_replicas([dataset], sort="random")]
 """
 
 
 def test_a_killed_supervisor_loses_and_doubles_nothing(
-    tmp_path: Path, closed_block: Callable[[Instance], list[dict[str, Any]]]
+    ask: Ask, tmp_path: Path, closed_block: Callable[[Instance], list[dict[str, Any]]]
 ) -> None:
     home = tmp_path / "home"
     rucio = start(home)
@@ -209,7 +193,7 @@ def _as_if_killed_while_submitting(home: Path, dead: list[ProcessId]) -> None:
     place = Home(home)
     postgres = Postgres(place, place.socket)
     postgres.forget_the_dead()
-    with (tmp := home / "log" / "test.log").open("w") as log:
+    with (home / "log" / "test.log").open("w") as log:
         server = subprocess.Popen(postgres.service(), stderr=log)
     try:
         url = f"postgresql://postgres@/postgres?host={place.socket}"
@@ -228,7 +212,6 @@ def _as_if_killed_while_submitting(home: Path, dead: list[ProcessId]) -> None:
     finally:
         server.send_signal(signal.SIGINT)
         server.wait()
-    assert tmp.exists()
 
 
 def _answers(url: str) -> bool:
@@ -276,17 +259,23 @@ def test_the_death_of_the_owner_ends_everything(tmp_path: Path) -> None:
 
 
 def test_a_detached_one_outlives_its_starter_and_is_stopped_by_anybody(tmp_path: Path) -> None:
-    home = tmp_path / "home"
+    home = tmp_path / ("deep" * 10) / ("er" * 20) / "home"  # too long for a socket
     program = "import sys; from ctao_bdms.embedded import start; start(sys.argv[1], detach=True)"
     subprocess.run([sys.executable, "-W", "error", "-c", program, home], check=True, stdin=subprocess.DEVNULL)
     try:
         assert status(home).running
         here = processes(home)
+        state = State.load(home / "state.json")
+        assert state is not None
+        socket_folder = Path(state.socket_folder or "")
+        assert socket_folder.is_absolute()
+        assert socket_folder.is_dir()
         with pytest.raises(HomeInUseError):
             start(home)
     finally:
         stop(home)
     assert none_alive(here)
+    assert not socket_folder.exists()
     with pytest.raises(NotRunningError):
         stop(home)
 
@@ -312,18 +301,6 @@ def test_run_refuses_what_start_refuses(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="must be a PostgreSQL"):
         run(tmp_path / "home", database_url="sqlite:///rucio.db")
     assert not (tmp_path / "home").exists()
-
-
-def test_a_long_path_gets_a_short_socket_that_goes_away(tmp_path: Path) -> None:
-    home = tmp_path / ("deep" * 10) / ("er" * 20) / "home"
-    with start(home):
-        state = State.load(home / "state.json")
-        assert state is not None
-        assert state.socket_folder is not None
-        folder = Path(state.socket_folder)
-        assert folder.is_dir()
-        assert "acada" in scopes(home)
-    assert not folder.exists()
 
 
 @pytest.fixture
@@ -371,8 +348,6 @@ def test_a_database_of_ones_own(tmp_path: Path, external: str) -> None:
     assert not (home / "postgres").exists()
     assert _answers(external)
     with start(home):
-        assert "kept" in scopes(home)
-    with start(home, database_url=external):
         assert "kept" in scopes(home)
     with pytest.raises(EmbeddedError, match="choose another --home"):
         start(home, database_url="postgresql://elsewhere/rucio")
@@ -427,15 +402,17 @@ with start(sys.argv[1]) as rucio:
 """
     folder = Path(tempfile.mkdtemp(prefix="bdms-user-"))
     command = [sys.executable, "-c", program, str(folder / "home")]
-    if os.geteuid() == 0:
-        os.chown(folder, 12345, 12345)
+    user = os.geteuid()
+    if user == 0:
+        user = pwd.getpwnam("nobody").pw_uid
+        os.chown(folder, user, user)
         reading = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search"]
-        command = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", *reading, *command]
+        command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *reading, *command]
     try:
         done = subprocess.run(
             command, env=os.environ | {"HOME": str(folder)}, cwd="/", capture_output=True, text=True, check=False
         )
-        assert done.stdout.split() == [str(12345 if os.geteuid() == 0 else os.geteuid()), "True"], done.stderr
+        assert done.stdout.split() == [str(user), "True"], done.stderr
         assert [path.name for path in folder.iterdir()] == ["home"]
     finally:
         shutil.rmtree(folder)

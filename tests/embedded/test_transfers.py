@@ -782,6 +782,21 @@ def test_a_copy_survives_the_end_of_the_service(
     assert target.with_name("later").read_bytes() == DATA
 
 
+def test_what_a_kill_left_is_removed_even_if_the_copy_cannot_be_made_again(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = make_service()
+    big = sparse(tmp_path / "big", 192 << 20)
+    job_id = service.submit([{"sources": [url(big)], "destinations": [url(tmp_path / "pic" / "big")]}])
+    wait_until(lambda: parts(tmp_path))
+    service.end(signal.SIGKILL)
+    assert parts(tmp_path)
+    big.unlink()
+    service.start()
+    assert service.wait(job_id)["job_state"] == "FAILED"
+    assert list((tmp_path / "pic").iterdir()) == []
+
+
 def test_jobs_that_ended_are_remembered(make_service: Callable[..., Service], source: Path, tmp_path: Path) -> None:
     service = make_service()
     before = service.wait(service.submit([entry(source, tmp_path / "copy")]))

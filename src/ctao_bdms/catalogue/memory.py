@@ -27,7 +27,7 @@ from ctao_bdms.model import (
     Rule,
     RuleState,
 )
-from ctao_bdms.naming import Directory, directories_of, pfn_path, scope_of
+from ctao_bdms.naming import ROOT_SCOPE, Directory, directories_of, pfn_path, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ class InMemoryCatalogue:
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         self._rses = {rse.name: rse for rse in rses}
-        self._scopes = {"root", *scopes}
+        self._scopes = {ROOT_SCOPE, *scopes}
         self._now = now
         self._files: dict[Lfn, ArchivedFile] = {}
         self._metadata: dict[Lfn, ProductMetadata] = {}
@@ -74,6 +74,10 @@ class InMemoryCatalogue:
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
         return dict(self._rses)
+
+    def scopes(self) -> Sequence[str]:
+        """Return the scopes that hold products, sorted."""
+        return sorted(self._scopes - {ROOT_SCOPE})
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return those of `lfns` that the catalogue knows."""

@@ -18,10 +18,13 @@ __all__ = ["AddRules", "Catalogue", "Find", "FindBlocks", "FindRules", "KnowStor
 
 
 class KnowStorage(Protocol):
-    """Which storage elements there are."""
+    """Which storage elements and scopes there are."""
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
+
+    def scopes(self) -> Sequence[str]:
+        """Return the scopes that hold products: all but the root of the tree and the users' own, sorted."""
 
 
 class Lookup(Protocol):

@@ -112,25 +112,18 @@ class RucioCatalogue:
             except (rucio_exception.ConfigNotFound, FileNotFoundError) as error:
                 raise NotFoundError(f"no Rucio configuration: {error}") from error
 
-    @property
-    def account(self) -> str:
-        """The account that this connection acts for."""
-        return str(self._client.account)
-
-    @property
-    def server_url(self) -> str:
-        """Where the server is."""
-        return str(self._client.host)
+    def __repr__(self) -> str:
+        return f"RucioCatalogue({self._client.account} at {self._client.host})"
 
     def count_requests(self, hook: Callable[[requests.Response], None]) -> None:
         """Call `hook` with every answer of the server from now on."""
         self._client.session.hooks["response"].append(lambda response, *_args, **_kwargs: hook(response))
 
-    def scopes(self) -> tuple[str, ...]:
-        """Return the scopes that hold products: all but the root of the tree and the users' own."""
+    def scopes(self) -> Sequence[str]:
+        """Return the scopes that hold products: all but the root of the tree and the users' own, sorted."""
         with converted("listing the scopes"):
             names = [str(scope) for scope in self._client.list_scopes()]
-        return tuple(sorted(name for name in names if name != ROOT_SCOPE and not name.startswith("user.")))
+        return sorted(name for name in names if name != ROOT_SCOPE and not name.startswith("user."))
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""

@@ -144,7 +144,7 @@ class _Screen:
         table.add_column("file", no_wrap=True, ratio=1)
         table.add_column("bytes", justify="right", no_wrap=True, min_width=9)
         table.add_column("adler32", no_wrap=True, min_width=8)
-        table.add_column("verified copies at", no_wrap=True, min_width=20)
+        table.add_column("verified copies at", no_wrap=True, min_width=21)
         folder = ""
         for file in sorted(result.files, key=lambda file: file.lfn):
             above, _, name = file.lfn.rpartition("/")

@@ -43,6 +43,7 @@ __all__ = ["main"]
 _LOG = logging.getLogger(__name__)
 _PAUSE_S = 0.03
 _READY_S = 60.0
+_ANSWER_S = 2.0
 _STOP_S = 20.0
 _POSTGRES, _TRANSFERS, _SERVER, _DAEMONS = "postgres", "transfers", "server", "daemons"
 #: The parts in the order of their start.
@@ -130,19 +131,22 @@ class Supervisor:
                 self._spawn("initdb", program(self._postgres.creation()))
         else:
             self._reports.step(f"connecting to {redacted(self._url)}")
-            self._await_database()
+            if (complaint := database.server_answers(self._url)) is not None:
+                msg = f"the database {redacted(self._url)} does not answer: {complaint}"
+                raise EmbeddedError(msg)
         self._reports.step("loading Rucio")
         _import_rucio()
         if self._postgres is not None and _POSTGRES not in self._children:
             self._finish("initdb")
             self._launch(_POSTGRES)
-        self._await_database()
+        if self._postgres is not None:
+            self._await(_POSTGRES)
         self._prepare_database()
         self._reports.step("starting the server and the daemons")
         self._launch(_SERVER)
         self._launch(_DAEMONS)
-        self._await_server()
-        self._await_transfers()
+        self._await(_SERVER)
+        self._await(_TRANSFERS)
         self._record(ready=True)
 
     @property
@@ -195,26 +199,43 @@ class Supervisor:
             msg = f"{name} failed: {child.last_words()}; the whole story is in {child.log}"
             raise EmbeddedError(msg)
 
-    def _await(self, what: str, child: Child | None, answer: Callable[[], str | None]) -> None:
-        """Wait until `answer` has nothing to complain of; `child` must live meanwhile."""
-        deadline = time.monotonic() + (_READY_S if child is not None else 0)
-        while (complaint := answer()) is not None:
-            if child is not None and self._events.wait([child.handle], _PAUSE_S):
-                msg = f"{what} has ended: {child.last_words()}; the whole story is in {child.log}"
-                raise EmbeddedError(msg)
-            if time.monotonic() > deadline:
-                msg = f"{what} does not answer: {complaint}"
-                raise EmbeddedError(msg)
+    def _await(self, part: str) -> None:
+        """Wait until a part that was started answers.
 
-    def _await_database(self) -> None:
-        what = f"the database {redacted(self._url)}"
-        self._await(what, self._children.get(_POSTGRES), lambda: database.server_answers(self._url))
+        Raises
+        ------
+        EmbeddedError
+            If it ends before, or does not answer in time.
+        """
+        child, complaint = self._children[part], self._complaint(part)
+        if complaint is None:
+            return
+        if self._has_ended(child):
+            msg = f"{part} has ended: {child.last_words()}; the whole story is in {child.log}"
+            raise EmbeddedError(msg)
+        msg = f"{part} does not answer: {complaint}; its log is {child.log}"
+        raise EmbeddedError(msg)
 
-    def _await_server(self) -> None:
-        self._await("Rucio's server", self._children[_SERVER], lambda: _ping(self._state.server_port))
+    def _complaint(self, part: str) -> str | None:
+        """Wait until a part answers; return None when it does, or why not when it has ended or takes too long."""
+        child, deadline = self._children[part], time.monotonic() + _READY_S
+        while (complaint := self._ask(part)) is not None and time.monotonic() < deadline:
+            if self._events.wait([child.handle], _PAUSE_S):
+                break
+        return complaint
 
-    def _await_transfers(self) -> None:
-        self._await("the transfer service", self._children[_TRANSFERS], lambda: _connect(self._state.transfers_port))
+    def _has_ended(self, child: Child) -> bool:
+        return bool(self._events.wait([child.handle], 0))
+
+    def _ask(self, part: str) -> str | None:
+        """Return None if a part answers now, else what is wrong."""
+        if part == _POSTGRES:
+            return database.server_answers(self._url)
+        if part == _SERVER:
+            return _ping(self._state.server_port)
+        if part == _TRANSFERS:
+            return _connect(self._state.transfers_port)
+        return None
 
     def _record(self, *, ready: bool = False) -> None:
         """Write down which processes run."""
@@ -244,8 +265,7 @@ class Supervisor:
                 del due[part]
                 started[part] = now
                 self._launch(part)
-                if part == _POSTGRES:
-                    self._await_database()
+                self._complaint(part)  # if it ends again, the next turn sees it
                 self._record(ready=not due)
             pause = min(due.values()) - now if due else None
             by_handle = {child.handle: part for part, child in self._children.items()}
@@ -302,7 +322,7 @@ def _import_rucio() -> None:
 
 def _ping(port: int) -> str | None:
     """Return None if Rucio's server answers, else why not."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_READY_S)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_S)
     try:
         connection.request("GET", "/ping")
         answer = connection.getresponse()
@@ -316,7 +336,7 @@ def _ping(port: int) -> str | None:
 def _connect(port: int) -> str | None:
     """Return None if somebody listens on `port`, else why not."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=_READY_S).close()
+        socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_S).close()
     except OSError as error:
         return str(error)
     return None

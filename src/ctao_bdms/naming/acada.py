@@ -135,7 +135,7 @@ class AcadaName:
         pieces = [
             f"{self.owner}{self.owner_id:03d}",
             self.source,
-            self.start.strftime("%Y%m%dT%H%M%S" if self.has_time else "%Y%m%d"),
+            f"{self.start.year:04d}{self.start:%m%dT%H%M%S}"[: 15 if self.has_time else 8],
         ]
         pieces += [
             label + digits for label, digits in (("SBID", self.sb), ("OBSID", self.obs), ("RUNID", self.run)) if digits
@@ -264,7 +264,7 @@ class AcadaPath:
         """The path as a logical file name."""
         handler = [self.handler] if self.handler else []
         parts = [self.vo, self.scope, "DL0", self.element, self.user, *handler, self.kind]
-        return Lfn("/" + "/".join([*parts, self.night.date.strftime("%Y/%m/%d"), str(self.name)]))
+        return Lfn("/" + "/".join([*parts, self.night.date.isoformat().replace("-", "/"), str(self.name)]))
 
 
 _ELEMENT = re.compile(r"(?:[A-Z]{4}-\d{2}|ARRAY|array|TEL\d{3})", re.ASCII)

@@ -75,13 +75,17 @@ class BlockName:
             raise InvalidNameError(name, str(error)) from error
 
     def __str__(self) -> str:
-        folder = f"/{self.vo}/{self.scope}/blocks/{self.site}/{self.night.date:%Y/%m/%d}"
-        return f"{folder}/{self.retention}-{self.opened:{_STAMP}}-{self.token}"
+        folder = f"/{self.vo}/{self.scope}/blocks/{self.site}/{_folder(self.night)}"
+        return f"{folder}/{self.retention}-{self.opened.year:04d}{self.opened:%m%dT%H%M%S}-{self.token}"
 
     @property
     def did(self) -> Did:
         """The block's data identifier."""
         return Did(self.scope, str(self))
+
+
+def _folder(night: Night) -> str:
+    return night.date.isoformat().replace("-", "/")
 
 
 def blocks_pattern(vo: str, scope: str, site: Site | None = None, night: Night | None = None) -> str:
@@ -96,5 +100,5 @@ def blocks_pattern(vo: str, scope: str, site: Site | None = None, night: Night |
     if site is not None:
         parts.append(str(site))
         if night is not None:
-            parts.append(f"{night.date:%Y/%m/%d}")
+            parts.append(_folder(night))
     return "/" + "/".join(parts) + "/*"

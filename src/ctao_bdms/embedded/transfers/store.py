@@ -209,7 +209,7 @@ def _task(row: sqlite3.Row) -> Task:
         Order(
             source=row["source"],
             destination=row["destination"],
-            part=f".{row['job_id']}.{row['id']}.part",
+            part=f".bdms-{row['job_id']}-{row['id']}.part",
             size_bytes=row["size_bytes"],
             checksum=Checksum(row["algorithm"], row["digest"]) if row["algorithm"] else None,
             verify=Verify(row["verify"]),

@@ -1,0 +1,163 @@
+"""Where copies belong, and the rules that bring them there."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+
+import pytest
+
+from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.errors import UsageError
+from ctao_bdms.model import Did, Night, Rse, Rule, RuleState, Site
+from ctao_bdms.naming import blocks_pattern
+from ctao_bdms.replication import begin, centres_for, look, missing_rules, reconcile, shares_of, wanted_rules
+from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
+
+NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
+NIGHTS = [Night(dt.date(2026, 1, 1) + dt.timedelta(days=day)) for day in range(2000)]
+SHARES = {"PIC": 1.0, "CSCS": 1.0, "DESY": 2.0, "Frascati": 1.0}
+
+
+def test_a_night_has_distinct_centres_and_always_the_same() -> None:
+    for night in NIGHTS[:50]:
+        chosen = centres_for(Site.NORTH, night, SHARES, 3)
+        assert len(set(chosen)) == 3
+        assert chosen == centres_for(Site.NORTH, night, dict(reversed(SHARES.items())), 3)
+
+
+def test_each_centre_takes_its_share_of_first_copies() -> None:
+    counts = Counter(centres_for(Site.NORTH, night, SHARES)[0] for night in NIGHTS)
+    assert counts["DESY"] / len(NIGHTS) == pytest.approx(0.4, abs=0.05)
+    assert counts["PIC"] / len(NIGHTS) == pytest.approx(0.2, abs=0.05)
+
+
+def test_when_a_centre_joins_only_its_share_moves() -> None:
+    for night in NIGHTS[:500]:
+        before = set(centres_for(Site.NORTH, night, SHARES))
+        after = set(centres_for(Site.NORTH, night, {**SHARES, "LAPP": 1.0}))
+        assert after <= before | {"LAPP"}
+
+
+def test_too_few_centres_are_told() -> None:
+    with pytest.raises(UsageError, match="2 copies need 2 centres, and there are 1: PIC"):
+        centres_for(Site.NORTH, NIGHT, {"PIC": 1.0, "CSCS": 0.0})
+
+
+def test_a_centre_with_several_storage_elements_counts_once() -> None:
+    rses = [
+        Rse(name="PIC-DISK", prefix="", centre="PIC", share=0.5),
+        Rse(name="PIC-TAPE", prefix="", centre="PIC", share=2.0),
+        Rse(name="ONSITE", prefix="", site="CTAO-North"),
+    ]
+    assert shares_of(rses) == {"PIC": 2.0}
+
+
+def _rule(expression: str, state: RuleState = RuleState.OK, expires: dt.datetime | None = None) -> Rule:
+    return Rule(
+        id=expression,
+        did=Did("acada", "/x"),
+        rse_expression=expression,
+        copies=1,
+        state=state,
+        locks={},
+        expires=expires,
+    )
+
+
+@pytest.mark.parametrize(
+    ("existing", "ready"),
+    [
+        ([], [ONSITE, "centre=PIC"]),
+        ([_rule(ONSITE)], ["centre=PIC"]),
+        ([_rule("centre=PIC")], [ONSITE, "centre=CSCS"]),
+        ([_rule(ONSITE), _rule("centre=PIC", RuleState.REPLICATING)], []),
+        ([_rule(ONSITE), _rule("centre=PIC", RuleState.STUCK)], []),
+        ([_rule(ONSITE), _rule("centre=PIC")], ["centre=CSCS"]),
+        ([_rule(ONSITE), _rule("centre=PIC"), _rule("centre=CSCS", RuleState.STUCK)], []),
+        ([_rule(ONSITE), _rule("centre=PIC", expires=NOW)], ["centre=PIC"]),
+        ([_rule("somebody=else")], [ONSITE, "centre=PIC"]),
+    ],
+)
+def test_a_rule_is_made_when_it_is_missing_and_its_time_has_come(existing: list[Rule], ready: list[str]) -> None:
+    wanted = wanted_rules(ONSITE, ["PIC", "CSCS"])
+    assert [rule.rse_expression for rule in missing_rules(wanted, existing)] == ready
+
+
+def test_the_uplink_carries_a_block_once() -> None:
+    assert [(rule.source, rule.rse_expression) for rule in wanted_rules(ONSITE, ["PIC", "CSCS"])] == [
+        ("", ONSITE),
+        (ONSITE, "centre=PIC"),
+        ("centre=PIC", "centre=CSCS"),
+    ]
+
+
+@pytest.fixture
+def archive() -> InMemoryCatalogue:
+    return InMemoryCatalogue(
+        [
+            Rse(name=ONSITE, prefix="/onsite", site="CTAO-North"),
+            Rse(name="PIC-DISK", prefix="/pic", centre="PIC"),
+            Rse(name="CSCS-DISK", prefix="/cscs", centre="CSCS"),
+        ],
+        now=lambda: NOW,
+    )
+
+
+def _block(archive: InMemoryCatalogue, token: str = "00000001", *, closed: bool = True) -> Did:
+    block = block_of("acada", token)
+    files = [registration("acada", number) for number in range(4)]
+    archive.ensure_directories([file.lfn for file in files])
+    archive.open_block(block)
+    archive.register(block, ONSITE, files)
+    if closed:
+        archive.close_block(block)
+    return block
+
+
+def _expressions(archive: InMemoryCatalogue, block: Did) -> list[str]:
+    return [rule.rse_expression for rule in archive.rules("acada", [block.name])[block.name]]
+
+
+def test_a_block_comes_to_both_centres_one_after_the_other(archive: InMemoryCatalogue) -> None:
+    block = _block(archive)
+    first, second = centres_for(Site.NORTH, NIGHT, {"PIC": 1.0, "CSCS": 1.0})
+    pattern = blocks_pattern("ctao", "acada")
+    begin(archive, [block])
+    assert _expressions(archive, block) == [ONSITE, f"centre={first}"]
+    states = reconcile(archive, "acada", pattern, now=lambda: NOW)
+    assert (states.is_complete, states[0].complete_at) == (False, ())
+    assert archive.transfer() == 4
+    states = reconcile(archive, "acada", pattern, now=lambda: NOW)
+    assert (states.is_complete, states[0].complete_at) == (False, (first,))
+    assert _expressions(archive, block) == [ONSITE, f"centre={first}", f"centre={second}"]
+    archive.transfer()
+    made: list[str] = []
+    states = reconcile(archive, "acada", pattern, now=lambda: NOW, on_rule=lambda _, rule: made.append(rule))
+    assert (states.is_complete, states[0].complete_at, made) == (True, (first, second), [])
+    assert look(archive, "acada", pattern) == states
+    assert f"centre={second}: ok (4 ok)" in states[0].progress
+
+
+def test_what_a_crash_has_left_open_is_closed_after_a_while(archive: InMemoryCatalogue) -> None:
+    block = _block(archive, closed=False)
+    pattern = blocks_pattern("ctao", "acada")
+    assert not reconcile(archive, "acada", pattern, now=lambda: NOW + dt.timedelta(minutes=9))
+    assert _expressions(archive, block) == []
+    assert reconcile(archive, "acada", pattern, now=lambda: NOW + dt.timedelta(minutes=10))
+    assert _expressions(archive, block)[0] == ONSITE
+
+
+def test_an_empty_block_and_a_foreign_dataset_get_no_rules(archive: InMemoryCatalogue) -> None:
+    empty, foreign = block_of("acada", "00000002"), Did("acada", "/ctao/acada/blocks/mine")
+    for did in (empty, foreign):
+        archive.open_block(did)
+        archive.close_block(did)
+    assert not reconcile(archive, "acada", blocks_pattern("ctao", "acada"), now=lambda: NOW)
+    assert _expressions(archive, empty) == _expressions(archive, foreign) == []
+
+
+def test_a_site_without_storage_is_told(archive: InMemoryCatalogue) -> None:
+    lame = InMemoryCatalogue(rse for rse in archive.rses().values() if not rse.is_onsite)
+    with pytest.raises(UsageError, match="site=CTAO-North"):
+        begin(lame, [block_of("acada")])
