@@ -20,4 +20,4 @@ class TestRucioCatalogue(CatalogueContract):
 
     @pytest.fixture
     def catalogue(self, embedded_rucio: RucioNamespace) -> Catalogue:
-        return embedded_rucio.bdms.catalogue
+        return embedded_rucio.catalogue

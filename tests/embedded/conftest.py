@@ -6,20 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ctao_bdms.embedded import INGEST
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ctao_bdms.embedded import Instance
-
-
-class Ask(Protocol):
-    """Run a program in a process of its own, with Rucio's own `client` and the `arguments`; return its `answer`."""
-
-    def __call__(self, instance: Instance, program: str, *arguments: object, account: str = INGEST) -> Any: ...  # noqa: ANN401
 
 
 PRELUDE = """
@@ -39,7 +35,9 @@ def wait_for(condition, seconds=60):
 
 
 @pytest.fixture(scope="session")
-def ask() -> Ask:
+def ask() -> Callable[..., Any]:
+    """Run a program in a process of its own, with Rucio's own `client` and `arguments`; return its `answer`."""
+
     def function(instance: Instance, program: str, *arguments: object, account: str = INGEST) -> Any:  # noqa: ANN401
         done = subprocess.run(
             [sys.executable, "-c", f"{PRELUDE}\n{program}\nprint(json.dumps(answer, default=str))"],

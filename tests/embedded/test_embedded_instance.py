@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,9 +16,7 @@ from ctao_bdms.embedded import INGEST, READER, ROOT, RSES, Instance, add_scope, 
 from ctao_bdms.errors import ConflictError, EmbeddedError, HomeInUseError, NotRunningError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .conftest import Ask
+    from collections.abc import Callable, Iterator
 
 ONSITE, PIC, CSCS = RSES
 
@@ -28,7 +28,7 @@ def rucio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
 
 
 @pytest.mark.parametrize("account", [ROOT, INGEST, READER])
-def test_each_account_can_log_in(ask: Ask, rucio: Instance, account: str) -> None:
+def test_each_account_can_log_in(ask: Callable[..., Any], rucio: Instance, account: str) -> None:
     answer = ask(rucio, "answer = [client.ping()['version'], client.whoami()['account']]", account=account)
     assert answer[0].startswith("41.")
     assert answer[1] == account
@@ -94,7 +94,7 @@ def test_a_second_start_in_the_same_home_is_refused(rucio: Instance) -> None:
     assert status(rucio.home.path).running
 
 
-def test_the_storage_elements_are_as_the_topology_says(ask: Ask, rucio: Instance) -> None:
+def test_the_storage_elements_are_as_the_topology_says(ask: Callable[..., Any], rucio: Instance) -> None:
     program = """
 answer = {}
 for rse in client.list_rses():
@@ -109,12 +109,12 @@ for rse in client.list_rses():
         assert [protocol["prefix"] for protocol in protocols] == [f"{rucio.storage(name)}/"]
 
 
-def test_the_tree_begins_at_the_vo(ask: Ask, rucio: Instance) -> None:
+def test_the_tree_begins_at_the_vo(ask: Callable[..., Any], rucio: Instance) -> None:
     program = "answer = [[c['scope'], c['name'], c['type']] for c in client.list_content('root', '/ctao')]"
     assert ["acada", "/ctao/acada", "CONTAINER"] in ask(rucio, program, account=READER)
 
 
-def test_ingest_and_root_have_no_quota(ask: Ask, rucio: Instance) -> None:
+def test_ingest_and_root_have_no_quota(ask: Callable[..., Any], rucio: Instance) -> None:
     program = "answer = client.get_local_account_limits(arguments[0])"
     for account in (ROOT, INGEST):
         limits = ask(rucio, program, account, account=account)
@@ -122,7 +122,7 @@ def test_ingest_and_root_have_no_quota(ask: Ask, rucio: Instance) -> None:
         assert all(limit == float("inf") for limit in limits.values())
 
 
-def test_metadata_go_to_our_plugin(ask: Ask, rucio: Instance) -> None:
+def test_metadata_go_to_our_plugin(ask: Callable[..., Any], rucio: Instance) -> None:
     program = """
 client.add_dataset("acada", "/ctao/acada/metadata")
 client.set_metadata("acada", "/ctao/acada/metadata", "data__level", "DL0")
@@ -131,7 +131,7 @@ answer = client.get_metadata("acada", "/ctao/acada/metadata", plugin="ALL")["dat
     assert ask(rucio, program, account=ROOT) == "DL0"
 
 
-def test_a_scope_of_ones_own(ask: Ask, rucio: Instance) -> None:
+def test_a_scope_of_ones_own(ask: Callable[..., Any], rucio: Instance) -> None:
     name = add_scope(rucio.home.path, "mine")
     assert name == "/ctao/mine"
     program = """
@@ -159,7 +159,7 @@ def test_there_is_no_configuration_for_a_stranger(rucio: Instance) -> None:
         rucio.client_config("nobody")
 
 
-def test_rules_move_bytes_and_their_end_frees_them(ask: Ask, rucio: Instance) -> None:
+def test_rules_move_bytes_and_their_end_frees_them(ask: Callable[..., Any], rucio: Instance) -> None:
     files = []
     for number in range(5):
         name, data = f"/ctao/acada/moved/file-{number}.bin", os.urandom(20_000 + number)
@@ -200,3 +200,22 @@ answer = [sorted(replica["rses"]) for replica in client.list_replicas(names, sor
     left = ask(rucio, program, rules[1], [str(path) for path in gone], account=ROOT)
     assert left == [sorted([ONSITE, PIC])] * len(files)
     assert all((rucio.storage(PIC) / str(file["name"])[1:]).exists() for file in files)
+
+
+def test_the_stock_command_downloads_by_lfn(ask: Callable[..., Any], rucio: Instance, tmp_path: Path) -> None:
+    name, data = "/ctao/acada/fetched/file.bin", os.urandom(30_000)
+    path = rucio.storage(ONSITE) / name[1:]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    file = {"scope": "acada", "name": name, "bytes": len(data), "adler32": f"{zlib.adler32(data):08x}"}
+    program = """
+client.add_dataset("acada", "/ctao/acada/fetched")
+client.attach_dids("acada", "/ctao/acada/fetched", [arguments[1]], rse=arguments[0])
+answer = None
+"""
+    ask(rucio, program, ONSITE, file)
+    command = [Path(sys.executable).parent / "rucio", "download", "--dir", tmp_path, name]
+    environment = os.environ | {"RUCIO_CONFIG": str(rucio.client_config(READER))}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "acada" / name[1:]).read_bytes() == data

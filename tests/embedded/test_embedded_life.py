@@ -29,8 +29,6 @@ from ctao_bdms.errors import EmbeddedError, HomeInUseError, NotRunningError, Usa
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .conftest import Ask
-
 ONSITE, PIC, CSCS = RSES
 
 
@@ -107,7 +105,7 @@ def test_all_is_found_again_and_nothing_is_left(tmp_path: Path) -> None:
     assert not any("tables" in step for step in steps)
 
 
-def test_a_port_in_use_is_replaced_and_rucio_is_told(ask: Ask, tmp_path: Path) -> None:
+def test_a_port_in_use_is_replaced_and_rucio_is_told(ask: Callable[..., Any], tmp_path: Path) -> None:
     home = tmp_path / "home"
     with start(home):
         before = status(home)
@@ -128,7 +126,7 @@ def _occupied(url: str | None) -> socket.socket:
 
 
 @pytest.fixture
-def closed_block(ask: Ask) -> Callable[[Instance], list[dict[str, Any]]]:
+def closed_block(ask: Callable[..., Any]) -> Callable[[Instance], list[dict[str, Any]]]:
     """Put 30 files into a closed dataset on the on-site RSE."""
 
     def make(rucio: Instance) -> list[dict[str, Any]]:
@@ -164,15 +162,24 @@ answer = [sorted(replica["rses"]) for replica in client.list_replicas([dataset],
 
 
 def test_a_killed_supervisor_loses_and_doubles_nothing(
-    ask: Ask, tmp_path: Path, closed_block: Callable[[Instance], list[dict[str, Any]]]
+    ask: Callable[..., Any], tmp_path: Path, closed_block: Callable[[Instance], list[dict[str, Any]]]
 ) -> None:
     home = tmp_path / "home"
     rucio = start(home)
-    files = closed_block(rucio)
-    rule = ask(rucio, RULE, PIC, ONSITE)
     here = processes(home)
     os.kill(here[0].pid, signal.SIGKILL)
     wait_for(lambda: none_alive(here))  # all by themselves
+    rucio.stop()
+
+    rucio = start(home)
+    files = closed_block(rucio)
+    here = processes(home)
+    daemons = part(status(home), "daemons")
+    os.kill(daemons, signal.SIGSTOP)
+    rule = ask(rucio, RULE, PIC, ONSITE)
+    for pid in (here[0].pid, daemons):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: none_alive(here))
     rucio.stop()
     # what a daemon leaves that is killed while it submits, at its worst
     _as_if_killed_while_submitting(home, here)
@@ -191,18 +198,18 @@ def _as_if_killed_while_submitting(home: Path, dead: list[ProcessId]) -> None:
     from ctao_bdms.embedded.postgres import Postgres
 
     place = Home(home)
-    postgres = Postgres(place, place.socket)
+    postgres = Postgres(place)
     postgres.forget_the_dead()
     with (home / "log" / "test.log").open("w") as log:
-        server = subprocess.Popen(postgres.service(), stderr=log)
+        server = subprocess.Popen(postgres.service(place.socket), stderr=log)
     try:
         url = f"postgresql://postgres@/postgres?host={place.socket}"
         wait_for(lambda: _answers(url))
         with psycopg.connect(url) as connection:
-            connection.execute(
-                "update rucio.requests set state = 'G', last_processed_by = 'dead', last_processed_at = now(), "
-                "external_id = null where state in ('Q', 'S')"
+            taken = connection.execute(
+                "update rucio.requests set state = 'G', last_processed_by = 'dead', last_processed_at = now()"
             )
+            assert taken.rowcount == 30
             connection.execute(
                 "insert into rucio.heartbeats (executable, readable, hostname, pid, thread_id, thread_name, "
                 "created_at, updated_at) select distinct executable, readable, 'elsewhere', %s::bigint, 1, 'x', "

@@ -144,6 +144,8 @@ def test_values_take_the_type_of_their_key(key: str, value: object, parsed: obje
         ("instance__observing_night", dt.datetime(2026, 11, 21, tzinfo=dt.UTC)),
         ("observation__coverage__space__ra", "east"),
         ("observation__coverage__space__ra", None),
+        ("observation__coverage__space__ra", float("nan")),
+        ("observation__coverage__space__ra", "inf"),
     ],
 )
 def test_values_of_another_type_are_refused(key: str, value: object) -> None:

@@ -36,6 +36,8 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], type[errors.CatalogueError]], .
     (
         (
             rucio.AccountNotFound,
+            rucio.ConfigLoadingError,
+            rucio.ConfigNotFound,
             rucio.DataIdentifierNotFound,
             rucio.InvalidRSEExpression,
             rucio.RSENotFound,

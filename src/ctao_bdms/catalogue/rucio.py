@@ -77,7 +77,8 @@ class RucioCatalogue:
     """
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        #: The Rucio client, for what this class has no words for.
+        self.client = client
         self._rses: Mapping[str, Rse] | None = None
         self._known: set[Did] = set()
 
@@ -106,36 +107,35 @@ class RucioCatalogue:
             if config is not None and os.environ.get("RUCIO_CONFIG") != str(config):
                 os.environ["RUCIO_CONFIG"] = str(config)
                 rucio_config.clean_cached_config()
-            try:
-                with converted(f"connecting to Rucio as {config or 'its own configuration'} says"):
-                    return cls(Client(logger=_LOG))
-            except (rucio_exception.ConfigNotFound, FileNotFoundError) as error:
-                raise NotFoundError(f"no Rucio configuration: {error}") from error
+            with converted(f"connecting to Rucio as {config or 'its own configuration'} says"):
+                client = Client(logger=_LOG)
+                client.whoami()  # a token that was kept from last time proves nothing
+            return cls(client)
 
     def __repr__(self) -> str:
-        return f"RucioCatalogue({self._client.account} at {self._client.host})"
+        return f"RucioCatalogue({self.client.account} at {self.client.host})"
 
     def count_requests(self, hook: Callable[[requests.Response], None]) -> None:
         """Call `hook` with every answer of the server from now on."""
-        self._client.session.hooks["response"].append(lambda response, *_args, **_kwargs: hook(response))
+        self.client.session.hooks["response"].append(lambda response, *_args, **_kwargs: hook(response))
 
     def scopes(self) -> Sequence[str]:
         """Return the scopes that hold products: all but the root of the tree and the users' own, sorted."""
         with converted("listing the scopes"):
-            names = [str(scope) for scope in self._client.list_scopes()]
+            names = [str(scope) for scope in self.client.list_scopes()]
         return sorted(name for name in names if name != ROOT_SCOPE and not name.startswith("user."))
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
         if self._rses is None:
             with converted("listing the storage elements"):
-                names = [str(row["rse"]) for row in self._client.list_rses()]
+                names = [str(row["rse"]) for row in self.client.list_rses()]
                 self._rses = {name: self._rse(name) for name in names}
         return self._rses
 
     def _rse(self, name: str) -> Rse:
-        attributes = self._client.list_rse_attributes(name)
-        protocols = list(self._client.get_protocols(name))
+        attributes = self.client.list_rse_attributes(name)
+        protocols = list(self.client.get_protocols(name))
         return Rse(
             name=name,
             prefix=str(protocols[0]["prefix"]).rstrip("/") if protocols else "",
@@ -152,7 +152,7 @@ class RucioCatalogue:
         for chunk in _chunks([_row(lfn) for lfn in lfns]):
             with converted(f"looking up {len(chunk)} files"):
                 # Sorted at random: the default order looks for a geographical database first, file by file.
-                rows = self._client.list_replicas(chunk, all_states=True, sort="random", resolve_parents=True)
+                rows = self.client.list_replicas(chunk, all_states=True, sort="random", resolve_parents=True)
                 found.update((file.lfn, file) for file in map(_archived_file, rows))
         return found
 
@@ -162,7 +162,7 @@ class RucioCatalogue:
         with converted("querying the catalogue"):
             for scope in query.scopes:
                 filters = [each or _ANY for each in query.filters()]
-                rows.extend(self._client.list_dids(scope, filters, did_type="file", long=True))
+                rows.extend(self.client.list_dids(scope, filters, did_type="file", long=True))
         rows.sort(key=lambda row: str(row["name"]))
         for row in rows[: query.limit]:
             known = {key: value for key, value in row.items() if key in METADATA and value is not None}
@@ -187,7 +187,7 @@ class RucioCatalogue:
         """Create what is missing of `new`, then attach each to its parent, whatever was there before."""
         there: set[Did] = set()
         for chunk in _chunks([_did_row(directory.did) for directory in new]):
-            there.update(Did(str(r["scope"]), str(r["name"])) for r in self._client.get_metadata_bulk(chunk))
+            there.update(Did(str(r["scope"]), str(r["name"])) for r in self.client.get_metadata_bulk(chunk))
         roots = [d for d in new if d.parent is not None and d.parent.scope == ROOT_SCOPE and d.did not in there]
         if roots:
             scopes = ", ".join(sorted({directory.did.scope for directory in roots}))
@@ -198,20 +198,20 @@ class RucioCatalogue:
             {**_did_row(d.did), "type": "DATASET" if d.holds_files else "CONTAINER"} for d in new if d.did not in there
         ]
         for chunk in _chunks(missing):
-            self._client.add_dids(chunk)
+            self.client.add_dids(chunk)
         children: dict[Did, list[dict[str, str]]] = {}
         for directory in new:
             if directory.parent is not None and directory.parent.scope != ROOT_SCOPE:
                 children.setdefault(directory.parent, []).append(_did_row(directory.did))
         if children:
             attachments = [{**_did_row(parent), "dids": dids} for parent, dids in children.items()]
-            self._client.attach_dids_to_dids(attachments, ignore_duplicate=True)
+            self.client.attach_dids_to_dids(attachments, ignore_duplicate=True)
 
     def open_block(self, block: Did) -> None:
         """Create the empty, open block; nothing happens if it exists."""
         with converted(f"opening block {block}"):
             try:
-                self._client.add_dids([{**_did_row(block), "type": "DATASET"}])
+                self.client.add_dids([{**_did_row(block), "type": "DATASET"}])
             except rucio_exception.DataIdentifierAlreadyExists:
                 _LOG.debug("block %s exists", block)
 
@@ -228,24 +228,24 @@ class RucioCatalogue:
         attachments: list[dict[str, Any]] = [{**_did_row(block), "rse": rse, "dids": rows}]
         attachments += [{**_did_row(directory), "dids": members} for directory, members in directories.items()]
         with converted(f"registering {len(files)} files at {rse}"):
-            self._client.attach_dids_to_dids(attachments, ignore_duplicate=True)
+            self.client.attach_dids_to_dids(attachments, ignore_duplicate=True)
 
     def close_block(self, block: Did) -> None:
         """Close the block for ever; nothing happens if it is closed."""
         with converted(f"closing block {block}"):
             try:
-                self._client.set_status(block.scope, block.name, open=False)
+                self.client.set_status(block.scope, block.name, open=False)
             except rucio_exception.UnsupportedOperation:
                 _LOG.debug("block %s is closed already", block)
 
     def blocks(self, scope: str, pattern: str) -> Sequence[Block]:
         """Return the blocks of `scope` whose names match `pattern`, by name."""
         with converted(f"listing the blocks {pattern}"):
-            names = sorted(self._client.list_dids(scope, [{"name": pattern}], did_type="dataset"))
+            names = sorted(self.client.list_dids(scope, [{"name": pattern}], did_type="dataset"))
             rows = [
                 row
                 for chunk in _chunks([{"scope": scope, "name": name} for name in names])
-                for row in self._client.get_metadata_bulk(chunk)
+                for row in self.client.get_metadata_bulk(chunk)
             ]
         return sorted((_block(row) for row in rows), key=lambda block: block.did)
 
@@ -254,7 +254,7 @@ class RucioCatalogue:
         wanted: dict[str, list[tuple[dt.datetime, Rule]]] = {name: [] for name in names}
         with converted("listing the rules"):
             for filters in _rule_filters(scope, list(wanted)):
-                for row in self._client.list_replication_rules(filters=filters):
+                for row in self.client.list_replication_rules(filters=filters):
                     if row["name"] in wanted:
                         wanted[row["name"]].append((_aware(row["created_at"]), _rule(row)))
         return {name: [rule for _, rule in sorted(rows, key=_age)] for name, rows in wanted.items()}
@@ -263,7 +263,7 @@ class RucioCatalogue:
         """Ask for one copy of `did` in `rse_expression`; nothing happens if the account has the same rule."""
         with converted(f"asking for a copy of {did} in {rse_expression!r}"):
             try:
-                self._client.add_replication_rule(
+                self.client.add_replication_rule(
                     [_did_row(did)],
                     copies=1,
                     rse_expression=rse_expression,

@@ -87,7 +87,7 @@ def _add_rse(home: Home, state: State, element: StorageElement, session: Any) ->
         "hostname": "localhost",
         "port": 0,
         "prefix": _prefix(home, element),
-        "impl": "rucio.rse.protocols.posix.Default",
+        "impl": "ctao_bdms.embedded.posix.Default",
         "domains": {"lan": _ALL, "wan": _ALL | _THIRD_PARTY},
     }
     add_protocol(rse_id, protocol, session=session)

@@ -182,8 +182,11 @@ def start(
 def _tell(process: subprocess.Popen[str], url: str) -> None:
     """Give the supervisor what must not stand on its command line."""
     if process.stdin is not None:
-        with process.stdin as stream:
-            stream.write(f"{url}\n")
+        try:
+            with process.stdin as stream:
+                stream.write(f"{url}\n")
+        except BrokenPipeError:
+            return  # it has ended; its reports, or their lack, say why
 
 
 def stop(home: str | Path) -> None:

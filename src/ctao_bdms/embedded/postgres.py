@@ -78,12 +78,12 @@ def socket_folder(home: Home, known: str | None) -> Path:
     home
         The home.
     known
-        The folder that an earlier start made because the home's path was too long.
+        The folder that an unclean stop left; it is removed.
     """
+    if known is not None and Path(known).is_dir() and Path(known).stat().st_uid in {os.geteuid(), _NOBODY}:
+        shutil.rmtree(known)
     if len(os.fsencode(home.socket / _SOCKET)) <= _MAX_SOCKET_PATH:
         return home.socket
-    if known is not None and Path(known).is_dir():
-        return Path(known)
     return Path(tempfile.mkdtemp(prefix="bdms-"))
 
 
@@ -108,8 +108,6 @@ class Postgres:
     ----------
     home
         The home; its database is made by the newest PostgreSQL there is, and served by the one that made it.
-    socket
-        The folder of the socket.
 
     Raises
     ------
@@ -119,9 +117,8 @@ class Postgres:
         If no PostgreSQL is installed.
     """
 
-    def __init__(self, home: Home, socket: Path) -> None:
+    def __init__(self, home: Home) -> None:
         self._data = home.postgres
-        self._socket = socket
         installed = _installed()
         if not installed:
             raise MissingExtraError("embedded", _PACKAGE)
@@ -148,11 +145,11 @@ class Postgres:
         command = [self._programs / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "--encoding=UTF8"]
         return _unprivileged([*map(str, command), "--locale=C", "--no-instructions"])
 
-    def service(self) -> list[str]:
-        """Return the command that runs the database until it gets SIGINT."""
-        _give(self._socket)
+    def service(self, socket: Path) -> list[str]:
+        """Return the command that runs the database, with its socket in the folder `socket`, until it gets SIGINT."""
+        _give(socket)
         settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
-        command = [self._programs / "postgres", "-D", self._data, "-k", self._socket]
+        command = [self._programs / "postgres", "-D", self._data, "-k", socket]
         return _unprivileged([*map(str, command), *settings])
 
     def forget_the_dead(self) -> None:

@@ -1,345 +1,31 @@
-"""The process that owns all parts of an embedded Rucio: starts them in order, restarts what dies, stops all.
+"""The process that owns all parts of an embedded Rucio.
 
-It imports Rucio once and forks the server and the daemons from itself, which saves every start their imports. All its
-waiting is for events: the end of a child, of its owner, or a signal. ``python -m ctao_bdms.embedded.supervisor`` is
-started by `ctao_bdms.embedded.start` and reports to it, as lines of JSON on its standard output.
+``python -m ctao_bdms.embedded.supervisor`` is started by `ctao_bdms.embedded.start`, which tells it the database's URL,
+if any, on its standard input; it reports back as lines of JSON on its standard output.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
 import logging
 import os
-import signal
-import socket
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import attrs
-
-from ctao_bdms.embedded import bootstrap, database
-from ctao_bdms.embedded.child import Child, program
-from ctao_bdms.embedded.configuration import write_configuration
 from ctao_bdms.embedded.events import Events, Stopped
 from ctao_bdms.embedded.home import Home
 from ctao_bdms.embedded.leftovers import clean
 from ctao_bdms.embedded.lock import claimed
-from ctao_bdms.embedded.ports import listen
-from ctao_bdms.embedded.postgres import Postgres, socket_folder
-from ctao_bdms.embedded.processes import ProcessId, RunRecord
+from ctao_bdms.embedded.parts import Parts
+from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.reports import Reports
-from ctao_bdms.embedded.restarts import Restarts
 from ctao_bdms.embedded.state import State, redacted
 from ctao_bdms.errors import EmbeddedError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["main"]
 
 _LOG = logging.getLogger(__name__)
-_PAUSE_S = 0.03
-_READY_S = 60.0
-_ANSWER_S = 2.0
-_STOP_S = 20.0
-_POSTGRES, _TRANSFERS, _SERVER, _DAEMONS = "postgres", "transfers", "server", "daemons"
-#: The parts in the order of their start.
-_ORDER = (_POSTGRES, _TRANSFERS, _SERVER, _DAEMONS)
-_ON_DATABASE = (_SERVER, _DAEMONS)
-
-
-def _serve(listener: socket.socket) -> None:
-    from ctao_bdms.embedded.rest import serve
-
-    serve(listener)
-
-
-def _run_daemons() -> None:
-    from ctao_bdms.embedded.daemons import run_daemons
-
-    raise SystemExit(run_daemons())
-
-
-class Supervisor:
-    """The parts of one home.
-
-    Parameters
-    ----------
-    home
-        The home; its lock is held.
-    state
-        What it remembers.
-    events
-        What to wait for.
-    reports
-        Whom to tell.
-    lock
-        The file descriptor of the lock.
-    """
-
-    def __init__(self, home: Home, state: State, events: Events, reports: Reports, lock: int) -> None:
-        self._home = home
-        self._events = events
-        self._reports = reports
-        self._lock = lock
-        self._children: dict[str, Child] = {}
-        self._socket = home.socket
-        self._postgres: Postgres | None = None
-        if state.database_url is None:
-            self._socket = socket_folder(home, state.socket_folder)
-            self._postgres = Postgres(home, self._socket)
-        self._listener = listen(state.server_port)
-        with listen(state.transfers_port) as transfers:
-            transfers_port = transfers.getsockname()[1]
-        self._state = attrs.evolve(
-            state,
-            server_port=self._listener.getsockname()[1],
-            transfers_port=transfers_port,
-            socket_folder=None if self._socket == home.socket else str(self._socket),
-        )
-        self._remember(self._state)
-
-    def _remember(self, state: State) -> None:
-        """Keep `state` for the next start."""
-        self._state = state
-        state.save(self._home.state_file)
-
-    # -- the start
-
-    def start(self) -> None:
-        """Start everything and wait until it answers.
-
-        Raises
-        ------
-        EmbeddedError
-            If something does not come up.
-        Stopped
-            If somebody asked to stop meanwhile.
-        """
-        write_configuration(self._home, self._state, self._socket)
-        self._launch(_TRANSFERS)
-        if self._postgres is not None:
-            self._postgres.forget_the_dead()
-            if self._state.phase == "ready":
-                self._launch(_POSTGRES)
-            else:
-                self._reports.step("making the database")
-                self._postgres.discard()
-                self._spawn("initdb", program(self._postgres.creation()))
-        else:
-            self._reports.step(f"connecting to {redacted(self._url)}")
-            if (complaint := database.server_answers(self._url)) is not None:
-                msg = f"the database {redacted(self._url)} does not answer: {complaint}"
-                raise EmbeddedError(msg)
-        self._reports.step("loading Rucio")
-        _import_rucio()
-        if self._postgres is not None and _POSTGRES not in self._children:
-            self._finish("initdb")
-            self._launch(_POSTGRES)
-        if self._postgres is not None:
-            self._await(_POSTGRES)
-        self._prepare_database()
-        self._reports.step("starting the server and the daemons")
-        self._launch(_SERVER)
-        self._launch(_DAEMONS)
-        self._await(_SERVER)
-        self._await(_TRANSFERS)
-        self._record(ready=True)
-
-    @property
-    def _url(self) -> str:
-        return self._state.sqlalchemy_url(self._socket)
-
-    def _prepare_database(self) -> None:
-        """Build Rucio's tables at the first start, tell them what has moved at a later one."""
-        if self._state.phase == "ready":
-            self._spawn("refresh", lambda: bootstrap.refresh(self._home, self._state))
-            self._finish("refresh")
-            return
-        self._reports.step("building Rucio's tables")
-        if self._state.phase == "building":
-            database.drop_schema(self._url)
-        elif database.holds_rucio(self._url):
-            msg = f"the database {redacted(self._url)} already holds another Rucio, not that of {self._home.path}"
-            raise EmbeddedError(msg)
-        self._remember(attrs.evolve(self._state, phase="building"))
-        self._spawn("build", lambda: bootstrap.build(self._home, self._state))
-        self._finish("build")
-        self._remember(attrs.evolve(self._state, phase="ready"))
-
-    def _spawn(self, name: str, target: Callable[[], None], stop_signal: signal.Signals = signal.SIGTERM) -> None:
-        """Start a child under `name`."""
-        log = self._home.log / f"{name}.log"
-        foreign = [self._lock, *self._reports.descriptors]
-        self._children[name] = Child.start(name, target, log, stop_signal=stop_signal, foreign=foreign)
-        self._record()
-
-    def _launch(self, part: str) -> None:
-        """Start one of the lasting parts."""
-        if part == _POSTGRES and self._postgres is not None:
-            self._spawn(part, program(self._postgres.service()), signal.SIGINT)
-        elif part == _TRANSFERS:
-            module = ["-m", "ctao_bdms.embedded.transfers", "--port", str(self._state.transfers_port)]
-            self._spawn(part, program([sys.executable, *module, "--database", str(self._home.transfers_database)]))
-        elif part == _SERVER:
-            self._spawn(part, lambda: _serve(self._listener))
-        elif part == _DAEMONS:
-            self._spawn(part, _run_daemons)
-
-    def _finish(self, name: str) -> None:
-        """Wait for the end of a child that does one thing."""
-        child = self._children[name]
-        while not self._events.wait([child.handle], None):
-            pass
-        del self._children[name]
-        if child.reap() != 0:
-            msg = f"{name} failed: {child.last_words()}; the whole story is in {child.log}"
-            raise EmbeddedError(msg)
-
-    def _await(self, part: str) -> None:
-        """Wait until a part that was started answers.
-
-        Raises
-        ------
-        EmbeddedError
-            If it ends before, or does not answer in time.
-        """
-        child, complaint = self._children[part], self._complaint(part)
-        if complaint is None:
-            return
-        if self._has_ended(child):
-            msg = f"{part} has ended: {child.last_words()}; the whole story is in {child.log}"
-            raise EmbeddedError(msg)
-        msg = f"{part} does not answer: {complaint}; its log is {child.log}"
-        raise EmbeddedError(msg)
-
-    def _complaint(self, part: str) -> str | None:
-        """Wait until a part answers; return None when it does, or why not when it has ended or takes too long."""
-        child, deadline = self._children[part], time.monotonic() + _READY_S
-        while (complaint := self._ask(part)) is not None and time.monotonic() < deadline:
-            if self._events.wait([child.handle], _PAUSE_S):
-                break
-        return complaint
-
-    def _has_ended(self, child: Child) -> bool:
-        return bool(self._events.wait([child.handle], 0))
-
-    def _ask(self, part: str) -> str | None:
-        """Return None if a part answers now, else what is wrong."""
-        if part == _POSTGRES:
-            return database.server_answers(self._url)
-        if part == _SERVER:
-            return _ping(self._state.server_port)
-        if part == _TRANSFERS:
-            return _connect(self._state.transfers_port)
-        return None
-
-    def _record(self, *, ready: bool = False) -> None:
-        """Write down which processes run."""
-        me = ProcessId.of(os.getpid())
-        if me is not None:
-            parts = {name: child.identity for name, child in self._children.items()}
-            RunRecord(me, parts, ready).save(self._home.run_file)
-
-    # -- the life
-
-    def watch(self) -> None:
-        """Restart what dies, until somebody asks to stop.
-
-        Raises
-        ------
-        EmbeddedError
-            If a part dies again and again.
-        Stopped
-            When somebody asks to stop, or the owner has died.
-        """
-        restarts = {part: Restarts() for part in _ORDER}
-        started = dict.fromkeys(_ORDER, time.monotonic())
-        due: dict[str, float] = {}
-        while True:
-            now = time.monotonic()
-            for part in [part for part in _ORDER if due.get(part, now + 1) <= now]:
-                del due[part]
-                started[part] = now
-                self._launch(part)
-                self._complaint(part)  # if it ends again, the next turn sees it
-                self._record(ready=not due)
-            pause = min(due.values()) - now if due else None
-            by_handle = {child.handle: part for part, child in self._children.items()}
-            for handle in self._events.wait(by_handle, pause):
-                part = by_handle[handle]
-                if part not in self._children:
-                    continue  # it stopped with the database
-                code = self._children.pop(part).reap()
-                _LOG.error("%s has ended with code %d", part, code)
-                delay = restarts[part].pause(time.monotonic() - started[part])
-                if delay is None:
-                    msg = f"{part} ends again and again; its log is {self._home.log / part}.log"
-                    raise EmbeddedError(msg)
-                due[part] = time.monotonic() + delay
-                if part == _POSTGRES:
-                    due |= dict.fromkeys(self._kill(_ON_DATABASE), due[part])
-
-    def _kill(self, parts: tuple[str, ...]) -> list[str]:
-        """End those of `parts` that run, at once: their connections are gone. Return their names."""
-        killed = [part for part in parts if part in self._children]
-        for part in killed:
-            child = self._children.pop(part)
-            child.signal(signal.SIGKILL)
-            child.wait(None)
-            child.reap()
-        return killed
-
-    # -- the end
-
-    def stop(self) -> None:
-        """Stop everything, the database last, and remove what says that it runs."""
-        first = [child for name, child in self._children.items() if name != _POSTGRES]
-        for child in first:
-            child.signal(child.stop_signal)
-        for child in first:
-            child.stop(_STOP_S)
-        if _POSTGRES in self._children:
-            self._children[_POSTGRES].stop(_STOP_S)
-        self._children.clear()
-        self._listener.close()
-        if self._postgres is not None and self._socket.is_dir():
-            self._socket.rmdir()
-            self._remember(attrs.evolve(self._state, socket_folder=None))
-        self._home.run_file.unlink(missing_ok=True)
-
-
-def _import_rucio() -> None:
-    """Load what server and daemons need, then drop the connections that loading may have made."""
-    import gunicorn.workers.gthread  # noqa: F401
-    from rucio.db.sqla.session import get_engine
-
-    get_engine().dispose()
-
-
-def _ping(port: int) -> str | None:
-    """Return None if Rucio's server answers, else why not."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_S)
-    try:
-        connection.request("GET", "/ping")
-        answer = connection.getresponse()
-        return None if answer.status == http.HTTPStatus.OK else f"HTTP {answer.status}"
-    except (OSError, http.client.HTTPException) as error:
-        return str(error) or type(error).__name__
-    finally:
-        connection.close()
-
-
-def _connect(port: int) -> str | None:
-    """Return None if somebody listens on `port`, else why not."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_S).close()
-    except OSError as error:
-        return str(error)
-    return None
 
 
 def _environment(home: Home, *, own_database: bool) -> None:
@@ -363,13 +49,13 @@ def _supervise(home: Home, database_url: str | None, events: Events, reports: Re
         msg = f"{home.path} uses {kept}, not {redacted(database_url)}; choose another --home"
         raise EmbeddedError(msg)
     _environment(home, own_database=state.database_url is None)
-    supervisor = Supervisor(home, state, events, reports, lock)
+    parts = Parts(home, state, events, reports, lock)
     try:
-        supervisor.start()
+        parts.start()
         reports.ready()
-        supervisor.watch()
+        parts.watch()
     finally:
-        supervisor.stop()
+        parts.stop()
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from types import MappingProxyType
@@ -71,7 +72,8 @@ class MetadataKey:
         """Return `value` in this key's type.
 
         Accepted are the type itself, the text that `to_wire` makes of it, a whole number for a number, and the digits
-        of a whole number for an integer. Nothing is rounded and nothing is guessed.
+        of a whole number for an integer. Nothing is rounded and nothing is guessed; NaN and infinity
+        are no numbers, as in a FITS header.
 
         Raises
         ------
@@ -82,7 +84,7 @@ class MetadataKey:
             return _PARSERS[self.type](value)
         except (TypeError, ValueError, OverflowError) as error:
             shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
-            raise InvalidMetadataError(self.key, f"{shown} is not a {self.type.value}") from error
+            raise InvalidMetadataError(self.key, f"{shown} is no {self.type.value}") from error
 
     def to_wire(self, value: Value) -> str | int | float | bool:
         """Return `value` as JSON can carry it; times as ``YYYY-MM-DDTHH:MM:SS.ffffff``, UTC."""
@@ -112,7 +114,10 @@ def _int(value: object) -> int:
 def _float(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError
-    return float(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def _bool(value: object) -> bool:

@@ -12,7 +12,7 @@ from ctao_bdms.errors import InvalidNameError, UsageError
 from ctao_bdms.model import Block, Did, Rule, RuleState
 from ctao_bdms.naming import BlockName
 from ctao_bdms.replication.placement import centres_for, shares_of
-from ctao_bdms.replication.rules import missing_rules, wanted_rules
+from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
@@ -154,15 +154,21 @@ def look(catalogue: Replicating, scope: str, pattern: str) -> BlockStates:
 
 
 def _states(catalogue: KnowStorage, blocks: Sequence[Block], rules: Mapping[str, Sequence[Rule]]) -> BlockStates:
-    return BlockStates(
-        BlockState(
-            did=block.did,
-            n_files=block.n_files,
-            size_bytes=block.size_bytes,
-            centres=_centres(catalogue, block.did),
-            rules=tuple(rules[block.did.name]),
-        )
-        for block in blocks
+    return BlockStates(_state(catalogue, block, rules[block.did.name]) for block in blocks)
+
+
+def _state(catalogue: KnowStorage, block: Block, rules: Sequence[Rule]) -> BlockState:
+    """Return the state of a block, its rules in the order in which they are made."""
+    order = [want.rse_expression for want in _wanted(catalogue, block.did)]
+    known = sorted(
+        (rule for rule in rules if rule.rse_expression in order), key=lambda r: order.index(r.rse_expression)
+    )
+    return BlockState(
+        did=block.did,
+        n_files=block.n_files,
+        size_bytes=block.size_bytes,
+        centres=_centres(catalogue, block.did),
+        rules=(*known, *(rule for rule in rules if rule not in known)),
     )
 
 
@@ -208,10 +214,14 @@ def _centres(catalogue: KnowStorage, did: Did) -> tuple[str, ...]:
     return centres_for(name.site, name.night, shares_of(catalogue.rses().values()))
 
 
+def _wanted(catalogue: KnowStorage, did: Did) -> tuple[WantedRule, ...]:
+    onsite = _onsite(catalogue.rses(), BlockName.parse(did.name).site)
+    return wanted_rules(onsite, _centres(catalogue, did))
+
+
 def _make_rules(catalogue: Replicating, did: Did, existing: Sequence[Rule], on_rule: Callable[[Did, str], None]) -> int:
     """Make the rules of a closed block that are wanted, not there, and ready; return how many."""
-    onsite = _onsite(catalogue.rses(), BlockName.parse(did.name).site)
-    ready = missing_rules(wanted_rules(onsite, _centres(catalogue, did)), existing)
+    ready = missing_rules(_wanted(catalogue, did), existing)
     for want in ready:
         catalogue.add_rule(did, rse_expression=want.rse_expression, source=want.source)
         on_rule(did, want.rse_expression)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ctao_bdms.catalogue.rucio import RucioCatalogue
     from ctao_bdms.embedded import Instance
     from ctao_bdms.facade import Bdms
 
@@ -32,13 +33,20 @@ class RucioNamespace:
         The running Rucio.
     scope
         The test's scope; its names begin with ``/ctao/<scope>/``.
-    bdms
-        The archive, connected as the ingest account.
+    catalogue
+        The catalogue of it, connected as the ingest account.
     """
 
     instance: Instance
     scope: str
-    bdms: Bdms
+    catalogue: RucioCatalogue
+
+    @property
+    def bdms(self) -> Bdms:
+        """The archive, as the ingest account sees it."""
+        from ctao_bdms.facade import Bdms
+
+        return Bdms(self.catalogue)
 
     @property
     def root(self) -> Path:
@@ -58,9 +66,11 @@ def embedded_rucio_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture
 def embedded_rucio(embedded_rucio_instance: Instance) -> RucioNamespace:
     """Give the test a scope of its own in a real Rucio, as a `RucioNamespace`."""
+    from ctao_bdms.catalogue.rucio import RucioCatalogue
     from ctao_bdms.embedded.namespace import add_scope
-    from ctao_bdms.facade import connect
 
     scope = f"t{secrets.token_hex(4)}"
     add_scope(embedded_rucio_instance.home.path, scope)
-    return RucioNamespace(embedded_rucio_instance, scope, connect(embedded_rucio_instance.client_config()))
+    return RucioNamespace(
+        embedded_rucio_instance, scope, RucioCatalogue.connect(embedded_rucio_instance.client_config())
+    )

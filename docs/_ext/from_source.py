@@ -1,0 +1,153 @@
+"""Fills pages of the reference from the source, so that they cannot fall behind it.
+
+A line ``% from source: <name>`` in a page is replaced by the Markdown that the function of that name gives.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from sphinx.errors import ExtensionError
+from sphinx.pycode import ModuleAnalyzer
+
+from ctao_bdms import errors
+from ctao_bdms.access import WORDS
+from ctao_bdms.embedded import RSES
+from ctao_bdms.model import METADATA, DataLevel, DefectKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sphinx.application import Sphinx
+
+__all__ = ["FILLED", "setup"]
+
+_MARK = re.compile(r"^% from source: (?P<name>[a-z-]+)$", re.MULTILINE)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table in Markdown."""
+    lines = [list(head)]
+    lines.append(["---"] * len(lines[0]))
+    lines += [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _metadata() -> str:
+    """Return the table of metadata keys."""
+    return _table(
+        ("key", "type", "unit", "FITS keyword", "required at", "indexed", "what it is"),
+        (
+            (
+                f"`{row.key}`",
+                row.type.value,
+                row.unit,
+                ", ".join(f"`{keyword}`" for keyword in row.keywords),
+                "all levels" if row.required == frozenset(DataLevel) else ", ".join(map(str, sorted(row.required))),
+                "yes" if row.indexed else "",
+                row.description,
+            )
+            for row in METADATA.values()
+        ),
+    )
+
+
+def _words() -> str:
+    """Return the short words of queries and the keys that they stand for."""
+    rows = [(f"`{word}`", f"`{key}`") for word, (key, _) in WORDS.items()]
+    both = "`observation__coverage__time__t_min`, `observation__coverage__time__t_max`"
+    return _table(("word", "key"), [*rows, ("`time`", f"{both}: data in an interval")])
+
+
+def _remarks(module: str, owner: str) -> dict[str, str]:
+    """Return the ``#:`` remarks on the members of a class by their names."""
+    found = ModuleAnalyzer.for_module(module).find_attr_docs()
+    return {name: " ".join(lines).strip() for (cls, name), lines in found.items() if cls == owner}
+
+
+def _defects() -> str:
+    """Return the table of kinds of defects."""
+    remarks = _remarks("ctao_bdms.model.defects", "DefectKind")
+    return _table(("kind", "what it means"), ((f"`{kind.value}`", remarks[kind.name]) for kind in DefectKind))
+
+
+def _errors() -> str:
+    """Return the table of kinds of errors, with the built-in that each also is."""
+    kinds = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, errors.BdmsError)]
+    integrity = importlib.import_module("ctao_bdms.integrity.errors")
+    kinds += [getattr(integrity, name) for name in integrity.__all__]
+
+    def row(kind: type[errors.BdmsError]) -> tuple[str, str, str, str]:
+        others = [base for base in kind.__mro__ if base.__module__ == "builtins"]
+        also = next((base.__name__ for base in others if base not in (Exception, BaseException, object)), "")
+        return (
+            f"`{kind.__name__}`",
+            f"`{also}`" if also else "",
+            "yes" if kind.transient else "",
+            (inspect.getdoc(kind) or "").partition("\n\n")[0],
+        )
+
+    return _table(("error", "is also a", "later it may work", "what it means"), map(row, kinds))
+
+
+def _exit_codes() -> str:
+    """Return the table of exit codes."""
+    app = importlib.import_module("ctao_bdms.cli.app")
+    said = {
+        app.OK: "all is well",
+        app.WRONG: "something is wrong, and was said: a bad file, a refused request, a part that does not run",
+        app.USAGE: "the request makes no sense as it was put: an unknown option, word, name or key",
+        app.LATER: "the archive does not answer, or not yet; the same command may work later",
+        app.INTERRUPTED: "interrupted with Ctrl-C",
+    }
+    return _table(("code", "meaning"), said.items())
+
+
+def _rses() -> str:
+    """Return the storage elements of the embedded Rucio and their attributes."""
+    shown = {name: element.all_attributes("http://127.0.0.1:<port>") for name, element in RSES.items()}
+    keys = sorted({key for attributes in shown.values() for key in attributes}, key=str.lower)
+    return _table(
+        ("attribute", *(f"`{name}`" for name in shown)),
+        ((f"`{key}`", *(str(attributes.get(key, "")) for attributes in shown.values())) for key in keys),
+    )
+
+
+def _commands() -> str:
+    """Return the reference of the command line, one section a command."""
+    os.environ["COLUMNS"] = "100"
+    app = importlib.import_module("ctao_bdms.cli.app").app
+    text = app.generate_docs(output_format="markdown", recursive=True, heading_level=1)
+    return text[text.index("## bdms demo") :] if "## bdms demo" in text else text
+
+
+FILLED = {
+    "commands": _commands,
+    "defects": _defects,
+    "errors": _errors,
+    "exit-codes": _exit_codes,
+    "metadata": _metadata,
+    "rses": _rses,
+    "words": _words,
+}
+
+
+def _fill(_app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put what the source says in place of each mark of a page."""
+
+    def given(match: re.Match[str]) -> str:
+        if match["name"] not in FILLED:
+            raise ExtensionError(f"{docname}: nothing is called {match['name']!r}; there are {', '.join(FILLED)}")
+        return FILLED[match["name"]]()
+
+    source[0] = _MARK.sub(given, source[0])
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension."""
+    app.connect("source-read", _fill)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,219 @@
+"""Who may do what, asked over REST with real accounts of a real Rucio.
+
+Rucio's client reads its configuration once in a process, and with it the file of the token. Each account therefore gets
+a process of its own that makes the calls that it is told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from ctao_bdms.embedded import INGEST, READER, ROOT, add_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ctao_bdms.embedded import Instance
+
+ONSITE, OFFSITE = "CTAO-NORTH-ONSITE", "PIC-DISK"
+
+WORKER = """
+import json, sys
+from rucio.client import Client
+from rucio.common.exception import RucioException
+client = Client()
+for line in sys.stdin:
+    method, arguments, keywords = json.loads(line)
+    try:
+        result = getattr(client, method)(*arguments, **keywords)
+        answer = {"result": list(result) if hasattr(result, "__next__") else result}
+    except RucioException as error:
+        answer = {"error": type(error).__name__, "text": str(error)}
+    print(json.dumps(answer, default=str), flush=True)
+"""
+
+
+class RefusedError(Exception):
+    """What Rucio's client raised, by name, with its sentence."""
+
+
+@attrs.frozen
+class Account:
+    """Rucio's client in a process of its own."""
+
+    process: subprocess.Popen[str]
+
+    def __call__(self, method: str, *arguments: object, **keywords: object) -> Any:  # noqa: ANN401 (JSON)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps([method, arguments, keywords]) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        if "error" in answer:
+            raise RefusedError(f"{answer['error']}: {' '.join(answer['text'].split())}")
+        return answer["result"]
+
+
+@contextmanager
+def acting_as(instance: Instance, name: str) -> Iterator[Account]:
+    environment = {"PATH": os.environ["PATH"], "RUCIO_CONFIG": str(instance.client_config(name))}
+    command = [sys.executable, "-c", WORKER]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        yield Account(process)
+
+
+@pytest.fixture(scope="module")
+def root(embedded_rucio_instance: Instance) -> Iterator[Account]:
+    with acting_as(embedded_rucio_instance, ROOT) as account:
+        yield account
+
+
+@pytest.fixture(scope="module")
+def ingest(embedded_rucio_instance: Instance) -> Iterator[Account]:
+    with acting_as(embedded_rucio_instance, INGEST) as account:
+        yield account
+
+
+@pytest.fixture(scope="module")
+def reader(embedded_rucio_instance: Instance, root: Account) -> Iterator[Account]:
+    """A person who owns a scope."""
+    if "user.reader" not in root("list_scopes"):
+        root("add_scope", READER, "user.reader")
+    with acting_as(embedded_rucio_instance, READER) as account:
+        yield account
+
+
+@attrs.frozen
+class Night:
+    """A scope with an open dataset of two files, registered on site by the ingest account."""
+
+    scope: str
+    dataset: str
+
+    def did(self, number: int) -> dict[str, Any]:
+        return {"scope": self.scope, "name": f"{self.dataset}/f{number}"}
+
+    def new(self, number: int) -> dict[str, Any]:
+        return self.did(number) | {"bytes": 1, "adler32": "00000001"}
+
+
+@pytest.fixture
+def night(embedded_rucio_instance: Instance, ingest: Account) -> Night:
+    scope = f"t{secrets.token_hex(4)}"
+    night = Night(scope, f"/ctao/{scope}/DL0")
+    add_scope(embedded_rucio_instance.home.path, scope)
+    meta = {"data__level": "DL0"}
+    ingest("add_dids", [{"scope": scope, "name": night.dataset, "type": "DATASET", "meta": meta}])
+    ingest("attach_dids", scope, night.dataset, [night.new(i) | {"meta": meta} for i in (0, 1)], rse=ONSITE)
+    return night
+
+
+def test_ingest_may_do_all_that_its_work_needs(ingest: Account, night: Night) -> None:
+    block, scope = f"/ctao/{night.scope}/blocks/b1", night.scope
+    ingest("add_did", scope, block, "DATASET", meta={"data__level": "DL0"})
+    members = [{"scope": scope, "name": name, "rse": ONSITE, "dids": [night.new(2)]} for name in (block, night.dataset)]
+    ingest("attach_dids_to_dids", members, ignore_duplicate=True)
+    ingest("add_replicas", ONSITE, [night.new(3)])
+    ingest("set_metadata", scope, night.dataset, "description", "x")
+    ingest("set_dids_metadata_bulk", [night.did(0) | {"meta": {"instance__ae_id": 1}}])
+    ingest("close", scope, block)
+    (held,) = ingest("add_replication_rule", [{"scope": scope, "name": block}], 1, ONSITE)
+    rules = ingest("list_did_rules", scope, block)
+    assert [(rule["id"], rule["account"], rule["state"]) for rule in rules] == [(held, INGEST, "OK")]
+    ingest("delete_replication_rule", held)
+    bad = [night.did(3) | {"rse": ONSITE}]
+    assert ingest("declare_bad_file_replicas", bad, reason="test") == {}
+
+
+def test_ingest_registers_nothing_off_site(ingest: Account, night: Night) -> None:
+    scope, dataset, new = night.scope, night.dataset, [night.new(5)]
+    child = {"scope": scope, "name": f"/ctao/{scope}/DL1", "type": "DATASET", "rse": OFFSITE, "dids": new}
+    attempts: list[tuple[str, list[Any], dict[str, Any]]] = [
+        ("add_replicas", [OFFSITE, new], {}),
+        ("attach_dids", [scope, dataset, new], {"rse": OFFSITE}),
+        ("attach_dids_to_dids", [[{"scope": scope, "name": dataset, "rse": OFFSITE, "dids": new}]], {}),
+        ("add_dids", [[child]], {}),
+        ("add_did", [scope, child["name"], "DATASET"], {"dids": new, "rse": OFFSITE}),
+    ]
+    for method, arguments, keywords in attempts:
+        with pytest.raises(RefusedError, match=r"AccessDenied.*on site only") as caught:
+            ingest(method, *arguments, **keywords)
+        assert OFFSITE in str(caught.value), method
+    with pytest.raises(RefusedError, match="DataIdentifierNotFound"):
+        ingest("get_did", scope, child["name"])
+    with pytest.raises(RefusedError, match="DataIdentifierNotFound"):
+        ingest("get_did", scope, new[0]["name"])
+
+
+def test_ingest_takes_nothing_away(ingest: Account, root: Account, night: Night) -> None:
+    scope, dataset = night.scope, night.dataset
+    did = [{"scope": scope, "name": dataset}]
+    (foreign,) = root("add_replication_rule", did, 1, ONSITE)
+    (far,) = ingest("add_replication_rule", did, 1, OFFSITE)
+    attempts: list[tuple[str, list[Any], str]] = [
+        ("detach_dids", [scope, dataset, [night.did(0)]], "append-only"),
+        ("delete_replication_rule", [foreign], "its own rules on site"),
+        ("delete_replication_rule", [far], "its own rules on site"),
+        ("update_replication_rule", [far, {"lifetime": 1}], ""),
+        ("set_metadata", [scope, dataset, "lifetime", 1], "what Rucio itself keeps: lifetime"),
+        ("set_metadata_bulk", [scope, dataset, {"expired_at": "2026-01-01", "data__level": "DL1"}], "expired_at"),
+        ("set_metadata", [scope, night.did(0)["name"], "adler32", "00000002"], "can not change this"),
+        ("declare_bad_file_replicas", [[night.did(0) | {"rse": OFFSITE}], "test"], "on site only"),
+        ("add_rse", ["MINE"], ""),
+        ("add_scope", [INGEST, "mine"], ""),
+        ("add_account_attribute", [INGEST, "admin", "True"], ""),
+    ]
+    for method, arguments, words in attempts:
+        with pytest.raises(RefusedError, match=f"AccessDenied.*{words}"):
+            ingest(method, *arguments)
+    assert len(ingest("list_files", scope, dataset)) == 2
+    assert len(ingest("list_did_rules", scope, dataset)) == 2
+
+
+def test_a_closed_dataset_stays_closed(ingest: Account, root: Account, night: Night) -> None:
+    ingest("close", night.scope, night.dataset)
+    with pytest.raises(RefusedError, match=r"AccessDenied.*A closed dataset stays closed"):
+        ingest("set_status", night.scope, night.dataset, open=True)
+    assert ingest("get_did", night.scope, night.dataset)["open"] is False
+    root("set_status", night.scope, night.dataset, open=True)
+    assert ingest("get_did", night.scope, night.dataset)["open"] is True
+
+
+def test_a_scope_owner_registers_nothing_where_he_may_not_add_replicas(reader: Account) -> None:
+    name = f"/ctao/user/r/reader/{secrets.token_hex(4)}"
+    file = {"scope": "user.reader", "name": f"{name}/x", "bytes": 1, "adler32": "00000001"}
+    reader("add_did", "user.reader", name, "DATASET")
+    for rse in (ONSITE, OFFSITE):
+        with pytest.raises(RefusedError, match=f"AccessDenied.*Registering files on {rse} needs the right"):
+            reader("attach_dids", "user.reader", name, [file], rse=rse)
+        with pytest.raises(RefusedError, match=f"AccessDenied.*Registering files on {rse} needs the right"):
+            reader("add_did", "user.reader", f"{name}2", "DATASET", dids=[file], rse=rse)
+        with pytest.raises(RefusedError, match="AccessDenied"):
+            reader("add_replicas", rse, [file])
+
+
+def test_metadata_are_deleted_only_by_who_may_set_them(reader: Account, ingest: Account, night: Night) -> None:
+    name = night.did(0)["name"]
+    with pytest.raises(RefusedError, match=r"AccessDenied.*can not delete metadata"):
+        reader("delete_metadata", night.scope, name, "data__level")
+    assert reader("get_metadata", night.scope, name, plugin="CTAO") == {"data__level": "DL0"}
+    ingest("delete_metadata", night.scope, name, "data__level")
+    assert reader("get_metadata", night.scope, name, plugin="CTAO") == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["/ctao/../x", "/ctao//x", "x", "/ctao/x/", "/ctao/a b", "/ctao/\u00e9", "/" + "x" * 250]
+)
+def test_a_name_that_is_not_canonical_is_refused_even_to_root(root: Account, name: str) -> None:
+    with pytest.raises(RefusedError, match=r"AccessDenied.*is not a canonical name"):
+        root("add_dids", [{"scope": "acada", "name": name, "type": "DATASET"}])
