@@ -24,6 +24,7 @@ extensions = [
 exclude_patterns = ["_build", "_templates", "_ext"]
 templates_path = ["_templates"]
 default_role = "py:obj"
+smartquotes = False  # --detach is an option, not a dash
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3

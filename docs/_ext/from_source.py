@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -119,10 +118,9 @@ def _rses() -> str:
 
 def _commands() -> str:
     """Return the reference of the command line, one section a command."""
-    os.environ["COLUMNS"] = "100"
     app = importlib.import_module("ctao_bdms.cli.app").app
-    text = app.generate_docs(output_format="markdown", recursive=True, heading_level=1)
-    return text[text.index("## bdms demo") :] if "## bdms demo" in text else text
+    text: str = app.generate_docs(output_format="markdown", recursive=True, heading_level=1)
+    return text[text.index("\n## bdms ") :]
 
 
 FILLED = {

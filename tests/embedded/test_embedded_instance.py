@@ -214,7 +214,7 @@ client.attach_dids("acada", "/ctao/acada/fetched", [arguments[1]], rse=arguments
 answer = None
 """
     ask(rucio, program, ONSITE, file)
-    command = [Path(sys.executable).parent / "rucio", "download", "--dir", tmp_path, name]
+    command = [str(Path(sys.executable).parent / "rucio"), "download", "--dir", str(tmp_path), name]
     environment = os.environ | {"RUCIO_CONFIG": str(rucio.client_config(READER))}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

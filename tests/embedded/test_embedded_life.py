@@ -199,7 +199,7 @@ def _as_if_killed_while_submitting(home: Path, dead: list[ProcessId]) -> None:
 
     place = Home(home)
     postgres = Postgres(place)
-    postgres.forget_the_dead()
+    postgres.forget_the_dead(place.socket)
     with (home / "log" / "test.log").open("w") as log:
         server = subprocess.Popen(postgres.service(place.socket), stderr=log)
     try:

@@ -90,7 +90,7 @@ class FindRules(Protocol):
     """Which replication rules there are."""
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
-        """Return the rules on each of the datasets `names` of `scope`, oldest first as far as it knows; none is empty."""
+        """Return the rules on each of the datasets `names` of `scope`, oldest first as far as it knows."""
 
 
 class AddRules(Protocol):

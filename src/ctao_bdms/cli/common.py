@@ -21,11 +21,7 @@ __all__ = ["DEFAULT_ARCHIVE", "Archive", "Home", "Json", "home_path"]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]
 Home = Annotated[
     Path | None,
-    Parameter(
-        name="--home",
-        env_var="BDMS_HOME",
-        help="The folder of the embedded Rucio; by default the user's data folder.",
-    ),
+    Parameter(name="--home", help="The folder of the embedded Rucio; else BDMS_HOME, else in the user's data folder."),
 ]
 
 
@@ -33,7 +29,8 @@ def home_path(home: Path | None) -> Path:
     """Return the folder of the embedded Rucio that a command means."""
     from ctao_bdms.embedded import Home as EmbeddedHome
 
-    return home.absolute() if home is not None else EmbeddedHome.default().path
+    named = home or os.environ.get("BDMS_HOME")
+    return Path(named).absolute() if named else EmbeddedHome.default().path
 
 
 @Parameter(name="*")
@@ -54,7 +51,7 @@ class Archive:
     home: Home = None
     rucio_config: Annotated[
         Path | None,
-        Parameter(name="--rucio-config", env_var="RUCIO_CONFIG", help="The rucio.cfg of a client of the archive."),
+        Parameter(name="--rucio-config", help="The rucio.cfg of a client of the archive; else RUCIO_CONFIG."),
     ] = None
     as_json: Json = False
 
@@ -64,26 +61,29 @@ class Archive:
         return Output(as_json=self.as_json)
 
     def connect(self) -> Bdms:
-        """Connect: as ``--home`` says, else as ``--rucio-config`` says, else to the embedded Rucio of this user.
+        """Connect to the archive that is named: by an option, else by the environment, else this user's own.
 
         Raises
         ------
         UsageError
             If nothing says where the archive is.
         """
+        config = self._config()
+        if not config.is_file():
+            raise UsageError(f"no archive at {config}; start one: bdms up --detach; or name one: --rucio-config FILE")
+        return connect(config)
+
+    def _config(self) -> Path:
+        """Return the rucio.cfg that the options or the environment name."""
         from ctao_bdms.embedded import Home as EmbeddedHome
 
-        if self.home is not None:
-            config = EmbeddedHome(self.home.absolute()).client_config()
-        elif self.rucio_config is not None:
-            config = self.rucio_config
-        else:
-            config = EmbeddedHome.default().client_config()
-        if not config.is_file():
-            raise UsageError(
-                f"no archive at {config}; start one with 'bdms up --detach' or name one with --rucio-config"
-            )
-        return connect(os.path.abspath(config))  # noqa: PTH100 - links in the path are the user's
+        config = self.rucio_config
+        if config is None and self.home is None and "BDMS_HOME" not in os.environ:
+            named = os.environ.get("RUCIO_CONFIG")
+            config = Path(named) if named else None
+        if config is None or self.home is not None:
+            config = EmbeddedHome(home_path(self.home)).client_config()
+        return config.absolute()
 
 
 #: The archive that a command speaks to if nothing is said.

@@ -59,7 +59,8 @@ class Output:
 
     def __init__(self, *, as_json: bool = False, console: Console | None = None) -> None:
         self.as_json = as_json
-        width = None if sys.stdout.isatty() else 160
+        # Where no person looks at a screen, a row stays on its line.
+        width = None if sys.stdout.isatty() else 1000
         self.console = console or Console(quiet=as_json, width=width, highlight=False)
 
     def line(self, text: str) -> None:

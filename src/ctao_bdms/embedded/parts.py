@@ -126,7 +126,7 @@ class Parts:
         write_configuration(self._home, self._state, self._socket)
         self._launch(_TRANSFERS)
         if self._postgres is not None:
-            self._postgres.forget_the_dead()
+            self._postgres.forget_the_dead(self._socket)
             if self._state.phase == "ready":
                 self._launch(_POSTGRES)
             else:

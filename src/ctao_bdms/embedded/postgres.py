@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,21 +153,47 @@ class Postgres:
         command = [self._programs / "postgres", "-D", self._data, "-k", socket]
         return _unprivileged([*map(str, command), *settings])
 
-    def forget_the_dead(self) -> None:
-        """End what an unclean stop left of this database, and remove its lock if it names somebody else's process."""
+    def forget_the_dead(self, socket: Path) -> None:
+        """End what an unclean stop left of this database, and remove its locks.
+
+        PostgreSQL looks only whether the number in its lock is that of some process: a killed one that nobody has
+        waited for yet, or another that has the number now, would keep it from starting for ever.
+
+        Parameters
+        ----------
+        socket
+            The folder of its socket, which has a lock too.
+
+        Raises
+        ------
+        EmbeddedError
+            If a process still works in the database's folder.
+        """
         lock = self._data / "postmaster.pid"
         try:
             pid = int(lock.read_text(encoding="ascii").split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
             return
         process = ProcessId.of(pid)
-        if process is None or not process.alive:
-            return
-        try:
-            ours = Path(f"/proc/{pid}/cwd").samefile(self._data)
-        except (FileNotFoundError, PermissionError):
-            ours = False
-        if ours:
+        if process is not None and process in self._members():
             end(process, signal.SIGINT, _STOP_S)
-        else:
-            lock.unlink()
+        until = time.monotonic() + _STOP_S
+        while members := self._members():  # the database's other processes end by themselves when the first has
+            if time.monotonic() > until:
+                msg = f"process {members[0].pid} still works in {self._data}; stop it"
+                raise EmbeddedError(msg)
+            time.sleep(0.02)
+        for remains in (lock, socket / _SOCKET, socket / f"{_SOCKET}.lock"):
+            remains.unlink(missing_ok=True)
+
+    def _members(self) -> list[ProcessId]:
+        """Return the running processes that work in the database's folder."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            process = ProcessId.of(int(entry.name)) if entry.name.isdigit() else None
+            try:
+                if process is not None and process.alive and (entry / "cwd").samefile(self._data):
+                    found.append(process)
+            except (FileNotFoundError, PermissionError, ProcessLookupError):
+                continue
+        return found

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.errors import InvalidNameError
+
 if TYPE_CHECKING:
     from ctao_bdms.model.sites import Site
 
@@ -40,14 +42,13 @@ class Night:
 
         Raises
         ------
-        ValueError
+        InvalidNameError
             If `text` is no such date.
         """
         try:
             return cls(dt.date.fromisoformat(text))
         except ValueError as error:
-            msg = f"{text!r} is not a night; write the date of its evening as YYYY-MM-DD"
-            raise ValueError(msg) from error
+            raise InvalidNameError(text, "a night is the date of its evening, YYYY-MM-DD") from error
 
     @classmethod
     def of(cls, instant: dt.datetime, site: Site) -> Night:

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
+from ctao_bdms.errors import InvalidNameError
+
 __all__ = ["ArrayElement", "Site"]
 
 
@@ -76,13 +78,14 @@ class ArrayElement:
 
         Raises
         ------
-        ValueError
+        InvalidNameError
             If no telescope has that name.
         """
         number = _NUMBERS.get(name)
         if number is None:
-            msg = f"there is no telescope {name!r}; names are like LSTN-01, MSTN-15, SSTS-50"
-            raise ValueError(msg)
+            raise InvalidNameError(
+                name, "a telescope is called LSTN-01, MSTN-15, LSTS-01, MSTS-14 or SSTS-50"
+            )
         return cls(number)
 
     @property

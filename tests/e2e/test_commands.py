@@ -1,0 +1,140 @@
+"""A night by commands, as an operator would: ours, and Rucio's own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.e2e.conftest import Shell, alive
+
+from ctao_bdms.testing.damage import Damage, damage
+from ctao_bdms.testing.dl0 import night_specs, write_night
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ctao_bdms.testing.dl0 import WrittenFile
+
+
+def _rucio(shell: Shell, *arguments: str) -> str:
+    """Run the stock client with the configuration that ``bdms status`` names."""
+    (status,) = shell.json("status")
+    return shell.run("rucio", *arguments, RUCIO_CONFIG=status["client_configs"]["reader"]).stdout
+
+
+def _copies(shell: Shell, written: Sequence[WrittenFile]) -> None:
+    """Check that each file is whole at each of the three places, and that nothing else is there."""
+    for rse in ("CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"):
+        root = shell.storage(rse)
+        assert sorted(p for p in root.rglob("*") if p.is_file()) == sorted(root / str(w.lfn)[1:] for w in written)
+        for each in written:
+            assert (root / str(each.lfn)[1:]).stat().st_size == each.size_bytes
+
+
+def test_a_night_by_commands(shell: Shell, tmp_path: Path) -> None:
+    assert "not running" not in shell.bdms("up", "--detach")
+    written = write_night(shell.storage(), night_specs(12, megabytes=0.3))
+    damage(written[0].path, Damage.BIT_FLIP)
+    good = written[1:]
+
+    scanned = shell.json("scan", *(str(w.path) for w in written), code=1)
+    assert [row["verdict"] for row in scanned] == ["bad"] + ["good"] * 11
+    assert scanned[1]["digests"] == {"adler32": good[0].adler32, "sha256": good[0].sha256}
+    assert all(part["checksum"] == part["datasum"] == "ok" for part in scanned[1]["hdus"])
+
+    outcomes = shell.json("ingest", str(shell.storage()), code=1)
+    assert sorted(row["status"] for row in outcomes) == ["quarantined", *["registered"] * 11]
+    (state,) = shell.json("reconcile", "--wait", "--night", "2026-11-21")
+    assert {rule["state"] for rule in state["rules"]} == {"ok"}
+    assert [row["did"] for row in shell.json("rules")] == [state["did"]]
+    assert "1 of 1 blocks are complete" in shell.bdms("rules")
+    _copies(shell, good)
+
+    names = {str(w.lfn) for w in good if w.spec.lfn.parts[3] == "LSTN-02"}
+    assert set(shell.bdms("query", "telescope=LSTN-02", "--lfns").split()) == names
+    (row, *_) = shell.json("query", "level=DL0", "telescope=LSTN-02", "--limit", "1")
+    assert row["metadata"]["instance__ae_id"] == 2
+    lfn = str(good[0].lfn)
+    assert [row["where"] for row in shell.json("locate", lfn, "--near", "PIC")] == ["PIC", "CSCS", "CTAO-North"]
+    fetched = shell.json("get", lfn, "--to", str(tmp_path / "got"))
+    assert [row["status"] for row in fetched] == ["fetched"]
+    assert (tmp_path / "got" / good[0].path.name).read_bytes() == good[0].path.read_bytes()
+    words = ["get", "telescope=LSTN-02", "--to", str(tmp_path / "got"), "--tree"]
+    assert {row["status"] for row in shell.json(*words)} == {"fetched"}
+    assert {row["status"] for row in shell.json(*words)} == {"present"}
+
+    assert _rucio(shell, "ping").strip().startswith("41.")
+    assert "account    : reader" in _rucio(shell, "whoami")
+    assert _rucio(shell, "rse", "list").split() == ["CSCS-DISK", "CTAO-NORTH-ONSITE", "PIC-DISK"]
+    assert lfn in _rucio(shell, "did", "list", "--filter", "type=file", f"acada:{lfn[:-20]}*")
+    replicas = _rucio(shell, "replica", "list", "file", f"acada:{lfn}")
+    assert all(str(shell.storage(rse)) in replicas for rse in ("CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"))
+    rules = _rucio(shell, "rule", "list", "--account", "bdms-ingest")
+    assert rules.count("OK[11/0/0]") == 3
+    _rucio(shell, "download", "--dir", str(tmp_path / "stock"), f"acada:{lfn}")
+    (stock,) = (path for path in (tmp_path / "stock").rglob("*") if path.is_file())
+    assert stock.read_bytes() == good[0].path.read_bytes()
+
+    pids = shell.pids()
+    assert all(alive(pid) for pid in pids)
+    shell.bdms("down")
+    assert not any(alive(pid) for pid in pids)
+    shell.bdms("status", code=1)
+    assert "bdms up" in shell.run("bdms", "down", code=1).stderr
+    assert shell.run("bdms", "query", code=3).stderr.startswith("bdms: ")
+    shell.bdms("up", "--detach")
+    assert len(shell.json("query", "level=DL0")) == 11
+    assert [row["did"] for row in shell.json("rules")] == [state["did"]]
+
+
+def test_a_night_survives_a_kill_in_the_middle_of_its_replication(shell: Shell) -> None:
+    shell.bdms("up", "--detach")
+    written = write_night(shell.storage(), night_specs(60, megabytes=4))
+    shell.bdms("ingest", str(shell.storage()))
+    centres = [shell.storage(rse) for rse in ("PIC-DISK", "CSCS-DISK")]
+    until = time.monotonic() + 60
+    while not any(path.is_file() for centre in centres for path in centre.rglob("*")):
+        assert time.monotonic() < until, "no copy has begun"
+        time.sleep(0.02)
+    pids = shell.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    copied = sum(path.is_file() for centre in centres for path in centre.rglob("*"))
+    assert copied < 2 * len(written), "the kill came too late to be in the middle"
+
+    shell.bdms("up", "--detach")
+    (state,) = shell.json("reconcile", "--wait", "--timeout", "180")
+    assert [rule["locks"] for rule in state["rules"]] == [{"ok": 60, "replicating": 0, "stuck": 0}] * 3
+    _copies(shell, written)
+    copies = shell.json("locate", *(str(w.lfn) for w in written))
+    assert len(copies) == 180
+    assert {copy["state"] for copy in copies} == {"available"}
+    assert len(shell.json("query", "level=DL0")) == 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "hint"),
+    [
+        (["query", "level=DL9"], 2, "DL9"),
+        (["query", "telescop=1"], 2, "did you mean 'telescope'"),
+        (["query", "DL0"], 2, "word=value"),
+        (["get", "/ctao//x"], 2, "one file, one spelling"),
+        (["get", "/ctao/acada/none"], 1, "does not know /ctao/acada/none"),
+        (["get", "/ctao/acada/none", "level=DL0"], 2, "not both"),
+        (["locate", "/ctao/acada/none"], 1, "does not know"),
+        (["ingest", "/etc/hostname", "--rse", "MOON"], 2, "MOON"),
+        (["rules", "--night", "tonight"], 2, "YYYY-MM-DD"),
+        (["query", "--rucio-config", "/nowhere/rucio.cfg"], 2, "no archive at /nowhere/rucio.cfg"),
+        (["up", "--database-url", "mysql://x"], 2, "PostgreSQL"),
+        (["demo", "--files", "2"], 2, "4"),
+        (["demo", "--keep", "/etc"], 2, "not empty"),
+        (["nonsense"], 2, "nonsense"),
+        (["scan"], 2, "FILE"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence(running: Shell, arguments: list[str], code: int, hint: str) -> None:
+    assert hint in running.run("bdms", *arguments, code=code).stderr.replace("\n", " ")
