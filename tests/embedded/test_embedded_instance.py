@@ -37,7 +37,7 @@ def test_each_account_can_log_in(ask: Callable[..., Any], rucio: Instance, accou
 def test_status_says_what_runs(rucio: Instance) -> None:
     now = status(rucio.home.path)
     assert now.running
-    assert {part.name for part in now.parts} == {"postgres", "transfers", "server", "daemons"}
+    assert {part.name for part in now.parts} == {"postgres", "transfers", "server", "daemons", "follower"}
     assert all(part.alive for part in now.parts)
     assert now.server_url == rucio.server_url
     assert set(now.rses) == set(rucio.rses)

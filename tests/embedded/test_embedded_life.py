@@ -235,7 +235,7 @@ def healing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         yield instance
 
 
-@pytest.mark.parametrize("name", ["server", "daemons", "transfers", "postgres"])
+@pytest.mark.parametrize("name", ["server", "daemons", "transfers", "postgres", "follower"])
 def test_a_part_that_is_killed_comes_back(healing: Instance, name: str) -> None:
     home = healing.home.path
     before = part(status(home), name)
@@ -346,7 +346,7 @@ def test_a_database_of_ones_own(tmp_path: Path, external: str) -> None:
     home = tmp_path / "home"
     with start(home, database_url=external):
         now = status(home)
-        assert {part.name for part in now.parts} == {"transfers", "server", "daemons"}
+        assert {part.name for part in now.parts} == {"transfers", "server", "daemons", "follower"}
         assert now.database is not None
         assert "s%253cr" not in now.database
         add_scope(home, "kept")

@@ -11,7 +11,7 @@ from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import Did, Night, Rse, Rule, RuleState, Site
 from ctao_bdms.naming import blocks_pattern
-from ctao_bdms.replication import begin, centres_for, look, missing_rules, reconcile, shares_of, wanted_rules
+from ctao_bdms.replication import Follower, begin, centres_for, look, missing_rules, reconcile, shares_of, wanted_rules
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
@@ -161,3 +161,55 @@ def test_a_site_without_storage_is_told(archive: InMemoryCatalogue) -> None:
     lame = InMemoryCatalogue(rse for rse in archive.rses().values() if not rse.is_onsite)
     with pytest.raises(UsageError, match="site=CTAO-North"):
         begin(lame, [block_of("acada")])
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> dt.datetime:
+        return self.now
+
+    def pass_(self, **duration: float) -> None:
+        self.now += dt.timedelta(**duration)
+
+
+def test_the_follower_makes_each_rule_when_its_time_has_come() -> None:
+    clock = Clock()
+    rses = [Rse(name=ONSITE, prefix="/onsite", site="CTAO-North")]
+    rses += [Rse(name=f"{centre}-DISK", prefix=f"/{centre}", centre=centre) for centre in ("PIC", "CSCS")]
+    archive = InMemoryCatalogue(rses, now=clock)
+    made: list[str] = []
+    follower = Follower(archive, now=clock, on_rule=lambda _, expression: made.append(expression))
+    follower.step()
+    block = _block(archive)
+    begin(archive, [block])
+    clock.pass_(seconds=5)
+    follower.step()
+    assert made == []
+    archive.transfer()
+    clock.pass_(seconds=5)
+    follower.step()
+    assert len(made) == 1
+    archive.transfer()
+    for _ in range(20):
+        clock.pass_(seconds=5)
+        follower.step()
+    assert len(made) == 1
+    assert look(archive, "acada", blocks_pattern("ctao", "acada")).is_complete
+
+
+def test_the_follower_finds_what_a_crash_has_left() -> None:
+    clock = Clock()
+    rses = [Rse(name=ONSITE, prefix="/onsite", site="CTAO-North")]
+    rses += [Rse(name=f"{centre}-DISK", prefix=f"/{centre}", centre=centre) for centre in ("PIC", "CSCS")]
+    archive = InMemoryCatalogue(rses, now=clock)
+    follower = Follower(archive, now=clock, everything_after=dt.timedelta(minutes=10))
+    follower.step()
+    block = _block(archive, closed=False)
+    for _ in range(5):
+        clock.pass_(minutes=2)
+        follower.step()
+    assert _expressions(archive, block)[0] == ONSITE

@@ -31,6 +31,7 @@ from ctao_bdms.naming import ROOT_SCOPE, Directory, directories_of, pfn_path, sc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue.query import Query
 
@@ -69,6 +70,7 @@ class InMemoryCatalogue:
         self._metadata: dict[Lfn, ProductMetadata] = {}
         self._blocks: dict[Did, Block] = {}
         self._rules: list[Rule] = []
+        self._changed: dict[tuple[Did, str], dt.datetime] = {}
         self.directories: dict[Did, Directory] = {}
 
     def rses(self) -> Mapping[str, Rse]:
@@ -152,6 +154,14 @@ class InMemoryCatalogue:
         dids = sorted(did for did in self._blocks if did.scope == scope and fnmatch.fnmatchcase(did.name, pattern))
         return [self._blocks[did] for did in dids]
 
+    def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
+        """Return the data identifiers that have a rule which is fulfilled and has changed after `since`."""
+        return {
+            rule.did
+            for rule in self._rules
+            if rule.state is RuleState.OK and self._changed[rule.did, rule.rse_expression] > since
+        }
+
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""
         return {name: [rule for rule in self._rules if rule.did == Did(scope, name)] for name in names}
@@ -164,6 +174,7 @@ class InMemoryCatalogue:
             return
         members = [file for file in self._files.values() if did in file.datasets]
         there = sum(any(file.at(rse.name) for rse in self._matching(rse_expression)) for file in members)
+        self._changed[did, rse_expression] = self._now()
         expires = None if lifetime_s is None else self._now() + dt.timedelta(seconds=lifetime_s)
         self._rules.append(
             Rule(
@@ -196,6 +207,8 @@ class InMemoryCatalogue:
                     copy = self._replica(file.lfn, target, ReplicaState.AVAILABLE)
                     self._files[file.lfn] = attrs.evolve(file, replicas=(*file.replicas, copy))
                     made += 1
+            if rule.state is not RuleState.OK:
+                self._changed[rule.did, rule.rse_expression] = self._now()
             locks = {"ok": len(members), "replicating": 0, "stuck": 0}
             self._rules[place] = attrs.evolve(rule, state=RuleState.OK, locks=locks)
         return made

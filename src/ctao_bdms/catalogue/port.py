@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue.query import Query
     from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
@@ -88,6 +90,9 @@ class FindBlocks(Protocol):
 
 class FindRules(Protocol):
     """Which replication rules there are."""
+
+    def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
+        """Return the data identifiers that have a rule which is fulfilled and has changed after `since` (aware)."""
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first as far as it knows."""

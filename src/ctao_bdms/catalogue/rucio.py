@@ -33,6 +33,7 @@ from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     import requests
@@ -44,6 +45,8 @@ __all__ = ["RucioCatalogue"]
 _LOG = logging.getLogger(__name__)
 #: The most identifiers that one request of Rucio's schema takes.
 _BULK = 1000
+#: How Rucio's filters write a time, UTC.
+_STAMP = "%Y-%m-%dT%H:%M:%S"
 #: True of every product. Without a condition on a key of ours Rucio asks its own columns and leaves the metadata out.
 _ANY = {"data__level.ne": ""}
 _CONFIG_LOCK = threading.Lock()
@@ -249,6 +252,14 @@ class RucioCatalogue:
             ]
         return sorted((_block(row) for row in rows), key=lambda block: block.did)
 
+    def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
+        """Return the data identifiers that have a rule which is fulfilled and has changed after `since`."""
+        with converted("asking which rules have changed"):
+            stamp = since.astimezone(dt.UTC).strftime(_STAMP)
+            # "O" is how Rucio's tables write the state OK; the filter takes no other spelling.
+            rows = self.client.list_replication_rules(filters={"updated_after": stamp, "state": "O"})
+            return {Did(str(row["scope"]), str(row["name"])) for row in rows}
+
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""
         wanted: dict[str, list[tuple[dt.datetime, Rule]]] = {name: [] for name in names}
@@ -354,4 +365,4 @@ def _rule_filters(scope: str, names: list[str]) -> list[dict[str, str]]:
         since = min(BlockName.parse(name).opened for name in names)
     except InvalidNameError:
         return [{"scope": scope}]
-    return [{"scope": scope, "created_after": since.strftime("%Y-%m-%dT%H:%M:%S")}]
+    return [{"scope": scope, "created_after": since.strftime(_STAMP)}]

@@ -41,9 +41,9 @@ _LOG = logging.getLogger(__name__)
 _PAUSE_S = 0.03
 _READY_S = 60.0
 _STOP_S = 20.0
-_POSTGRES, _TRANSFERS, _SERVER, _DAEMONS = "postgres", "transfers", "server", "daemons"
+_POSTGRES, _TRANSFERS, _SERVER, _DAEMONS, _FOLLOWER = "postgres", "transfers", "server", "daemons", "follower"
 #: The parts in the order of their start.
-_ORDER = (_POSTGRES, _TRANSFERS, _SERVER, _DAEMONS)
+_ORDER = (_POSTGRES, _TRANSFERS, _SERVER, _DAEMONS, _FOLLOWER)
 _ON_DATABASE = (_SERVER, _DAEMONS)
 
 
@@ -151,6 +151,7 @@ class Parts:
         self._launch(_DAEMONS)
         self._await(_SERVER)
         self._await(_TRANSFERS)
+        self._launch(_FOLLOWER)
         self._record(ready=True)
 
     @property
@@ -186,8 +187,12 @@ class Parts:
         if part == _POSTGRES and self._postgres is not None:
             self._spawn(part, program(self._postgres.service(self._socket)), signal.SIGINT)
         elif part == _TRANSFERS:
+            files = ["--database", str(self._home.transfers_database), "--root", str(self._home.path / "storage")]
             module = ["-m", "ctao_bdms.embedded.transfers", "--port", str(self._state.transfers_port)]
-            self._spawn(part, program([sys.executable, *module, "--database", str(self._home.transfers_database)]))
+            self._spawn(part, program([sys.executable, *module, *files]))
+        elif part == _FOLLOWER:
+            module = ["-m", "ctao_bdms.embedded.follower", str(self._home.client_config())]
+            self._spawn(part, program([sys.executable, *module]))
         elif part == _SERVER:
             self._spawn(part, lambda: _serve(self._listener))
         elif part == _DAEMONS:

@@ -1,5 +1,6 @@
 """Where copies belong, and the rules that bring them there."""
 
+from ctao_bdms.replication.follow import Follower
 from ctao_bdms.replication.placement import centres_for, shares_of
 from ctao_bdms.replication.reconcile import BlockState, BlockStates, begin, look, reconcile
 from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
@@ -7,6 +8,7 @@ from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
 __all__ = [
     "BlockState",
     "BlockStates",
+    "Follower",
     "WantedRule",
     "begin",
     "centres_for",

@@ -154,6 +154,19 @@ class CatalogueContract:
         assert [(rule.rse_expression, rule.state) for rule in rules[block.name]] == [(ONSITE, RuleState.OK)]
         assert rules[block.name][0].locks == {"ok": len(files), "replicating": 0, "stuck": 0}
 
+    def test_what_has_a_fulfilled_rule_of_late_is_told(self, catalogue: Catalogue, scope: str) -> None:
+        before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=5)
+        done, waiting = _fill(catalogue, scope, token="00000001")[0], block_of(scope, "00000002")
+        catalogue.open_block(waiting)
+        for block in (done, waiting):
+            catalogue.close_block(block)
+        assert done not in catalogue.fulfilled_since(before)
+        catalogue.add_rule(done, rse_expression=ONSITE)
+        told = catalogue.fulfilled_since(before)
+        assert done in told
+        assert waiting not in told
+        assert done not in catalogue.fulfilled_since(before + dt.timedelta(hours=1))
+
     def test_a_rule_for_nowhere_is_an_error(self, catalogue: Catalogue, scope: str) -> None:
         block, _ = _fill(catalogue, scope)
         catalogue.close_block(block)

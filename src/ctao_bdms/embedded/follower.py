@@ -1,0 +1,56 @@
+"""The process of an embedded Rucio that keeps the replication of its blocks going: ``python -m`` this module."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.errors import UnreachableError
+from ctao_bdms.replication import Follower
+
+__all__ = ["follow"]
+
+_LOG = logging.getLogger(__name__)
+_PAUSE_S = 1.0
+
+
+def follow(config: Path, stop: threading.Event) -> None:
+    """Follow the replication until `stop`; a server that does not answer for a while is waited for.
+
+    Parameters
+    ----------
+    config
+        The ``rucio.cfg`` of the account that makes the rules.
+    stop
+        Ends it after the step that it is in.
+    """
+    follower: Follower | None = None
+    while not stop.wait(_PAUSE_S):
+        try:
+            if follower is None:
+                follower = Follower(RucioCatalogue.connect(config), now=lambda: dt.datetime.now(dt.UTC), on_rule=_say)
+            follower.step()
+        except UnreachableError as error:
+            _LOG.warning("%s", error)
+
+
+def _say(block: object, expression: str) -> None:
+    _LOG.info("asked for a copy of %s in %s", block, expression)
+
+
+def _main() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("ctao_bdms.catalogue.rucio").setLevel(logging.CRITICAL)  # it logs what it then raises
+    _LOG.setLevel(logging.INFO)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _signum, _frame: stop.set())
+    follow(Path(sys.argv[1]), stop)
+
+
+if __name__ == "__main__":
+    _main()
