@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.e2e.conftest import Shell, alive
 
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_night
+from tests.e2e.conftest import Shell, alive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

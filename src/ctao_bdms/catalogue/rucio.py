@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rucio.client.client import Client
 from rucio.common import config as rucio_config
 from rucio.common import exception as rucio_exception
+from rucio.common.utils import date_to_str
 
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.errors import InvalidNameError, NotFoundError, UnknownRseError
@@ -45,8 +46,6 @@ __all__ = ["RucioCatalogue"]
 _LOG = logging.getLogger(__name__)
 #: The most identifiers that one request of Rucio's schema takes.
 _BULK = 1000
-#: How Rucio's filters write a time, UTC.
-_STAMP = "%Y-%m-%dT%H:%M:%S"
 #: True of every product. Without a condition on a key of ours Rucio asks its own columns and leaves the metadata out.
 _ANY = {"data__level.ne": ""}
 _CONFIG_LOCK = threading.Lock()
@@ -255,7 +254,7 @@ class RucioCatalogue:
     def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
         """Return the data identifiers that have a rule which is fulfilled and has changed after `since`."""
         with converted("asking which rules have changed"):
-            stamp = since.astimezone(dt.UTC).strftime(_STAMP)
+            stamp = date_to_str(since.astimezone(dt.UTC))
             # "O" is how Rucio's tables write the state OK; the filter takes no other spelling.
             rows = self.client.list_replication_rules(filters={"updated_after": stamp, "state": "O"})
             return {Did(str(row["scope"]), str(row["name"])) for row in rows}
@@ -365,4 +364,4 @@ def _rule_filters(scope: str, names: list[str]) -> list[dict[str, str]]:
         since = min(BlockName.parse(name).opened for name in names)
     except InvalidNameError:
         return [{"scope": scope}]
-    return [{"scope": scope, "created_after": since.strftime(_STAMP)}]
+    return [{"scope": scope, "created_after": date_to_str(since)}]

@@ -43,6 +43,7 @@ app = cyclopts.App(
     help_epilogue=_EPILOGUE,
     help_format="markdown",
     version=lambda: version("ctao-bdms"),
+    suppress_keyboard_interrupt=False,
 )
 
 for _group, _commands in (

@@ -72,7 +72,7 @@ def demo(
     if keep is not None:
         console.print(f"[dim]The archive is kept: bdms up --home {folder / 'rucio'}[/]")
     if svg is not None:
-        console.save_svg(str(svg), title="bdms demo")
+        _save(console, svg)
     Output(as_json=as_json).json(
         {
             "ok": result.ok,
@@ -90,8 +90,14 @@ def _console(*, as_json: bool, picture: bool) -> Console:
     """Return the terminal; a picture is as wide as a page can show, a log as wide as its lines."""
     console = Console(record=picture, quiet=as_json, highlight=False)
     if picture or not console.is_terminal:
-        console.width = 120
+        console.width = 124
     return console
+
+
+def _save(console: Console, picture: Path) -> None:
+    """Save what was shown; the picture uses the reader's own fonts and fetches none."""
+    drawn = console.export_svg(title="bdms demo")
+    picture.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
 
 
 def _folder(keep: Path | None, stack: ExitStack) -> Path:
@@ -141,10 +147,10 @@ class _Screen:
     def files(self, result: DemoResult) -> None:
         """Show a row for each file, below its directory, and the verdict."""
         table = Table(box=None, header_style="bold", pad_edge=False)
-        table.add_column("file", no_wrap=True, ratio=1)
-        table.add_column("bytes", justify="right", no_wrap=True, min_width=9)
-        table.add_column("adler32", no_wrap=True, min_width=8)
-        table.add_column("verified copies at", no_wrap=True, min_width=21)
+        table.add_column("file", overflow="fold")
+        table.add_column("bytes", justify="right", no_wrap=True)
+        table.add_column("adler32", no_wrap=True)
+        table.add_column("verified copies at", no_wrap=True)
         folder = ""
         for file in sorted(result.files, key=lambda file: file.lfn):
             above, _, name = file.lfn.rpartition("/")

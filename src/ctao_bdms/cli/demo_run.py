@@ -269,6 +269,7 @@ def _verify(bdms: Bdms, result: DemoResult, display: Display) -> str:
             file.copies.append(rses[each.rse].centre or rses[each.rse].site)
     centres = {rse.centre for rse in rses.values() if rse.centre}
     for file in sound.values():
+        file.copies.sort(key=lambda place: (place in centres, place))  # the site first
         enough = len(centres & set(file.copies)) >= 2 and len(file.copies) > 2
         result.expect(enough, f"{file.lfn} has verified copies only at {', '.join(file.copies) or 'no place'}")
     result.counts["copies verified"] = sum(len(file.copies) for file in sound.values())

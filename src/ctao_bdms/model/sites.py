@@ -83,9 +83,7 @@ class ArrayElement:
         """
         number = _NUMBERS.get(name)
         if number is None:
-            raise InvalidNameError(
-                name, "a telescope is called LSTN-01, MSTN-15, LSTS-01, MSTS-14 or SSTS-50"
-            )
+            raise InvalidNameError(name, "a telescope is called LSTN-01, MSTN-15, LSTS-01, MSTS-14 or SSTS-50")
         return cls(number)
 
     @property

@@ -51,7 +51,7 @@ def centres_for(site: Site, night: Night, shares: Mapping[str, float], copies: i
     --------
     >>> from ctao_bdms.model import Night, Site
     >>> centres_for(Site.NORTH, Night.parse("2026-11-21"), {"PIC": 1.0, "CSCS": 1.0, "DESY": 1.0})
-    ('CSCS', 'PIC')
+    ('PIC', 'CSCS')
     """
     willing = {centre: share for centre, share in shares.items() if share > 0}
     if len(willing) < copies:

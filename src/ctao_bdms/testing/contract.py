@@ -153,6 +153,8 @@ class CatalogueContract:
         assert rules["/ctao/none"] == []
         assert [(rule.rse_expression, rule.state) for rule in rules[block.name]] == [(ONSITE, RuleState.OK)]
         assert rules[block.name][0].locks == {"ok": len(files), "replicating": 0, "stuck": 0}
+        many = [block.name, *(block_of(scope, f"0000000{number}").name for number in range(2, 9))]
+        assert [len(rules) for rules in catalogue.rules(scope, many).values()] == [1, *[0] * 7]
 
     def test_what_has_a_fulfilled_rule_of_late_is_told(self, catalogue: Catalogue, scope: str) -> None:
         before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=5)
