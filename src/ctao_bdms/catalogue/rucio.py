@@ -13,23 +13,10 @@ from rucio.common import config as rucio_config
 from rucio.common import exception as rucio_exception
 from rucio.common.utils import date_to_str
 
+from ctao_bdms.catalogue import answers
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.errors import InvalidNameError, NotFoundError, UnknownRseError
-from ctao_bdms.model import (
-    METADATA,
-    ArchivedFile,
-    Block,
-    Did,
-    Lfn,
-    Product,
-    ProductMetadata,
-    Registration,
-    Replica,
-    ReplicaState,
-    Rse,
-    Rule,
-    RuleState,
-)
+from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
 from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, scope_of
 
 if TYPE_CHECKING:
@@ -49,22 +36,6 @@ _BULK = 1000
 #: True of every product. Without a condition on a key of ours Rucio asks its own columns and leaves the metadata out.
 _ANY = {"data__level.ne": ""}
 _CONFIG_LOCK = threading.Lock()
-_REPLICA_STATES = {
-    "AVAILABLE": ReplicaState.AVAILABLE,
-    "BAD": ReplicaState.BAD,
-    "BEING_DELETED": ReplicaState.BEING_DELETED,
-    "COPYING": ReplicaState.COPYING,
-    "TEMPORARY_UNAVAILABLE": ReplicaState.TEMPORARY_UNAVAILABLE,
-    "UNAVAILABLE": ReplicaState.UNAVAILABLE,
-}
-_RULE_STATES = {
-    "OK": RuleState.OK,
-    "REPLICATING": RuleState.REPLICATING,
-    "STUCK": RuleState.STUCK,
-    "SUSPENDED": RuleState.SUSPENDED,
-    "WAITING_APPROVAL": RuleState.WAITING,
-    "INJECT": RuleState.INJECTING,
-}
 
 
 class RucioCatalogue:
@@ -155,7 +126,7 @@ class RucioCatalogue:
             with converted(f"looking up {len(chunk)} files"):
                 # Sorted at random: the default order looks for a geographical database first, file by file.
                 rows = self.client.list_replicas(chunk, all_states=True, sort="random", resolve_parents=True)
-                found.update((file.lfn, file) for file in map(_archived_file, rows))
+                found.update((file.lfn, file) for file in map(answers.archived_file, rows))
         return found
 
     def find(self, query: Query) -> Iterator[Product]:
@@ -167,13 +138,7 @@ class RucioCatalogue:
                 rows.extend(self.client.list_dids(scope, filters, did_type="file", long=True))
         rows.sort(key=lambda row: str(row["name"]))
         for row in rows[: query.limit]:
-            known = {key: value for key, value in row.items() if key in METADATA and value is not None}
-            yield Product(
-                lfn=Lfn(row["name"]),
-                size_bytes=int(row["bytes"]),
-                adler32=str(row["adler32"]),
-                metadata=ProductMetadata(known),
-            )
+            yield answers.product(row)
 
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
         """Make sure that all directories above `lfns` exist and hang together."""
@@ -249,7 +214,7 @@ class RucioCatalogue:
                 for chunk in _chunks([{"scope": scope, "name": name} for name in names])
                 for row in self.client.get_metadata_bulk(chunk)
             ]
-        return sorted((_block(row) for row in rows), key=lambda block: block.did)
+        return sorted((answers.block(row) for row in rows), key=lambda block: block.did)
 
     def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
         """Return the data identifiers that have a rule which is fulfilled and has changed after `since`."""
@@ -266,8 +231,11 @@ class RucioCatalogue:
             for filters in _rule_filters(scope, list(wanted)):
                 for row in self.client.list_replication_rules(filters=filters):
                     if row["name"] in wanted:
-                        wanted[row["name"]].append((_aware(row["created_at"]), _rule(row)))
-        return {name: [rule for _, rule in sorted(rows, key=_age)] for name, rows in wanted.items()}
+                        wanted[row["name"]].append((answers.aware(row["created_at"]), answers.rule(row)))
+        return {
+            name: [rule for _, rule in sorted(rows, key=lambda dated: (dated[0], dated[1].id))]
+            for name, rows in wanted.items()
+        }
 
     def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
         """Ask for one copy of `did` in `rse_expression`; nothing happens if the account has the same rule."""
@@ -296,61 +264,6 @@ def _did_row(did: Did) -> dict[str, str]:
 
 def _row(lfn: Lfn) -> dict[str, str]:
     return {"scope": scope_of(str(lfn)), "name": str(lfn)}
-
-
-def _archived_file(row: Mapping[str, Any]) -> ArchivedFile:
-    places = {str(about["rse"]): str(pfn) for pfn, about in row["pfns"].items()}
-    replicas = tuple(
-        Replica(rse=rse, state=_REPLICA_STATES[state], pfn=places.get(rse, ""))
-        for rse, state in sorted(row["states"].items())
-    )
-    parents = [str(parent).split(":", 1) for parent in row["parents"]]
-    return ArchivedFile(
-        lfn=Lfn(row["name"]),
-        size_bytes=int(row["bytes"]),
-        adler32=str(row["adler32"]),
-        replicas=replicas,
-        datasets=frozenset(Did(scope, name) for scope, name in parents),
-    )
-
-
-def _block(row: Mapping[str, Any]) -> Block:
-    return Block(
-        did=Did(str(row["scope"]), str(row["name"])),
-        is_open=bool(row["is_open"]),
-        n_files=int(row["length"] or 0),
-        size_bytes=int(row["bytes"] or 0),
-        created=_aware(row["created_at"]),
-    )
-
-
-def _aware(stamp: object) -> dt.datetime:
-    """Return Rucio's time stamp, which is UTC without saying so, as an aware time."""
-    if isinstance(stamp, dt.datetime):
-        return stamp.replace(tzinfo=dt.UTC)
-    return dt.datetime.strptime(str(stamp), "%a, %d %b %Y %H:%M:%S %Z").replace(tzinfo=dt.UTC)
-
-
-def _rule(row: Mapping[str, Any]) -> Rule:
-    return Rule(
-        id=str(row["id"]),
-        did=Did(str(row["scope"]), str(row["name"])),
-        rse_expression=str(row["rse_expression"]),
-        copies=int(row["copies"]),
-        state=_RULE_STATES[str(row["state"])],
-        locks={
-            "ok": int(row["locks_ok_cnt"]),
-            "replicating": int(row["locks_replicating_cnt"]),
-            "stuck": int(row["locks_stuck_cnt"]),
-        },
-        source=str(row["source_replica_expression"] or ""),
-        error=str(row["error"] or ""),
-        expires=None if row["expires_at"] is None else _aware(row["expires_at"]),
-    )
-
-
-def _age(dated: tuple[dt.datetime, Rule]) -> tuple[dt.datetime, str]:
-    return dated[0], dated[1].id
 
 
 def _rule_filters(scope: str, names: list[str]) -> list[dict[str, str]]:

@@ -24,7 +24,7 @@ from ctao_bdms.facade import connect
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ctao_bdms.cli.demo_run import DemoResult
+    from ctao_bdms.cli.demo_result import DemoResult
     from ctao_bdms.ingest import IngestReport
 
 __all__ = ["demo"]
@@ -136,7 +136,7 @@ class _Screen:
             *columns, console=self._console, transient=True, disable=not self._console.is_terminal
         ) as progress:
             task = progress.add_task(what, total=total)
-            yield lambda done: progress.update(task, completed=done)
+            yield lambda count: progress.update(task, advance=count)
 
     def rejected(self, report: IngestReport) -> None:
         for outcome in report.rejected:

@@ -8,9 +8,8 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-import attrs
-
 from ctao_bdms.access import Fetching
+from ctao_bdms.cli.demo_result import DemoFile, DemoResult
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.ingest import IngestReport, Status
 from ctao_bdms.model import ArrayElement, Lfn
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from ctao_bdms.facade import Bdms
     from ctao_bdms.testing.dl0 import Dl0Spec
 
-__all__ = ["DemoFile", "DemoResult", "Display", "play"]
+__all__ = ["Display", "play"]
 
 ONSITE = "CTAO-NORTH-ONSITE"
 #: Seconds after which a night of this size that is not replicated never will be.
@@ -40,87 +39,10 @@ class Display(Protocol):
         """Announce a step and time it; what is yielded says in a sentence how it went."""
 
     def bar(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Show progress; what is yielded sets how many of `total` are done."""
+        """Show progress; what is yielded says how many more of `total` are done."""
 
     def rejected(self, report: IngestReport) -> None:
         """Show which files went to quarantine, and why."""
-
-
-@attrs.define(kw_only=True)
-class DemoFile:
-    """One file of the night, and all that was shown of it.
-
-    Attributes
-    ----------
-    lfn, size_bytes, adler32, sha256
-        What was written.
-    damage
-        What was done to it; empty if it was left sound.
-    status
-        What became of it at ingest.
-    why
-        Why it was rejected.
-    copies
-        Where copies were read back from disk and found equal to what was written: site or centre.
-    fetched_from
-        The storage element that it was retrieved from.
-    """
-
-    lfn: str
-    size_bytes: int
-    adler32: str
-    sha256: str
-    damage: str = ""
-    status: str = ""
-    why: str = ""
-    copies: list[str] = attrs.field(factory=list)
-    fetched_from: str = ""
-
-
-@attrs.define(kw_only=True)
-class DemoResult:
-    """What the demonstration has shown.
-
-    Attributes
-    ----------
-    home
-        The folder of the archive.
-    counts
-        Numbers by what they count.
-    seconds
-        How long each step took.
-    files
-        All files.
-    problems
-        Everything that is not as it must be; empty if all is well.
-    """
-
-    home: str
-    counts: dict[str, int] = attrs.field(factory=dict)
-    seconds: dict[str, float] = attrs.field(factory=dict)
-    files: list[DemoFile] = attrs.field(factory=list)
-    problems: list[str] = attrs.field(factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything is as it must be."""
-        return not self.problems
-
-    @property
-    def verdict(self) -> str:
-        """The result in one sentence."""
-        if self.problems:
-            return f"Not as it must be: {'; '.join(self.problems)}."
-        sound, damaged = self.counts["registered"], self.counts["quarantined"]
-        return (
-            f"All {sound} sound files have verified copies on site and at two data centres and came back "
-            f"byte for byte; the {damaged} damaged ones are in quarantine and not in the catalogue."
-        )
-
-    def expect(self, is_true: bool, otherwise: str) -> None:
-        """Note a problem unless something is as it must be."""
-        if not is_true:
-            self.problems.append(otherwise)
 
 
 def play(
@@ -192,8 +114,7 @@ def _megabytes(size_bytes: int) -> str:
 def _observe(root: Path, specs: Sequence[Dl0Spec], display: Display) -> list[WrittenFile]:
     """Write the night."""
     with display.bar("writing", len(specs)) as done:
-        count = iter(range(1, len(specs) + 1))
-        return write_night(root, specs, on_file=lambda _: done(next(count)))
+        return write_night(root, specs, on_file=lambda _: done(1))
 
 
 def _damage(written: Sequence[WrittenFile], result: DemoResult) -> Iterator[str]:
@@ -208,14 +129,7 @@ def _ingest(bdms: Bdms, root: Path, result: DemoResult, display: Display) -> Ing
     """Ingest the night, and compare what became of each file with what was done to it."""
     total = sum(file.size_bytes for file in result.files)
     with display.bar("reading", total) as done:
-        read = 0
-
-        def advance(count: int) -> None:
-            nonlocal read
-            read += count
-            done(read)
-
-        report = bdms.ingest(root, on_bytes=advance)
+        report = bdms.ingest(root, on_bytes=done)
     outcomes = {str(outcome.lfn): outcome for outcome in report}
     for file in result.files:
         outcome = outcomes.get(file.lfn)
@@ -237,9 +151,12 @@ def _replicate(bdms: Bdms, result: DemoResult, display: Display) -> str:
     """Wait until both centres have everything, making each rule when its time has come."""
     until = time.monotonic() + _PATIENCE_S
     with display.bar("copying", 2 * result.counts.get("registered", 0)) as done:
+        copied = 0
         while True:
             states = bdms.reconcile("acada")
-            done(sum(rule.locks["ok"] for state in states for rule in state.rules if rule.rse_expression != ONSITE))
+            before = copied
+            copied = sum(r.locks["ok"] for state in states for r in state.rules if r.rse_expression != ONSITE)
+            done(copied - before)
             if states.is_complete:
                 break
             if time.monotonic() > until:
@@ -255,14 +172,7 @@ def _verify(bdms: Bdms, result: DemoResult, display: Display) -> str:
     rses = bdms.catalogue.rses()
     total = 3 * sum(file.size_bytes for file in sound.values())
     with display.bar("reading back", total) as done:
-        read = 0
-
-        def advance(count: int) -> None:
-            nonlocal read
-            read += count
-            done(read)
-
-        evidence = bdms.verify(sound, on_bytes=advance)
+        evidence = bdms.verify(sound, on_bytes=done)
     for each in evidence:
         file = sound[str(each.lfn)]
         if not each.problem and each.sha256 == file.sha256:
@@ -300,15 +210,8 @@ def _retrieve(bdms: Bdms, folder: Path, result: DemoResult, display: Display) ->
 
     sound = {file.lfn: file for file in result.files if not file.damage}
     with display.bar("fetching", sum(file.size_bytes for file in sound.values())) as done:
-        read = 0
-
-        def advance(count: int) -> None:
-            nonlocal read
-            read += count
-            done(read)
-
         found = bdms.query(level="DL0")
-        fetched = bdms.retrieve([product.lfn for product in found], folder, on_bytes=advance)
+        fetched = bdms.retrieve([product.lfn for product in found], folder, on_bytes=done)
     equal = 0
     for each in fetched:
         file = sound.get(str(each.lfn))

@@ -1,0 +1,107 @@
+"""Rucio's answers as values."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from ctao_bdms.model import (
+    METADATA,
+    ArchivedFile,
+    Block,
+    Did,
+    Lfn,
+    Product,
+    ProductMetadata,
+    Replica,
+    ReplicaState,
+    Rule,
+    RuleState,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["archived_file", "aware", "block", "product", "rule"]
+
+_REPLICA_STATES = {
+    "AVAILABLE": ReplicaState.AVAILABLE,
+    "BAD": ReplicaState.BAD,
+    "BEING_DELETED": ReplicaState.BEING_DELETED,
+    "COPYING": ReplicaState.COPYING,
+    "TEMPORARY_UNAVAILABLE": ReplicaState.TEMPORARY_UNAVAILABLE,
+    "UNAVAILABLE": ReplicaState.UNAVAILABLE,
+}
+_RULE_STATES = {
+    "OK": RuleState.OK,
+    "REPLICATING": RuleState.REPLICATING,
+    "STUCK": RuleState.STUCK,
+    "SUSPENDED": RuleState.SUSPENDED,
+    "WAITING_APPROVAL": RuleState.WAITING,
+    "INJECT": RuleState.INJECTING,
+}
+
+
+def product(row: Mapping[str, Any]) -> Product:
+    """Return a row of a search in the long form."""
+    known = {key: value for key, value in row.items() if key in METADATA and value is not None}
+    return Product(
+        lfn=Lfn(row["name"]),
+        size_bytes=int(row["bytes"]),
+        adler32=str(row["adler32"]),
+        metadata=ProductMetadata(known),
+    )
+
+
+def archived_file(row: Mapping[str, Any]) -> ArchivedFile:
+    """Return a row of a list of replicas."""
+    places = {str(about["rse"]): str(pfn) for pfn, about in row["pfns"].items()}
+    replicas = tuple(
+        Replica(rse=rse, state=_REPLICA_STATES[state], pfn=places.get(rse, ""))
+        for rse, state in sorted(row["states"].items())
+    )
+    parents = [str(parent).split(":", 1) for parent in row["parents"]]
+    return ArchivedFile(
+        lfn=Lfn(row["name"]),
+        size_bytes=int(row["bytes"]),
+        adler32=str(row["adler32"]),
+        replicas=replicas,
+        datasets=frozenset(Did(scope, name) for scope, name in parents),
+    )
+
+
+def block(row: Mapping[str, Any]) -> Block:
+    """Return a row of Rucio's own metadata of a dataset."""
+    return Block(
+        did=Did(str(row["scope"]), str(row["name"])),
+        is_open=bool(row["is_open"]),
+        n_files=int(row["length"] or 0),
+        size_bytes=int(row["bytes"] or 0),
+        created=aware(row["created_at"]),
+    )
+
+
+def aware(stamp: object) -> dt.datetime:
+    """Return Rucio's time stamp, which is UTC without saying so, as an aware time."""
+    if isinstance(stamp, dt.datetime):
+        return stamp.replace(tzinfo=dt.UTC)
+    return dt.datetime.strptime(str(stamp), "%a, %d %b %Y %H:%M:%S %Z").replace(tzinfo=dt.UTC)
+
+
+def rule(row: Mapping[str, Any]) -> Rule:
+    """Return a row of a list of rules."""
+    return Rule(
+        id=str(row["id"]),
+        did=Did(str(row["scope"]), str(row["name"])),
+        rse_expression=str(row["rse_expression"]),
+        copies=int(row["copies"]),
+        state=_RULE_STATES[str(row["state"])],
+        locks={
+            "ok": int(row["locks_ok_cnt"]),
+            "replicating": int(row["locks_replicating_cnt"]),
+            "stuck": int(row["locks_stuck_cnt"]),
+        },
+        source=str(row["source_replica_expression"] or ""),
+        error=str(row["error"] or ""),
+        expires=None if row["expires_at"] is None else aware(row["expires_at"]),
+    )
