@@ -232,10 +232,7 @@ class RucioCatalogue:
                 for row in self.client.list_replication_rules(filters=filters):
                     if row["name"] in wanted:
                         wanted[row["name"]].append((answers.aware(row["created_at"]), answers.rule(row)))
-        return {
-            name: [rule for _, rule in sorted(rows, key=lambda dated: (dated[0], dated[1].id))]
-            for name, rows in wanted.items()
-        }
+        return {name: _oldest_first(rows) for name, rows in wanted.items()}
 
     def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
         """Ask for one copy of `did` in `rse_expression`; nothing happens if the account has the same rule."""
@@ -264,6 +261,10 @@ def _did_row(did: Did) -> dict[str, str]:
 
 def _row(lfn: Lfn) -> dict[str, str]:
     return {"scope": scope_of(str(lfn)), "name": str(lfn)}
+
+
+def _oldest_first(dated: list[tuple[dt.datetime, Rule]]) -> list[Rule]:
+    return [rule for _, rule in sorted(dated, key=lambda each: (each[0], each[1].id))]
 
 
 def _rule_filters(scope: str, names: list[str]) -> list[dict[str, str]]:
