@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +19,6 @@ from tests.e2e.conftest import Shell, alive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ctao_bdms.testing.dl0 import WrittenFile
 
@@ -138,3 +141,16 @@ def test_a_night_survives_a_kill_in_the_middle_of_its_replication(shell: Shell) 
 )
 def test_a_mistake_is_told_in_a_sentence(running: Shell, arguments: list[str], code: int, hint: str) -> None:
     assert hint in running.run("bdms", *arguments, code=code).stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_in_the_foreground_it_runs_until_it_is_asked_to_stop(shell: Shell, ending: signal.Signals) -> None:
+    command = [str(Path(sys.executable).with_name("bdms")), "up", "--json"]
+    with subprocess.Popen(command, env=shell.env, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        assert json.loads(up.stdout.readline())["running"] is True
+        pids = shell.pids()
+        assert shell.json("query") == []
+        up.send_signal(ending)
+        assert up.wait(60) == 0
+    assert not any(alive(pid) for pid in pids)

@@ -292,7 +292,7 @@ def test_in_the_foreground_it_runs_until_interrupted(tmp_path: Path) -> None:
     program = """
 import sys
 from ctao_bdms.embedded import run
-run(sys.argv[1], on_step=lambda step: print(step, flush=True))
+run(sys.argv[1], on_ready=lambda rucio: print(rucio.server_url, "answers", flush=True))
 """
     with subprocess.Popen([sys.executable, "-c", program, home], stdout=subprocess.PIPE, text=True) as foreground:
         assert foreground.stdout is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -63,6 +64,7 @@ def run(arguments: Sequence[str]) -> int:
     # Rucio's client logs what it then raises; the sentence of the error says it once.
     logging.getLogger("ctao_bdms.catalogue.rucio").setLevel(logging.CRITICAL)
     errors = Console(stderr=True, highlight=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends a command so has it clean up
     try:
         code = app(arguments, exit_on_error=False, print_error=True, error_console=errors, result_action="return_value")
     except cyclopts.CycloptsError:

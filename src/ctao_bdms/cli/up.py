@@ -45,8 +45,10 @@ def up(
     if detach:
         embedded.start(place, database_url=database_url, detach=True, on_step=step)
         return show(place, output)
-    with embedded.start(place, database_url=database_url, on_step=step) as instance:
+
+    def ready(_: object) -> None:
         show(place, output)
         output.line("Ctrl-C stops it")
-        instance.wait()
+
+    embedded.run(place, database_url=database_url, on_step=step, on_ready=ready)
     return 0

@@ -212,13 +212,21 @@ def _stop(home: Home, record: RunRecord) -> None:
     clean(home, record)
 
 
-def run(home: str | Path, *, database_url: str | None = None, on_step: Callable[[str], None] | None = None) -> None:
+def run(
+    home: str | Path,
+    *,
+    database_url: str | None = None,
+    on_step: Callable[[str], None] | None = None,
+    on_ready: Callable[[Instance], None] = lambda _: None,
+) -> None:
     """Run an embedded Rucio until this process gets SIGINT or SIGTERM; call it from the main thread.
 
     Parameters
     ----------
     home, database_url, on_step
         As for `start`.
+    on_ready
+        Called with the running Rucio once it answers.
 
     Raises
     ------
@@ -232,8 +240,7 @@ def run(home: str | Path, *, database_url: str | None = None, on_step: Callable[
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         with start(home, database_url=database_url, on_step=on_step) as instance:
-            if on_step is not None:
-                on_step(f"Rucio answers at {instance.server_url}")
+            on_ready(instance)
             instance.wait()
     except KeyboardInterrupt:
         return
