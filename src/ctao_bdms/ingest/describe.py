@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import attrs
@@ -107,19 +108,23 @@ def _disagreements(path: AcadaPath, metadata: ProductMetadata) -> Iterator[Defec
         if value is not None and key in metadata and metadata[key] != value:
             message = f"{where} says {key} = {value}, the content says {metadata[key]}"
             yield Defect(DefectKind.NAME_MISMATCH, message)
-    start = metadata.get("observation__coverage__time__t_min")
+    if name.has_time:
+        yield from _disagreements_in_time(path, metadata)
+
+
+def _disagreements_in_time(path: AcadaPath, metadata: ProductMetadata) -> Iterator[Defect]:
+    """Yield a defect if the time in the name is not of the directory's night, or not the begin of the data."""
+    named = path.name.start
+    begin = metadata.get("observation__coverage__time__t_min")
     site = metadata.get("instance__site_id")
-    if name.has_time and site in {site.value for site in Site}:
-        night = Night.of(name.start, Site(str(site)))
+    if site in {known.value for known in Site}:
+        night = Night.of(named, Site(str(site)))
         if night != path.night:
-            yield Defect(
-                DefectKind.NAME_MISMATCH, f"the name's time lies in the night {night}, the directory says {path.night}"
-            )
-    if name.has_time and start is not None and abs((start - name.start).total_seconds()) >= 1:  # type: ignore[union-attr, operator]
-        yield Defect(
-            DefectKind.NAME_MISMATCH,
-            f"the name says that the data begin at {name.start:%FT%T}, the content says {start}",
-        )
+            message = f"the name's time lies in the night {night}, the directory says {path.night}"
+            yield Defect(DefectKind.NAME_MISMATCH, message)
+    if isinstance(begin, dt.datetime) and abs(begin - named) >= dt.timedelta(seconds=1):
+        message = f"the name says that the data begin at {named:%FT%T}, the content says {begin}"
+        yield Defect(DefectKind.NAME_MISMATCH, message)
 
 
 def _telescope(element: str) -> int | None:
