@@ -178,7 +178,7 @@ _ROWS = (
     MetadataKey(
         "instance__observing_night", _D, "observing night, date of its evening", ("OBSNIGHT",), _RAW, indexed=True
     ),
-    MetadataKey("instance__sublevel_id", _S, "processing sublevels, joined by '+'", ("SUBLVL",)),
+    MetadataKey("instance__sublevel_id", _S, "processing sublevels, joined by '|'", ("SUBLVL",)),
     MetadataKey("instance__target_id", _S, "target", ("OBJECT",), indexed=True),
     MetadataKey("instance__region_id", _S, "sky region"),
     MetadataKey("instance__observing_period_id", _S, "observing period", ("PERIOD",)),
