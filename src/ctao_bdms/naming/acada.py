@@ -9,8 +9,8 @@ Grammar (ACADA-DPPS interface, table 6, and published samples)::
     source = 1*UPPER *digit
     first  = "Tel" 3*digit "_" 1*UPPER "_" n "_" date "T" time "_sbid" n "_obid" n "_" n ".fits.fz"
 
-``first`` is what release 1 of ACADA wrote in place of ``name``. All numbers may have any zeros in front. The date in the
-path is that of the observing night, the one in the name is the UTC time stamp of the file.
+``first`` is what release 1 of ACADA wrote in place of ``name``. All numbers may have any zeros in front. The date in
+the path is that of the observing night, the one in the name is the UTC time stamp of the file.
 """
 
 from __future__ import annotations
