@@ -287,7 +287,7 @@ def _simulated(found: re.Match[str], *texts: str) -> SimulationNode:
     """Return the node of a name, if it is complete and spelled as the rules spell it."""
     nsb, zen, _, ha, _ = texts
     if not nsb or bool(zen) == bool(ha):
-        place = found.start("extension") if nsb else found.start("zen" if zen else "ha") - 1
+        place = found.start("ha") - len("_ha") if ha else found.start("zen") - len("_zen")
         raise InvalidNameError(found.string, "a node of a simulation has '_nsb' and either zenith or hour angle", place)
     node, spelled = spelled_node(*texts)
     written = found.string[found.start("nsb") - 3 : found.start("extension")]
