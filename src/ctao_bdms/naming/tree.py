@@ -7,6 +7,7 @@ hold files are datasets, all others containers, and none is both.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import attrs
 
@@ -98,7 +99,14 @@ def directories_of(lfn: Lfn) -> tuple[Directory, ...]:
     >>> [str(directory.did) for directory in directories_of(Lfn("/ctao/acada/DL0/x"))]
     ['root:/ctao', 'acada:/ctao/acada', 'acada:/ctao/acada/DL0']
     """
-    names = ["/" + "/".join(lfn.parts[: depth + 1]) for depth in range(len(lfn.parts) - 1)]
+    return _above(lfn.text.rpartition("/")[0])
+
+
+@lru_cache(maxsize=4096)
+def _above(folder: str) -> tuple[Directory, ...]:
+    """Return the directories down to `folder`; many files share one."""
+    parts = folder[1:].split("/")
+    names = ["/" + "/".join(parts[: depth + 1]) for depth in range(len(parts))]
     dids = [Did(scope_of(name), name) for name in names]
     parents: list[Did | None] = [None, *dids[:-1]]
     return tuple(Directory(did, did == dids[-1], parent) for did, parent in zip(dids, parents, strict=True))
