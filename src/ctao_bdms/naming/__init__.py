@@ -1,6 +1,7 @@
 """How names are made and read: pure functions over values."""
 
-from ctao_bdms.naming.acada import AcadaName, AcadaPath, Stream
+from ctao_bdms.naming.acada import AcadaName, Stream
+from ctao_bdms.naming.acada_path import AcadaPath
 from ctao_bdms.naming.blocks import BlockName, blocks_pattern
 from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath

@@ -8,7 +8,8 @@ import attrs
 
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import ArrayElement, Lfn, Night, ObservationId, Subarray
-from ctao_bdms.naming.acada import AcadaName, AcadaPath
+from ctao_bdms.naming.acada import AcadaName
+from ctao_bdms.naming.acada_path import AcadaPath
 from ctao_bdms.naming.blocks import BlockName
 from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath

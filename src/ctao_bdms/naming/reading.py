@@ -7,7 +7,8 @@ import re
 import attrs
 
 from ctao_bdms.model import DataLevel, Lfn, Site
-from ctao_bdms.naming.acada import AcadaName, AcadaPath
+from ctao_bdms.naming.acada import AcadaName
+from ctao_bdms.naming.acada_path import AcadaPath
 from ctao_bdms.naming.blocks import BlockName
 from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath
