@@ -12,6 +12,8 @@ nox.options.sessions = ["lint", "types", "layers", "tests"]
 
 PACKAGE = "ctao-bdms"
 PYTHONS = ["3.11", "3.12", "3.13"]
+#: Pythons for which the data model of CTAO is made.
+ORACLE_PYTHONS = ["3.12", "3.13"]
 TREE = ["src", "tests", "docs", "benchmarks", "noxfile.py"]
 #: Everything but the rings that need minutes: for every Python that is supported.
 QUICK = ["tests/imports", "tests/unit", "tests/property", "tests/contract"]
@@ -20,9 +22,9 @@ QUICK = ["tests/imports", "tests/unit", "tests/property", "tests/contract"]
 def install(session: nox.Session, *extras: str) -> None:
     """Install the wheel of this tree as it is now, never a link to the tree: what is tested is what is shipped."""
     if session.venv_backend == "uv":  # it would take a wheel that it has built before
-        session.install("--reinstall-package", PACKAGE, f".[{','.join(extras)}]")
+        session.install("--reinstall-package", PACKAGE, f".[{','.join(extras)}]" if extras else ".")
     else:
-        session.install(f".[{','.join(extras)}]")
+        session.install(f".[{','.join(extras)}]" if extras else ".")
 
 
 @nox.session
@@ -40,6 +42,14 @@ def pythons(session: nox.Session) -> None:
     session.install("pytest-timeout")
     session.run("pytest", *(session.posargs or QUICK))
     session.run("bdms", "demo", "--files", "8", "--megabytes", "0.5")
+
+
+@nox.session(python=ORACLE_PYTHONS)
+def oracle(session: nox.Session) -> None:
+    """Compare names and metadata with all products of CTAO's own data model; arguments go to pytest."""
+    install(session)
+    session.install("ctao-datamodel>=1.4,<2", "pytest>=8.2", "pytest-timeout")
+    session.run("pytest", *(session.posargs or ["tests/oracle"]))
 
 
 @nox.session
@@ -102,6 +112,7 @@ def picture(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure registration; arguments go to the benchmark."""
+    """Measure names and registration; arguments go to the benchmark of registration."""
     install(session, "testing")
+    session.run("python", "benchmarks/names.py")
     session.run("python", "benchmarks/register.py", *session.posargs)

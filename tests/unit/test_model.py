@@ -17,8 +17,14 @@ from ctao_bdms.model import (
     HduFacts,
     Lfn,
     Night,
+    ObservationId,
+    Particle,
+    Product,
     ProductMetadata,
+    ProductType,
+    Release,
     Site,
+    Subarray,
     SumStatus,
     ValueType,
     Verdict,
@@ -37,16 +43,110 @@ def test_levels_have_an_order() -> None:
         (1, "LSTN-01", Site.NORTH),
         (19, "MSTN-15", Site.NORTH),
         (101, "LSTS-01", Site.SOUTH),
+        (20, "RLDN-01", Site.NORTH),
+        (28, "WSTN-03", Site.NORTH),
+        (31, "LISN-01", Site.NORTH),
+        (104, "LSTS-04", Site.SOUTH),
+        (118, "MSTS-14", Site.SOUTH),
         (168, "SSTS-50", Site.SOUTH),
+        (169, "CEIS-01", Site.SOUTH),
+        (178, "ILLS-04", Site.SOUTH),
+        (183, "DUSS-01", Site.SOUTH),
     ],
 )
-def test_telescopes_have_numbers_names_and_sites(number: int, name: str, site: Site) -> None:
-    telescope = ArrayElement(number)
-    assert (telescope.name, telescope.site, ArrayElement.parse(name)) == (name, site, telescope)
+def test_elements_have_numbers_names_and_sites(number: int, name: str, site: Site) -> None:
+    element = ArrayElement(number)
+    assert (element.name, element.site, ArrayElement.parse(name)) == (name, site, element)
+    assert element.is_telescope == (name[1:3] == "ST" and name[0] in "LMS")
+    assert repr(element) == f"ArrayElement({name})"
 
 
-@pytest.mark.parametrize("number", [0, 20, 100, 169])
-def test_other_numbers_are_no_telescopes(number: int) -> None:
+def test_a_wrong_name_of_an_element_suggests_the_nearest() -> None:
+    with pytest.raises(InvalidNameError, match="did you mean CEIN-01"):
+        ArrayElement.parse("CEIN-1")
+
+
+def test_a_product_of_an_element_that_only_a_simulation_has_is_called_by_its_number() -> None:
+    product = Product(
+        lfn=Lfn("/ctao/dpps/x"), size_bytes=1, adler32="00000001", metadata=ProductMetadata({"instance__ae_id": 43})
+    )
+    assert product.telescope == "43"
+
+
+def test_subarrays_have_names_and_elements() -> None:
+    assert [element.name for element in Subarray(3).elements] == [f"MSTN-{i:02d}" for i in range(1, 6)]
+    assert (Subarray(4).name, Subarray(4).elements, repr(Subarray(4))) == ("", (), "Subarray(4)")
+    with pytest.raises(ValueError):
+        Subarray(-1)
+
+
+@pytest.mark.parametrize(
+    ("text", "creator"), [("2000000016", 2), ("0000000003000000001", 3), ("4000000001", 4), ("7", 0)]
+)
+def test_blocks_are_numbered_by_their_creator(text: str, creator: int) -> None:
+    block = ObservationId.parse(text)
+    assert (block.creator, int(block)) == (creator, int(text))
+    assert ObservationId.parse(str(block)) == block
+    assert len(str(block)) == 10
+
+
+@pytest.mark.parametrize(("text", "position"), [("", None), ("20000x", 5), ("-1", 0), ("٣", 0), ("9000000001", None)])
+def test_what_is_no_block(text: str, position: int | None) -> None:
+    with pytest.raises(InvalidNameError) as caught:
+        ObservationId.parse(text)
+    assert caught.value.position == position
+
+
+def test_product_types_are_read_written_and_ordered() -> None:
+    texts = ["DL3/Event/Subarray/Observation", "DL1/Event/Telescope/AirShower", "DL1/Event/Array/AirShower"]
+    kinds = [ProductType.parse(text) for text in texts]
+    assert [str(kind) for kind in kinds] == texts
+    assert [str(kind) for kind in sorted(kinds)] == texts[::-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "hint"),
+    [
+        ("DL1/Event/Telescope", None, "level/division"),
+        ("DL7/Event/Telescope/AirShower", 0, "DataLevel"),
+        ("DL1/Event/Telescop/AirShower", 10, "did you mean 'Telescope'"),
+        ("DL1/Event/Telescope/Airshower", 20, "did you mean 'AirShower'"),
+        ("DL1/Binned/Telescope/AirShower", 4, "begin at DL4"),
+    ],
+)
+def test_what_is_no_product_type_is_pointed_at(text: str, position: int | None, hint: str) -> None:
+    with pytest.raises(InvalidNameError, match=hint) as caught:
+        ProductType.parse(text)
+    assert caught.value.position == position
+
+
+def test_releases_are_ordered_as_people_count() -> None:
+    texts = ["CalibPipe/DR1", "DataPipe/Observation/DR2", "DataPipe/Observation/DR10", "DataPipe/Observation/DR10.1"]
+    assert [str(release) for release in sorted(map(Release, reversed(texts)))] == texts
+    for wrong, position in (("", 0), ("A//B", 2), ("A/..", 2), ("A/b c", 2)):
+        with pytest.raises(InvalidNameError) as caught:
+            Release(wrong)
+        assert caught.value.position == position
+
+
+@pytest.mark.parametrize("number", [22, 11, -13, 2212, 1000020040, 1000260560])
+def test_particles_have_numbers_and_names(number: int) -> None:
+    assert Particle.parse(Particle(number).name).pdg_id == number
+
+
+@pytest.mark.parametrize("name", ["H1", "He", "he4", "Xx4", "nu(e)", "", "He2222"])
+def test_what_is_no_particle(name: str) -> None:
+    with pytest.raises(InvalidNameError):
+        Particle.parse(name)
+
+
+def test_particles_without_a_name_for_files_are_refused() -> None:
+    with pytest.raises(ValueError, match="PDG number 12"):
+        Particle(12)
+
+
+@pytest.mark.parametrize("number", [0, 32, 100, 184])
+def test_other_numbers_are_no_elements(number: int) -> None:
     with pytest.raises(ValueError, match=str(number)):
         ArrayElement(number)
 

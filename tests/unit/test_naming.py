@@ -13,7 +13,9 @@ from ctao_bdms.naming import (
     AcadaName,
     AcadaPath,
     BlockName,
+    LstName,
     Stream,
+    UserPath,
     blocks_pattern,
     directories_of,
     lfn_of_path,
@@ -22,6 +24,8 @@ from ctao_bdms.naming import (
     path_of_pfn,
     pfn_path,
     scope_of,
+    user_scope,
+    username_of,
 )
 
 EVENTS = "TEL001_SDH0001_20261121T221500_SBID0000000002000000001_OBSID0000000002000000002_TEL_SHOWER_CHUNK003.fits.fz"
@@ -40,6 +44,9 @@ EVENTS = "TEL001_SDH0001_20261121T221500_SBID0000000002000000001_OBSID0000000002
         ("ACE020_CEILO_20261121_FILE1.nc", Stream.OTHER),
         ("TEL001_EVB_20261121_DRS4CORR_FILE000.fits", Stream.OTHER),
         ("TEL001_EVB_20261121T000000_RUNID17_FILE0.fits", Stream.OTHER),
+        ("TEL012_SDH001_20251015T181232_SBID0012023902_OBSID1000012345_SUB_SHOWER.fits.fz", Stream.OTHER),
+        ("AUX021_CAMERA01_20231011T030105_SBID0000000000000012345_OBSID0000000000000006789_FILE001.fits", Stream.OTHER),
+        ("Tel001_SDH_3001_20231003T204445_sbid2000000008_obid2000000016_9.fits.fz", Stream.TELESCOPE_EVENTS),
     ],
 )
 def test_names_of_the_acquisition_come_back_exactly(text: str, stream: Stream) -> None:
@@ -54,6 +61,15 @@ def test_the_parts_of_a_name() -> None:
     assert (name.sb_id, name.obs_id, name.chunk_id) == (2_000_000_001, 2_000_000_002, 3)
     assert name.start == dt.datetime(2026, 11, 21, 22, 15, tzinfo=dt.UTC)
     assert AcadaName.parse("AUX001_LASER001_20261121_FILE000.fits").chunk_id is None
+    first = AcadaName.parse("Tel001_SDH_3001_20231003T204445_sbid2000000008_obid0000000002000000016_9.fits.fz")
+    assert (first.owner, first.owner_id, first.source, first.chunk_id) == ("TEL", 1, "SDH_3001", 9)
+    assert (first.sb_id, first.obs_id) == (2_000_000_008, 2_000_000_016)
+
+
+def test_the_names_of_the_first_telescope() -> None:
+    name = LstName.parse("LST-1.1.Run02005.0000.fits.fz")
+    assert (name.ae_id, name.stream, name.run_id, name.chunk_id) == (1, "1", 2005, 0)
+    assert str(name) == "LST-1.1.Run02005.0000.fits.fz"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +83,10 @@ def test_the_parts_of_a_name() -> None:
         ("TEL001_SDH0001_20261121T221500_CHUNK000.fits.gz", 39, "extension"),
         (EVENTS + "x", len(EVENTS) - len(".fits.fz"), "extension"),
         ("TEL001_SDH0001_20261121T221500_CHUNK00٣.fits.fz", 38, "extension"),
+        ("TEL001_SDH0001_20261121T241500.fits.fz", 15, "no date"),
+        ("Tel001_SDH3001_20231003T204445_sbid2_obid2_9.fits.fz", 6, "SDH_3001"),
+        ("Tel001_SDH_3001_20231003T204445_sbid2_obsid2_9.fits.fz", 37, "_obid"),
+        ("Tel001_SDH_3001_20231303T204445_sbid2_obid2_9.fits.fz", 16, "no date"),
         ("notes.txt", 0, "SUB, TEL, AUX or ACE"),
         ("", 0, "SUB, TEL, AUX or ACE"),
     ],
@@ -96,6 +116,8 @@ def test_paths_of_the_acquisition_come_back_exactly(folder: str) -> None:
     [
         ("/ctao/acada/DL1/LSTN-01/u/events/2026/11/21", "DL1"),
         ("/ctao/acada/DL0/LST-1/u/events/2026/11/21", "LST-1"),
+        ("/ctao/acada/DL0/LSTN-05/u/events/2026/11/21", "LSTN-05"),
+        ("/ctao/acada/DL0/TEL099/u/events/2026/11/21", "TEL099"),
         ("/ctao/acada/DL0/LSTN-01/u/adh/events/2026/11/21", "adh"),
         ("/ctao/acada/DL0/LSTN-01/u/photos/2026/11/21", "photos"),
         ("/ctao/acada/DL0/LSTN-01/u/events/2026/11/31", "2026"),
@@ -131,6 +153,9 @@ def test_a_path_of_another_depth_is_none() -> None:
         ("/ctao/user/a", "root"),
         ("/ctao/user/a/aeinstein", "user.aeinstein"),
         ("/ctao/user/a/aeinstein/x/y", "user.aeinstein"),
+        ("/ctao/user/a/a234567890123456789b/x", "user.a234567890123456789b"),
+        ("/ctao/user/m/maximilian.mustermann-schmidt/x", "user.maximie3nwfr57strvd-"),
+        ("/ctao/1234567890123456789012345/x", "1234567890123456789012345"),
     ],
 )
 def test_scopes(name: str, scope: str) -> None:
@@ -141,6 +166,32 @@ def test_scopes(name: str, scope: str) -> None:
 def test_what_has_no_scope(name: str) -> None:
     with pytest.raises(InvalidNameError):
         scope_of(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "position"),
+    [
+        ("/ctao/user/b/aeinstein/x", 11),
+        ("/ctao/12345678901234567890123456/x", 31),
+        ("/ctao/a+b/x", 7),
+        ("/ctao/user.aeinstein/x", 6),
+        ("/ctao/root/x", 6),
+    ],
+)
+def test_what_cannot_be_a_scope_is_pointed_at(name: str, position: int) -> None:
+    with pytest.raises(InvalidNameError) as caught:
+        scope_of(name)
+    assert caught.value.position == position
+
+
+def test_the_file_of_a_user() -> None:
+    lfn = Lfn("/ctao/user/a/aeinstein/irf/notes.txt")
+    assert UserPath.parse(lfn).lfn == lfn
+    for wrong in ("/ctao/user/b/aeinstein/x", "/ctao/user/a/aeinstein", "/ctao/acada/a/aeinstein/x"):
+        with pytest.raises(InvalidNameError):
+            UserPath.parse(Lfn(wrong))
+    assert username_of("acada") is None
+    assert username_of(user_scope("a-name-that-is-far-too-long")) is None
 
 
 def test_the_tree_above_a_file() -> None:

@@ -17,6 +17,7 @@ from ctao_bdms.cli.down import down
 from ctao_bdms.cli.get import get
 from ctao_bdms.cli.ingest import ingest
 from ctao_bdms.cli.locate import locate
+from ctao_bdms.cli.name import name
 from ctao_bdms.cli.query import query
 from ctao_bdms.cli.reconcile import reconcile
 from ctao_bdms.cli.rules import rules
@@ -52,10 +53,15 @@ for _group, _commands in (
     ("A Rucio on this machine", (up, down, status)),
     ("Files into the archive", (scan, ingest, reconcile, rules)),
     ("Files out of the archive", (query, locate, get)),
+    ("Words of the archive", (name,)),
 ):
     _ordered = cyclopts.Group.create_ordered(_group)
     for _command in _commands:
-        app.command(_command, group=_ordered)
+        if isinstance(_command, cyclopts.App):
+            _command.group = (_ordered,)
+            app.command(_command)
+        else:
+            app.command(_command, group=_ordered)
 
 
 def run(arguments: Sequence[str]) -> int:

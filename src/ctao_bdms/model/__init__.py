@@ -17,28 +17,39 @@ from ctao_bdms.model.identifiers import Did, Lfn
 from ctao_bdms.model.levels import Category, DataAssociation, DataDivision, DataLevel, RetentionClass
 from ctao_bdms.model.metadata import METADATA, MetadataKey, ProductMetadata, Value, ValueType, metadata_key
 from ctao_bdms.model.night import Night
-from ctao_bdms.model.sites import ArrayElement, Site
+from ctao_bdms.model.observations import Creator, ObservationId
+from ctao_bdms.model.particles import Particle
+from ctao_bdms.model.products import DataType, ProductType, Release
+from ctao_bdms.model.sites import ArrayElement, ElementKind, Site, Subarray
 
 __all__ = [
     "ArchivedFile",
     "ArrayElement",
     "Block",
     "Category",
+    "Creator",
     "DataAssociation",
     "DataDivision",
     "DataLevel",
+    "DataType",
     "Defect",
     "DefectKind",
     "Did",
+    "ElementKind",
     "FileFacts",
     "HduFacts",
     "Lfn",
     "METADATA",
+    "metadata_key",
     "MetadataKey",
     "Night",
+    "ObservationId",
+    "Particle",
     "Product",
     "ProductMetadata",
+    "ProductType",
     "Registration",
+    "Release",
     "Replica",
     "ReplicaState",
     "RetentionClass",
@@ -46,9 +57,9 @@ __all__ = [
     "Rule",
     "RuleState",
     "Site",
+    "Subarray",
     "SumStatus",
     "Value",
     "ValueType",
     "Verdict",
-    "metadata_key",
 ]

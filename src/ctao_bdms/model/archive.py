@@ -232,9 +232,11 @@ class Product:
 
     @property
     def telescope(self) -> str:
-        """The telescope's name; empty if it belongs to none."""
+        """The telescope's name, its number if the array has none such (simulations do); empty if it belongs to none."""
         number = self.metadata.get("instance__ae_id")
-        return ArrayElement(number).name if isinstance(number, int) else ""
+        if not isinstance(number, int):
+            return ""
+        return ArrayElement(number).name if ArrayElement.exists(number) else str(number)
 
     @property
     def obs_id(self) -> int | None:

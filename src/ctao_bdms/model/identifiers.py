@@ -12,6 +12,7 @@ from ctao_bdms.errors import InvalidNameError
 __all__ = ["Did", "Lfn"]
 
 _ALLOWED = re.compile(r"[A-Za-z0-9._+/-]*")
+_CANONICAL = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._+-]+){2,}")
 
 
 @attrs.frozen(order=True, repr=False)
@@ -48,9 +49,8 @@ class Lfn:
 
     @text.validator
     def _canonical(self, _attribute: object, text: str) -> None:
-        reason, position = _fault(text)
-        if reason is not None:
-            raise InvalidNameError(text, reason, position)
+        if len(text) > self.MAX_LENGTH or _CANONICAL.fullmatch(text) is None:
+            raise InvalidNameError(text, *_fault(text))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -85,8 +85,8 @@ class Lfn:
         return f"Lfn({self.text!r})"
 
 
-def _fault(text: str) -> tuple[str | None, int | None]:
-    """Return what makes `text` no LFN and where, or two Nones."""
+def _fault(text: str) -> tuple[str, int | None]:
+    """Return what makes `text` no LFN, and where."""
     if not text.startswith("/"):
         return "it must begin with '/'", 0
     if len(text) > Lfn.MAX_LENGTH:
@@ -102,9 +102,7 @@ def _fault(text: str) -> tuple[str | None, int | None]:
         if part in {"", ".", ".."}:
             return f"the component {part!r} is not allowed: one file, one spelling", min(position, len(text) - 1)
         position += len(part) + 1
-    if len(parts) < 2:
-        return "it must have at least two components, /<vo>/<scope>", None
-    return None, None
+    return "it must have at least two components, /<vo>/<scope>", None
 
 
 @attrs.frozen(order=True)

@@ -178,7 +178,7 @@ _ROWS = (
     MetadataKey(
         "instance__observing_night", _D, "observing night, date of its evening", ("OBSNIGHT",), _RAW, indexed=True
     ),
-    MetadataKey("instance__sublevel_id", _S, "processing sublevels, joined by '+'", ("SUBLVL",)),
+    MetadataKey("instance__sublevel_id", _S, "processing sublevels, joined by '|'", ("SUBLVL",)),
     MetadataKey("instance__target_id", _S, "target", ("OBJECT",), indexed=True),
     MetadataKey("instance__region_id", _S, "sky region"),
     MetadataKey("instance__observing_period_id", _S, "observing period", ("PERIOD",)),
@@ -203,6 +203,7 @@ _ROWS = (
     MetadataKey("model__name", _S, "data model", ("MODEL",)),
     MetadataKey("model__version", _S, "version of the data model", ("MODELVER",)),
     MetadataKey("model__url", _S, "where the data model can be read", ("MODELURL",)),
+    MetadataKey("disclaimer", _S, "what whoever uses it must know"),
     MetadataKey("creation_time", _T, "when the product was made", ("CREATED",)),
     MetadataKey("contact__name", _S, "contact", ("AUTHOR",)),
     MetadataKey("contact__organization", _S, "organisation", ("ORIGIN",)),
@@ -228,6 +229,7 @@ _ROWS = (
     MetadataKey("observation__coverage__space__dec", _F, "declination of the pointing", ("DEC_PNT",), unit="deg"),
     MetadataKey("observation__coverage__space__field_of_view", _F, "field of view", ("FOV",), unit="deg"),
     MetadataKey("observation__coverage__space__region_of_interest", _S, "sky region", ("REGION",)),
+    MetadataKey("observation__coverage__space__moc", _S, "sky coverage (MOC)"),
     MetadataKey("observation__coverage__energy__energy_min", _F, "lowest energy", ("EMIN",), unit="TeV"),
     MetadataKey("observation__coverage__energy__energy_max", _F, "highest energy", ("EMAX",), unit="TeV"),
     MetadataKey("observation__coverage__tracking__elevation_min", _F, "lowest elevation", ("ALT_MIN",), unit="deg"),
@@ -246,6 +248,7 @@ _ROWS = (
     MetadataKey("simulation__node__hour_angle", _F, "hour angle of the grid node", ("SIMHA",), unit="deg"),
     MetadataKey("simulation__node__declination", _F, "declination of the grid node", ("SIMDEC",), unit="deg"),
     MetadataKey("simulation__node__nsb_factor", _F, "night-sky background, relative to the dark sky", ("SIMNSB",)),
+    MetadataKey("sdc__sky_brightness", _S, "sky brightness of a science data challenge", ("SDC_NSB",)),
     MetadataKey("integrity__sha256", _S, "SHA-256 of the file, 64 hexadecimal digits (set by ingest)"),
 )
 

@@ -1,23 +1,44 @@
 """How names are made and read: pure functions over values."""
 
-from ctao_bdms.naming.acada import AcadaName, AcadaPath, Stream
+from ctao_bdms.naming.acada import AcadaName, Stream
+from ctao_bdms.naming.acada_path import AcadaPath
 from ctao_bdms.naming.blocks import BlockName, blocks_pattern
+from ctao_bdms.naming.dpps import DppsName
+from ctao_bdms.naming.dpps_path import DppsPath
+from ctao_bdms.naming.explain import Explained, Part, explain
+from ctao_bdms.naming.lst import LstName
 from ctao_bdms.naming.places import lfn_of_path, lfn_of_pfn, path_of_lfn, path_of_pfn, pfn_path
+from ctao_bdms.naming.reading import OtherPath, read_lfn, read_name
+from ctao_bdms.naming.simulation import SimulationNode
 from ctao_bdms.naming.tree import ROOT_SCOPE, Directory, directories_of, scope_of
+from ctao_bdms.naming.users import UserPath, user_scope, username_of
 
 __all__ = [
     "AcadaName",
     "AcadaPath",
     "BlockName",
     "Directory",
+    "DppsName",
+    "DppsPath",
+    "Explained",
+    "LstName",
+    "OtherPath",
+    "Part",
     "ROOT_SCOPE",
+    "SimulationNode",
     "Stream",
+    "UserPath",
     "blocks_pattern",
     "directories_of",
+    "explain",
     "lfn_of_path",
     "lfn_of_pfn",
     "path_of_lfn",
     "path_of_pfn",
     "pfn_path",
+    "read_lfn",
+    "read_name",
     "scope_of",
+    "user_scope",
+    "username_of",
 ]

@@ -2,27 +2,31 @@
 
 Grammar (ACADA-DPPS interface, table 6, and published samples)::
 
-    path   = "/" vo "/" scope "/DL0/" element "/" user ["/acada-adh"] "/" kind "/" YYYY "/" MM "/" DD "/" name
     name   = owner "_" source "_" date ["T" time] ["_SBID" n] ["_OBSID" n] ["_RUNID" n]
              ["_" type ["_" subtype]] ["_CHUNK" n | "_FILE" n] extension
     owner  = ("SUB" | "TEL" | "AUX" | "ACE") 3*digit
     source = 1*UPPER *digit
+    first  = "Tel" 3*digit "_" 1*UPPER "_" n "_" date "T" time "_sbid" n "_obid" n "_" n ".fits.fz"
 
-The date in the path is that of the observing night, the one in the name is the UTC time stamp of the file.
+``first`` is what release 1 of ACADA wrote in place of ``name``. All numbers may have any zeros in front. The date is
+the UTC time stamp of the file.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import re
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import attrs
 
 from ctao_bdms.errors import InvalidNameError
-from ctao_bdms.model import Lfn, Night
+from ctao_bdms.naming.grammar import Grammar, Piece
 
-__all__ = ["AcadaName", "AcadaPath", "Stream"]
+if TYPE_CHECKING:
+    import re
+
+__all__ = ["AcadaName", "Stream"]
 
 
 class Stream(StrEnum):
@@ -35,21 +39,32 @@ class Stream(StrEnum):
     OTHER = "other"
 
 
-# Each piece: what it is called in an error, and its pattern. The optional ones are tried where they stand.
-_PIECES: tuple[tuple[str, str, bool], ...] = (
-    ("SUB, TEL, AUX or ACE and three digits", r"(?P<owner>SUB|TEL|AUX|ACE)(?P<owner_digits>\d{3})", False),
-    ("'_' and the source, capitals and digits, as in SDH0001", r"_(?P<source>[A-Z]+\d*)(?=_)", False),
-    ("'_' and a date as in 20261121 or 20261121T221500", r"_(?P<stamp>\d{8}(?:T\d{6})?)", False),
-    ("'_SBID' and digits", r"_SBID(?P<sb>\d+)", True),
-    ("'_OBSID' and digits", r"_OBSID(?P<obs>\d+)", True),
-    ("'_RUNID' and digits", r"_RUNID(?P<run>\d+)", True),
-    ("'_' and a type", r"_(?P<type>(?!CHUNK\d|FILE\d|SBID\d|OBSID\d|RUNID\d)[A-Z][A-Z0-9]*)", True),
-    ("'_' and a subtype", r"_(?P<subtype>(?!CHUNK\d|FILE\d|SBID\d|OBSID\d|RUNID\d)[A-Z][A-Z0-9]*)", True),
-    ("'_CHUNK' or '_FILE' and digits", r"_(?P<counter>CHUNK|FILE)(?P<counter_digits>\d+)", True),
-    ("an extension: .fits.fz, .fits or .nc", r"(?P<extension>\.fits\.fz|\.fits|\.nc)\Z", False),
+_LABELLED = r"(?!CHUNK\d|FILE\d|SBID\d|OBSID\d|RUNID\d)"
+_NAME = Grammar(
+    [
+        Piece("SUB, TEL, AUX or ACE and three digits", r"(?P<owner>SUB|TEL|AUX|ACE)(?P<owner_digits>\d{3})"),
+        Piece("'_' and the source, capitals and digits, as in SDH0001", r"_(?P<source>[A-Z]+\d*)(?=_)"),
+        Piece("'_' and a date as in 20261121 or 20261121T221500", r"_(?P<stamp>\d{8}(?:T\d{6})?)"),
+        Piece("'_SBID' and digits", r"_SBID(?P<sb>\d+)", optional=True),
+        Piece("'_OBSID' and digits", r"_OBSID(?P<obs>\d+)", optional=True),
+        Piece("'_RUNID' and digits", r"_RUNID(?P<run>\d+)", optional=True),
+        Piece("'_' and a type", rf"_(?P<type>{_LABELLED}[A-Z][A-Z0-9]*)", optional=True),
+        Piece("'_' and a subtype", rf"_(?P<subtype>{_LABELLED}[A-Z][A-Z0-9]*)", optional=True),
+        Piece("'_CHUNK' or '_FILE' and digits", r"_(?P<counter>CHUNK|FILE)(?P<digits>\d+)", optional=True),
+        Piece("an extension: .fits.fz, .fits or .nc", r"(?P<extension>\.fits\.fz|\.fits|\.nc)\Z"),
+    ]
 )
-_NAME = re.compile("".join(f"(?:{pattern}){'?' if optional else ''}" for _, pattern, optional in _PIECES), re.ASCII)
-_STEPS = tuple((what, re.compile(pattern, re.ASCII), optional) for what, pattern, optional in _PIECES)
+_FIRST = Grammar(
+    [
+        Piece("Tel and three digits", r"Tel(?P<owner_digits>\d{3})"),
+        Piece("'_' and the source, as in SDH_3001", r"_(?P<source>[A-Z]+_\d+)(?=_)"),
+        Piece("'_' and a date as in 20231003T204445", r"_(?P<stamp>\d{8}T\d{6})"),
+        Piece("'_sbid' and digits", r"_sbid(?P<sb>\d+)"),
+        Piece("'_obid' and digits", r"_obid(?P<obs>\d+)"),
+        Piece("'_' and the digits of the chunk", r"_(?P<digits>\d+)"),
+        Piece("the extension .fits.fz", r"(?P<extension>\.fits\.fz)\Z"),
+    ]
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -74,6 +89,8 @@ class AcadaName:
         ``CHUNK`` or ``FILE`` and its digits; empty where absent.
     extension
         With its dot.
+    is_first
+        Whether the name has the form of release 1 of ACADA.
 
     Examples
     --------
@@ -96,6 +113,7 @@ class AcadaName:
     counter: str = ""
     count: str = ""
     extension: str = ".fits.fz"
+    is_first: bool = False
 
     @classmethod
     def parse(cls, text: str) -> AcadaName:
@@ -106,44 +124,61 @@ class AcadaName:
         InvalidNameError
             If `text` is outside the grammar; the error points at the character and says what should stand there.
         """
+        if text.startswith("Tel"):
+            return cls._first(text)
         match = _NAME.match(text)
-        if match is None:
-            raise _fault(text)
-        part = match.groupdict(default="")
-        stamp = part["stamp"]
-        try:
-            start = dt.datetime.strptime(stamp, "%Y%m%dT%H%M%S" if "T" in stamp else "%Y%m%d").replace(tzinfo=dt.UTC)
-        except ValueError:
-            raise InvalidNameError(text, f"{stamp} is no date", match.start("stamp")) from None
+        owner, digits, source, stamp, sb, obs, run, kind, subtype, counter, count, extension = match.groups("")
         return cls(
-            owner=part["owner"],
-            owner_id=int(part["owner_digits"]),
-            source=part["source"],
-            start=start,
-            has_time="T" in stamp,
-            sb=part["sb"],
-            obs=part["obs"],
-            run=part["run"],
-            type=part["type"],
-            subtype=part["subtype"],
-            counter=part["counter"],
-            count=part["counter_digits"],
-            extension=part["extension"],
+            owner=owner,
+            owner_id=int(digits),
+            source=source,
+            start=_instant(match, stamp),
+            has_time=len(stamp) > 8,
+            sb=sb,
+            obs=obs,
+            run=run,
+            type=kind,
+            subtype=subtype,
+            counter=counter,
+            count=count,
+            extension=extension,
+        )
+
+    @classmethod
+    def _first(cls, text: str) -> AcadaName:
+        """Return the parts of a name of release 1."""
+        match = _FIRST.match(text)
+        digits, source, stamp, sb, obs, count, extension = match.groups()
+        return cls(
+            owner="TEL",
+            owner_id=int(digits),
+            source=source,
+            start=_instant(match, stamp),
+            sb=sb,
+            obs=obs,
+            counter="CHUNK",
+            count=count,
+            extension=extension,
+            is_first=True,
         )
 
     def __str__(self) -> str:
-        pieces = [
-            f"{self.owner}{self.owner_id:03d}",
-            self.source,
-            f"{self.start.year:04d}{self.start:%m%dT%H%M%S}"[: 15 if self.has_time else 8],
-        ]
-        pieces += [
-            label + digits for label, digits in (("SBID", self.sb), ("OBSID", self.obs), ("RUNID", self.run)) if digits
-        ]
-        pieces += [word for word in (self.type, self.subtype) if word]
-        if self.counter:
-            pieces.append(self.counter + self.count)
-        return "_".join(pieces) + self.extension
+        stamp = self.start.isoformat()[:19].replace("-", "").replace(":", "")
+        if self.is_first:
+            labels = f"_sbid{self.sb}_obid{self.obs}_{self.count}"
+            return f"Tel{self.owner_id:03d}_{self.source}_{stamp}{labels}{self.extension}"
+        text = f"{self.owner}{self.owner_id:03d}_{self.source}_{stamp if self.has_time else stamp[:8]}"
+        if self.sb:
+            text += f"_SBID{self.sb}"
+        if self.obs:
+            text += f"_OBSID{self.obs}"
+        if self.run:
+            text += f"_RUNID{self.run}"
+        if self.type:
+            text += f"_{self.type}"
+        if self.subtype:
+            text += f"_{self.subtype}"
+        return f"{text}_{self.counter}{self.count}{self.extension}" if self.counter else text + self.extension
 
     @property
     def sb_id(self) -> int | None:
@@ -174,103 +209,11 @@ class AcadaName:
         return Stream.OTHER
 
 
-def _fault(text: str) -> InvalidNameError:
-    """Say where `text` leaves the grammar, and what should stand there."""
-    position = 0
-    wanted: list[str] = []
-    for what, pattern, optional in _STEPS:
-        match = pattern.match(text, position)
-        if match is not None:
-            position, wanted = match.end(), []
-            continue
-        wanted.append(what)
-        if not optional:
-            break
-    return InvalidNameError(text, f"here should stand {' or '.join(wanted)}", position)
-
-
-@attrs.frozen(kw_only=True)
-class AcadaPath:
-    """Where a file of the acquisition lies below the storage root.
-
-    Attributes
-    ----------
-    vo, scope
-        The first two components.
-    element
-        The array element, ``LSTN-01``, or ``ARRAY``.
-    user
-        The account of the acquisition that wrote it.
-    handler
-        ``acada-adh`` where the path has that component, else empty.
-    kind
-        ``events``, ``triggers`` or ``monitoring``, in one of the published spellings.
-    night
-        The observing night.
-    name
-        The file's own name.
-    """
-
-    vo: str
-    scope: str
-    element: str
-    user: str
-    handler: str = "acada-adh"
-    kind: str
-    night: Night
-    name: AcadaName
-
-    @classmethod
-    def parse(cls, lfn: Lfn) -> AcadaPath:
-        """Return the parts of `lfn`.
-
-        Raises
-        ------
-        InvalidNameError
-            If it is not a path of the acquisition; the error points at the component.
-        """
-        parts = lfn.parts
-        if len(parts) not in {10, 11}:
-            raise InvalidNameError(
-                str(lfn), "a DL0 path is /<vo>/<scope>/DL0/<element>/<user>[/acada-adh]/<kind>/<YYYY>/<MM>/<DD>/<name>"
-            )
-        vo, scope, level, element, user, *middle, kind, year, month, day, text = parts
-        for fits, index, wanted in (
-            (level == "DL0", 2, "DL0"),
-            (_ELEMENT.fullmatch(element), 3, "an array element as LSTN-01, or ARRAY"),
-            (middle in ([], ["acada-adh"]), 5, "acada-adh"),
-            (kind.lower() in _KINDS, len(parts) - 5, "events, triggers or monitoring"),
-        ):
-            if not fits:
-                raise InvalidNameError(str(lfn), f"component {parts[index]!r} should be {wanted}", _offset(lfn, index))
-        try:
-            if [len(year), len(month), len(day)] != [4, 2, 2]:
-                raise ValueError
-            night = Night(dt.date(int(year), int(month), int(day)))
-        except ValueError:
-            reason = f"{year}/{month}/{day} is not the date of a night as YYYY/MM/DD"
-            raise InvalidNameError(str(lfn), reason, _offset(lfn, len(parts) - 4)) from None
-        try:
-            name = AcadaName.parse(text)
-        except InvalidNameError as error:
-            position = _offset(lfn, len(parts) - 1) + (error.position or 0)
-            raise InvalidNameError(str(lfn), error.reason, position) from error
-        return cls(
-            vo=vo, scope=scope, element=element, user=user, handler="".join(middle), kind=kind, night=night, name=name
-        )
-
-    @property
-    def lfn(self) -> Lfn:
-        """The path as a logical file name."""
-        handler = [self.handler] if self.handler else []
-        parts = [self.vo, self.scope, "DL0", self.element, self.user, *handler, self.kind]
-        return Lfn("/" + "/".join([*parts, self.night.date.isoformat().replace("-", "/"), str(self.name)]))
-
-
-_ELEMENT = re.compile(r"(?:[A-Z]{4}-\d{2}|ARRAY|array|TEL\d{3})", re.ASCII)
-_KINDS = {"event", "events", "trigger", "triggers", "monitoring"}
-
-
-def _offset(lfn: Lfn, index: int) -> int:
-    """Return where component `index` of `lfn` begins."""
-    return 1 + sum(len(part) + 1 for part in lfn.parts[:index])
+def _instant(match: re.Match[str], stamp: str) -> dt.datetime:
+    """Return the time stamp of a name, UTC, or the error that points at it."""
+    try:
+        if stamp[9:11] > "23":
+            raise ValueError  # later versions of Python take 24 for the next day
+        return dt.datetime.fromisoformat(f"{stamp if len(stamp) > 8 else stamp + 'T000000'}+00:00")
+    except ValueError:
+        raise InvalidNameError(match.string, f"{stamp} is no date", match.start("stamp")) from None

@@ -6,10 +6,14 @@ hold files are datasets, all others containers, and none is both.
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 import attrs
 
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import Did, Lfn
+from ctao_bdms.naming.users import SCOPE_LENGTH, USER_AREA, check_initial, user_scope
 
 __all__ = ["ROOT_SCOPE", "Directory", "directories_of", "scope_of"]
 
@@ -21,12 +25,13 @@ def scope_of(name: str) -> str:
     """Return the Rucio scope that a file or directory name belongs to.
 
     ``/<vo>`` belongs to ``root``, ``/<vo>/<scope>/...`` to its second component, and a user's area
-    ``/<vo>/user/<initial>/<username>/...`` to ``user.<username>``.
+    ``/<vo>/user/<initial>/<username>/...`` to the scope of the user.
 
     Raises
     ------
     InvalidNameError
-        If `name` is not canonical, or lies in the user area under the wrong initial.
+        If `name` is not canonical, lies in the user area under the wrong initial, or its second component cannot be a
+        scope: longer than 25 characters, with ``+``, or one that is kept for users or for the root.
 
     Examples
     --------
@@ -41,15 +46,30 @@ def scope_of(name: str) -> str:
         Lfn(f"{name}/x")  # one component alone: the VO itself
         return ROOT_SCOPE
     parts = Lfn(name).parts
-    if parts[1] != "user":
-        return parts[1]
+    scope = parts[1]
+    if scope != USER_AREA:
+        if _SCOPE.fullmatch(scope) is None:
+            raise _no_scope(name, parts[0], scope)
+        return scope
     if len(parts) < 4:
         return ROOT_SCOPE
-    initial, user = parts[2:4]
-    if initial != user[0]:
-        reason = f"the area of user {user!r} is under {user[0]!r}"
-        raise InvalidNameError(name, reason, len("/".join(["", *parts[:2], ""])))
-    return f"user.{user}"
+    check_initial(name, parts)
+    return user_scope(parts[3])
+
+
+#: What the second component of a name can be: neither ``root`` nor like the scope of a user, so that both are safe.
+_SCOPE = re.compile(rf"(?!user\.|root\Z)[A-Za-z0-9._-]{{1,{SCOPE_LENGTH}}}", re.ASCII)
+
+
+def _no_scope(name: str, vo: str, scope: str) -> InvalidNameError:
+    """Say why the second component of `name` cannot be a scope."""
+    start = len(vo) + 2
+    if "+" in scope:
+        return InvalidNameError(name, "'+' is not allowed in a scope", start + scope.index("+"))
+    if len(scope) > SCOPE_LENGTH:
+        reason = f"a scope has at most {SCOPE_LENGTH} characters, this one has {len(scope)}"
+        return InvalidNameError(name, reason, start + SCOPE_LENGTH)
+    return InvalidNameError(name, f"the scope {scope!r} is kept for the archive itself", start)
 
 
 @attrs.frozen
@@ -79,7 +99,14 @@ def directories_of(lfn: Lfn) -> tuple[Directory, ...]:
     >>> [str(directory.did) for directory in directories_of(Lfn("/ctao/acada/DL0/x"))]
     ['root:/ctao', 'acada:/ctao/acada', 'acada:/ctao/acada/DL0']
     """
-    names = ["/" + "/".join(lfn.parts[: depth + 1]) for depth in range(len(lfn.parts) - 1)]
+    return _above(lfn.text.rpartition("/")[0])
+
+
+@lru_cache(maxsize=4096)
+def _above(folder: str) -> tuple[Directory, ...]:
+    """Return the directories down to `folder`; many files share one."""
+    parts = folder[1:].split("/")
+    names = ["/" + "/".join(parts[: depth + 1]) for depth in range(len(parts))]
     dids = [Did(scope_of(name), name) for name in names]
     parents: list[Did | None] = [None, *dids[:-1]]
     return tuple(Directory(did, did == dids[-1], parent) for did, parent in zip(dids, parents, strict=True))

@@ -1,0 +1,96 @@
+"""Any name of the archive: which grammar it follows, and its parts by that grammar."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from ctao_bdms.model import DataLevel, Lfn, Site
+from ctao_bdms.naming.acada import AcadaName
+from ctao_bdms.naming.acada_path import AcadaPath
+from ctao_bdms.naming.blocks import BlockName
+from ctao_bdms.naming.dpps import DppsName
+from ctao_bdms.naming.dpps_path import DppsPath
+from ctao_bdms.naming.lst import LstName
+from ctao_bdms.naming.tree import scope_of
+from ctao_bdms.naming.users import USER_AREA, UserPath
+
+__all__ = ["OtherPath", "read_lfn", "read_name"]
+
+
+@attrs.frozen
+class OtherPath:
+    """A canonical name to which no grammar applies: only its scope is known.
+
+    Attributes
+    ----------
+    lfn
+        The name.
+    """
+
+    lfn: Lfn
+
+    @property
+    def scope(self) -> str:
+        """The scope."""
+        return scope_of(self.lfn.text)
+
+
+_LEVEL = "|".join(level.value[:3].lower() for level in DataLevel)
+_IS_DPPS = re.compile(rf"(?:{_LEVEL})_[a-z]{{3}}_", re.ASCII)
+_IS_ACADA = re.compile(r"(?:SUB|TEL|AUX|ACE|Tel)\d", re.ASCII)
+_SITES = {site.value for site in Site}
+
+
+def read_lfn(lfn: Lfn) -> AcadaPath | DppsPath | UserPath | BlockName | OtherPath:
+    """Return the parts of a logical file name, by the grammar of its place in the tree.
+
+    Raises
+    ------
+    InvalidNameError
+        If the name lies where a grammar applies and does not follow it, or has no scope.
+
+    Examples
+    --------
+    >>> read_lfn(Lfn("/ctao/user/a/aeinstein/notes.txt")).username
+    'aeinstein'
+    """
+    scope_of(lfn.text)
+    parts = lfn.parts
+    if parts[1] == USER_AREA and len(parts) > 4:
+        return UserPath.parse(lfn)
+    if parts[2:3] == ("blocks",) and len(parts) == 8:
+        return BlockName.parse(lfn.text)
+    if parts[2:3] == ("DL0",) and _is_file(parts[-1]):
+        return AcadaPath.parse(lfn)
+    if _IS_ACADA.match(parts[-1]) and len(parts) in {10, 11}:
+        return AcadaPath.parse(lfn)
+    if _IS_DPPS.match(parts[-1]) or (_SITES.intersection(parts[2:]) and _is_file(parts[-1])):
+        return DppsPath.parse(lfn)
+    return OtherPath(lfn)
+
+
+def _is_file(component: str) -> bool:
+    """Whether a component looks like a file's name: with an extension."""
+    return re.search(r"\.[A-Za-z]", component) is not None
+
+
+def read_name(text: str) -> AcadaName | DppsName | LstName:
+    """Return the parts of a file's own name, by the grammar that its beginning announces.
+
+    Raises
+    ------
+    InvalidNameError
+        If it does not follow it.
+
+    Examples
+    --------
+    >>> read_name("LST-1.1.Run02005.0000.fits.fz").run_id
+    2005
+    """
+    if text.startswith("LST-"):
+        return LstName.parse(text)
+    if _IS_DPPS.match(text):
+        return DppsName.parse(text)
+    return AcadaName.parse(text)
