@@ -17,9 +17,11 @@ from ctao_bdms.embedded import add_scope
 from ctao_bdms.model import METADATA, ProductMetadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ctao_bdms.embedded import Instance
+
+    Ask = Callable[..., Any]
 
 RSE = "CTAO-NORTH-ONSITE"
 T0 = dt.datetime(2026, 11, 22, 1, 30, 0, 123456, tzinfo=dt.UTC)
@@ -34,6 +36,7 @@ NIGHT = [
         "instance__observing_night": dt.date(2026, 11, 21),
         "instance__data_source": f"00{telescope}_{chunk}",
         "observation__coverage__time__t_min": T0 + dt.timedelta(minutes=chunk),
+        "observation__coverage__time__t_max": T0 + dt.timedelta(minutes=chunk + 1),
         "observation__coverage__space__ra": 83.633 + chunk,
         "curation__release": "DataPipe/Observation/DR1",
     }
@@ -41,6 +44,21 @@ NIGHT = [
     for chunk in (0, 1, 2)
 ]
 del NIGHT[5]["curation__release"]
+del NIGHT[4]["observation__coverage__time__t_max"]
+#: Keys that the data model does not know.
+FREE: list[dict[str, Any]] = [
+    {"camp_aign": "Prod6-North"},
+    {"stage": 5},
+    {"stage": "5", "camp_aign": "Prod5"},
+    {"stage": 7.5, "steps": [1, {"a": None}]},
+    {"good": True},
+    {"good": False, "x'y\"z": "'; --"},
+]
+
+
+def wire(number: int) -> dict[str, Any]:
+    """Return the metadata of a file of the night as REST carries them."""
+    return FREE[number] | ProductMetadata(NIGHT[number]).to_wire()
 
 
 @attrs.frozen
@@ -95,7 +113,7 @@ def new_archive(client: Any, instance: Instance) -> Archive:  # noqa: ANN401 (Ru
 def night(client: Any, embedded_rucio_instance: Instance) -> Archive:  # noqa: ANN401
     """A night that no test changes."""
     archive = new_archive(client, embedded_rucio_instance)
-    archive.attach({archive.file(i): ProductMetadata(values).to_wire() for i, values in enumerate(NIGHT)})
+    archive.attach({archive.file(i): wire(i) for i in range(len(NIGHT))})
     return archive
 
 
@@ -107,7 +125,7 @@ def archive(client: Any, embedded_rucio_instance: Instance) -> Archive:  # noqa:
 
 def on_server(instance: Instance, code: str, *arguments: str) -> Any:  # noqa: ANN401 (JSON)
     """Run `code` where Rucio's server code runs, and return the JSON that it prints."""
-    environment = {"PATH": os.environ["PATH"], "RUCIO_CONFIG": str(instance.home.server_config)}
+    environment = os.environ | {"RUCIO_CONFIG": str(instance.home.server_config)}
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -117,8 +135,8 @@ def on_server(instance: Instance, code: str, *arguments: str) -> Any:  # noqa: A
 def test_metadata_given_with_the_files_are_there_typed(night: Archive) -> None:
     for number, values in enumerate(NIGHT):
         found = night.metadata(night.file(number))
-        assert found == ProductMetadata(values).to_wire()
-        assert dict(ProductMetadata(found)) == values
+        assert found == wire(number)
+        assert dict(ProductMetadata({key: found[key] for key in values})) == values
     assert night.metadata(night.dataset) == {"data__level": "DL0", "description": "a night"}
 
 
@@ -130,6 +148,12 @@ def test_all_plugins_together_give_rucios_columns_and_ours(night: Archive) -> No
     bulk = {row["name"]: row for row in night.client.get_metadata_bulk(dids, plugin="ALL", inherit=True)}
     assert [bulk[night.file(i)]["instance__chunk_id"] for i in range(6)] == [0, 1, 2, 0, 1, 2]
     assert bulk[night.file(0)]["description"] == "a night"  # from its dataset
+
+
+def filled(value: object, night: Archive) -> object:
+    if isinstance(value, list):
+        return [filled(each, night) for each in value]
+    return value.replace("{dataset}", night.dataset) if isinstance(value, str) else value
 
 
 @pytest.mark.parametrize(
@@ -158,18 +182,43 @@ def test_all_plugins_together_give_rucios_columns_and_ours(night: Archive) -> No
         ({"observation__coverage__time__t_min.gt": "2026-11-22T01:30:00.123456"}, "f1 f2 f4 f5"),
         ({"observation__coverage__time__t_min.gte": "2026-11-22T01:30:00.123456Z"}, "f0 f1 f2 f3 f4 f5"),
         ({"observation__coverage__time__t_min.lt": "2026-11-22 02:31:00.2+01:00"}, "f0 f1 f3 f4"),
-        ({"observation__coverage__time__t_min.lt": dt.datetime(2026, 11, 22, 1, 31)}, "f0 f3"),  # noqa: DTZ001
+        (
+            {"observation__coverage__time__t_min.lt": "Sun, 22 Nov 2026 01:31:00 UTC"},
+            "f0 f3",
+        ),  # as Rucio's client has it
         ({"observation__coverage__space__ra.gt": 84}, "f1 f2 f4 f5"),
         ({"observation__coverage__space__ra": 83.633}, "f0 f3"),
         ({"name": "{dataset}/*1", "data__level": "DL0"}, "f1"),
         ({"name": "{dataset}/f1", "data__level": "DL0"}, "f1"),
         ({"name": "*", "data__level": "DL1"}, ""),
         ({"data__level": "' or '1'='1"}, ""),
+        ({"instance__chunk_id": [0, 2]}, "f0 f2 f3 f5"),
+        ({"instance__chunk_id.in": ["0", 2], "instance__ae_id": 2}, "f3 f5"),
+        ({"instance__chunk_id.in": 1}, "f1 f4"),
+        ({"instance__chunk_id.ne": [0, 2]}, "f1 f4"),
+        ({"instance__chunk_id": []}, ""),
+        ({"data__type": ["Cali*", "nothing"]}, "f2 f5"),
+        ({"name": ["{dataset}/f1", "{dataset}/*2"], "data__level": "DL0"}, "f1 f2"),
+        ({"stage": 5}, "f1"),
+        ({"stage": "5"}, "f1 f2"),  # a text may be meant as the number that it spells
+        ({"stage.ne": 5}, "f0 f2 f3 f4 f5"),
+        ({"stage.gt": 4}, "f1 f3"),
+        ({"stage.lte": "5.5"}, "f1"),
+        ({"stage.gt": "a"}, ""),
+        ({"stage": [5, 7.5]}, "f1 f3"),
+        ({"camp_aign": "Prod6*"}, "f0"),
+        ({"camp_aign.ne": "Prod6*"}, "f1 f2 f3 f4 f5"),
+        ({"camp_aign": "Prod6-North", "instance__ae_id": 1}, "f0"),
+        ({"good": True}, "f4"),
+        ({"good": "True"}, "f4"),
+        ({"good.ne": True, "instance__ae_id": 2}, "f3 f5"),
+        ({"stage": "5' or '1'='1", "x'y\"z": "a"}, ""),
+        ({"x'y\"z": "'; --"}, "f5"),
+        ({"nobody has set this": 1}, ""),
     ],
 )
 def test_a_filter_finds(night: Archive, asked: dict[str, Any], found: str) -> None:
-    filled = {k: v.replace("{dataset}", night.dataset) if isinstance(v, str) else v for k, v in asked.items()}
-    assert night.find(filled) == found.split()
+    assert night.find({key: filled(value, night) for key, value in asked.items()}) == found.split()
 
 
 def test_of_several_groups_one_must_hold(night: Archive) -> None:
@@ -200,7 +249,7 @@ def test_the_long_form_has_all_that_is_known_and_the_recursive_one_what_is_insid
             "bytes": 10 + i,
             "length": None,
             "adler32": "0000000a",
-            **ProductMetadata(NIGHT[i]).to_wire(),
+            **wire(i),
         }
         for i in (1, 4)
     ]
@@ -216,9 +265,14 @@ def test_the_long_form_has_all_that_is_known_and_the_recursive_one_what_is_insid
         ({"instance__obs_id": "00123.5"}, "InvalidMetadata", "'00123.5' is no "),
         ({"instance__observing_night": "yesterday"}, "InvalidMetadata", "'yesterday' is no date"),
         ({"instance__obsid": 1}, "InvalidMetadata", "did you mean 'instance__obs_id'?"),
-        ({"data__level.like": "DL0"}, "DIDFilterSyntaxError", "the operators are ne lt lte gt gte"),
+        ({"data__level.like": "DL0"}, "DIDFilterSyntaxError", "the operators are in ne lt lte gt gte"),
         ({"data__level.gt": "DL*"}, "DIDFilterSyntaxError", "a wildcard suits only equality"),
         ({"instance__obs_id": "2*"}, "DIDFilterSyntaxError", "a wildcard suits only texts"),
+        ({"instance__obs_id": [1, "many"]}, "InvalidMetadata", "'many' is no "),
+        ({"instance__obs_id.gt": [1, 2]}, "DIDFilterSyntaxError", "takes one value, not 2"),
+        ({"stage.like": 5}, "DIDFilterSyntaxError", "the operators are in ne lt"),
+        ({"stage": {"=": 5}}, "InvalidMetadata", "a free key compares with texts, numbers, true and false"),
+        ({"instance__obs_id": {"=": 5}}, "InvalidMetadata", "is no "),
         ({"data__level": "DL0", "did_type": "folder"}, "UnsupportedOperation", "'folder' is not a type"),
     ],
 )
@@ -236,8 +290,8 @@ def test_a_question_that_makes_no_sense_is_refused(
     ("key", "value", "words"),
     [
         ("instance__obs_id", "many", "metadata 'instance__obs_id': 'many' is no "),
-        ("instance__obs_id", True, "True is no integer"),
-        ("instance__obs_id", 2**63, "is no integer"),
+        ("instance__obs_id", True, "True is no "),
+        ("instance__obs_id", 2**63, "is no "),
         ("data__level", 5, "metadata 'data__level': 5 is no text"),
         ("data__level", {"a": 1}, "{'a': 1} is no text"),
         ("data__level", "x" * 251, "251 characters are more than 250"),
@@ -245,7 +299,10 @@ def test_a_question_that_makes_no_sense_is_refused(
         ("description", "a\ud800b", "holds characters that no text can hold"),
         ("observation__coverage__time__t_min", "noon", "'noon' is no time (UTC)"),
         ("instance__obsid", 1, "no such key; did you mean 'instance__obs_id'?"),
-        ("zzz", 1, "metadata 'zzz': no such key"),
+        ("zzz", None, "metadata 'zzz': None is no value"),
+        ("z" * 101, 1, "a free key has 1 to 100 characters"),
+        ("zzz", "a\0b", "holds characters that no text can hold"),
+        ("zzz", {"a": ["\ud800"]}, "holds characters that no text can hold"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_with_the_whole_batch(
@@ -279,7 +336,11 @@ def test_metadata_can_be_set_changed_and_removed(archive: Archive) -> None:
     assert archive.metadata(name) == {"instance__obs_id": 7, "instance__ae_id": 4, "data__level": "DL1"}
     archive.client.delete_metadata(scope, name, "instance__ae_id")
     assert archive.metadata(name) == {"instance__obs_id": 7, "data__level": "DL1"}
-    for key in ("instance__ae_id", "no_key"):
+    archive.client.set_metadata_bulk(scope, name, {"run": 1, "site": "x"})
+    archive.client.set_metadata(scope, name, "run", "2")
+    archive.client.delete_metadata(scope, name, "site")
+    assert archive.metadata(name) == {"instance__obs_id": 7, "data__level": "DL1", "run": "2"}
+    for key in ("instance__ae_id", "site", "no_key"):
         with pytest.raises(KeyNotFound):
             archive.client.delete_metadata(scope, name, key)
 
@@ -329,6 +390,32 @@ print(json.dumps(counts))
     assert archive.find({"data__level": "DL0"}, did_type="all") == ["f0"]
 
 
+def test_what_expires_takes_its_rows_with_it(archive: Archive, embedded_rucio_instance: Instance, ask: Ask) -> None:
+    """By the daemons that run: the undertaker removes the dataset, the reaper its only file."""
+    meta = {"data__level": "DL0", "keep": "no"}
+    archive.client.set_metadata_bulk(archive.scope, archive.dataset, meta)
+    archive.attach({archive.file(0): meta})
+    program = """
+scope, name = arguments
+client.add_replication_rule([{"scope": scope, "name": name}], 1, "CTAO-NORTH-ONSITE")
+client.set_metadata(scope, name, "lifetime", -1)
+wait_for(lambda: not list(client.list_dids(scope, [{"name": name + "*"}], did_type="all")))
+answer = list(client.list_dids(scope, [{"data__level": "DL0"}, {"keep": "no"}], did_type="all"))
+"""
+    assert ask(embedded_rucio_instance, program, archive.scope, archive.dataset, account="root") == []
+    code = """
+import json, sys
+from rucio.common.types import InternalScope
+from rucio.db.sqla.session import get_engine
+from sqlalchemy import func, select
+from ctao_bdms.server.schema import TABLE
+with get_engine().connect() as connection:
+    rows = select(func.count()).select_from(TABLE).where(TABLE.c.scope == InternalScope(sys.argv[1]))
+    print(json.dumps(connection.execute(rows).scalar_one()))
+"""
+    assert on_server(embedded_rucio_instance, code, archive.scope) == 0
+
+
 def test_the_number_of_statements_does_not_grow_with_the_batch(
     archive: Archive, embedded_rucio_instance: Instance
 ) -> None:
@@ -350,7 +437,7 @@ for size in (1, 300):
     with db_session(DatabaseOperationType.WRITE) as session:
         rse = get_rse_id("CTAO-NORTH-ONSITE", session=session)
         files = [{"scope": scope, "name": f"{dataset}/{size}-{i}", "bytes": 1, "adler32": "00000001",
-                  "meta": {"instance__chunk_id": i, "data__level": "DL0"}} for i in range(size)]
+                  "meta": {"instance__chunk_id": i, "data__level": "DL0", "free key": i}} for i in range(size)]
         statements.clear()
         attach_dids(scope, dataset, files, InternalAccount("root"), rse_id=rse, session=session)
         before = len(statements)
@@ -379,8 +466,9 @@ import json
 from rucio.core.did_meta_plugins import METADATA_PLUGIN_MODULES
 from rucio.db.sqla.session import get_engine
 from sqlalchemy import inspect
-from ctao_bdms.server.schema import TABLE, create_tables
-create_tables()
+from ctao_bdms.server.migration import migrate
+from ctao_bdms.server.schema import TABLE
+assert migrate() == ()
 there = inspect(get_engine())
 columns = {column["name"]: str(column["type"]) for column in there.get_columns(TABLE.name, TABLE.schema)}
 indexes = [index["column_names"] for index in there.get_indexes(TABLE.name, TABLE.schema)]
@@ -389,8 +477,13 @@ plugins = [plugin.name for plugin in METADATA_PLUGIN_MODULES]
 print(json.dumps([columns, indexes, taken, plugins]))
 """
     columns, indexes, taken, plugins = on_server(embedded_rucio_instance, code)
-    assert list(columns) == ["scope", "name", *METADATA]
-    assert sorted(key for (key,) in indexes) == sorted(key for key, row in METADATA.items() if row.indexed)
+    assert list(columns) == ["scope", "name", *METADATA, "free"]
+    assert {keys[0] for keys in indexes} == {key for key, row in METADATA.items() if row.indexed} | {
+        "name",
+        "free",
+        None,  # an expression
+    }
+    assert ["instance__observing_night", "instance__ae_id"] in indexes
     assert taken == ["name"]  # none of our keys is one of Rucio's columns
     assert plugins == ["did_column", "ctao"]
     assert columns["instance__obs_id"] == "BIGINT"

@@ -27,11 +27,11 @@ def build(home: Home, state: State) -> None:
     """Build the schema, the metadata plugin's tables, and the topology."""
     from rucio.db.sqla.util import build_database, create_base_vo
 
-    from ctao_bdms.server.schema import create_tables
+    from ctao_bdms.server.migration import migrate
 
     build_database()
     create_base_vo()
-    create_tables()
+    migrate()
     _populate(home, state)
 
 
@@ -97,13 +97,17 @@ def _add_rse(home: Home, state: State, element: StorageElement, session: Any) ->
 
 
 def refresh(home: Home, state: State) -> None:
-    """Tell Rucio where home and transfer service are now; requests under way follow the service.
+    """Bring the metadata's table to this version, and tell Rucio where home and transfer service are now.
+
+    Requests under way follow the service.
 
     Raises
     ------
     SystemExit
-        If the database was built by a Rucio with another schema.
+        If the database was built by a Rucio with another schema, or the metadata's table has columns that cannot be
+        brought to this version.
     """
+    from rucio.common.exception import DatabaseException
     from rucio.core.rse import get_rse_id
     from rucio.db.sqla import models
     from rucio.db.sqla.constants import DatabaseOperationType
@@ -111,9 +115,15 @@ def refresh(home: Home, state: State) -> None:
     from rucio.db.sqla.util import is_old_db
     from sqlalchemy import update
 
+    from ctao_bdms.server.migration import migrate
+
     if is_old_db():
         msg = "the database was built by a Rucio with another schema; install that version, or choose another --home"
         raise SystemExit(msg)
+    try:
+        migrate()
+    except DatabaseException as error:
+        raise SystemExit(str(error)) from error
     attribute, protocol, request = models.RSEAttrAssociation, models.RSEProtocol, models.Request
     url = state.transfers_url
     with db_session(DatabaseOperationType.WRITE) as session:

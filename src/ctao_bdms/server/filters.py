@@ -1,9 +1,10 @@
-"""Rucio's filter language, on typed columns.
+"""Rucio's filter language, on typed columns and free keys.
 
 A filter is a list of groups, of which one must hold; in a group, all conditions must. A condition is ``key`` or
-``key.operator`` with a value: ``ne lt lte gt gte``, none for equality. ``*`` (or ``%``) in a text stands for any
-characters. Values arrive as the caller wrote them or as text, and are read by the type of their key: an observation
-block is a number, and a stream called ``00123`` is not.
+``key.operator`` with a value: ``ne lt lte gt gte``, none for equality. A list of values, also written ``key.in``, means
+any of them, and with ``ne`` none of them. ``*`` (or ``%``) in a text stands for any characters. Values arrive as the
+caller wrote them or as text, and are read by the type of their key: an observation block is a number, and a stream
+called ``00123`` is not.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 from rucio.common.exception import DIDFilterSyntaxError, InvalidMetadata, UnsupportedOperation
 from rucio.db.sqla.constants import DIDType
 from rucio.db.sqla.models import DataIdentifier
-from sqlalchemy import and_, false, or_, true
+from sqlalchemy import and_, false, literal, or_, true
 
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import ValueType, metadata_key
-from ctao_bdms.server.schema import TABLE
+from ctao_bdms.server import free
+from ctao_bdms.server.schema import BEGIN, END, TABLE, between
+from ctao_bdms.server.values import is_free
+from ctao_bdms.server.wildcards import is_wildcard, like, matches_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -62,7 +66,7 @@ def condition(filters: Iterable[Mapping[str, Any]], did_type: str, *, by_name: b
     Raises
     ------
     InvalidMetadata
-        If a key does not exist or a value does not have its type.
+        If a key cannot exist or a value does not have its type.
     DIDFilterSyntaxError
         If an operator does not exist or does not suit its value.
     UnsupportedOperation
@@ -77,59 +81,90 @@ def _group(group: Mapping[str, Any], did_type: str, *, by_name: bool) -> ColumnE
     if types is None:
         msg = f"{group.get('did_type', did_type)!r} is not a type of data identifiers; there are {', '.join(_TYPES)}"
         raise UnsupportedOperation(msg)
-    dids = DataIdentifier.__table__
-    parts = [dids.c.did_type.in_(types)]
+    parts = [DataIdentifier.__table__.c.did_type.in_(types)]
     for text, value in group.items():
         key, _, sign = text.partition(".")
-        if key == "name":
-            if by_name:
-                parts.append(_compare(dids.c.name, text, sign, value))
-        elif key != "did_type":
-            parts.append(_metadata(key, text, sign, value))
+        if key != "did_type" and (key != "name" or by_name):
+            parts.append(_any_of(key, text, sign, value))
+    parts += _interval(group)
     return and_(*parts)
 
 
-def _metadata(key: str, text: str, sign: str, value: object) -> ColumnElement[bool]:
-    """Return what a condition on a metadata key asks."""
+def _interval(group: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """Return what follows for the interval of the data from conditions on its begin and its end.
+
+    It says nothing that those do not say, but to this there is an index.
+    """
+    before, after = (
+        next((group[text] for text in (f"{key}.{signs}", f"{key}.{signs}e") if text in group), None)
+        for key, signs in ((BEGIN, "lt"), (END, "gt"))
+    )
+    if before is None or after is None:
+        return []
+    times = [literal(_parse(metadata_key(BEGIN), value), TABLE.c[BEGIN].type) for value in (before, after)]
+    return [TABLE.c[BEGIN].is_not(None), between(TABLE.c[BEGIN], TABLE.c[END]).op("&&")(between(*times))]
+
+
+def _any_of(key: str, text: str, sign: str, value: object) -> ColumnElement[bool]:
+    """Return what a condition with one value or a list of them asks."""
+    values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+    if sign == "in":
+        sign = ""
+    if sign in _ORDERINGS and len(values) != 1:
+        msg = f"{text!r} takes one value, not {len(values)}"
+        raise DIDFilterSyntaxError(msg)
+    if sign not in {"", "ne", *_ORDERINGS}:
+        msg = f"{text!r} with {value!r} cannot be asked: the operators are in ne lt lte gt gte"
+        raise DIDFilterSyntaxError(msg)
     try:
-        row = metadata_key(key)
-        if row.type is ValueType.STR or _is_wildcard(value):
-            return _compare(TABLE.c[key], text, sign, value if _is_wildcard(value) else row.parse(value))
-        return _compare(TABLE.c[key], text, sign, _parse(row, value))
+        parts = [_condition(key, text, sign, each) for each in values]
     except InvalidMetadataError as error:
         raise InvalidMetadata(str(error)) from error
+    return and_(true(), *parts) if sign == "ne" else or_(false(), *parts)
+
+
+def _condition(key: str, text: str, sign: str, value: object) -> ColumnElement[bool]:
+    """Return what a condition with one value asks."""
+    if is_wildcard(value):
+        if sign in _ORDERINGS:
+            msg = f"{text!r} with {value!r} cannot be asked: a wildcard suits only equality"
+            raise DIDFilterSyntaxError(msg)
+        if matches_all(value):
+            return true()
+    if key == "name":
+        return _compare(TABLE.c.name, text, sign, value)
+    if is_free(key):
+        return free.compare(key, sign, value)
+    row = metadata_key(key)
+    return _compare(TABLE.c[key], text, sign, value if is_wildcard(value) else _parse(row, value))
 
 
 def _parse(row: MetadataKey, value: object) -> Value:
-    """Return `value` in the type of its key, also as Rucio's client writes it."""
+    """Return `value` in the type of its key, also as Rucio's client writes it.
+
+    Raises
+    ------
+    InvalidMetadata
+        If it does not fit.
+    """
     if row.type is ValueType.TIME and isinstance(value, str) and value.endswith(" UTC"):
         try:
             return dt.datetime.strptime(value, _CLIENT_TIME).replace(tzinfo=dt.UTC)
         except ValueError:
             pass
-    return row.parse(value)
-
-
-def _is_wildcard(value: object) -> bool:
-    return isinstance(value, str) and ("*" in value or "%" in value)
+    try:
+        return row.parse(value)
+    except InvalidMetadataError as error:
+        raise InvalidMetadata(str(error)) from error
 
 
 def _compare(column: ColumnElement[Any], text: str, sign: str, value: Any) -> ColumnElement[bool]:  # noqa: ANN401
     """Return the comparison of a column with a value; what has no value is different from every value."""
-    if sign in _ORDERINGS and not _is_wildcard(value):
+    if sign in _ORDERINGS:
         return _ORDERINGS[sign](column, value)
-    if sign not in {"", "ne"}:
-        reason = "a wildcard suits only equality" if sign in _ORDERINGS else "the operators are ne lt lte gt gte"
-        msg = f"{text!r} with {value!r} cannot be asked: {reason}"
-        raise DIDFilterSyntaxError(msg)
-    if not _is_wildcard(value):
+    if not is_wildcard(value):
         return column == value if sign == "" else column.is_distinct_from(value)
-    if set(value) <= {"*", "%"}:
-        return true()  # as in Rucio: any value, also none
     if column.type.python_type is not str:
         msg = f"{text!r} with {value!r} cannot be asked: a wildcard suits only texts"
         raise DIDFilterSyntaxError(msg)
-    pattern = value.replace("\\", "\\\\").replace("_", r"\_").replace("*", "%")
-    if sign == "":
-        return column.like(pattern, escape="\\")
-    return or_(column.not_like(pattern, escape="\\"), column.is_(None))
+    return like(column, value) if sign == "" else or_(~like(column, value), column.is_(None))

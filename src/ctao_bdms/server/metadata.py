@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rucio.common.exception import DataIdentifierNotFound, InvalidMetadata, KeyNotFound
+from rucio.common.exception import DataIdentifierNotFound, KeyNotFound
 from rucio.core.did_meta_plugins.did_meta_plugin_interface import DidMetaPlugin
 from rucio.db.sqla.models import DataIdentifier
 from sqlalchemy import and_, bindparam, select, true, tuple_, update
 
-from ctao_bdms.errors import InvalidMetadataError
-from ctao_bdms.model import METADATA, ValueType, metadata_key
+from ctao_bdms.model import METADATA
 from ctao_bdms.server.access import require_right_to_change
 from ctao_bdms.server.content import content_of
 from ctao_bdms.server.filters import condition
 from ctao_bdms.server.rows import put, write
-from ctao_bdms.server.schema import MAX_INDEXED_LENGTH, TABLE
+from ctao_bdms.server.schema import FREE, TABLE
+from ctao_bdms.server.values import checked, is_free
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rucio.common.types import InternalScope
     from sqlalchemy import Row
     from sqlalchemy.orm import Session
 
-    from ctao_bdms.model import Value
 
 __all__ = ["CtaoMetadata"]
 
 _DIDS = DataIdentifier.__table__
 _SAME = and_(TABLE.c.scope == _DIDS.c.scope, TABLE.c.name == _DIDS.c.name)
+_ALL = tuple(TABLE.c[column] for column in (*METADATA, FREE))
 _ONE = (
-    select(*(TABLE.c[key] for key in METADATA))
+    select(*_ALL)
     .select_from(_DIDS.outerjoin(TABLE, _SAME))
     .where(_DIDS.c.scope == bindparam("scope"), _DIDS.c.name == bindparam("name"))
 )
@@ -41,15 +41,16 @@ _FOUND = select(_DIDS.c.scope, _DIDS.c.name).join(TABLE, _SAME).where(_DIDS.c.su
 #: What the long form of a search adds to scope and name: all that a table of products shows, in the one question.
 _LONG = (
     *(_DIDS.c[column] for column in ("did_type", "bytes", "length", "adler32")),
-    *(TABLE.c[key] for key in METADATA),
+    *_ALL,
 )
 
 
 class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
     """Rucio's interface to the table of typed metadata.
 
-    It answers for every key that is not one of Rucio's columns, so that a wrong key is refused with a sentence. Rucio
-    passes the session of its transaction to every call and opens none here.
+    It answers for every key that is not one of Rucio's columns: those of the data model have types, all others are kept
+    as they come. Rucio passes the session of its transaction to every call and
+    opens none here.
     """
 
     def __init__(self) -> None:
@@ -60,7 +61,7 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         """Return True: what Rucio's columns do not hold is ours to keep or to refuse."""
         return True
 
-    def get_metadata(self, scope: InternalScope, name: str, *, session: Session) -> dict[str, str | int | float | bool]:
+    def get_metadata(self, scope: InternalScope, name: str, *, session: Session) -> dict[str, Any]:
         """Return the metadata of a data identifier as JSON can carry them; keys without a value are absent.
 
         Raises
@@ -102,11 +103,11 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         Raises
         ------
         InvalidMetadata
-            If a key does not exist or a value does not have its type.
+            If a key cannot exist or a value does not fit it.
         DataIdentifierNotFound
             If there is no such data identifier; when the transaction ends.
         """
-        values = {key: _checked(key, value) for key, value in metadata.items()}
+        values = {key: checked(key, value) for key, value in metadata.items()}
         put(scope, name, values, session)
         if recursive:
             here = select(_DIDS.c.scope, _DIDS.c.name).where(_DIDS.c.scope == scope, _DIDS.c.name == name)
@@ -121,15 +122,19 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         AccessDenied
             If the account that asks may not set the key either.
         KeyNotFound
-            If the key does not exist or has no value there.
+            If the key has no value there.
+        InvalidMetadata
+            If the key cannot exist.
         """
         require_right_to_change(scope, name, key, session)
         write(session)
-        if key not in METADATA:
-            msg = _unknown(key)
-            raise KeyNotFound(msg)
-        here = and_(TABLE.c.scope == scope, TABLE.c.name == name, TABLE.c[key].is_not(None))
-        if session.execute(update(TABLE).where(here).values({key: None})).rowcount == 0:  # type: ignore[attr-defined]
+        free = TABLE.c[FREE]
+        here = and_(TABLE.c.scope == scope, TABLE.c.name == name)
+        if is_free(key):
+            change = update(TABLE).where(here, free.has_key(key)).values({free: free - key})
+        else:
+            change = update(TABLE).where(here, TABLE.c[key].is_not(None)).values({TABLE.c[key]: None})
+        if session.execute(change).rowcount == 0:  # type: ignore[attr-defined]
             msg = f"{scope.external}:{name} has no metadata {key!r}"
             raise KeyNotFound(msg)
 
@@ -201,45 +206,12 @@ def _long(row: Row[Any]) -> dict[str, Any]:
         "bytes": row.bytes,
         "length": row.length,
         "adler32": row.adler32,
-        **_wire(row[-len(METADATA) :]),
+        **_wire(row[-len(_ALL) :]),
     }
 
 
-def _wire(values: Iterable[Value | None]) -> dict[str, str | int | float | bool]:
-    """Return the values of all keys as JSON can carry them; keys without a value are absent."""
-    return {key: METADATA[key].to_wire(value) for key, value in zip(METADATA, values, strict=True) if value is not None}
-
-
-def _unknown(key: str) -> str:
-    """Return the sentence about a key that does not exist."""
-    try:
-        metadata_key(key)
-    except InvalidMetadataError as error:
-        return str(error)
-    return f"metadata {key!r} exists"
-
-
-def _checked(key: str, value: object) -> Value:
-    """Return `value` in the type of its key, if the database can hold it."""
-    try:
-        row = metadata_key(key)
-        parsed = row.parse(value)
-    except InvalidMetadataError as error:
-        raise InvalidMetadata(str(error)) from error
-    if isinstance(parsed, str):
-        if "\0" in parsed or not _is_unicode(parsed):
-            msg = f"metadata {key!r}: {value!r} holds characters that no text can hold"
-            raise InvalidMetadata(msg)
-        if row.indexed and row.type is ValueType.STR and len(parsed) > MAX_INDEXED_LENGTH:
-            msg = f"metadata {key!r}: {len(parsed)} characters are more than {MAX_INDEXED_LENGTH}"
-            raise InvalidMetadata(msg)
-    return parsed
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether `text` is free of half characters (surrogates), which JSON can smuggle in."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _wire(values: Sequence[Any]) -> dict[str, Any]:
+    """Return the values of all columns as JSON can carry them, free keys among them; without a value, no key."""
+    *typed, free = values
+    found = {key: METADATA[key].to_wire(value) for key, value in zip(METADATA, typed, strict=True) if value is not None}
+    return {**(free or {}), **found}

@@ -11,12 +11,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rucio.common.exception import DataIdentifierNotFound
-from sqlalchemy import event
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import event, func, literal
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from ctao_bdms.server.schema import TABLE
+from ctao_bdms.model import METADATA
+from ctao_bdms.server.schema import FREE, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
     from rucio.common.types import InternalScope
     from sqlalchemy.dialects.postgresql import Insert
 
-    from ctao_bdms.model import Value
-
 __all__ = ["put", "write"]
 
 _WAITING = "ctao_bdms.server.rows"
 
 
-def put(scope: InternalScope, name: str, values: Mapping[str, Value], session: Session) -> None:
+def put(scope: InternalScope, name: str, values: Mapping[str, object], session: Session) -> None:
     """Set the metadata of one data identifier, together with the rest of the transaction.
 
     Parameters
@@ -60,7 +59,8 @@ def write(session: Session) -> None:
         return
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for (scope, name), values in sorted(waiting.items(), key=_by_name):  # one order for all, lest they lock each other
-        groups.setdefault(tuple(sorted(values)), []).append({"scope": scope, "name": name, **values})
+        row = _columns(values)
+        groups.setdefault(tuple(sorted(row)), []).append({"scope": scope, "name": name, **row})
     session.flush()
     for keys, rows in groups.items():
         try:
@@ -70,6 +70,14 @@ def write(session: Session) -> None:
             which = getattr(getattr(error.orig, "diag", None), "message_detail", None) or error.orig
             msg = f"there is no such data identifier to set metadata of: {which}"
             raise DataIdentifierNotFound(msg) from error
+
+
+def _columns(values: Mapping[str, object]) -> dict[str, object]:
+    """Return values by column: one for each key of the data model, one for all free keys together."""
+    row = {key: value for key, value in values.items() if key in METADATA}
+    if len(row) < len(values):
+        row[FREE] = {key: value for key, value in values.items() if key not in METADATA}
+    return row
 
 
 def _by_name(item: tuple[tuple[InternalScope, str], Any]) -> tuple[str, str]:
@@ -86,6 +94,7 @@ def _discard(session: Session) -> None:
 def _upsert(keys: tuple[str, ...]) -> Insert:
     """Return the statement that sets `keys`; to build it costs more than to run it."""
     statement = insert(TABLE)
-    return statement.on_conflict_do_update(
-        index_elements=[TABLE.c.scope, TABLE.c.name], set_={key: statement.excluded[key] for key in keys}
-    )
+    changes: dict[str, Any] = {key: statement.excluded[key] for key in keys}
+    if FREE in changes:
+        changes[FREE] = func.coalesce(TABLE.c[FREE], literal({}, JSONB())).concat(statement.excluded[FREE])
+    return statement.on_conflict_do_update(index_elements=[TABLE.c.scope, TABLE.c.name], set_=changes)

@@ -1,0 +1,105 @@
+"""What may be stored: the keys of the data model with values of their types, and free keys with any value of JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from rucio.common.exception import InvalidMetadata
+
+from ctao_bdms.errors import InvalidMetadataError
+from ctao_bdms.model import METADATA, ValueType, metadata_key
+from ctao_bdms.server.schema import MAX_INDEXED_LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ctao_bdms.model import Value
+
+__all__ = ["checked", "is_free"]
+
+#: The longest name of a free key, in characters.
+_MAX_KEY_LENGTH = 100
+#: The first words of the data model's keys; in these groups, a key that the model does not know is a mistake.
+_GROUPS = frozenset(key.partition("__")[0] for key in METADATA if "__" in key)
+
+
+def is_free(key: str) -> bool:
+    """Return whether `key` is a free one, and not one of the data model.
+
+    Raises
+    ------
+    InvalidMetadata
+        If it belongs to a group of the data model, as ``instance__...``, which does not know it.
+    """
+    if key in METADATA:
+        return False
+    group, separator, _ = key.partition("__")
+    if separator and group in _GROUPS:
+        try:
+            metadata_key(key)
+        except InvalidMetadataError as error:
+            raise InvalidMetadata(str(error)) from error
+    return True
+
+
+def checked(key: str, value: object) -> Value | object:
+    """Return `value` as the database can hold it: in the type of its key, or, of a free key, as it is.
+
+    Raises
+    ------
+    InvalidMetadata
+        If the key cannot exist, or the value does not fit it.
+    """
+    if is_free(key):
+        return _free(key, value)
+    row = metadata_key(key)
+    try:
+        parsed = row.parse(value)
+    except InvalidMetadataError as error:
+        raise InvalidMetadata(str(error)) from error
+    if isinstance(parsed, str):
+        _require_text(key, parsed)
+        if row.indexed and row.type is ValueType.STR and len(parsed) > MAX_INDEXED_LENGTH:
+            msg = f"metadata {key!r}: {len(parsed)} characters are more than {MAX_INDEXED_LENGTH}"
+            raise InvalidMetadata(msg)
+    return parsed
+
+
+def _free(key: str, value: object) -> object:
+    """Return the value of a free key if JSON can carry both."""
+    _require_text(key, key)
+    if not 0 < len(key) <= _MAX_KEY_LENGTH or "." in key:
+        msg = f"metadata {key!r}: a free key has 1 to {_MAX_KEY_LENGTH} characters and no '.'"
+        raise InvalidMetadata(msg)
+    if value is None:
+        msg = f"metadata {key!r}: None is no value; leave the key out"
+        raise InvalidMetadata(msg)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"metadata {key!r}: JSON cannot carry the value: {error}"
+        raise InvalidMetadata(msg) from error
+    for text in _texts(value):
+        _require_text(key, text)
+    return value
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield all texts in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield str(name)
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _require_text(key: str, text: str) -> None:
+    """Refuse what PostgreSQL cannot hold: zeros, and half characters (surrogates), which JSON can smuggle in."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        msg = f"metadata {key!r}: {text!r} holds characters that no text can hold"
+        raise InvalidMetadata(msg)
