@@ -17,6 +17,8 @@ from ctao_bdms import errors
 from ctao_bdms.access import WORDS
 from ctao_bdms.embedded import RSES
 from ctao_bdms.model import METADATA, DataLevel, DefectKind
+from ctao_rucio_policy.roles import CONDITIONS, TABLE, Cell, Role
+from ctao_rucio_policy.schema import ACTIVITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -123,12 +125,50 @@ def _commands() -> str:
     return text[text.index("\n## bdms ") :]
 
 
+def _permissions() -> str:
+    """Return the table of permissions."""
+
+    def said(cell: Cell) -> str:
+        return "no" if cell.refusal else f"if {CONDITIONS[cell.condition]}" if cell.condition else "yes"
+
+    return _table(
+        ("what is asked", *(f"`{role.value}`" for role in Role)),
+        ((row.what, *(said(row.cells[role]) for role in Role)) for row in TABLE.values()),
+    )
+
+
+def _roles() -> str:
+    """Return the table of roles."""
+    remarks = _remarks("ctao_rucio_policy.roles", "Role")
+    return _table(("role", "who has it"), ((f"`{role.value}`", remarks[role.name]) for role in Role))
+
+
+def _refusals() -> str:
+    """Return what is said to whom who is refused."""
+    rows = []
+    for row in TABLE.values():
+        for sentence in dict.fromkeys(cell.refusal for cell in row.cells.values() if cell.refusal):
+            roles = [f"`{role.value}`" for role, cell in row.cells.items() if cell.refusal == sentence]
+            if roles != [f"`{Role.READER.value}`"]:
+                rows.append((row.what, ", ".join(roles), sentence.replace("<", "&lt;")))
+    return _table(("what is asked", "by", "what is said"), rows)
+
+
+def _activities() -> str:
+    """Return the table of activities."""
+    return _table(("activity", "what it is for"), ((f"`{name}`", what) for name, what in ACTIVITIES.items()))
+
+
 FILLED = {
+    "activities": _activities,
     "commands": _commands,
     "defects": _defects,
     "errors": _errors,
     "exit-codes": _exit_codes,
     "metadata": _metadata,
+    "permissions": _permissions,
+    "refusals": _refusals,
+    "roles": _roles,
     "rses": _rses,
     "words": _words,
 }

@@ -1,15 +1,7 @@
-"""Who may do what, where Rucio's generic rules are too wide or too narrow.
+"""Rucio's questions, sorted into the rows of the table of permissions.
 
-Roles are values of the account attribute ``bdms-role``. Now there is one:
-
-``ingest``
-    owns the scopes of raw data. It may register replicas on storage elements with the attribute ``onsite``, declare
-    them bad there, make rules for itself, and end those of its own rules that hold copies on site. It may not touch
-    other storage elements, take files out of datasets, open a closed dataset again, or change what Rucio itself keeps
-    of a file (size, checksum, lifetime).
-
-For everyone, registering a replica asks for the right to add replicas there, by whatever call it is done, a closed
-dataset stays closed, and names are canonical. What is not decided here is decided by Rucio's generic rules.
+Rucio asks `has_permission` before each action. One action may touch several rows (a dataset made with content on a
+storage element and with a rule): all must allow it. Actions that no row names are left to Rucio's generic rules.
 """
 
 from __future__ import annotations
@@ -18,38 +10,25 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from ctao_rucio_policy.conditions import QUESTIONS, Caller, is_onsite
+from ctao_rucio_policy.raw import is_raw
 from ctao_rucio_policy.request import body
+from ctao_rucio_policy.roles import CENTRE_ATTRIBUTE, TABLE, role_of
 from ctao_rucio_policy.schema import NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rucio.common.types import InternalAccount
     from rucio.core.permission import PermissionResult
     from sqlalchemy.orm import Session
 
-__all__ = ["INGEST", "ONSITE_ATTRIBUTE", "ROLE_ATTRIBUTE", "has_permission"]
+    #: A row of the table, and what is known about the request.
+    Asked = tuple[str, Mapping[str, Any]]
+
+__all__ = ["ACTIONS", "has_permission"]
 
 log = logging.getLogger(__name__)
-
-#: The account attribute that says what an account is for, and its value for the ingest service.
-ROLE_ATTRIBUTE = "bdms-role"
-INGEST = "ingest"
-
-#: The attribute of storage elements where the telescopes' data lie first.
-ONSITE_ATTRIBUTE = "onsite"
-
-
-@attrs.frozen
-class _Caller:
-    """An account and the transaction in which it asks."""
-
-    account: Any  # InternalAccount
-    session: Any  # Session
-    role: str
-    is_admin: bool
 
 
 def has_permission(
@@ -71,153 +50,188 @@ def has_permission(
     rucio.core.permission.PermissionResult or None
         The decision with a sentence for the caller, or None to leave it to Rucio's generic rules.
     """
-    check = _CHECKS.get(action)
-    if check is None:
+    from rucio.core.permission import PermissionResult
+
+    sort = ACTIONS.get(action)
+    if sort is None:
         return None
     try:
-        return check(_caller(issuer, session), kwargs)
+        caller = _caller(issuer, session)
+        for row, asked in sort(caller, {**kwargs, "action": action}):
+            if refusal := _refusal(caller, row, asked):
+                return PermissionResult(False, refusal)
     except TypeError:
         # Rucio would take a TypeError for "not decided here" and fall back to its generic rules.
         log.exception("the check of %s failed; refused", action)
-        return _refuse("The policy could not decide; this is an error of the server, tell its administrator.")
+        return PermissionResult(
+            False, "The policy could not decide; this is an error of the server, tell its administrator."
+        )
+    except _RefusedError as error:
+        return PermissionResult(False, str(error))
+    return PermissionResult(True)
 
 
-def _caller(issuer: InternalAccount, session: Session) -> _Caller:
+class _RefusedError(Exception):
+    """What is refused to everybody, with the sentence."""
+
+
+def _caller(issuer: InternalAccount, session: Session) -> Caller:
     """Look up what `issuer` is."""
     from rucio.core.account import list_account_attributes
 
     found = {row["key"]: row["value"] for row in list_account_attributes(account=issuer, session=session)}
-    is_admin = issuer.external == "root" or bool(found.get("admin"))
-    return _Caller(issuer, session, str(found.get(ROLE_ATTRIBUTE, "")), is_admin)
+    role = role_of(found, is_root=issuer.external == "root")
+    return Caller(issuer, role, str(found.get(CENTRE_ATTRIBUTE, "")), session)
 
 
-def _allow() -> PermissionResult:
-    from rucio.core.permission import PermissionResult
-
-    return PermissionResult(True)
-
-
-def _refuse(sentence: str) -> PermissionResult:
-    from rucio.core.permission import PermissionResult
-
-    return PermissionResult(False, sentence)
+def _refusal(caller: Caller, row: str, asked: Mapping[str, Any]) -> str:
+    """Return the sentence with which the table refuses, or nothing."""
+    cell = TABLE[row].cells[caller.role]
+    if cell.refusal:
+        keys = ", ".join(sorted(asked.get("keys", ())))
+        return cell.refusal.replace("<RSE>", str(asked.get("rse", "this RSE"))).replace("<keys>", keys)
+    return QUESTIONS[cell.condition](caller, asked) if cell.condition else ""
 
 
-def _is_onsite(rse_id: str, session: Session) -> bool:
-    """Whether a storage element is marked as one where the telescopes' data lie first."""
-    from rucio.core.rse import list_rse_attributes
-
-    return list_rse_attributes(rse_id=rse_id, session=session).get(ONSITE_ATTRIBUTE) is True
+def _register(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
+    on_site = kwargs["rse_id"] is not None and is_onsite(kwargs["rse_id"], caller.session)
+    yield ("register-on-site" if on_site else "register-off-site"), kwargs
 
 
-def _add_replicas(caller: _Caller, kwargs: Mapping[str, Any]) -> PermissionResult | None:
-    if caller.is_admin or caller.role != INGEST:
-        return None
-    if kwargs["rse_id"] is not None and _is_onsite(kwargs["rse_id"], caller.session):
-        return _allow()
-    return _refuse(
-        f"The ingest service registers files on site only, and {kwargs['rse']} does not have the attribute "
-        f"{ONSITE_ATTRIBUTE}=True; copies elsewhere are made by replication rules."
-    )
+def _register_all(caller: Caller, targets: Iterable[Mapping[str, Any]]) -> Iterator[Asked]:
+    """Ask for each storage element that `targets` name; each holds the files of one dataset."""
+    from rucio.common.types import InternalScope
+
+    for target in targets:
+        if target.get("rse"):
+            vo = caller.account.vo
+            files = [(InternalScope(str(did["scope"]), vo=vo), did["name"]) for did in target.get("dids") or ()]
+            yield from _register(caller, {"rse": target["rse"], "rse_id": target.get("rse_id"), "files": files})
 
 
-def _registers(caller: _Caller, targets: Iterable[Mapping[str, Any]]) -> PermissionResult | None:
-    """Refuse if the caller may not add replicas on a storage element that `targets` name, else leave it open."""
-    from rucio.core.permission import generic
-
-    for rse, rse_id in {target["rse"]: target.get("rse_id") for target in targets if target.get("rse")}.items():
-        asked = {"rse": rse, "rse_id": rse_id}
-        result = _add_replicas(caller, asked)
-        if result is None and not generic.has_permission(caller.account, "add_replicas", asked, session=caller.session):
-            result = _refuse(f"Registering files on {rse} needs the right to add replicas there.")
-        if result is not None and not result.allowed:
-            return result
-    return None
+def _new_did(caller: Caller, did: Mapping[str, Any]) -> Iterator[Asked]:
+    """Ask for a lifetime and for rules that a new name is given."""
+    if did.get("lifetime") is not None:
+        yield from _kept(caller, did, {"lifetime"})
+    for rule in did.get("rules") or ():
+        yield from _add_rule(caller, rule)
 
 
-def _add_did(caller: _Caller, kwargs: Mapping[str, Any]) -> PermissionResult | None:
+def _add_did(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     from rucio.core.rse import get_rse_id
 
-    rse = body().get("rse")
-    if caller.is_admin or rse is None:
-        return None
-    return _registers(
-        caller, [{"rse": rse, "rse_id": get_rse_id(rse=rse, vo=caller.account.vo, session=caller.session)}]
-    )
+    yield "compose", kwargs
+    yield from _new_did(caller, kwargs)
+    if rse := body().get("rse"):
+        rse_id = get_rse_id(rse=rse, vo=caller.account.vo, session=caller.session)
+        yield from _register_all(caller, [{"rse": rse, "rse_id": rse_id, "dids": body().get("dids")}])
 
 
-def _add_dids(caller: _Caller, kwargs: Mapping[str, Any]) -> PermissionResult | None:
+def _add_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     for did in kwargs["dids"]:
         # The calls behind this action are the only ones that do not validate names.
         name = did.get("name")
         if not isinstance(name, str) or len(name) > NAME["maxLength"] or not re.match(NAME["pattern"], name):
-            return _refuse(f"{name!r} is not a canonical name. {NAME['description']}.")
-    return None if caller.is_admin else _registers(caller, kwargs["dids"])
+            msg = f"{name!r} is not a canonical name. {NAME['description']}."
+            raise _RefusedError(msg)
+    yield from _register_all(caller, kwargs["dids"])
+    yield "compose", kwargs
+    for did in kwargs["dids"]:
+        yield from _new_did(caller, did)
 
 
-def _attach_dids(caller: _Caller, kwargs: Mapping[str, Any]) -> PermissionResult | None:
-    return None if caller.is_admin else _registers(caller, [kwargs["attachment"]])
+def _attach_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
+    yield "compose", kwargs
+    yield from _register_all(caller, [kwargs["attachment"]])
 
 
-def _attach_dids_to_dids(caller: _Caller, kwargs: Mapping[str, Any]) -> PermissionResult | None:
-    return None if caller.is_admin else _registers(caller, kwargs["attachments"])
+def _attach_dids_to_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
+    yield "compose", kwargs
+    yield from _register_all(caller, kwargs["attachments"])
 
 
-def _detach_dids(caller: _Caller, kwargs: Mapping[str, Any]) -> PermissionResult | None:
-    if caller.is_admin or caller.role != INGEST:
-        return None
-    return _refuse("The archive is append-only for the ingest service; ask an administrator to take files out.")
+def _detach_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
+    raw = is_raw(kwargs["scope"], kwargs["name"], caller.session)
+    yield ("detach-raw" if raw else "detach"), kwargs
 
 
-def _set_status(caller: _Caller, kwargs: Mapping[str, Any]) -> PermissionResult | None:
-    if caller.is_admin or not body().get("open"):
-        return None
-    return _refuse("A closed dataset stays closed, because its manifest has been written; start another one.")
+def _set_status(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
+    yield ("reopen" if body().get("open") else "close"), kwargs
 
 
-def _set_metadata(caller: _Caller, kwargs: Mapping[str, Any]) -> PermissionResult | None:
+def _kept(caller: Caller, kwargs: Mapping[str, Any], keys: set[str]) -> Iterator[Asked]:
+    raw = is_raw(kwargs["scope"], kwargs["name"], caller.session)
+    # the generic rules know the owner of a scope by this action
+    yield ("kept-raw" if raw else "kept"), {**kwargs, "action": "set_metadata", "keys": keys}
+
+
+def _set_metadata(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     from rucio.db.sqla.models import DataIdentifier
 
-    if caller.is_admin or caller.role != INGEST:
-        return None
     keys = set(kwargs["meta"]) if "meta" in kwargs else {kwargs["key"]}
-    kept_by_rucio = {*DataIdentifier.__table__.columns.keys(), "lifetime"}
-    if taken := sorted(keys & kept_by_rucio):
-        return _refuse(f"The ingest service may not change what Rucio itself keeps: {', '.join(taken)}.")
-    return None
+    if taken := keys & {*DataIdentifier.__table__.columns.keys(), "lifetime"}:
+        yield from _kept(caller, kwargs, taken)
+    yield "describe", kwargs
+    if body().get("recursive"):
+        yield "describe-content", kwargs
 
 
-def _del_rule(caller: _Caller, kwargs: Mapping[str, Any]) -> PermissionResult | None:
-    from rucio.core.rse_expression_parser import parse_expression
-    from rucio.core.rule import get_rule
-
-    if caller.is_admin or caller.role != INGEST:
-        return None
-    rule = get_rule(kwargs["rule_id"], session=caller.session)
-    rses = parse_expression(rule["rse_expression"], filter_={"vo": caller.account.vo}, session=caller.session)
-    if rule["account"] == caller.account and all(_is_onsite(rse["id"], caller.session) for rse in rses):
-        return _allow()
-    return _refuse("The ingest service may end only its own rules on site; ask an administrator.")
+def _add_rule(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
+    of_another = kwargs["account"] != caller.account or kwargs.get("locked")
+    yield ("rule-of-another" if of_another else "rule"), kwargs
 
 
-def _declare_bad(caller: _Caller, kwargs: Mapping[str, Any]) -> PermissionResult | None:
-    if caller.is_admin or caller.role != INGEST:
-        return None
-    if _is_onsite(kwargs["rse_id"], caller.session):
-        return _allow()
-    return _refuse("The ingest service may declare copies bad on site only.")
+def _on_rule(preserving: str, other: str) -> Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]:
+    """Return what sorts requests by whether the rule preserves raw data."""
+
+    def sort(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
+        from rucio.core.rule import get_rule
+
+        rule = get_rule(kwargs["rule_id"], session=caller.session)
+        preserves = rule["expires_at"] is None and is_raw(rule["scope"], rule["name"], caller.session)
+        yield (preserving if preserves else other), {**kwargs, "rule": rule}
+
+    return sort
 
 
-_CHECKS: dict[str, Callable[[_Caller, Mapping[str, Any]], PermissionResult | None]] = {
+def _as(row: str) -> Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]:
+    """Return what sorts every request into one row."""
+
+    def sort(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
+        yield row, kwargs
+
+    return sort
+
+
+_ADMINISTER = (
+    *("add_account", "del_account", "update_account", "add_attribute", "del_attribute", "add_scope", "update_scope"),
+    *("set_local_account_limit", "set_global_account_limit", "delete_local_account_limit"),
+    *("delete_global_account_limit", "add_rse", "update_rse", "del_rse", "add_rse_attribute", "del_rse_attribute"),
+    *("add_protocol", "update_protocol", "del_protocol"),
+)
+
+#: What sorts each action of Rucio into rows.
+ACTIONS: Mapping[str, Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]] = {
+    **{action: _as("administer") for action in _ADMINISTER},
+    "add_bad_pfns": _as("replica-state"),
     "add_did": _add_did,
     "add_dids": _add_dids,
-    "add_replicas": _add_replicas,
+    "add_replicas": _register,
+    "add_rule": _add_rule,
+    "approve_rule": _on_rule("approve-rule", "approve-rule"),
     "attach_dids": _attach_dids,
     "attach_dids_to_dids": _attach_dids_to_dids,
-    "declare_bad_file_replicas": _declare_bad,
-    "del_rule": _del_rule,
+    "declare_bad_file_replicas": _as("declare-bad"),
+    "declare_suspicious_file_replicas": _as("declare-suspicious"),
+    "del_rule": _on_rule("end-preserving", "end-rule"),
+    "delete_replicas": _as("delete-replicas"),
     "detach_dids": _detach_dids,
+    "move_rule": _on_rule("move-preserving", "change-rule"),
+    "reduce_rule": _on_rule("change-preserving", "change-rule"),
     "set_metadata": _set_metadata,
     "set_metadata_bulk": _set_metadata,
     "set_status": _set_status,
+    "set_tombstone": _as("replica-state"),
+    "update_replicas_states": _as("replica-state"),
+    "update_rule": _on_rule("change-preserving", "change-rule"),
 }

@@ -1,86 +1,33 @@
-"""Who may do what, asked over REST with real accounts of a real Rucio.
-
-Rucio's client reads its configuration once in a process, and with it the file of the token. Each account therefore gets
-a process of its own that makes the calls that it is told.
-"""
+"""Who may do what, asked over REST with real accounts of a real Rucio."""
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
-import subprocess
-import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
 from ctao_bdms.embedded import INGEST, READER, ROOT, add_scope
+from tests.embedded.accounts import Account, RefusedError, acting_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ctao_bdms.embedded import Instance
 
-ONSITE, OFFSITE = "CTAO-NORTH-ONSITE", "PIC-DISK"
-
-WORKER = """
-import json, sys
-from rucio.client import Client
-from rucio.common.exception import RucioException
-client = Client()
-for line in sys.stdin:
-    method, arguments, keywords = json.loads(line)
-    try:
-        result = getattr(client, method)(*arguments, **keywords)
-        answer = {"result": list(result) if hasattr(result, "__next__") else result}
-    except RucioException as error:
-        answer = {"error": type(error).__name__, "text": str(error)}
-    print(json.dumps(answer, default=str), flush=True)
-"""
-
-
-class RefusedError(Exception):
-    """What Rucio's client raised, by name, with its sentence."""
-
-
-@attrs.frozen
-class Account:
-    """Rucio's client in a process of its own."""
-
-    process: subprocess.Popen[str]
-
-    def __call__(self, method: str, *arguments: object, **keywords: object) -> Any:  # noqa: ANN401 (JSON)
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps([method, arguments, keywords]) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        if "error" in answer:
-            raise RefusedError(f"{answer['error']}: {' '.join(answer['text'].split())}")
-        return answer["result"]
-
-
-@contextmanager
-def acting_as(instance: Instance, name: str) -> Iterator[Account]:
-    environment = {"PATH": os.environ["PATH"], "RUCIO_CONFIG": str(instance.client_config(name))}
-    command = [sys.executable, "-c", WORKER]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
-        yield Account(process)
+ONSITE, OFFSITE, SECOND = "CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"
 
 
 @pytest.fixture(scope="module")
 def root(embedded_rucio_instance: Instance) -> Iterator[Account]:
-    with acting_as(embedded_rucio_instance, ROOT) as account:
+    with acting_as(embedded_rucio_instance.client_config(ROOT)) as account:
         yield account
 
 
 @pytest.fixture(scope="module")
 def ingest(embedded_rucio_instance: Instance) -> Iterator[Account]:
-    with acting_as(embedded_rucio_instance, INGEST) as account:
+    with acting_as(embedded_rucio_instance.client_config(INGEST)) as account:
         yield account
 
 
@@ -89,7 +36,7 @@ def reader(embedded_rucio_instance: Instance, root: Account) -> Iterator[Account
     """A person who owns a scope."""
     if "user.reader" not in root("list_scopes"):
         root("add_scope", READER, "user.reader")
-    with acting_as(embedded_rucio_instance, READER) as account:
+    with acting_as(embedded_rucio_instance.client_config(READER)) as account:
         yield account
 
 
@@ -118,7 +65,7 @@ def night(embedded_rucio_instance: Instance, ingest: Account) -> Night:
     return night
 
 
-def test_ingest_may_do_all_that_its_work_needs(ingest: Account, night: Night) -> None:
+def test_ingest_may_do_all_that_its_work_needs(ingest: Account, root: Account, night: Night) -> None:
     block, scope = f"/ctao/{night.scope}/blocks/b1", night.scope
     ingest("add_did", scope, block, "DATASET", meta={"data__level": "DL0"})
     members = [{"scope": scope, "name": name, "rse": ONSITE, "dids": [night.new(2)]} for name in (block, night.dataset)]
@@ -130,6 +77,11 @@ def test_ingest_may_do_all_that_its_work_needs(ingest: Account, night: Night) ->
     (held,) = ingest("add_replication_rule", [{"scope": scope, "name": block}], 1, ONSITE)
     rules = ingest("list_did_rules", scope, block)
     assert [(rule["id"], rule["account"], rule["state"]) for rule in rules] == [(held, INGEST, "OK")]
+    with pytest.raises(RefusedError, match=r"AccessDenied.*when rules without lifetime are fulfilled at two centres"):
+        ingest("delete_replication_rule", held)
+    for rse in (OFFSITE, SECOND):
+        root("add_replicas", rse, [night.new(2)])
+        ingest("add_replication_rule", [{"scope": scope, "name": block}], 1, rse)
     ingest("delete_replication_rule", held)
     bad = [night.did(3) | {"rse": ONSITE}]
     assert ingest("declare_bad_file_replicas", bad, reason="test") == {}

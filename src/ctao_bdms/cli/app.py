@@ -18,6 +18,7 @@ from ctao_bdms.cli.get import get
 from ctao_bdms.cli.ingest import ingest
 from ctao_bdms.cli.locate import locate
 from ctao_bdms.cli.name import name
+from ctao_bdms.cli.policy import policy
 from ctao_bdms.cli.query import query
 from ctao_bdms.cli.reconcile import reconcile
 from ctao_bdms.cli.rules import rules
@@ -50,14 +51,14 @@ app = cyclopts.App(
 
 for _group, _commands in (
     ("See it work", (demo,)),
-    ("A Rucio on this machine", (up, down, status)),
+    ("A Rucio on this machine", (up, down, status, policy)),
     ("Files into the archive", (scan, ingest, reconcile, rules)),
     ("Files out of the archive", (query, locate, get)),
     ("Words of the archive", (name,)),
 ):
     _ordered = cyclopts.Group.create_ordered(_group)
     for _command in _commands:
-        if isinstance(_command, cyclopts.App):
+        if isinstance(_command, cyclopts.App):  # it has commands of its own
             _command.group = (_ordered,)
             app.command(_command)
         else:

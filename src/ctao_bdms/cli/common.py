@@ -68,13 +68,16 @@ class Archive:
         UsageError
             If nothing says where the archive is.
         """
-        config = self._config()
-        if not config.is_file():
-            raise UsageError(f"no archive at {config}; start one: bdms up --detach; or name one: --rucio-config FILE")
-        return connect(config)
+        return connect(self.config_file())
 
-    def _config(self) -> Path:
-        """Return the rucio.cfg that the options or the environment name."""
+    def config_file(self) -> Path:
+        """Return the rucio.cfg that the options or the environment name.
+
+        Raises
+        ------
+        UsageError
+            If it does not exist.
+        """
         from ctao_bdms.embedded import Home as EmbeddedHome
 
         config = self.rucio_config
@@ -83,7 +86,10 @@ class Archive:
             config = Path(named) if named else None
         if config is None or self.home is not None:
             config = EmbeddedHome(home_path(self.home)).client_config()
-        return config.absolute()
+        config = config.absolute()
+        if not config.is_file():
+            raise UsageError(f"no archive at {config}; start one: bdms up --detach; or name one: --rucio-config FILE")
+        return config
 
 
 #: The archive that a command speaks to if nothing is said.

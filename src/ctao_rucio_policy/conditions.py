@@ -1,0 +1,172 @@
+"""The questions that cells of the table of permissions ask: each function gives the reason why not, or nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ctao_bdms.errors import InvalidNameError
+from ctao_bdms.naming import scope_of
+from ctao_rucio_policy.raw import centres_of, is_raw, preserving_centres
+from ctao_rucio_policy.request import body
+from ctao_rucio_policy.roles import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["ONSITE_ATTRIBUTE", "QUESTIONS", "Caller", "is_onsite"]
+
+#: The attribute of storage elements where the telescopes' data lie first.
+ONSITE_ATTRIBUTE = "onsite"
+
+_OWN_OPTIONS = frozenset({"activity", "comment", "lifetime", "source_replica_expression"})
+
+
+@attrs.frozen
+class Caller:
+    """An account, what it is, and the transaction in which it asks."""
+
+    account: Any  # InternalAccount
+    role: Role
+    centre: str
+    session: Any  # Session
+
+
+def is_onsite(rse_id: str, session: Any) -> bool:  # noqa: ANN401 (Rucio has no types)
+    """Whether a storage element is marked as one where the telescopes' data lie first."""
+    from rucio.core.rse import list_rse_attributes
+
+    return list_rse_attributes(rse_id=rse_id, session=session).get(ONSITE_ATTRIBUTE) is True
+
+
+def _owner(caller: Caller, asked: Mapping[str, Any]) -> str:
+    """Rucio's generic rules go by the owner of the scope, and know what else the action needs."""
+    from rucio.core.permission import generic
+
+    if generic.has_permission(caller.account, asked["action"], asked, session=caller.session):
+        return ""
+    return "The scope belongs to another account; use one of your own."
+
+
+def _derived(caller: Caller, asked: Mapping[str, Any]) -> str:
+    files = asked["files"] if "files" in asked else _files(caller)
+    if not files:
+        return "The request does not say which files are registered."
+    for scope, name in files:
+        if is_raw(scope, name, caller.session):
+            return f"{name} is raw data; its copies are made by replication rules."
+    return ""
+
+
+def _files(caller: Caller) -> list[tuple[Any, str]]:
+    """Return what the request registers, as ``add_replicas`` and DIRAC's ``add_files`` say it."""
+    from rucio.common.types import InternalScope
+
+    request, vo = body(), caller.account.vo
+    files = [(InternalScope(file["scope"], vo=vo), file["name"]) for file in request.get("files", ())]
+    for file in request.get("lfns", ()):
+        try:
+            files.append((InternalScope(scope_of(file["lfn"]), vo=vo), file["lfn"]))
+        except InvalidNameError:
+            return []
+    return files
+
+
+def _lifetime(caller: Caller, asked: Mapping[str, Any]) -> str:
+    lifetime = asked.get("lifetime")
+    if isinstance(lifetime, int | float) and lifetime > 0:
+        return ""
+    return "Rules of people need a lifetime; give one in seconds, for instance 2592000 for 30 days."
+
+
+def _own(caller: Caller, asked: Mapping[str, Any]) -> str:
+    if asked["rule"]["account"] != caller.account:
+        return f"The rule belongs to {asked['rule']['account']}; ask its owner or the archive administrator."
+    changes = {*asked.get("options", ()), *asked.get("override", ())}
+    if other := sorted(changes - _OWN_OPTIONS):
+        return f"Of a rule, {', '.join(other)} can be changed by the archive administrator only."
+    return ""
+
+
+def _own_ending(caller: Caller, asked: Mapping[str, Any]) -> str:
+    if not _own(caller, asked):
+        for changes in (asked.get("options", {}), asked.get("override", {})):
+            if "lifetime" in changes and changes["lifetime"] is None:
+                return _lifetime(caller, changes)
+    return _own(caller, asked)
+
+
+def _own_on_site(caller: Caller, asked: Mapping[str, Any]) -> str:
+    from rucio.core.rse_expression_parser import parse_expression
+
+    rule = asked["rule"]
+    rses = parse_expression(rule["rse_expression"], filter_={"vo": caller.account.vo}, session=caller.session)
+    if rule["account"] == caller.account and all(is_onsite(rse["id"], caller.session) for rse in rses):
+        return ""
+    return "The ingest service may end only its own rules on site; ask the archive administrator."
+
+
+def _others(caller: Caller, rule: Mapping[str, Any]) -> set[str]:
+    """Return the centres at which the other rules on the same name preserve it."""
+    from rucio.core.rule import list_rules
+
+    same = {"scope": rule["scope"], "name": rule["name"]}
+    rules = [other for other in list_rules(same, session=caller.session) if other["id"] != rule["id"]]
+    return preserving_centres(rules, caller.account.vo, caller.session)
+
+
+def _released(caller: Caller, asked: Mapping[str, Any]) -> str:
+    if reason := _own_on_site(caller, asked):
+        return reason
+    if len(held := _others(caller, asked["rule"])) >= 2:
+        return ""
+    return (
+        f"Rules without lifetime hold all of {asked['rule']['name']} at {', '.join(sorted(held)) or 'no centre'} for "
+        "certain; the copy on site can go when rules without lifetime are fulfilled at two centres."
+    )
+
+
+def _two_centres(caller: Caller, asked: Mapping[str, Any]) -> str:
+    if asked["override"]:
+        return "A rule that preserves raw data can only be moved as it is; leave out the override."
+    target = centres_of(asked["rse_expression"], caller.account.vo, caller.session)
+    remaining = _others(caller, asked["rule"]) | (target if len(target) == 1 else set())
+    if len(remaining - {""}) >= 2:
+        return ""
+    return (
+        f"After the move fewer than two centres would preserve {asked['rule']['name']} for certain; choose a place at "
+        "a centre that does not hold it yet."
+    )
+
+
+def _on_site(caller: Caller, asked: Mapping[str, Any]) -> str:
+    if is_onsite(asked["rse_id"], caller.session):
+        return ""
+    return "The ingest service may declare copies bad on site only; tell the operators of the centre."
+
+
+def _own_centre(caller: Caller, asked: Mapping[str, Any]) -> str:
+    from rucio.core.rse import list_rse_attributes
+
+    if "rule" in asked:
+        centres = centres_of(asked["rule"]["rse_expression"], caller.account.vo, caller.session)
+    else:
+        centres = {str(list_rse_attributes(rse_id=asked["rse_id"], session=caller.session).get("centre", ""))}
+    if caller.centre and centres == {caller.centre}:
+        return ""
+    return f"This account may do so at {caller.centre or 'no centre'} only; ask the operators of the other centre."
+
+
+QUESTIONS: dict[str, Callable[[Caller, Mapping[str, Any]], str]] = {
+    "derived": _derived,
+    "lifetime": _lifetime,
+    "on_site": _on_site,
+    "own": _own,
+    "own_centre": _own_centre,
+    "own_ending": _own_ending,
+    "own_on_site": _own_on_site,
+    "owner": _owner,
+    "released": _released,
+    "two_centres": _two_centres,
+}

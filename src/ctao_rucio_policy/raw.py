@@ -1,0 +1,56 @@
+"""What is raw data, and how much of it is preserved where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ctao_rucio_policy.roles import ROLE_ATTRIBUTE, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["centres_of", "is_raw", "preserving_centres"]
+
+#: The third component of the names of raw data and of the blocks that are preserved.
+_RAW = ("DL0", "blocks")
+
+
+def is_raw(scope: Any, name: str, session: Any) -> bool:  # noqa: ANN401 (Rucio has no types)
+    """Whether a name is that of raw data.
+
+    Raw is what lies in ``/<vo>/<scope>/DL0`` or in ``blocks``, all in a scope that belongs to the ingest service, and
+    the container of everything, ``/<vo>``.
+    """
+    from rucio.core.account import list_account_attributes
+    from rucio.db.sqla.models import Scope
+    from sqlalchemy import select
+
+    parts = name.split("/")
+    if len(parts) < 3 or (len(parts) > 3 and parts[3] in _RAW):
+        return True
+    owner = session.execute(select(Scope.account).where(Scope.scope == scope)).scalar_one_or_none()
+    if owner is None:
+        return False
+    held = {row["key"]: row["value"] for row in list_account_attributes(account=owner, session=session)}
+    return held.get(ROLE_ATTRIBUTE) == Role.INGEST.value
+
+
+def centres_of(expression: str, vo: str, session: Any) -> set[str]:  # noqa: ANN401
+    """Return the centres of the storage elements of an expression; on site, the empty one."""
+    from rucio.core.rse import list_rse_attributes
+    from rucio.core.rse_expression_parser import parse_expression
+
+    found = parse_expression(expression, filter_={"vo": vo}, session=session)
+    return {str(list_rse_attributes(rse_id=rse["id"], session=session).get("centre", "")) for rse in found}
+
+
+def preserving_centres(rules: Iterable[dict[str, Any]], vo: str, session: Any) -> set[str]:  # noqa: ANN401
+    """Return the centres at which fulfilled rules without end hold everything for certain."""
+    from rucio.db.sqla.constants import RuleState
+
+    certain: set[str] = set()
+    for rule in rules:
+        if rule["expires_at"] is None and rule["state"] is RuleState.OK:
+            centres = centres_of(rule["rse_expression"], vo, session)
+            certain |= centres if len(centres) == 1 else set()
+    return certain - {""}
