@@ -11,6 +11,7 @@ from sqlalchemy import and_, bindparam, select, true, tuple_, update
 
 from ctao_bdms.model import METADATA
 from ctao_bdms.server.access import require_right_to_change
+from ctao_bdms.server.bulk import asked_for
 from ctao_bdms.server.content import content_of
 from ctao_bdms.server.filters import condition
 from ctao_bdms.server.rows import put, write
@@ -64,12 +65,17 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
     def get_metadata(self, scope: InternalScope, name: str, *, session: Session) -> dict[str, Any]:
         """Return the metadata of a data identifier as JSON can carry them; keys without a value are absent.
 
+        In a request for many that inherit, those of all parents are among them.
+
         Raises
         ------
         DataIdentifierNotFound
             If there is no such data identifier.
         """
         write(session)
+        together = asked_for(scope, name, session, _ALL, _wire)
+        if together is not None:
+            return together
         row = session.execute(_ONE, {"scope": scope, "name": name}).one_or_none()
         if row is None:
             msg = f"there is no data identifier {scope.external}:{name}"
