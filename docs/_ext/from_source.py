@@ -18,7 +18,7 @@ from ctao_bdms.access import WORDS
 from ctao_bdms.embedded import RSES
 from ctao_bdms.model import METADATA, DataLevel, DefectKind
 from ctao_rucio_policy.roles import CONDITIONS, TABLE, Cell, Role
-from ctao_rucio_policy.schema import ACTIVITIES
+from ctao_rucio_policy.schema import ACTIVITIES, RSE_ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -159,6 +159,11 @@ def _activities() -> str:
     return _table(("activity", "what it is for"), ((f"`{name}`", what) for name, what in ACTIVITIES.items()))
 
 
+def _rse_attributes() -> str:
+    """Return the meaning of the attributes of storage elements."""
+    return _table(("attribute", "meaning"), ((f"`{name}`", what) for name, what in RSE_ATTRIBUTES.items()))
+
+
 FILLED = {
     "activities": _activities,
     "commands": _commands,
@@ -169,6 +174,7 @@ FILLED = {
     "permissions": _permissions,
     "refusals": _refusals,
     "roles": _roles,
+    "rse-attributes": _rse_attributes,
     "rses": _rses,
     "words": _words,
 }

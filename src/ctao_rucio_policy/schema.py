@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ACCOUNT", "ACCOUNT_LENGTH", "ACTIVITY", "ACTIVITIES", "NAME", "SCHEMAS", "SCOPE", "SCOPE_NAME_REGEXP"]
+__all__ = [
+    "ACCOUNT",
+    "ACCOUNT_LENGTH",
+    "ACTIVITIES",
+    "ACTIVITY",
+    "NAME",
+    "RSE",
+    "RSE_ATTRIBUTES",
+    "SCHEMAS",
+    "SCOPE",
+    "SCOPE_NAME_REGEXP",
+]
 
 #: Canonical names, as `ctao_bdms.model.Lfn`, and ``/<vo>`` alone for the container of everything.
 NAME: dict[str, Any] = {
@@ -63,8 +74,34 @@ ACTIVITIES = {
 
 ACTIVITY = {"description": "Activity name", "type": "string", "enum": list(ACTIVITIES)}
 
+#: Storage elements: words of capital letters and digits, as Rucio's own, but no newline behind, and no longer than the
+#: column.
+RSE = {
+    "description": "RSE name",
+    "type": "string",
+    "maxLength": 255,
+    "pattern": r"^[A-Z0-9]+(?:[_-][A-Z0-9]+)*\Z",
+}
+
+#: What the attributes of storage elements mean. Rucio takes any; placement, permissions and DIRAC go by these.
+RSE_ATTRIBUTES = {
+    "site": "the site of the observatory where it stands; only on site",
+    "centre": "the off-site data centre that owns it; only off site",
+    "onsite": "true on site: for expressions and for permissions",
+    "offsite": "true at a data centre: for expressions",
+    "share": "the share of the data that the centre takes, relative to the others; 1 by default",
+    "tier": "0 on site, 1 at a data centre",
+    "region": "where it stands, e.g. `ES`",
+    "fts": "the transfer service: an FTS3 in production",
+    "lfn2pfn_algorithm": "`ctao_bdms`: the physical name is the prefix followed by the LFN",
+    "verify_checksum": "true: transfers are verified at both ends",
+    "greedyDeletion": "true: what no rule holds any longer is removed",
+    "DIRAC-SITE": "the name of the site in DIRAC",
+    "ANY": "true: DIRAC asks for copies anywhere by it",
+}
+
 #: How a URL path is split into scope and name. As names begin with ``/``, a web server sees ``/<scope>//<vo>/...``;
 #: some merge the two slashes into one, others do not: both are understood.
 SCOPE_NAME_REGEXP = r"/([^/]*)(?:/(?=/))?(/.*)"
 
-SCHEMAS = {"account": ACCOUNT, "activity": ACTIVITY, "name": NAME, "scope": SCOPE}
+SCHEMAS = {"account": ACCOUNT, "activity": ACTIVITY, "name": NAME, "rse": RSE, "scope": SCOPE}

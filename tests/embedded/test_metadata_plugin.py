@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import add_scope
 from ctao_bdms.model import METADATA, ProductMetadata
 
@@ -345,11 +346,12 @@ def test_metadata_can_be_set_changed_and_removed(archive: Archive) -> None:
             archive.client.delete_metadata(scope, name, key)
 
 
-def test_recursive_metadata_reach_everything_inside(archive: Archive) -> None:
+def test_recursive_metadata_reach_everything_inside(archive: Archive, embedded_rucio_instance: Instance) -> None:
     archive.attach({archive.file(0): {"instance__ae_id": 1}, archive.file(1): {}})
     top = f"/ctao/{archive.scope}"
     archive.client.attach_dids(archive.scope, top, [{"scope": archive.scope, "name": archive.dataset}])
-    archive.client.set_metadata(archive.scope, top, "instance__site_id", "CTAO-North", recursive=True)
+    admin = RucioCatalogue.connect(embedded_rucio_instance.client_config("root")).client
+    admin.set_metadata(archive.scope, top, "instance__site_id", "CTAO-North", recursive=True)
     found = archive.client.list_dids(archive.scope, filters=[{"instance__site_id": "CTAO-North"}], did_type="all")
     assert sorted(found) == [top, archive.dataset, archive.file(0), archive.file(1)]
     assert archive.metadata(archive.file(0)) == {"instance__ae_id": 1, "instance__site_id": "CTAO-North"}

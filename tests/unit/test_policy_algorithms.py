@@ -109,6 +109,8 @@ VALID = [
     ("rule", {"dids": [], "copies": 1, "rse_expression": "X", "activity": "User Transfers", "account": "x.y"}),
     ("attachments", [{"scope": "acada", "name": "/ctao/acada", "dids": [{"scope": "acada", "name": "/ctao/acada/x"}]}]),
     ("rse", "CTAO-NORTH-ONSITE"),
+    ("rse", "PIC-DISK_2"),
+    ("rse", "X" * 255),
     ("account_attribute", "bdms-role"),
 ]
 INVALID = [
@@ -120,6 +122,10 @@ INVALID = [
     ("account", "Upper"),
     ("account", "x" * 65),
     ("activity", "Holidays"),
+    ("rse", "PIC-DISK\n"),
+    ("rse", "pic-disk"),
+    ("rse", "PIC--DISK"),
+    ("rse", "X" * 256),
     ("did", {"scope": "acada", "name": "/ctao/../x"}),
     ("dids", [{"scope": "acada", "name": LFN}, {"scope": "acada\n", "name": LFN}]),
     ("rule", {"dids": [], "copies": 1, "rse_expression": "X", "activity": "Holidays"}),
@@ -149,7 +155,7 @@ def ask(code: str, config: Path, stdin: str = "") -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", code],
         input=stdin,
-        env={"PATH": os.environ["PATH"], "RUCIO_CONFIG": str(config)},
+        env=os.environ | {"RUCIO_CONFIG": str(config)},
         capture_output=True,
         text=True,
         check=False,
@@ -217,7 +223,7 @@ def broken(issuer, session):
 ours._caller = broken
 root, session = InternalAccount("root"), object()
 refused = permission.has_permission(root, "add_replicas", {"rse": "X", "rse_id": None}, session=session)
-left = permission.has_permission(root, "add_scope", {}, session=session)
+left = permission.has_permission(root, "list_heartbeats", {}, session=session)
 print(json.dumps({"allowed": refused.allowed, "text": refused.message, "generic": left.allowed}))
 """
     answer = ask(code, config)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ctao_bdms.embedded import RSES
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import Lfn
 from ctao_rucio_policy import schema
@@ -25,7 +26,7 @@ print(json.dumps({
     "schemas": list(generic.SCHEMAS),
 }))
 """
-OVERRIDDEN = ["ACCOUNT", "ACCOUNT_LENGTH", "ACTIVITY", "NAME", "SCHEMAS", "SCOPE", "SCOPE_NAME_REGEXP"]
+OVERRIDDEN = ["ACCOUNT", "ACCOUNT_LENGTH", "ACTIVITY", "NAME", "RSE", "SCHEMAS", "SCOPE", "SCOPE_NAME_REGEXP"]
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +44,9 @@ def generic(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_the_overridden_entries_are_these_and_no_others(generic: dict[str, Any]) -> None:
     ours = sorted(name for name in vars(schema) if name in generic["entries"])
     assert ours == OVERRIDDEN
-    assert set(schema.SCHEMAS) == {"account", "activity", "name", "scope"}
+    assert set(schema.SCHEMAS) == {"account", "activity", "name", "rse", "scope"}
     assert set(schema.SCHEMAS) <= set(generic["schemas"])
-    assert set(schema.__all__) == {*OVERRIDDEN, "ACTIVITIES"}
+    assert set(schema.__all__) == {*OVERRIDDEN, "ACTIVITIES", "RSE_ATTRIBUTES"}
 
 
 def test_the_lengths_are_those_of_the_columns(generic: dict[str, Any]) -> None:
@@ -57,6 +58,11 @@ def test_the_lengths_are_those_of_the_columns(generic: dict[str, Any]) -> None:
 def test_every_activity_of_rucio_stays_allowed(generic: dict[str, Any]) -> None:
     assert set(generic["activities"]) <= set(schema.ACTIVITY["enum"])
     assert set(schema.ACTIVITY["enum"]) - set(generic["activities"]) == {"User Transfers"}
+
+
+def test_every_attribute_of_a_storage_element_has_a_meaning() -> None:
+    given = {key for element in RSES.values() for key in element.all_attributes("")}
+    assert given == set(schema.RSE_ATTRIBUTES)
 
 
 @pytest.mark.parametrize(
