@@ -175,6 +175,12 @@ def test_a_file_of_another_night_or_telescope_is_told(root: Path, night: Sequenc
         assert {defect.kind for defect in _describe(root, place).defects} == {DefectKind.NAME_MISMATCH}
 
 
+def test_a_time_before_all_nights_is_a_mismatch_and_no_accident(root: Path, night: Sequence[WrittenFile]) -> None:
+    place = night[0].path.with_name(night[0].path.name.replace("_20261121T210000_", "_00010101T000000_"))
+    night[0].path.rename(place)
+    assert {defect.kind for defect in _describe(root, place).defects} == {DefectKind.NAME_MISMATCH}
+
+
 def test_all_that_is_wrong_is_told_at_once(root: Path, night: Sequence[WrittenFile]) -> None:
     damage(night[0].path, Damage.MISSING_HEADERS)
     damage(night[0].path, Damage.TRAILING_BYTES)

@@ -118,13 +118,21 @@ def _disagreements_in_time(path: AcadaPath, metadata: ProductMetadata) -> Iterat
     begin = metadata.get("observation__coverage__time__t_min")
     site = metadata.get("instance__site_id")
     if site in {known.value for known in Site}:
-        night = Night.of(named, Site(str(site)))
+        night = _night_of(named, Site(str(site)))
         if night != path.night:
-            message = f"the name's time lies in the night {night}, the directory says {path.night}"
+            message = f"the name's time lies in the night {night or 'of no calendar'}, the directory says {path.night}"
             yield Defect(DefectKind.NAME_MISMATCH, message)
     if isinstance(begin, dt.datetime) and abs(begin - named) >= dt.timedelta(seconds=1):
         message = f"the name says that the data begin at {named:%FT%T}, the content says {begin}"
         yield Defect(DefectKind.NAME_MISMATCH, message)
+
+
+def _night_of(instant: dt.datetime, site: Site) -> Night | None:
+    """Return the night of `instant`; None at the very end of the calendar, where it has none."""
+    try:
+        return Night.of(instant, site)
+    except OverflowError:
+        return None
 
 
 def _telescope(element: str) -> int | None:
