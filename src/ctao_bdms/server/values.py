@@ -20,27 +20,11 @@ __all__ = ["checked", "is_free"]
 
 #: The longest name of a free key, in characters.
 _MAX_KEY_LENGTH = 100
-#: The first words of the data model's keys; in these groups, a key that the model does not know is a mistake.
-_GROUPS = frozenset(key.partition("__")[0] for key in METADATA if "__" in key)
 
 
 def is_free(key: str) -> bool:
-    """Return whether `key` is a free one, and not one of the data model.
-
-    Raises
-    ------
-    InvalidMetadata
-        If it belongs to a group of the data model, as ``instance__...``, which does not know it.
-    """
-    if key in METADATA:
-        return False
-    group, separator, _ = key.partition("__")
-    if separator and group in _GROUPS:
-        try:
-            metadata_key(key)
-        except InvalidMetadataError as error:
-            raise InvalidMetadata(str(error)) from error
-    return True
+    """Return whether `key` is a free one, and not one of the data model."""
+    return key not in METADATA
 
 
 def checked(key: str, value: object) -> Value | object:
@@ -49,7 +33,7 @@ def checked(key: str, value: object) -> Value | object:
     Raises
     ------
     InvalidMetadata
-        If the key cannot exist, or the value does not fit it.
+        If a free key cannot be kept, or the value does not fit its key.
     """
     if is_free(key):
         return _free(key, value)
