@@ -24,7 +24,7 @@ from ctao_bdms.model import (
     RetentionClass,
     Site,
 )
-from ctao_bdms.naming import BlockName, directories_of, scope_of
+from ctao_bdms.naming import BlockName, directories_of, is_block, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -194,7 +194,7 @@ def _is_whole(archived: ArchivedFile | None, rse: str) -> bool:
         return False
     replica = archived.at(rse)
     directory = directories_of(archived.lfn)[-1].did
-    in_block = any("/blocks/" in did.name for did in archived.datasets)
+    in_block = any(is_block(did.name) for did in archived.datasets)
     return (
         replica is not None and replica.state is ReplicaState.AVAILABLE and directory in archived.datasets and in_block
     )

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import attrs
 
-from ctao_bdms.model.defects import Defect
+from ctao_bdms.model.defects import Defect, DefectKind
 
 __all__ = ["FileFacts", "HduFacts", "SumStatus", "Verdict"]
 
@@ -34,6 +34,10 @@ class Verdict(StrEnum):
     BAD = "bad"
     #: It could not be read to the end: nothing is known.
     ERROR = "error"
+
+
+#: Defects for which the content was not read to its end.
+_UNKNOWN = {DefectKind.UNREADABLE, DefectKind.MISSING, DefectKind.NOT_A_FILE, DefectKind.CHANGING}
 
 
 def _read_only(mapping: Mapping[str, Keyword]) -> Mapping[str, Keyword]:
@@ -125,8 +129,7 @@ class FileFacts:
     @property
     def verdict(self) -> Verdict:
         """What is known of the file as a whole."""
-        kinds = {defect.kind.value for defect in self.defects}
-        if kinds & {"unreadable", "missing", "not-a-file", "changing"}:
+        if _UNKNOWN & {defect.kind for defect in self.defects}:
             return Verdict.ERROR
         if self.defects:
             return Verdict.BAD

@@ -2,7 +2,7 @@
 
 from ctao_bdms.naming.acada import AcadaName, Stream
 from ctao_bdms.naming.acada_path import AcadaPath
-from ctao_bdms.naming.blocks import BlockName, blocks_pattern
+from ctao_bdms.naming.blocks import BlockName, blocks_pattern, is_block
 from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath
 from ctao_bdms.naming.explain import Explained, Part, explain
@@ -31,6 +31,7 @@ __all__ = [
     "blocks_pattern",
     "directories_of",
     "explain",
+    "is_block",
     "lfn_of_path",
     "lfn_of_pfn",
     "path_of_lfn",

@@ -14,7 +14,7 @@ import attrs
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import Did, Lfn, Night, RetentionClass, Site
 
-__all__ = ["BlockName", "blocks_pattern"]
+__all__ = ["BlockName", "blocks_pattern", "is_block"]
 
 _NAME = re.compile(r"(?P<retention>[a-z-]+)-(?P<opened>\d{8}T\d{6})-(?P<token>[0-9a-f]{8})", re.ASCII)
 _STAMP = "%Y%m%dT%H%M%S"
@@ -82,6 +82,21 @@ class BlockName:
     def did(self) -> Did:
         """The block's data identifier."""
         return Did(self.scope, str(self))
+
+
+def is_block(name: str) -> bool:
+    """Return whether `name` is that of a block.
+
+    Examples
+    --------
+    >>> is_block("/ctao/acada/DL0/LSTN-01")
+    False
+    """
+    try:
+        BlockName.parse(name)
+    except InvalidNameError:
+        return False
+    return True
 
 
 def _folder(night: Night) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from ctao_bdms.errors import InvalidNameError
-from ctao_bdms.naming import BlockName
+from ctao_bdms.naming import is_block
 from ctao_bdms.replication.reconcile import reconcile
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Follower:
                 self._reconcile(scope, f"/*/{scope}/blocks/*")
             self._all_seen = begin
         else:
-            changed = {did for did in self._catalogue.fulfilled_since(self._seen - _OVERLAP) if _is_block(did)}
+            changed = {did for did in self._catalogue.fulfilled_since(self._seen - _OVERLAP) if is_block(did.name)}
             for did in sorted(changed - self._complete):
                 self._reconcile(did.scope, did.name)
             self._complete &= changed  # the others are not told again
@@ -73,11 +72,3 @@ class Follower:
     def _reconcile(self, scope: str, pattern: str) -> None:
         states = reconcile(self._catalogue, scope, pattern, now=self._now, on_rule=self._on_rule)
         self._complete.update(state.did for state in states if state.is_complete)
-
-
-def _is_block(did: Did) -> bool:
-    try:
-        BlockName.parse(did.name)
-    except InvalidNameError:
-        return False
-    return True

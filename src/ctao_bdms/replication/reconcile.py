@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import attrs
 
 from ctao_bdms.catalogue import AddRules, FindBlocks, FindRules, KnowStorage, Register
-from ctao_bdms.errors import InvalidNameError, UsageError
+from ctao_bdms.errors import UsageError
 from ctao_bdms.model import Block, Did, Rule, RuleState
-from ctao_bdms.naming import BlockName
+from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.replication.placement import centres_for, shares_of
 from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
 from ctao_bdms.rows import Rows
@@ -194,15 +194,7 @@ def begin(
 
 def _blocks(catalogue: FindBlocks, scope: str, pattern: str) -> list[Block]:
     """Return what `pattern` finds, if its name is that of a block."""
-    return [block for block in catalogue.blocks(scope, pattern) if _is_block(block.did)]
-
-
-def _is_block(did: Did) -> bool:
-    try:
-        BlockName.parse(did.name)
-    except InvalidNameError:
-        return False
-    return True
+    return [block for block in catalogue.blocks(scope, pattern) if is_block(block.did.name)]
 
 
 def _rules(catalogue: FindRules, scope: str, blocks: Sequence[Block]) -> Mapping[str, Sequence[Rule]]:

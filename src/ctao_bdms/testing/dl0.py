@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.errors import MissingExtraError
+from ctao_bdms.ingest import TRIGGER_SUFFIX
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.naming import path_of_lfn
 from ctao_bdms.testing.dl0_content import stamp, tables
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Lfn
 
 __all__ = [
-    "TRIGGER_SUFFIX",
     "Dl0Kind",
     "Dl0Spec",
     "WrittenFile",
@@ -38,9 +38,6 @@ __all__ = [
     "write_dl0",
     "write_night",
 ]
-
-#: What the name of a trigger has behind the name of its data file.
-TRIGGER_SUFFIX = ".trigger"
 
 _ROWS_PER_TILE = 100
 _BADBIT = 1
