@@ -52,7 +52,7 @@ def scan(path: str | os.PathLike[str], *, on_bytes: Callable[[int], object] | No
             scanner = Scanner(text, algorithms=("adler32",))
             sha256 = hashlib.sha256()
             source.read_through(scanner.feed, beside=sha256.update, on_bytes=on_bytes)
-            facts = scanner.finish()
+            facts = scanner.finish(text)
             return attrs.evolve(
                 facts, modified_ns=source.modified_ns, digests={**facts.digests, "sha256": sha256.hexdigest()}
             )
