@@ -23,6 +23,11 @@ __all__ = [
     "HomeInUseError",
     "InvalidMetadataError",
     "InvalidNameError",
+    "JournalCorruptError",
+    "JournalError",
+    "JournalUnavailableError",
+    "LeaseHeldError",
+    "LeaseLostError",
     "MissingExtraError",
     "NotFoundError",
     "NotRunningError",
@@ -218,3 +223,84 @@ class NotRunningError(EmbeddedError):
     def __init__(self, home: str | PathLike[str]) -> None:
         super().__init__(f"no embedded Rucio runs in {home}; start it with 'bdms up --home {home} --detach'")
         self.home = home
+
+
+class JournalError(BdmsError):
+    """The journal of the ingestion cannot be used as it is."""
+
+
+class JournalUnavailableError(JournalError, OSError):
+    """The journal cannot be read or written now: the disk is full, fails, or another process holds the file.
+
+    Parameters
+    ----------
+    path
+        The journal.
+    reason
+        What the database said.
+    """
+
+    transient = True
+
+    def __init__(self, path: str | PathLike[str], reason: str) -> None:
+        super().__init__(f"the journal {path} cannot be used now: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class JournalCorruptError(JournalError, ValueError):
+    """The file of the journal is damaged; it is set aside and begun anew when it is opened the next time.
+
+    Parameters
+    ----------
+    path
+        The journal.
+    reason
+        What the database said.
+    """
+
+    def __init__(self, path: str | PathLike[str], reason: str) -> None:
+        super().__init__(f"the journal {path} is damaged: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class LeaseHeldError(BdmsError, RuntimeError):
+    """Another daemon does the work already.
+
+    Parameters
+    ----------
+    folder
+        The folder of the lease.
+    host, pid
+        The machine and the process that hold it.
+    age_s
+        For how long it has held it, by its own count, in seconds.
+    """
+
+    def __init__(self, folder: str | PathLike[str], host: str, pid: int, age_s: float) -> None:
+        super().__init__(
+            f"process {pid} on {host} has been working with {folder} for {age_s:.0f} s; stop it, or give this one "
+            "another state folder"
+        )
+        self.folder = folder
+        self.host = host
+        self.pid = pid
+        self.age_s = age_s
+
+
+class LeaseLostError(BdmsError, RuntimeError):
+    """Another process has taken the place of this one, which must not write any more.
+
+    Parameters
+    ----------
+    token
+        The number of the lease that this process held.
+    holder
+        The number of the one that is valid now.
+    """
+
+    def __init__(self, token: int, holder: int) -> None:
+        super().__init__(f"lease {token} of this process has been replaced by lease {holder}; it stops without writing")
+        self.token = token
+        self.holder = holder

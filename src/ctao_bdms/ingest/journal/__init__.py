@@ -1,0 +1,35 @@
+"""The journal of the ingestion: how far each file is, durable, in one file on a disk of this machine."""
+
+from ctao_bdms.ingest.journal.journal import Journal, Observed
+from ctao_bdms.ingest.journal.observing import NO_FILE
+from ctao_bdms.ingest.journal.reader import LONGEST_WAIT_S, JournalReader
+from ctao_bdms.ingest.journal.values import (
+    Entry,
+    Event,
+    FileState,
+    Order,
+    Rejected,
+    Scanned,
+    Sighting,
+    Stamp,
+    Tally,
+    Waiting,
+)
+
+__all__ = [
+    "Entry",
+    "Event",
+    "FileState",
+    "Journal",
+    "JournalReader",
+    "LONGEST_WAIT_S",
+    "NO_FILE",
+    "Observed",
+    "Order",
+    "Rejected",
+    "Scanned",
+    "Sighting",
+    "Stamp",
+    "Tally",
+    "Waiting",
+]

@@ -1,0 +1,90 @@
+"""How values stand in the columns of the journal."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+from typing import Any
+
+from ctao_bdms.ingest.journal.values import Entry, FileState, Stamp
+from ctao_bdms.model import Did, Lfn, Night, Site
+
+__all__ = ["ENTRY", "ENTRY_FROM", "entry_of", "instant", "known_instant", "microseconds", "place_of", "to_column"]
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+_SIGN, _WORD = 1 << 63, 1 << 64
+
+#: The columns that `entry_of` reads, and where they come from.
+ENTRY = """
+    e.id, e.path, e.lfn, e.trigger_path, e.trigger_ns, e.device, e.inode, e.size_bytes, e.modified_ns, e.night, e.site,
+    e.category, e.priority, e.state, e.cause, e.attempts, e.next_try_us, e.why, b.scope, b.name,
+    EXISTS (SELECT 1 FROM facts f WHERE f.entry = e.id),
+    e.found_us, e.scanned_us, e.registered_us, e.replicated_us
+"""
+ENTRY_FROM = "FROM entries e LEFT JOIN blocks b ON b.id = e.block"
+
+
+def to_column(path: Path | str) -> str | bytes:
+    """Return a path as the database can hold it: as text, or as bytes if it is none."""
+    text = os.fspath(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(text)
+    return text
+
+
+def _path_of(value: str | bytes) -> Path:
+    """Return the path that `to_column` made `value` of."""
+    return Path(os.fsdecode(value))
+
+
+def microseconds(time: dt.datetime) -> int:
+    """Return an aware instant in microseconds since 1970."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def known_instant(time_us: int) -> dt.datetime:
+    """Return the instant, UTC, that is so many microseconds after 1970."""
+    return _EPOCH + time_us * _MICROSECOND
+
+
+def instant(time_us: int | None) -> dt.datetime | None:
+    """Return the instant, UTC, that is so many microseconds after 1970; None for None."""
+    return None if time_us is None else known_instant(time_us)
+
+
+def place_of(stamp: Stamp | None) -> tuple[int | None, int | None, int, int | None]:
+    """Return the columns ``device, inode, size_bytes, modified_ns``; the database counts 64 bits with a sign."""
+    if stamp is None:
+        return None, None, 0, None
+    device, inode = (n - _WORD if n >= _SIGN else n for n in (stamp.device, stamp.inode))
+    return device, inode, stamp.size_bytes, stamp.modified_ns
+
+
+def entry_of(row: tuple[Any, ...]) -> Entry:
+    """Return a row of `ENTRY` as an entry."""
+    return Entry(
+        path=_path_of(row[1]),
+        lfn=None if row[2] is None else Lfn(row[2]),
+        trigger=None if row[3] is None else _path_of(row[3]),
+        stamp=None if row[6] is None else Stamp(row[5] % _WORD, row[6] % _WORD, row[7], row[8]),
+        night=Night.parse(row[9]) if row[9] else None,
+        site=Site(row[10]) if row[10] else None,
+        category=row[11],
+        priority=row[12],
+        state=FileState(row[13]),
+        cause=row[14],
+        attempts=row[15],
+        next_try=instant(row[16]),
+        why=row[17],
+        block=None if row[18] is None else Did(row[18], row[19]),
+        has_facts=bool(row[20]),
+        triggered=instant(row[4] // 1000) if row[4] else None,
+        found=instant(row[21]),
+        scanned=instant(row[22]),
+        registered=instant(row[23]),
+        replicated=instant(row[24]),
+    )
