@@ -22,9 +22,10 @@ import psycopg
 import pytest
 
 from ctao_bdms.embedded import INGEST, RSES, Instance, Status, add_scope, run, start, status, stop
-from ctao_bdms.embedded.processes import ProcessId, RunRecord
+from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.state import State
 from ctao_bdms.errors import EmbeddedError, HomeInUseError, NotRunningError, UsageError
+from ctao_bdms.processes import ProcessId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

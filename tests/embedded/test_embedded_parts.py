@@ -17,10 +17,11 @@ from ctao_bdms.embedded import RSES, Home, status
 from ctao_bdms.embedded.checks import check_installation
 from ctao_bdms.embedded.configuration import write_configuration
 from ctao_bdms.embedded.ports import listen
-from ctao_bdms.embedded.processes import ProcessId, RunRecord, end
+from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.restarts import Restarts
 from ctao_bdms.embedded.state import State, parse_database_url, redacted
 from ctao_bdms.errors import EmbeddedError, MissingExtraError, UsageError
+from ctao_bdms.processes import ProcessId, end
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.embedded.processes import ProcessId, die_with_parent
 from ctao_bdms.errors import EmbeddedError
+from ctao_bdms.processes import ProcessId, die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

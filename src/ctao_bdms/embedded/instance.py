@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Self
 from ctao_bdms.embedded.checks import check_installation
 from ctao_bdms.embedded.home import Home
 from ctao_bdms.embedded.leftovers import clean
-from ctao_bdms.embedded.processes import RunRecord, end
+from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.reports import follow
 from ctao_bdms.embedded.state import State, parse_database_url
 from ctao_bdms.embedded.topology import INGEST, RSES
 from ctao_bdms.errors import EmbeddedError, NotRunningError
+from ctao_bdms.processes import end
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,10 +22,11 @@ from ctao_bdms.embedded.configuration import write_configuration
 from ctao_bdms.embedded.ports import listen
 from ctao_bdms.embedded.postgres import Postgres, socket_folder
 from ctao_bdms.embedded.probes import accepts, ping
-from ctao_bdms.embedded.processes import ProcessId, RunRecord
+from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.restarts import Restarts
 from ctao_bdms.embedded.state import State, redacted
 from ctao_bdms.errors import EmbeddedError
+from ctao_bdms.processes import ProcessId
 
 if TYPE_CHECKING:
     import socket

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctao_bdms.embedded.processes import ProcessId, end
 from ctao_bdms.errors import EmbeddedError, MissingExtraError
+from ctao_bdms.processes import ProcessId, end
 
 if TYPE_CHECKING:
     from ctao_bdms.embedded.home import Home

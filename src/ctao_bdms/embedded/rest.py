@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 
-from ctao_bdms.embedded.processes import die_with_parent
+from ctao_bdms.processes import die_with_parent
 
 if TYPE_CHECKING:
     import socket

@@ -1,7 +1,8 @@
 """What lies on the storage and wants to be ingested.
 
-The only module of the room that walks directories. A path stands for itself; a directory stands for the data files of
-all ``.trigger`` files below it, because the trigger is the producer's word that a file is complete.
+One look at what is there; `ctao_bdms.ingest.watch` looks again and again. A path stands for itself; a directory stands
+for the data files of all ``.trigger`` files below it, because the trigger is the producer's word that a file is
+complete.
 """
 
 from __future__ import annotations
@@ -14,16 +15,14 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.errors import InvalidNameError, OutsideRootError
+from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX, data_of, is_trigger_name
 from ctao_bdms.model import Defect, DefectKind, Lfn
 from ctao_bdms.naming import lfn_of_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["TRIGGER_SUFFIX", "LocalFile", "survey"]
-
-#: What the name of a trigger adds to that of its data file.
-TRIGGER_SUFFIX = ".trigger"
+__all__ = ["LocalFile", "local_file", "survey"]
 
 
 @attrs.frozen(kw_only=True)
@@ -70,7 +69,7 @@ def survey(paths: Iterable[Path], root: Path) -> list[LocalFile]:
     real_root = Path(os.path.realpath(root))
     for path in paths:
         for data, trigger in _expand(Path(os.path.abspath(path))):  # noqa: PTH100 - resolve() would follow links
-            file = _local_file(data, trigger, real_root)
+            file = local_file(data, trigger, real_root)
             if file.path not in found or found[file.path].trigger is None:
                 found[file.path] = file
     return list(found.values())
@@ -78,17 +77,13 @@ def survey(paths: Iterable[Path], root: Path) -> list[LocalFile]:
 
 def _expand(path: Path) -> Iterator[tuple[Path, Path | None]]:
     """Yield the data files, each with its trigger, that one argument stands for."""
-    if path.name.endswith(TRIGGER_SUFFIX) and path.name != TRIGGER_SUFFIX:
-        yield _data_of(path), path
+    if is_trigger_name(path.name):
+        yield data_of(path), path
     elif path.is_dir() and not path.is_symlink():
-        yield from ((_data_of(trigger), trigger) for trigger in _triggers(path))
+        yield from ((data_of(trigger), trigger) for trigger in _triggers(path))
     else:
         trigger = path.with_name(path.name + TRIGGER_SUFFIX)
         yield path, trigger if os.path.lexists(trigger) else None
-
-
-def _data_of(trigger: Path) -> Path:
-    return trigger.with_name(trigger.name.removesuffix(TRIGGER_SUFFIX))
 
 
 def _triggers(directory: Path) -> Iterator[Path]:
@@ -98,14 +93,24 @@ def _triggers(directory: Path) -> Iterator[Path]:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_dir(follow_symlinks=False):
                 folders.append(Path(entry.path))
-            elif entry.name.endswith(TRIGGER_SUFFIX) and entry.name != TRIGGER_SUFFIX:
+            elif is_trigger_name(entry.name):
                 yield Path(entry.path)
     for folder in folders:
         yield from _triggers(folder)
 
 
-def _local_file(path: Path, trigger: Path | None, root: Path) -> LocalFile:
-    """Say where `path` really is, and what stands against it."""
+def local_file(path: Path, trigger: Path | None, root: Path) -> LocalFile:
+    """Say where a file really is, and what stands against it before a byte is read.
+
+    Parameters
+    ----------
+    path
+        The file, absolute; links are followed.
+    trigger
+        Its trigger, if there is one.
+    root
+        The storage root, links resolved.
+    """
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(root):
         error = OutsideRootError(path, root, real if path.is_relative_to(root) or path.is_symlink() else None)

@@ -1,0 +1,299 @@
+"""The inbox that is looked at again and again.
+
+Polling is the only way that is right on network file systems: events of the kernel tell of what this machine did, never
+of what others wrote. It is cheap because a folder that has not changed is not listed again: its stamp says so. What a
+stamp can miss is caught by listing every folder from time to time, a few in each poll.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import os
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctao_bdms.ingest.folders import Folder, Round, folder_stamp, trigger_stamp
+from ctao_bdms.ingest.inbox import local_file
+from ctao_bdms.ingest.sightings import Notice, Poll, Sighting, Stamp
+from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX, contradiction, data_of
+from ctao_bdms.model import DefectKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = ["Watch"]
+
+_log = logging.getLogger(__name__)
+
+_SUFFIX = os.fsencode(TRIGGER_SUFFIX)
+
+#: What may be over by itself: such a file is waited for.
+_PASSING = {DefectKind.MISSING, DefectKind.UNREADABLE}
+
+#: In one poll, so many folders are asked whether they changed: first those that changed last, then the others in turn.
+_ASKED = 10_000
+
+#: In one poll, so many triggers whose file is missing are looked at again.
+_WAITING = 10_000
+
+#: In one poll, at most this part of the folders is listed for the full walk, in 1/n.
+_WALK_PART = 20
+
+
+class Watch:
+    """Finds triggers below some folders, each once.
+
+    Nothing is fatal: what cannot be read now is tried again at every poll. Links to folders are not followed. It
+    belongs to one thread.
+
+    Parameters
+    ----------
+    roots
+        The folders to be watched.
+    root
+        The storage root: what lies under it can be registered where it lies.
+    full_walk_s
+        Within this time every folder is listed again even if it looks unchanged, in seconds: for file systems whose
+        folders keep their times, and for triggers that were touched where they are.
+    settle_s
+        The longest tick of the file system's clock, in seconds. So long a folder with a new stamp is listed in every
+        poll.
+    limit
+        About the most sightings in one poll; the others come with the next ones.
+    monotonic
+        The clock, in seconds. Only its differences are used: no time of the file system is compared with a time here.
+    """
+
+    def __init__(
+        self,
+        roots: Iterable[Path],
+        root: Path,
+        *,
+        full_walk_s: float = 600.0,
+        settle_s: float = 3.0,
+        limit: int = 10_000,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._roots = [os.fsencode(os.path.realpath(path)) for path in roots]
+        self._root = Path(os.path.realpath(root))
+        self._full_walk_s = full_walk_s
+        self._settle_s = settle_s
+        self._limit = limit
+        self._monotonic = monotonic
+        self._folders: dict[bytes, Folder] = {path: Folder() for path in self._roots}
+        self._waiting: dict[bytes, str] = {}
+        self._errors: dict[bytes, dict[bytes, str]] = {}
+        self._ask, self._walk, self._wait = Round(), Round(), Round()
+        self._polled_s = monotonic()
+        self._now_s = self._polled_s
+
+    @property
+    def waiting(self) -> Mapping[Path, str]:
+        """Why triggers stand for nothing, by trigger."""
+        return {Path(os.fsdecode(path)): message for path, message in self._waiting.items()}
+
+    @property
+    def errors(self) -> Mapping[Path, str]:
+        """What is wrong now, by path."""
+        return {
+            Path(os.fsdecode(os.path.join(folder, name) if name else folder)): message  # noqa: PTH118
+            for folder, messages in self._errors.items()
+            for name, message in messages.items()
+        }
+
+    @property
+    def known(self) -> int:
+        """How many triggers are known."""
+        return sum(map(len, self._folders.values()))
+
+    @property
+    def folders(self) -> int:
+        """How many folders are watched."""
+        return len(self._folders)
+
+    def forget(self, triggers: Iterable[Path]) -> None:
+        """Have triggers found again by the next poll, if they are still there.
+
+        Parameters
+        ----------
+        triggers
+            The triggers; unknown ones are ignored.
+        """
+        names: dict[bytes, set[bytes]] = {}
+        for trigger in triggers:
+            folder, name = os.path.split(os.fsencode(trigger))
+            names.setdefault(folder, set()).add(name)
+        for path, forgotten in names.items():
+            folder_ = self._folders.get(path)
+            if folder_ is not None:
+                folder_.remember({n: s for n, s in folder_.triggers().items() if n not in forgotten})
+                folder_.stamp = None
+
+    def poll(self) -> Poll:
+        """Look, and say what is new since the last look.
+
+        Returns
+        -------
+        Poll
+            What is new; everything in it is told once.
+        """
+        poll = Poll()
+        self._now_s = self._monotonic()
+        due = self._due_for_the_walk()
+        folders = [*self._asked(), *due]
+        forced = set(due)
+        for path in folders:
+            if len(poll.found) >= self._limit:
+                poll.more = True
+                break
+            folders += self._look(path, forced=path in forced, poll=poll)
+            forced.discard(path)
+        self._look_at_waiting(poll)
+        return poll
+
+    def _due_for_the_walk(self) -> list[bytes]:
+        """Return the folders whose turn it is to be listed, in proportion to the time since the last poll."""
+        passed_s, self._polled_s = self._now_s - self._polled_s, self._now_s
+        count = math.ceil(len(self._folders) * passed_s / self._full_walk_s)
+        return self._walk.take(self._folders, min(count, -(-len(self._folders) // _WALK_PART)))
+
+    def _asked(self) -> Iterable[bytes]:
+        """Return the folders to be asked for their stamps; those that changed last come last in the mapping."""
+        if len(self._folders) <= _ASKED:
+            return list(self._folders)
+        recent = list(itertools.islice(reversed(self._folders), _ASKED // 2))
+        return dict.fromkeys([*recent, *self._ask.take(self._folders, _ASKED // 2)])
+
+    def _look(self, path: bytes, *, forced: bool, poll: Poll) -> list[bytes]:
+        """Ask one folder whether it changed, and list it if need be; return the folders in it that are new."""
+        folder = self._folders.get(path)
+        if folder is None:
+            return []
+        try:
+            status = os.lstat(path)
+            if not stat.S_ISDIR(status.st_mode):
+                raise NotADirectoryError(20, os.strerror(20))
+            stamp = folder_stamp(status)
+            if stamp == folder.stamp and folder.listed_s >= folder.unsettled_until_s and not forced:
+                return []
+            with os.scandir(path) as entries:
+                listed = list(entries)
+            if not listed and path in self._roots and folder.stamp is not None and stamp[:2] != folder.stamp[:2]:
+                return self._trouble(path, "is empty and not the one that it was: is the storage mounted?", poll)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if path in self._roots:
+                return self._trouble(path, f"cannot be read: {error.strerror}", poll)
+            self._lose(path, poll)
+            return []
+        except OSError as error:
+            folder.stamp = None
+            return self._trouble(path, f"cannot be read: {error.strerror}", poll)
+        if stamp != folder.stamp:
+            folder.unsettled_until_s = self._now_s + self._settle_s
+            self._folders[path] = self._folders.pop(path)
+        folder.stamp, folder.listed_s = stamp, self._now_s
+        return self._compare(path, folder, listed, poll)
+
+    def _compare(self, path: bytes, folder: Folder, listed: list[os.DirEntry[bytes]], poll: Poll) -> list[bytes]:
+        """Compare the content of a folder with what is known of it; return the folders in it that are new."""
+        before, now = folder.triggers(), dict[bytes, int]()
+        odd: dict[bytes, str] = {}
+        inner = []
+        for entry in listed:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.path not in self._folders:
+                    self._folders[entry.path] = Folder()
+                    inner.append(entry.path)
+                continue
+            name = entry.name
+            if not name.endswith(_SUFFIX):
+                continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # removed since the listing: the folder has another stamp by now
+            except OSError as error:
+                folder.stamp = None
+                odd[name] = f"the trigger cannot be looked at: {error.strerror}"
+                if name in before:
+                    now[name] = before[name]
+                continue
+            if name == _SUFFIX:
+                odd[name] = "the name of a trigger is that of a data file and .trigger; here the data file's is missing"
+            elif not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+                odd[name] = "a trigger is a file or a link; this is neither"
+            elif before.get(name) == (stamp := trigger_stamp(status)):
+                now[name] = stamp
+            elif len(poll.found) < self._limit:
+                now[name] = stamp
+                self._sight(entry.path, status, poll)
+            else:
+                folder.stamp = None
+                poll.more = True
+                if name in before:
+                    now[name] = before[name]
+        for name in before.keys() - now.keys():
+            self._gone(os.path.join(path, name), poll)  # noqa: PTH118
+        if before != now:
+            folder.remember(now)
+        self._tell(path, odd, poll)
+        return inner
+
+    def _sight(self, trigger: bytes, status: os.stat_result, poll: Poll) -> None:
+        """Say what a trigger stands for that is new, was made again, or has waited."""
+        path = Path(os.fsdecode(trigger))
+        message = contradiction(os.fsdecode(trigger))
+        if message is None:
+            file = local_file(data_of(path), path, self._root)
+            message = next((defect.message for defect in file.defects if defect.kind in _PASSING), None)
+            if message is None:
+                self._waiting.pop(trigger, None)
+                poll.found.append(Sighting(file=file, stamp=Stamp.of(file.path), triggered_ns=status.st_mtime_ns))
+                return
+        if self._waiting.get(trigger) != message:
+            self._waiting[trigger] = message
+            poll.waiting.append(Notice(path, message))
+
+    def _look_at_waiting(self, poll: Poll) -> None:
+        """Look whether the files of waiting triggers have come."""
+        for trigger in self._wait.take(self._waiting, _WAITING):
+            if len(poll.found) >= self._limit:
+                poll.more = True
+                return
+            try:
+                status = os.lstat(trigger)
+            except OSError:
+                continue  # the folder will say so
+            self._sight(trigger, status, poll)
+
+    def _lose(self, path: bytes, poll: Poll) -> None:
+        """Forget a folder that is no longer there."""
+        for name in self._folders.pop(path).triggers():
+            self._gone(os.path.join(path, name), poll)  # noqa: PTH118
+        self._tell(path, {}, poll)
+
+    def _gone(self, trigger: bytes, poll: Poll) -> None:
+        self._waiting.pop(trigger, None)
+        poll.gone.append(Path(os.fsdecode(trigger)))
+
+    def _trouble(self, path: bytes, message: str, poll: Poll) -> list[bytes]:
+        """Tell that a folder cannot be read; what is known of it stays known."""
+        self._tell(path, {b"": f"the folder {message}"}, poll)
+        return []
+
+    def _tell(self, path: bytes, messages: dict[bytes, str], poll: Poll) -> None:
+        """Put what is wrong in a folder in the place of what was wrong; what is new goes into the poll."""
+        before = self._errors.pop(path, {})
+        if messages:
+            self._errors[path] = messages
+        for name, message in messages.items():
+            if before.get(name) != message:
+                where = Path(os.fsdecode(os.path.join(path, name) if name else path))  # noqa: PTH118
+                _log.warning("inbox: %a: %s", os.fspath(where), message)
+                poll.errors.append(Notice(where, message))
+        if b"" in before and b"" not in messages:
+            _log.info("inbox: the folder %a can be read again", os.fsdecode(path))

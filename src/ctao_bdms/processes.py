@@ -1,0 +1,120 @@
+"""Processes by their identity: number and time of start, never by name."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+from pathlib import Path
+
+import attrs
+
+__all__ = ["ProcessId", "die_with_parent", "end"]
+
+_PR_SET_PDEATHSIG = 1
+_STATE, _START_TIME = 0, 19  # fields of /proc/<pid>/stat after the command's name
+
+
+def die_with_parent(signum: signal.Signals, parent: int) -> None:
+    """Have the kernel send `signum` to this process when `parent`, which made it, has died.
+
+    Parameters
+    ----------
+    signum
+        The signal.
+    parent
+        The process that must still be the parent; if it has died in between, this process ends at once.
+
+    Raises
+    ------
+    OSError
+        If the kernel refuses.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the fields of ``/proc/<pid>/stat`` after the name; None if there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()
+
+
+@attrs.frozen
+class ProcessId:
+    """One process, also after its number has been given to another.
+
+    Attributes
+    ----------
+    pid
+        The process number.
+    started
+        The time of its start, in clock ticks since the machine started.
+    """
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessId | None:
+        """Return the process that has the number `pid` now; None if there is none."""
+        fields = _stat(pid)
+        return None if fields is None else cls(pid, int(fields[_START_TIME]))
+
+    @property
+    def alive(self) -> bool:
+        """True while the process runs."""
+        fields = _stat(self.pid)
+        return fields is not None and int(fields[_START_TIME]) == self.started and fields[_STATE] not in "ZX"
+
+    def open(self) -> int | None:
+        """Return a handle of the process for signals and waiting; None if it has ended."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return None
+        if self.alive:
+            return handle
+        os.close(handle)
+        return None
+
+
+def end(process: ProcessId, signum: signal.Signals, timeout_s: float) -> bool:
+    """Send `signum` to `process` and wait for its end; kill it if it does not come.
+
+    Parameters
+    ----------
+    process
+        The process; nothing happens if it has ended already.
+    signum
+        The signal that asks it to stop.
+    timeout_s
+        How long to wait for it, in seconds.
+
+    Returns
+    -------
+    bool
+        True if it ended of its own accord.
+    """
+    handle = process.open()
+    if handle is None:
+        return True
+    try:
+        signal.pidfd_send_signal(handle, signum)
+        if select.select([handle], [], [], timeout_s)[0]:
+            return True
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        select.select([handle], [], [], timeout_s)
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(handle)
+    return False
