@@ -23,6 +23,7 @@ __all__ = [
     "HomeInUseError",
     "InvalidMetadataError",
     "InvalidNameError",
+    "InvalidSettingsError",
     "JournalCorruptError",
     "JournalError",
     "JournalUnavailableError",
@@ -103,6 +104,25 @@ class InvalidMetadataError(BdmsError, ValueError):
         super().__init__(f"metadata {key!r}: {reason}")
         self.key = key
         self.reason = reason
+
+
+class InvalidSettingsError(UsageError):
+    """Settings do not hold; all that is wrong with them is said at once.
+
+    Parameters
+    ----------
+    source
+        The file; None if there is none.
+    problems
+        What is wrong, a sentence each.
+    """
+
+    def __init__(self, source: str | PathLike[str] | None, problems: Iterable[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        number = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
+        where = "the settings" if source is None else str(source)
+        super().__init__("\n  ".join((f"{number} in {where}:", *self.problems)))
 
 
 class OutsideRootError(BdmsError, ValueError):

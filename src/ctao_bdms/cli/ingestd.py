@@ -1,0 +1,83 @@
+"""bdms ingestd."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ctao_bdms.cli.common import Json
+from ctao_bdms.cli.output import Output
+from ctao_bdms.errors import UsageError
+
+__all__ = ["Shown", "ingestd"]
+
+
+class Shown(StrEnum):
+    """What `bdms ingestd --print` prints."""
+
+    EXAMPLE = "example"
+    UNIT = "unit"
+    DASHBOARD = "dashboard"
+    ALERTS = "alerts"
+    CONTAINER = "container"
+
+
+def ingestd(
+    *,
+    config: Annotated[Path | None, Parameter(help="The settings, a TOML file.")] = None,
+    setting: Annotated[
+        tuple[str, ...],
+        Parameter(name="--set", negative="", help="One setting, above file and environment: workers.number=8."),
+    ] = (),
+    check: Annotated[
+        bool, Parameter(negative="", help="Try everything that the daemon needs, say it, and end.")
+    ] = False,
+    shown: Annotated[
+        Shown | None,
+        Parameter(name="--print", help="Print a file for the deployment, and end."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Look after the inbox of a site: the ingestion daemon.
+
+    Settings come from the file, then from the environment, then from `--set`; the later ones win. `--print example`
+    prints a file with all of them. `--check` tries server, account, storage, quarantine, clock and workers.
+
+    Exit code of `--check`: 0 if the daemon could work, 1 if something is wrong, 2 if the settings do not hold.
+
+    Example: `bdms ingestd --config /etc/bdms/ingestd.toml --check`
+    """
+    if shown is not None:
+        print(_text(shown, config), end="")
+        return 0
+    from ctao_bdms.daemon import settings_from
+
+    settings = settings_from(config, os.environ, dict(map(_pair, setting)))
+    if not check:
+        raise UsageError("say what to do: --check or --print")
+    from ctao_bdms.daemon.check import check as tried
+
+    findings = tried(settings)
+    Output(as_json=as_json).rows(findings)
+    return 0 if findings.ok else 1
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--set {text}: expected SECTION.KEY=VALUE")
+    return key.strip(), value.strip()
+
+
+def _text(shown: Shown, config: Path | None) -> str:
+    """Return a file of the deployment."""
+    from ctao_bdms.daemon.deploy import deployed, unit
+    from ctao_bdms.daemon.example import example
+
+    if shown is Shown.EXAMPLE:
+        return example()
+    return unit(config) if shown is Shown.UNIT else deployed(shown.value)

@@ -1,0 +1,296 @@
+"""The settings of the ingestion daemon: one class, from which example file, reference page and messages are made."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from ctao_bdms.model import Site
+
+__all__ = [
+    "Batches",
+    "Blocks",
+    "Checks",
+    "Http",
+    "Inbox",
+    "Log",
+    "LogForm",
+    "LogLevel",
+    "Order",
+    "Queue",
+    "Replication",
+    "Retries",
+    "Rucio",
+    "Settings",
+    "State",
+    "Stop",
+    "Storage",
+    "Workers",
+    "contradictions",
+    "restart_needed",
+]
+
+
+class Order(StrEnum):
+    """Which of the files that wait come first."""
+
+    #: the latest night first: what is being taken now is not behind the backlog
+    NEWEST_NIGHT_FIRST = "newest-night-first"
+    #: the oldest trigger first
+    OLDEST_FIRST = "oldest-first"
+    #: by the category of the data, then the latest night
+    PRIORITY = "priority"
+
+
+class LogForm(StrEnum):
+    """How log lines look."""
+
+    #: one JSON object a line, for programs
+    JSON = "json"
+    #: plain lines, for terminals
+    TEXT = "text"
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+def _setting(
+    help: str,
+    default: object = attrs.NOTHING,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    example: object = None,
+    reload: bool = False,
+) -> Any:  # noqa: ANN401 - the type stands in the class
+    """Return a field with what is known of it; without a default the setting is required, and has an example."""
+    about = {"help": help, "least": least, "most": most, "example": example, "reload": reload}
+    return attrs.field(default=default, metadata=about)
+
+
+@attrs.frozen(kw_only=True)
+class Inbox:
+    """Where new files are announced."""
+
+    roots: tuple[Path, ...] = _setting(
+        "Folders that are searched for triggers, all under storage.root; empty: storage.root itself.", ()
+    )
+    poll_interval_s: float = _setting("Time between two looks into the inbox.", 1.0, least=0.01, reload=True)
+    full_walk_interval_s: float = _setting(
+        "Time in which every folder is listed, changed or not.", 600.0, least=1, reload=True
+    )
+    sidecars: bool = _setting("Check the size and digests that a producer gives beside its file.", True, reload=True)
+
+
+@attrs.frozen(kw_only=True)
+class Storage:
+    """The storage of the site."""
+
+    root: Path = _setting("The storage root: the prefix of the storage element.", example="/storage/ctao-north")
+    rse: str = _setting("The name of the storage element (RSE).", example="CTAO-NORTH-ONSITE")
+    site: Site = _setting("The site where the data are taken.", example=Site.NORTH)
+    quarantine: Path | None = _setting(
+        "Where bad files go, outside the storage root, on its file system; empty: beside it, <root>.quarantine.", None
+    )
+    low_disk_bytes: int = _setting(
+        "Free space on storage or state folder below which the daemon says that it is not ready.",
+        10_000_000_000,
+        least=0,
+        reload=True,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Rucio:
+    """The archive."""
+
+    config: Path | None = _setting("The client's rucio.cfg; empty: the one that Rucio finds by itself.", None)
+
+
+@attrs.frozen(kw_only=True)
+class State:
+    """What the daemon remembers."""
+
+    folder: Path = _setting("The folder of journal, lease and address file, on a local disk.", Path("/var/lib/bdms"))
+    lease_silent_s: float = _setting("Silence after which another daemon may take over the lease.", 60.0, least=1)
+    keep_days: int = _setting(
+        "Days for which the journal keeps every event of a complete night.", 90, least=1, reload=True
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Workers:
+    """The processes that read files."""
+
+    number: int = _setting("Processes that read files.", 4, least=1, most=1024)
+    memory_bytes: int = _setting("Memory that one of them may use.", 2_147_483_648, least=268_435_456)
+    base_time_s: float = _setting("Time that reading any file may take, before its size counts.", 60.0, least=1)
+    minimum_rate_bytes_per_s: int = _setting(
+        "Slowest reading that is still taken for work; a worker that is slower is replaced.", 5_000_000, least=1
+    )
+    attempts: int = _setting("Workers that may die over one file before the file is set aside.", 3, least=1)
+    dask_scheduler: str = _setting("Address of a Dask scheduler; empty: subprocesses on this machine.", "")
+
+
+@attrs.frozen(kw_only=True)
+class Batches:
+    """How many files are registered in one request."""
+
+    files: int = _setting("The most files.", 500, least=1, most=1000, reload=True)
+    size_bytes: int = _setting("The most bytes; a single file may be larger.", 1_000_000_000_000, least=1, reload=True)
+    age_s: float = _setting("The longest that a file waits for others to come along.", 1.0, least=0, reload=True)
+
+
+@attrs.frozen(kw_only=True)
+class Blocks:
+    """How large a block becomes: the unit of transfer."""
+
+    files: int = _setting("The most files.", 500, least=1, reload=True)
+    size_bytes: int = _setting("The most bytes; a single file may be larger.", 1_000_000_000_000, least=1, reload=True)
+    age_s: float = _setting("Age at which a block is closed, full or not.", 60.0, least=1, reload=True)
+
+
+@attrs.frozen(kw_only=True)
+class Queue:
+    """What comes first."""
+
+    order: Order = _setting("Which of the files that wait come first.", Order.NEWEST_NIGHT_FIRST, reload=True)
+
+
+@attrs.frozen(kw_only=True)
+class Retries:
+    """How an outage is waited for."""
+
+    first_s: float = _setting("The longest wait after the first failure; it doubles.", 1.0, least=0.01, reload=True)
+    cap_s: float = _setting("The longest wait between two probes, however long it lasts.", 60.0, least=1, reload=True)
+
+
+@attrs.frozen(kw_only=True)
+class Replication:
+    """The rules for copies."""
+
+    reconcile_interval_s: float = _setting("Time between two looks at the rules.", 60.0, least=1, reload=True)
+
+
+@attrs.frozen(kw_only=True)
+class Checks:
+    """Cross-checks between name and content: all are errors but those named here."""
+
+    warn: tuple[str, ...] = _setting("Cross-checks that only warn.", ())
+    ignore: tuple[str, ...] = _setting("Cross-checks that are left out.", ())
+
+
+@attrs.frozen(kw_only=True)
+class Http:
+    """Where metrics and health are shown."""
+
+    address: str = _setting("Address to listen on; 0.0.0.0 or :: for all.", "127.0.0.1")
+    port: int = _setting("Port to listen on; 0: a free one, written to the state folder.", 9465, least=0, most=65535)
+    heartbeat_s: float = _setting("Silence of the main loop after which it counts as hung.", 60.0, least=1, reload=True)
+
+
+@attrs.frozen(kw_only=True)
+class Log:
+    """What is logged, to standard error."""
+
+    form: LogForm = _setting("The form of a line.", LogForm.JSON, reload=True)
+    level: LogLevel = _setting("How much is logged.", LogLevel.INFO, reload=True)
+
+
+@attrs.frozen(kw_only=True)
+class Stop:
+    """How the daemon ends."""
+
+    drain_s: float = _setting("Time after SIGTERM in which work at hand is finished.", 10.0, least=0, reload=True)
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The settings of the ingestion daemon.
+
+    Each attribute is a section of the file; `sources.settings_from` reads it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from ctao_bdms.daemon.settings import Settings, Storage
+    >>> from ctao_bdms import Site
+    >>> settings = Settings(storage=Storage(root=Path("/storage"), rse="CTAO-NORTH-ONSITE", site=Site.NORTH))
+    >>> settings.quarantine
+    PosixPath('/storage.quarantine')
+    """
+
+    inbox: Inbox = attrs.field(factory=Inbox)
+    storage: Storage
+    rucio: Rucio = attrs.field(factory=Rucio)
+    state: State = attrs.field(factory=State)
+    workers: Workers = attrs.field(factory=Workers)
+    batches: Batches = attrs.field(factory=Batches)
+    blocks: Blocks = attrs.field(factory=Blocks)
+    queue: Queue = attrs.field(factory=Queue)
+    retries: Retries = attrs.field(factory=Retries)
+    replication: Replication = attrs.field(factory=Replication)
+    checks: Checks = attrs.field(factory=Checks)
+    http: Http = attrs.field(factory=Http)
+    log: Log = attrs.field(factory=Log)
+    stop: Stop = attrs.field(factory=Stop)
+
+    @property
+    def inbox_roots(self) -> tuple[Path, ...]:
+        """The folders that are searched for triggers."""
+        return self.inbox.roots or (self.storage.root,)
+
+    @property
+    def quarantine(self) -> Path:
+        """The folder of the quarantine."""
+        return self.storage.quarantine or self.storage.root.with_name(self.storage.root.name + ".quarantine")
+
+    @property
+    def journal(self) -> Path:
+        """The file of the journal."""
+        return self.state.folder / "journal.sqlite"
+
+
+def contradictions(settings: Settings) -> list[str]:
+    """Return what does not go together, each as a sentence; it needs neither storage nor server."""
+    root, said = settings.storage.root, []
+    said += [
+        f"inbox.roots: {folder} does not lie under storage.root, {root}"
+        for folder in settings.inbox.roots
+        if not folder.is_relative_to(root)
+    ]
+    inside = {"storage.quarantine": settings.quarantine, "state.folder": settings.state.folder}
+    said += [
+        f"{key}: {path} must not lie under storage.root, {root}"
+        for key, path in inside.items()
+        if path.is_relative_to(root)
+    ]
+    if settings.batches.files > settings.blocks.files:
+        said.append(f"batches.files: {settings.batches.files} are more than blocks.files, {settings.blocks.files}")
+    if settings.inbox.poll_interval_s > settings.inbox.full_walk_interval_s:
+        said.append("inbox.poll_interval_s is longer than inbox.full_walk_interval_s")
+    if settings.retries.first_s > settings.retries.cap_s:
+        said.append("retries.first_s is longer than retries.cap_s")
+    if both := sorted(set(settings.checks.warn) & set(settings.checks.ignore)):
+        said.append(f"checks: {', '.join(both)} cannot both warn and be ignored")
+    return said
+
+
+def restart_needed(old: Settings, new: Settings) -> list[str]:
+    """Return the keys that differ and that a running daemon cannot take over."""
+    return [
+        f"{section.name}.{field.name}"
+        for section in attrs.fields(Settings)
+        for field in attrs.fields(type(getattr(old, section.name)))
+        if not field.metadata["reload"]
+        and getattr(getattr(old, section.name), field.name) != getattr(getattr(new, section.name), field.name)
+    ]
