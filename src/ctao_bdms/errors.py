@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthenticationError",
     "BdmsError",
+    "BlockClosedError",
     "CatalogueError",
     "ConflictError",
     "EmbeddedError",
@@ -33,6 +34,7 @@ __all__ = [
     "NotFoundError",
     "NotRunningError",
     "OutsideRootError",
+    "RefusedError",
     "RetrievalError",
     "UnknownRseError",
     "UnreachableError",
@@ -189,6 +191,14 @@ class UnknownRseError(NotFoundError):
 
 class ConflictError(CatalogueError):
     """The catalogue already holds something else under that name."""
+
+
+class BlockClosedError(ConflictError):
+    """A block takes no more files; it says nothing of the files that were to go into it."""
+
+
+class RefusedError(CatalogueError, ValueError):
+    """The catalogue does not take a name or a value as it is."""
 
 
 class RetrievalError(BdmsError, OSError):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctao_bdms import access, ingest, preservation, replication
 from ctao_bdms.errors import UsageError
-from ctao_bdms.integrity import scan
+from ctao_bdms.foresee import Foreseen, foresee
 from ctao_bdms.model import Lfn, Site
 from ctao_bdms.naming import blocks_pattern
 
@@ -18,10 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ctao_bdms.catalogue import Catalogue
+    from ctao_bdms.ingest import BlockLimits, Case, Described, IngestReport, LocalFile, Outcome, Plan, Quarantine
     from ctao_bdms.model import Did, FileFacts, Night, Rse
 
 __all__ = ["Bdms", "connect"]
 
+#: How many files one request registers: what a batch of one call can hold, until the server says otherwise.
+FIRST_BATCH = ingest.BatchSize(files=1000)
 #: The virtual organisation whose names the archive keeps.
 DEFAULT_VO = "ctao"
 
@@ -64,10 +66,13 @@ class Bdms:
     ----------
     catalogue
         A connected catalogue, or the one in memory.
+    now
+        The clock (aware).
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, *, now: Callable[[], dt.datetime] = _now) -> None:
         self.catalogue = catalogue
+        self._now = now
 
     def __repr__(self) -> str:
         return f"Bdms({self.catalogue!r})"
@@ -78,11 +83,11 @@ class Bdms:
         *,
         rse: str = "",
         jobs: int = 2,
-        limits: ingest.BlockLimits | None = None,
-        on_scanned: Callable[[ingest.LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
+        limits: BlockLimits | None = None,
+        on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
         on_bytes: Callable[[int], None] = lambda _: None,
-        on_outcome: Callable[[ingest.Outcome], None] = lambda _: None,
-    ) -> ingest.IngestReport:
+        on_outcome: Callable[[Outcome], None] = lambda _: None,
+    ) -> IngestReport:
         """Check files, register them where they lie, and ask for their copies.
 
         A file that is bad goes to quarantine beside the storage root and never stops the others. To call it again is
@@ -106,30 +111,124 @@ class Bdms:
         ctao_bdms.ingest.IngestReport
             What became of each file.
         """
+        storage, files = self._survey(paths, rse)
+        items = ingest.read_all(files, jobs=jobs, on_scanned=on_scanned, on_bytes=on_bytes)
+        return self._carry_out(self._planned(items, storage, limits), items, storage, on_outcome)
+
+    def plan(
+        self,
+        paths: Iterable[Path | str] | Path | str,
+        *,
+        rse: str = "",
+        jobs: int = 2,
+        limits: BlockLimits | None = None,
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> Foreseen:
+        """Say what `ingest` would do with the same paths; nothing is changed, neither on disk nor in the archive.
+
+        Parameters
+        ----------
+        paths, rse, jobs, limits, on_bytes
+            As of `ingest`.
+
+        Returns
+        -------
+        ctao_bdms.foresee.Foreseen
+            What would become of each file, and which blocks, copies and requests that would take.
+        """
+        storage, files = self._survey(paths, rse)
+        items = ingest.read_all(files, jobs=jobs, on_bytes=on_bytes)
+        return foresee(self._planned(items, storage, limits), items, self.catalogue)
+
+    def _survey(self, paths: Iterable[Path | str] | Path | str, rse: str) -> tuple[Rse, list[LocalFile]]:
+        """Return the storage element where `paths` lie, and the files that they stand for."""
         given = [Path(path) for path in ([paths] if isinstance(paths, Path | str) else paths)]
         storage = self._onsite(rse, given)
-        root = Path(storage.prefix)
-        files = ingest.survey(given, root)
+        return storage, ingest.survey(given, Path(storage.prefix))
 
-        def read(file: ingest.LocalFile) -> ingest.Described:
-            facts = None if file.defects else scan(file.path, on_bytes=on_bytes)
-            on_scanned(file, facts)
-            return ingest.describe(file, facts)
-
-        with ThreadPoolExecutor(max_workers=jobs) as pool:
-            items = list(pool.map(read, files))
-        plan = ingest.plan(
+    def _planned(self, items: Sequence[Described], storage: Rse, limits: BlockLimits | None = None) -> Plan:
+        """Return what is still to be done with `items`."""
+        return ingest.plan(
             items,
             self.catalogue.files(item.file.lfn for item in items if not item.defects and item.file.lfn is not None),
             rse=storage.name,
             site=Site(storage.site),
-            now=_now(),
+            now=self._now(),
             token=lambda: secrets.token_hex(4),
             limits=limits or ingest.BlockLimits(),
         )
-        report = ingest.execute(plan, items, self.catalogue, ingest.Quarantine.beside(root), _now, on_outcome)
-        replication.begin(self.catalogue, (block.did for block in plan.blocks))
+
+    def _carry_out(
+        self,
+        plan: Plan,
+        items: Sequence[Described],
+        storage: Rse,
+        on_outcome: Callable[[Outcome], None] = lambda _: None,
+    ) -> IngestReport:
+        """Do what is to be done."""
+        batches = ingest.Batches(self.catalogue, FIRST_BATCH)
+        quarantine = self._quarantine(storage)
+        report = ingest.execute(plan, items, self.catalogue, batches, quarantine, self._now, on_outcome)
+        filled = {outcome.block for outcome in report}
+        replication.begin(self.catalogue, (block.did for block in plan.blocks if block.did in filled))
         return report
+
+    def quarantine(self, rse: str = "") -> Quarantine:
+        """Return the quarantine of a storage element on site, by default of the only one."""
+        return self._quarantine(self._onsite(rse, ()))
+
+    def retry(self, case: Case, *, rse: str = "", why: str = "") -> IngestReport:
+        """Put a file from quarantine back to where it came from, and ingest it again.
+
+        Parameters
+        ----------
+        case
+            The case.
+        rse
+            The storage element whose quarantine it is in.
+        why
+            The reason, for the record.
+        """
+        deed = ingest.Deed.now("retry", self._now(), why)
+        return self.ingest(ingest.release(self.quarantine(rse), case, deed), rse=rse)
+
+    def accept(self, case: Case, why: str, *, rse: str = "") -> IngestReport:
+        """Let a file enter the archive in spite of the defects that its case names.
+
+        It is read again. Defects that the case does not name still keep it out. What was accepted, by whom and why,
+        stands in the product's ``disclaimer``, in the case's document and in the log of the quarantine.
+
+        Parameters
+        ----------
+        case
+            The case.
+        why
+            The reason.
+        rse
+            The storage element whose quarantine it is in.
+
+        Raises
+        ------
+        UsageError
+            If there is no reason, or a defect that nobody can accept, a conflict for one.
+        """
+        if not why.strip():
+            raise UsageError("a file is accepted for a reason; say which")
+        ingest.require_acceptable(case)
+        deed = ingest.Deed.now("accept", self._now(), why)
+        storage, files = self._survey(ingest.release(self.quarantine(rse), case, deed), rse)
+        items = [ingest.accepted(item, case.defects, deed) for item in ingest.read_all(files)]
+        return self._carry_out(self._planned(items, storage), items, storage)
+
+    def _quarantine(self, storage: Rse) -> Quarantine:
+        """Return the quarantine beside the root of `storage`; no storage element may hold it."""
+        quarantine = ingest.Quarantine.beside(Path(storage.prefix))
+        for other in self.catalogue.rses().values():
+            if other.prefix and quarantine.folder.is_relative_to(other.prefix):
+                raise UsageError(
+                    f"the quarantine {quarantine.folder} lies in the namespace of {other.name}, {other.prefix}"
+                )
+        return quarantine
 
     def _onsite(self, name: str, paths: Sequence[Path]) -> Rse:
         """Return the on-site storage element called `name`, or the one that holds the first of `paths`."""
@@ -214,7 +313,7 @@ class Bdms:
             Called with block and RSE expression for each rule that is made.
         """
         pattern = blocks_pattern(DEFAULT_VO, scope, site, night)
-        return replication.reconcile(self.catalogue, scope, pattern, now=_now, on_rule=on_rule)
+        return replication.reconcile(self.catalogue, scope, pattern, now=self._now, on_rule=on_rule)
 
     def replication(
         self, scope: str, *, site: Site | None = None, night: Night | None = None
@@ -227,7 +326,7 @@ class Bdms:
     ) -> list[preservation.Evidence]:
         """Read back every copy of files, and say what each shows."""
         files = self.catalogue.files(_names(lfns)).values()
-        return list(preservation.read_back(files, now=_now, on_bytes=on_bytes))
+        return list(preservation.read_back(files, now=self._now, on_bytes=on_bytes))
 
 
 def _names(lfns: Iterable[Lfn | str] | Lfn | str) -> list[Lfn]:

@@ -6,6 +6,7 @@ import datetime as dt
 import itertools
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,20 @@ import attrs
 import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.errors import UsageError
 from ctao_bdms.facade import Bdms
-from ctao_bdms.ingest import BlockLimits, Described, LocalFile, Plan, Quarantine, Status, describe, plan, survey
+from ctao_bdms.ingest import (
+    BlockLimits,
+    Deed,
+    Described,
+    LocalFile,
+    Plan,
+    Quarantine,
+    Status,
+    describe,
+    plan,
+    release,
+    survey,
+)
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import DefectKind, FileFacts, Lfn, ProductMetadata, Rse, Site
 from ctao_bdms.testing.damage import Damage, damage
@@ -310,15 +322,27 @@ def test_a_name_that_is_no_text_is_quarantined_too(root: Path) -> None:
     json.dumps(json.loads((outcome.case / "reason.json").read_text()))
 
 
-def test_a_quarantine_on_another_file_system_is_refused_before_anything_moves(root: Path) -> None:
+def test_a_quarantine_on_another_file_system_gets_a_verified_copy(root: Path) -> None:
     file = root / FOLDER / NAME.format(0)
     file.write_bytes(b"x")
+    trigger = file.with_name(file.name + ".trigger")
+    trigger.symlink_to(file.name)
+    written_ns = file.stat().st_mtime_ns
     (local,) = survey([file], root)
     reject = _plan([describe(local, scan(file))], _archive(root)).rejected[0]
-    with pytest.raises(UsageError, match="file system"):
-        Quarantine(Path("/dev/shm") / f"bdms-{os.getpid()}").admit(reject, NOW)
-    Path(f"/dev/shm/bdms-{os.getpid()}").rmdir()
-    assert file.read_bytes() == b"x"
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        assert Path(elsewhere).stat().st_dev != root.stat().st_dev
+        quarantine = Quarantine(Path(elsewhere) / "quarantine")
+        quarantine.admit(reject, NOW)
+        (case,) = quarantine.cases()
+        assert (case.file.read_bytes(), case.file.stat().st_mtime_ns) == (b"x", written_ns)
+        assert (case.folder / "trigger").readlink() == Path(file.name)
+        assert not list(file.parent.iterdir())
+        release(quarantine, case, Deed.now("release", NOW))
+        assert (file.read_bytes(), file.stat().st_mtime_ns) == (b"x", written_ns)
+        assert trigger.readlink() == Path(file.name)
+        assert sorted(path.name for path in file.parent.iterdir()) == [file.name, trigger.name]
+        assert not quarantine.cases()
 
 
 # --- all together ----------------------------------------------------------------------------------------------------

@@ -58,6 +58,18 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], type[errors.CatalogueError]], .
         ),
         errors.ConflictError,
     ),
+    (
+        (
+            rucio.InputValidationError,
+            rucio.InvalidMetadata,
+            rucio.InvalidObject,
+            rucio.InvalidPath,
+            rucio.InvalidType,
+            rucio.InvalidValueForKey,
+            rucio.KeyNotFound,
+        ),
+        errors.RefusedError,
+    ),
     ((rucio.RucioException, requests.RequestException), errors.CatalogueError),
 )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.errors import ConflictError, NotFoundError, UnknownRseError
+from ctao_bdms.errors import BlockClosedError, ConflictError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
     ArchivedFile,
     Block,
@@ -101,9 +101,20 @@ class InMemoryCatalogue:
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
         """Make sure that all directories above `lfns` exist."""
         for lfn in lfns:
-            if scope_of(str(lfn)) not in self._scopes:
-                raise NotFoundError(f"scope {scope_of(str(lfn))!r} does not exist")
+            self._require_scope(lfn)
             self.directories.update((directory.did, directory) for directory in directories_of(lfn))
+
+    def missing_directories(self, lfns: Iterable[Lfn]) -> Sequence[Did]:
+        """Return the directories above `lfns` that do not exist yet."""
+        missing: set[Did] = set()
+        for lfn in lfns:
+            self._require_scope(lfn)
+            missing.update(d.did for d in directories_of(lfn) if d.did.scope != ROOT_SCOPE)
+        return sorted(missing - set(self.directories))
+
+    def _require_scope(self, lfn: Lfn) -> None:
+        if scope_of(str(lfn)) not in self._scopes:
+            raise NotFoundError(f"scope {scope_of(str(lfn))!r} does not exist")
 
     def open_block(self, block: Did) -> None:
         """Create the empty, open block; nothing happens if it exists."""
@@ -113,8 +124,10 @@ class InMemoryCatalogue:
         """Register `files` where they lie on `rse`; all or nothing."""
         if rse not in self._rses:
             raise UnknownRseError(rse, self._rses)
+        if block not in self._blocks:
+            raise NotFoundError(f"there is no block {block}")
         if not self._blocks[block].is_open:
-            raise ConflictError(f"block {block} is closed")
+            raise BlockClosedError(f"block {block} is closed")
         for file in files:
             known = self._files.get(file.lfn)
             if known and (known.size_bytes, known.adler32) != (file.size_bytes, file.adler32):

@@ -61,6 +61,15 @@ class Register(Protocol):
             If the scope of a name does not exist: scopes are made by the archive's administrator.
         """
 
+    def missing_directories(self, lfns: Iterable[Lfn]) -> Sequence[Did]:
+        """Return the directories above `lfns` that do not exist yet; nothing is changed.
+
+        Raises
+        ------
+        NotFoundError
+            If the scope of a name does not exist.
+        """
+
     def open_block(self, block: Did) -> None:
         """Create the empty, open block; nothing happens if it exists."""
 
@@ -72,7 +81,11 @@ class Register(Protocol):
         Raises
         ------
         ConflictError
-            If the catalogue holds other content under one of the names, or the block is closed.
+            If the catalogue holds other content under one of the names.
+        BlockClosedError
+            If the block is closed.
+        RefusedError
+            If a name or a metadata value is not taken.
         ForbiddenError
             If the account may not register files on `rse`.
         """

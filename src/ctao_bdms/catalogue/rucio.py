@@ -15,7 +15,7 @@ from rucio.common.utils import date_to_str
 
 from ctao_bdms.catalogue import answers
 from ctao_bdms.catalogue.convert import converted
-from ctao_bdms.errors import InvalidNameError, NotFoundError, UnknownRseError
+from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
 from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
 from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, scope_of
 
@@ -150,17 +150,30 @@ class RucioCatalogue:
             self._make_directories(new)
         self._known.update(directory.did for directory in new)
 
-    def _make_directories(self, new: Sequence[Directory]) -> None:
-        """Create what is missing of `new`, then attach each to its parent, whatever was there before."""
+    def missing_directories(self, lfns: Iterable[Lfn]) -> Sequence[Did]:
+        """Return the directories above `lfns` that do not exist yet; nothing is changed."""
+        tree = {d.did: d for lfn in lfns for d in directories_of(lfn) if d.did.scope != ROOT_SCOPE}
+        new = [directory for did, directory in tree.items() if did not in self._known]
+        with converted(f"looking for {len(new)} directories"):
+            there = self._existing(new)
+        return sorted(directory.did for directory in new if directory.did not in there)
+
+    def _existing(self, directories: Sequence[Directory]) -> set[Did]:
+        """Return which of `directories` exist; a scope that has none does not exist."""
         there: set[Did] = set()
-        for chunk in _chunks([_did_row(directory.did) for directory in new]):
+        for chunk in _chunks([_did_row(directory.did) for directory in directories]):
             there.update(Did(str(r["scope"]), str(r["name"])) for r in self.client.get_metadata_bulk(chunk))
-        roots = [d for d in new if d.parent is not None and d.parent.scope == ROOT_SCOPE and d.did not in there]
+        roots = [d for d in directories if d.parent is not None and d.parent.scope == ROOT_SCOPE and d.did not in there]
         if roots:
             scopes = ", ".join(sorted({directory.did.scope for directory in roots}))
             raise NotFoundError(
                 f"scope {scopes} does not exist or has no directory; the archive's administrator makes it"
             )
+        return there
+
+    def _make_directories(self, new: Sequence[Directory]) -> None:
+        """Create what is missing of `new`, then attach each to its parent, whatever was there before."""
+        there = self._existing(new)
         missing = [
             {**_did_row(d.did), "type": "DATASET" if d.holds_files else "CONTAINER"} for d in new if d.did not in there
         ]
@@ -194,8 +207,13 @@ class RucioCatalogue:
             directories.setdefault(directories_of(file.lfn)[-1].did, []).append(_row(file.lfn))
         attachments: list[dict[str, Any]] = [{**_did_row(block), "rse": rse, "dids": rows}]
         attachments += [{**_did_row(directory), "dids": members} for directory, members in directories.items()]
-        with converted(f"registering {len(files)} files at {rse}"):
-            self.client.attach_dids_to_dids(attachments, ignore_duplicate=True)
+        try:
+            with converted(f"registering {len(files)} files at {rse}"):
+                self.client.attach_dids_to_dids(attachments, ignore_duplicate=True)
+        except ConflictError as error:
+            if f"'{block}' is closed" in str(error):
+                raise BlockClosedError(str(error)) from error
+            raise
 
     def close_block(self, block: Did) -> None:
         """Close the block for ever; nothing happens if it is closed."""

@@ -1,34 +1,54 @@
 """What to do with a file, and doing it."""
 
+from ctao_bdms.ingest.batches import Batches
+from ctao_bdms.ingest.blocks import BlockLimits, BlockPolicy, OpenBlock
+from ctao_bdms.ingest.cases import Case, Cases
 from ctao_bdms.ingest.describe import Described, describe
 from ctao_bdms.ingest.execute import execute
 from ctao_bdms.ingest.inbox import LocalFile, survey
-from ctao_bdms.ingest.plan import BlockLimits, Plan, PlannedBlock, Reject, plan
+from ctao_bdms.ingest.pace import BatchSize
+from ctao_bdms.ingest.plan import Plan, PlannedBlock, Reject, plan
 from ctao_bdms.ingest.quarantine import Quarantine
+from ctao_bdms.ingest.read import read_all
+from ctao_bdms.ingest.registrar import Registrar
+from ctao_bdms.ingest.release import ACCEPTABLE, Deed, accepted, release, require_acceptable
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 from ctao_bdms.ingest.sightings import Notice, Poll, Sighting, Stamp
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX
 from ctao_bdms.ingest.watch import Watch
 
 __all__ = [
+    "ACCEPTABLE",
+    "BatchSize",
+    "Batches",
     "BlockLimits",
+    "BlockPolicy",
+    "Case",
+    "Cases",
+    "Deed",
     "Described",
     "IngestReport",
     "LocalFile",
     "Notice",
+    "OpenBlock",
     "Outcome",
     "Plan",
     "PlannedBlock",
     "Poll",
     "Quarantine",
+    "Registrar",
     "Reject",
     "Sighting",
     "Stamp",
     "Status",
     "TRIGGER_SUFFIX",
     "Watch",
+    "accepted",
     "describe",
     "execute",
     "plan",
+    "read_all",
+    "release",
+    "require_acceptable",
     "survey",
 ]

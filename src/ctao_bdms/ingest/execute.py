@@ -1,10 +1,17 @@
-"""Doing what a plan says: a loop without decisions, each step idempotent."""
+"""Doing what a plan says: a loop without decisions, each step idempotent.
+
+What is good goes first, so that trouble in the quarantine keeps no sound file waiting. Between the reading of a file
+and its registration it may have been replaced: such a file is left alone, with its trigger, for another walk.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ctao_bdms.ingest.batches import Batches, Refused
+from ctao_bdms.ingest.plan import Reject
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
+from ctao_bdms.model import Defect, DefectKind
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -12,7 +19,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.catalogue import Register
     from ctao_bdms.ingest.describe import Described
-    from ctao_bdms.ingest.plan import Plan
+    from ctao_bdms.ingest.plan import Plan, PlannedBlock
     from ctao_bdms.ingest.quarantine import Quarantine
     from ctao_bdms.model import Lfn
 
@@ -23,11 +30,12 @@ def execute(
     plan: Plan,
     items: Sequence[Described],
     catalogue: Register,
+    batches: Batches,
     quarantine: Quarantine,
     now: Callable[[], dt.datetime],
     on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> IngestReport:
-    """Do what `plan` says with `items`, and say what became of each file.
+    """Do what `plan` says with `items`, and say what became of each file, in the order of `items`.
 
     A file's trigger is removed once the file is in the archive.
 
@@ -38,40 +46,106 @@ def execute(
     items
         The files that it was made for.
     catalogue
-        Where files are registered.
+        Where blocks are opened and closed.
+    batches
+        What registers files there.
     quarantine
         Where rejected files go.
     now
         The clock, for the reason documents.
     on_outcome
-        Called with each outcome as soon as it is true.
+        Called with each outcome as soon as it is true, so that it is known also if an error ends the execution.
     """
     by_name: Mapping[Lfn, Described] = {item.file.lfn: item for item in items if item.file.lfn is not None}
-    outcomes: list[Outcome] = []
+    outcomes: dict[int, Outcome] = {}
 
-    def done(outcome: Outcome) -> None:
-        outcomes.append(outcome)
+    def done(item: Described, outcome: Outcome) -> None:
+        outcomes[id(item)] = outcome
         on_outcome(outcome)
 
-    for reject in plan.rejected:
-        case = quarantine.admit(reject, now()) if reject.quarantine else None
-        status = Status.REFUSED if case is None else Status.QUARANTINED
-        done(Outcome.of(reject.item, status, defects=reject.defects, case=case))
     for lfn in plan.known:
-        _release(by_name[lfn])
-        done(Outcome.of(by_name[lfn], Status.KNOWN))
-    catalogue.ensure_directories([file.lfn for block in plan.blocks for file in block.files])
+        item = by_name[lfn]
+        _release(item)
+        done(item, Outcome.of(item, Status.KNOWN))
+    rejects = list(plan.rejected)
+    batches.prepare([file for block in plan.blocks for file in block.files])
     for block in plan.blocks:
+        rejects += _fill(block, plan.rse, by_name, catalogue, batches, done)
+    for reject in rejects:
+        done(reject.item, _reject(reject, quarantine, now()))
+    return IngestReport(outcomes[id(item)] for item in items if id(item) in outcomes)
+
+
+def _fill(
+    block: PlannedBlock,
+    rse: str,
+    by_name: Mapping[Lfn, Described],
+    catalogue: Register,
+    batches: Batches,
+    done: Callable[[Described, Outcome], None],
+) -> list[Reject]:
+    """Open, fill and close a block; return what does not go into it."""
+    as_read, rejects = [], []
+    for file in block.files:
+        item = by_name[file.lfn]
+        if _is_as_read(item):
+            as_read.append(file)
+        else:
+            rejects.append(_changed(item))
+    if as_read and block.opens:
         catalogue.open_block(block.did)
-        catalogue.register(block.did, plan.rse, block.files)
+    for part in batches.register(block.did, rse, as_read):
+        if isinstance(part, Refused):
+            item = by_name[part.file.lfn]
+            rejects.append(Reject(item=item, defects=(part.defect,), quarantine=part.is_its_own_fault))
+            continue
+        for file in part:
+            item = by_name[file.lfn]
+            _release(item)
+            done(item, Outcome.of(item, Status.REGISTERED, block=block.did))
+    if block.closes and (as_read or not block.opens):
         catalogue.close_block(block.did)
-        for file in block.files:
-            _release(by_name[file.lfn])
-            done(Outcome.of(by_name[file.lfn], Status.REGISTERED, block=block.did))
-    return IngestReport(outcomes)
+    return rejects
+
+
+def _reject(reject: Reject, quarantine: Quarantine, now: dt.datetime) -> Outcome:
+    """Move a file to quarantine, if it is to go there; say what became of it."""
+    item, case = reject.item, None
+    if reject.quarantine and item.facts is not None and not _is_as_read(item):
+        reject = _changed(item)
+    if reject.quarantine:
+        try:
+            case = quarantine.admit(reject, now)
+        except FileNotFoundError:
+            defect = Defect(DefectKind.MISSING, f"{item.file.path} has gone since it was read")
+            return Outcome.of(item, Status.REFUSED, defects=(*reject.defects, defect))
+    elif any(defect.kind is DefectKind.MISSING for defect in item.defects):
+        case = quarantine.settle(item.file)
+    status = Status.REFUSED if case is None else Status.QUARANTINED
+    return Outcome.of(item, status, defects=reject.defects, case=case)
+
+
+def _changed(item: Described) -> Reject:
+    """Say of a file that it is no longer what was read."""
+    defect = Defect(
+        DefectKind.CHANGING, f"{item.file.path} is no longer the file that was read; it is read again later"
+    )
+    return Reject(item=item, defects=(defect,), quarantine=False)
+
+
+def _is_as_read(item: Described) -> bool:
+    """Whether the file that lies there now is the one that was read."""
+    try:
+        status = item.file.path.lstat()
+    except OSError:
+        return False
+    return item.facts is not None and (status.st_size, status.st_mtime_ns) == (
+        item.facts.size_bytes,
+        item.facts.modified_ns,
+    )
 
 
 def _release(item: Described) -> None:
-    """Remove the trigger of a file that is in the archive."""
-    if item.file.trigger is not None:
+    """Remove the trigger of a file that is in the archive, unless it speaks of another file by now."""
+    if item.file.trigger is not None and _is_as_read(item):
         item.file.trigger.unlink(missing_ok=True)

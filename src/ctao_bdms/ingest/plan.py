@@ -7,10 +7,12 @@ repaired by planning again: what is done already is no longer in the plan.
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.ingest.blocks import BlockLimits, OpenBlock
 from ctao_bdms.ingest.describe import Described
 from ctao_bdms.model import (
     ArchivedFile,
@@ -29,31 +31,16 @@ from ctao_bdms.naming import BlockName, directories_of, is_block, scope_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["BlockLimits", "PlannedBlock", "Plan", "Reject", "plan"]
+__all__ = ["PlannedBlock", "Plan", "Reject", "plan"]
 
+_LIMITS = BlockLimits()
 #: Defects that say nothing of the content: the file may well be sound the next time.
 _PASSING = {DefectKind.CHANGING, DefectKind.UNREADABLE, DefectKind.UNEXAMINED}
 
 
 @attrs.frozen(kw_only=True)
-class BlockLimits:
-    """How large a block may become.
-
-    Attributes
-    ----------
-    files
-        The most files.
-    size_bytes
-        The most bytes; a single file may be larger.
-    """
-
-    files: int = 500
-    size_bytes: int = 1_000_000_000_000
-
-
-@attrs.frozen(kw_only=True)
 class PlannedBlock:
-    """A block to be opened, filled and closed.
+    """A block to be filled.
 
     Attributes
     ----------
@@ -61,10 +48,16 @@ class PlannedBlock:
         Its identifier.
     files
         What goes into it.
+    opens
+        Whether it is new; otherwise it is open already.
+    closes
+        Whether it is closed then; otherwise it stays open for more.
     """
 
     did: Did
     files: tuple[Registration, ...]
+    opens: bool = True
+    closes: bool = True
 
 
 @attrs.frozen(kw_only=True)
@@ -96,7 +89,7 @@ class Plan:
     rse
         The storage element where the files lie.
     blocks
-        Blocks to be made; the directories of their files come first.
+        Blocks to be filled; the directories of their files come first.
     known
         Names of files that the archive holds already, whole.
     rejected
@@ -117,7 +110,9 @@ def plan(
     site: Site,
     now: dt.datetime,
     token: Callable[[], str],
-    limits: BlockLimits = BlockLimits(),
+    limits: BlockLimits = _LIMITS,
+    open_blocks: Sequence[OpenBlock] = (),
+    keep_open: bool = False,
 ) -> Plan:
     """Return what is still to be done.
 
@@ -135,6 +130,10 @@ def plan(
         Gives eight new hexadecimal digits at each call, for the names of new blocks.
     limits
         How large a block may become.
+    open_blocks
+        Blocks that are being filled, at most one of each scope and night.
+    keep_open
+        Whether blocks that are not full stay open for more.
     """
     known: list[Lfn] = []
     rejected: list[Reject] = []
@@ -156,21 +155,18 @@ def plan(
                 metadata=item.metadata,
             )
             groups.setdefault(_group(registration, site), []).append(registration)
+    opened = now.astimezone(dt.UTC).replace(microsecond=0)
+
+    def new(vo: str, scope: str, night: Night) -> OpenBlock:
+        retention = RetentionClass.PERMANENT
+        name = BlockName(vo=vo, scope=scope, site=site, night=night, retention=retention, opened=opened, token=token())
+        return OpenBlock(did=name.did)
+
+    current = {_group_of(block.name): block for block in open_blocks if block.name.site == site}
     blocks = [
-        PlannedBlock(
-            did=BlockName(
-                vo=vo,
-                scope=scope,
-                site=site,
-                night=night,
-                retention=RetentionClass.PERMANENT,
-                opened=now.astimezone(dt.UTC).replace(microsecond=0),
-                token=token(),
-            ).did,
-            files=files,
-        )
-        for (vo, scope, night), members in groups.items()
-        for files in _packed(members, limits)
+        block
+        for group, members in groups.items()
+        for block in _filled(members, limits, current.get(group), partial(new, *group), keep_open)
     ]
     return Plan(rse=rse, blocks=tuple(blocks), known=tuple(known), rejected=tuple(rejected))
 
@@ -207,15 +203,28 @@ def _group(file: Registration, site: Site) -> tuple[str, str, Night]:
     return file.lfn.vo, scope_of(str(file.lfn)), Night(night)
 
 
-def _packed(files: Sequence[Registration], limits: BlockLimits) -> Iterator[tuple[Registration, ...]]:
-    """Yield `files` in packs that respect `limits`."""
+def _group_of(block: BlockName) -> tuple[str, str, Night]:
+    """Return what the files of a block share, as `_group` does of a file."""
+    return block.vo, block.scope, block.night
+
+
+def _filled(
+    files: Sequence[Registration],
+    limits: BlockLimits,
+    current: OpenBlock | None,
+    new: Callable[[], OpenBlock],
+    keep_open: bool,
+) -> Iterator[PlannedBlock]:
+    """Yield blocks that take `files` within `limits`, the first of them `current` if there is one."""
+    block, opens = (new(), True) if current is None else (current, False)
+    n_files, size_bytes = block.n_files, block.size_bytes
     pack: list[Registration] = []
-    size = 0
     for file in files:
-        if pack and (len(pack) >= limits.files or size + file.size_bytes > limits.size_bytes):
-            yield tuple(pack)
-            pack, size = [], 0
+        if limits.is_full(n_files, size_bytes, file.size_bytes):
+            yield PlannedBlock(did=block.did, files=tuple(pack), opens=opens, closes=True)
+            block, opens, pack, n_files, size_bytes = new(), True, [], 0, 0
         pack.append(file)
-        size += file.size_bytes
-    if pack:
-        yield tuple(pack)
+        n_files += 1
+        size_bytes += file.size_bytes
+    closes = not keep_open or limits.is_full(n_files, size_bytes)
+    yield PlannedBlock(did=block.did, files=tuple(pack), opens=opens, closes=closes)

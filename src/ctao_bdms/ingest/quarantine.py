@@ -1,27 +1,48 @@
 """Where a file goes that may not enter the archive, with the reason beside it.
 
-Each case is a folder of its own, ``<quarantine>/<UTC time>-<token>/``, with the file and ``reason.json``: nothing is
-ever overwritten, nothing deleted. The quarantine lies outside the storage namespace, on the same file system.
+Each case is a folder of its own, ``<quarantine>/<UTC time>-<hash of the path>/``, with ``reason.json``, the file, and
+its trigger: nothing is ever overwritten, nothing deleted. The quarantine lies outside the storage namespace. The reason
+is written first, then the file is moved, then its trigger; a crash in between is repaired by walking again.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import os
-import secrets
+import shutil
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ctao_bdms.errors import UsageError
+from ctao_bdms.ingest.cases import (
+    CASE_NAME,
+    REASON,
+    TRIGGER,
+    Case,
+    Cases,
+    case_token,
+    path_text,
+    stored_name,
+    sync_folder,
+    write_durably,
+)
+from ctao_bdms.integrity import copy_verified, digest_file
 
 if TYPE_CHECKING:
-    from ctao_bdms.ingest.plan import Reject
+    from collections.abc import Iterator
 
-__all__ = ["Quarantine"]
+    from ctao_bdms.ingest.inbox import LocalFile
+    from ctao_bdms.ingest.plan import Reject
+    from ctao_bdms.model import FileFacts, HduFacts
+
+__all__ = ["CLOSED", "Quarantine"]
+
+#: Where the documents of cases are whose file is no longer here.
+CLOSED = "closed"
 
 
 @attrs.frozen
@@ -35,6 +56,8 @@ class Quarantine:
     """
 
     folder: Path
+    _by_token: dict[str, list[Path]] = attrs.field(factory=dict, init=False, eq=False, repr=False)
+    _is_listed: list[bool] = attrs.field(factory=list, init=False, eq=False, repr=False)
 
     @classmethod
     def beside(cls, root: Path) -> Quarantine:
@@ -42,46 +65,217 @@ class Quarantine:
         return cls(root.with_name(root.name + ".quarantine"))
 
     def admit(self, reject: Reject, now: dt.datetime) -> Path:
-        """Move the file of `reject`, and its trigger, into a new case; return the case's folder.
+        """Move the file of `reject`, and its trigger, into a case; return the case's folder.
 
-        The reason is written first. A crash in between leaves the file where it was, to be rejected again.
+        Across file systems the file is copied, the copy verified, and the original removed.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the file has gone meanwhile.
+        """
+        file = reject.item.file
+        stamp = _stamp(file.path)
+        self.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        earlier = list(self._about(file.path))
+        for case in earlier:
+            stored = case / stored_name(file.path)
+            if _reason_of(case).get("stamp") == stamp and _is_copy(stored, file.path):
+                file.path.unlink()  # it was copied here, and only this was still to be done
+                break
+        else:
+            case = self._new_folder(file.path, now)
+            write_durably(case / REASON, json.dumps(_reason(reject, stamp, now), indent=2) + "\n")
+            _move(file.path, case / stored_name(file.path), reject.item.facts)
+        sync_folder(case)
+        if file.trigger is not None:
+            _move_trigger(file.trigger, case / TRIGGER)
+        for other in earlier:
+            self._merge(other, case, stored_name(file.path))
+        return case
+
+    def settle(self, file: LocalFile) -> Path | None:
+        """Take a trigger whose file a crash has left in quarantine alone; return the case.
+
+        Nothing happens if the trigger is another one than then: it speaks of a file that is still to come.
+        """
+        if file.trigger is None or not os.path.lexists(file.trigger):
+            return None
+        stamp = _stamp(file.trigger)
+        for case in self._about(file.path):
+            if (case / stored_name(file.path)).exists() and _reason_of(case).get("trigger_stamp") == stamp:
+                _move_trigger(file.trigger, case / TRIGGER)
+                return case
+        return None
+
+    def cases(self) -> Cases:
+        """Return the cases that hold a file, the oldest first.
 
         Raises
         ------
         UsageError
-            If the quarantine is not on the file system of the storage: a file is moved whole or not at all.
+            If the document of one cannot be read.
         """
-        self.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        file = reject.item.file
-        if file.path.parent.stat().st_dev != self.folder.stat().st_dev:
-            raise UsageError(f"the quarantine {self.folder} must be on the file system of {file.path.parent}")
-        case = self.folder / f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-        case.mkdir(mode=0o750)
-        _write_durably(case / "reason.json", json.dumps(_reason(reject, now), indent=2) + "\n")
-        file.path.rename(case / os.fsencode(file.path.name).decode("ascii", "backslashreplace"))
-        if file.trigger is not None and os.path.lexists(file.trigger):
-            file.trigger.unlink()
-        return case
+        folders = [folder for folder in self._folders() if (folder / REASON).exists()]
+        return Cases(case for case in map(Case.read, folders) if os.path.lexists(case.file))
+
+    def case(self, case_id: str) -> Case:
+        """Return the case called `case_id`.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        known = {folder.name: folder for folder in self._folders()}
+        return Case.read(known.get(case_id, self.folder / Path(case_id).name))
+
+    def put_away(self, case: Path) -> None:
+        """Move a case that holds no file any more to ``closed``."""
+        closed = self.folder / CLOSED
+        closed.mkdir(mode=0o750, exist_ok=True)
+        target, number = closed / case.name, 2
+        while os.path.lexists(target):
+            target, number = closed / f"{case.name}-{number}", number + 1
+        case.rename(target)
+
+    def _merge(self, other: Path, case: Path, name: str) -> None:
+        """Put an earlier case away whose file is not in it, because a crash came first, or is the one in `case`."""
+        if other == case or not other.exists():
+            return
+        stored = other / name
+        if stored.exists():
+            if not stored.samefile(case / name):
+                return
+            stored.unlink()  # a crash came in the middle of its release
+        self.put_away(other)
+
+    def _folders(self) -> Iterator[Path]:
+        """Yield the folders of the cases, the oldest first."""
+        names = sorted(os.listdir(self.folder)) if self.folder.exists() else []  # noqa: PTH208 - only names are needed
+        yield from (self.folder / name for name in names if CASE_NAME.fullmatch(name))
+
+    def _about(self, path: Path) -> Iterator[Path]:
+        """Yield the folders of the cases about `path`.
+
+        The folder is listed once: a night of which every file is bad has a case for each. What another process does
+        meanwhile repairs nothing that would need to be known here.
+        """
+        if not self._is_listed:
+            for folder in self._folders():
+                self._remember(folder)
+            self._is_listed.append(True)
+        yield from list(self._by_token.get(case_token(path), ()))
+
+    def _remember(self, folder: Path) -> None:
+        """Remember which path the case in `folder` is about."""
+        match = CASE_NAME.fullmatch(folder.name)
+        if match is not None:
+            self._by_token.setdefault(match["token"], []).append(folder)
+
+    def _new_folder(self, path: Path, now: dt.datetime) -> Path:
+        """Make the folder of a new case."""
+        stem, number = f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{case_token(path)}", 1
+        while True:
+            name = stem if number == 1 else f"{stem}-{number}"
+            folder = self.folder / name
+            number += 1
+            if os.path.lexists(self.folder / CLOSED / name):
+                continue
+            try:
+                folder.mkdir(mode=0o750)
+            except FileExistsError:
+                continue
+            self._remember(folder)
+            return folder
 
 
-def _reason(reject: Reject, now: dt.datetime) -> dict[str, object]:
+def _stamp(path: Path) -> dict[str, int]:
+    """Return what tells a file from another one of the same name."""
+    status = path.lstat()
+    return {"inode": status.st_ino, "size_bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def _is_copy(stored: Path, source: Path) -> bool:
+    """Whether `stored` is there and holds the bytes of `source`."""
+    if not stored.exists():
+        return False
+    algorithms = ("sha256",)
+    return stored.samefile(source) or digest_file(stored, algorithms) == digest_file(source, algorithms)
+
+
+def _move(source: Path, target: Path, facts: FileFacts | None) -> None:
+    """Move a file; across file systems copy and verify it first."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        status, digests = source.stat(), {} if facts is None else facts.digests
+        copy_verified(source, target, adler32=digests.get("adler32"), sha256=digests.get("sha256"))
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        source.unlink()
+
+
+def _move_trigger(source: Path, target: Path) -> None:
+    """Move a trigger, which may be a link, into a case; nothing happens if it has gone."""
+    if not os.path.lexists(source):
+        return
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        target.unlink(missing_ok=True)
+        shutil.copy2(source, target, follow_symlinks=False)
+        source.unlink()
+
+
+def _reason_of(case: Path) -> dict[str, Any]:
+    """Return the document of a case; empty if a crash has left none."""
+    try:
+        document = json.loads((case / REASON).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _named(key: str, path: Path | None) -> dict[str, object]:
+    """Return how a document names a path: as text, and as bytes if the text does not say them."""
+    if path is None:
+        return {key: None}
+    text = path_text(path)
+    return {key: text} if text == os.fspath(path) else {key: text, f"{key}_bytes": os.fsencode(path).hex()}
+
+
+def _reason(reject: Reject, stamp: dict[str, int], now: dt.datetime) -> dict[str, object]:
     """Return the reason document: what, why, when, and what the bytes were."""
     file, facts = reject.item.file, reject.item.facts
+    has_trigger = file.trigger is not None and os.path.lexists(file.trigger)
     return {
-        "path": str(file.path).encode("utf-8", "backslashreplace").decode(),
+        **_named("path", file.path),
         "lfn": None if file.lfn is None else str(file.lfn),
-        "trigger": None if file.trigger is None else str(file.trigger).encode("utf-8", "backslashreplace").decode(),
+        **_named("trigger", file.trigger),
         "defects": [{"kind": defect.kind.value, "message": defect.message} for defect in reject.defects],
         "size_bytes": None if facts is None else facts.size_bytes,
         "digests": {} if facts is None else dict(facts.digests),
+        "parts": [] if facts is None else [_part(hdu) for hdu in facts.hdus],
+        "stamp": stamp,
+        "trigger_stamp": _stamp(file.trigger) if file.trigger is not None and has_trigger else None,
         "when": now.astimezone(dt.UTC).isoformat(timespec="seconds"),
         "version": version("ctao-bdms"),
+        "history": [],
     }
 
 
-def _write_durably(path: Path, text: str) -> None:
-    """Write `text` so that it is on the disk when this returns."""
-    with path.open("x", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
+def _part(hdu: HduFacts) -> dict[str, object]:
+    """Return a part of a FITS file as a document says it."""
+    return {
+        "index": hdu.index,
+        "name": hdu.name,
+        "offset": hdu.offset,
+        "header_bytes": hdu.header_bytes,
+        "data_bytes": hdu.data_bytes,
+        "datasum": hdu.datasum.value,
+        "checksum": hdu.checksum.value,
+    }

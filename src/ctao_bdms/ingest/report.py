@@ -92,6 +92,11 @@ class Outcome:
         return self.path.name
 
     @property
+    def directory(self) -> str:
+        """The directory of its name; empty if it has no name."""
+        return "" if self.lfn is None else str(self.lfn).rpartition("/")[0]
+
+    @property
     def size_bytes(self) -> int | None:
         """The size in bytes; None if it was not read."""
         return None if self.facts is None else self.facts.size_bytes

@@ -51,6 +51,8 @@ class DefectKind(StrEnum):
     NAME_MISMATCH = "name-mismatch"
     #: The archive holds other content under the same name.
     CONFLICT = "conflict"
+    #: The catalogue does not take it, for the reason that it gives.
+    CATALOGUE = "catalogue"
 
 
 @attrs.frozen

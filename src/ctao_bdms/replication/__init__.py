@@ -2,7 +2,7 @@
 
 from ctao_bdms.replication.follow import Follower
 from ctao_bdms.replication.placement import centres_for, shares_of
-from ctao_bdms.replication.reconcile import BlockState, BlockStates, begin, look, reconcile
+from ctao_bdms.replication.reconcile import BlockState, BlockStates, begin, look, placement_of, reconcile
 from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "centres_for",
     "look",
     "missing_rules",
+    "placement_of",
     "reconcile",
     "shares_of",
     "wanted_rules",

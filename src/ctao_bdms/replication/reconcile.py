@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Rse, Site
 
-__all__ = ["BlockState", "BlockStates", "Replicating", "begin", "look", "reconcile"]
+__all__ = ["BlockState", "BlockStates", "Replicating", "begin", "look", "placement_of", "reconcile"]
 
 
 class Replicating(KnowStorage, FindBlocks, FindRules, AddRules, Register, Protocol):
@@ -167,7 +167,7 @@ def _state(catalogue: KnowStorage, block: Block, rules: Sequence[Rule]) -> Block
         did=block.did,
         n_files=block.n_files,
         size_bytes=block.size_bytes,
-        centres=_centres(catalogue, block.did),
+        centres=placement_of(catalogue, block.did),
         rules=(*known, *(rule for rule in rules if rule not in known)),
     )
 
@@ -201,14 +201,15 @@ def _rules(catalogue: FindRules, scope: str, blocks: Sequence[Block]) -> Mapping
     return catalogue.rules(scope, [block.did.name for block in blocks]) if blocks else {}
 
 
-def _centres(catalogue: KnowStorage, did: Did) -> tuple[str, ...]:
+def placement_of(catalogue: KnowStorage, did: Did) -> tuple[str, ...]:
+    """Return the centres that keep the copies of a block, the one that receives them from the site first."""
     name = BlockName.parse(did.name)
     return centres_for(name.site, name.night, shares_of(catalogue.rses().values()))
 
 
 def _wanted(catalogue: KnowStorage, did: Did) -> tuple[WantedRule, ...]:
     onsite = _onsite(catalogue.rses(), BlockName.parse(did.name).site)
-    return wanted_rules(onsite, _centres(catalogue, did))
+    return wanted_rules(onsite, placement_of(catalogue, did))
 
 
 def _make_rules(catalogue: Replicating, did: Did, existing: Sequence[Rule], on_rule: Callable[[Did, str], None]) -> int:

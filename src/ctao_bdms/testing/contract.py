@@ -14,7 +14,7 @@ import datetime as dt
 import pytest
 
 from ctao_bdms.catalogue import Catalogue, Comparison, Condition, Query
-from ctao_bdms.errors import ConflictError, InvalidMetadataError, NotFoundError, UnknownRseError
+from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidMetadataError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
     Did,
     Lfn,
@@ -120,7 +120,7 @@ class CatalogueContract:
         block, _ = _fill(catalogue, scope)
         catalogue.close_block(block)
         catalogue.close_block(block)
-        with pytest.raises(ConflictError):
+        with pytest.raises(BlockClosedError):
             catalogue.register(block, ONSITE, [registration(scope, 7)])
 
     def test_an_unknown_storage_element_is_named(self, catalogue: Catalogue, scope: str) -> None:

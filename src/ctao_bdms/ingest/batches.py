@@ -1,0 +1,181 @@
+"""Registering files in batches: their size follows the server's answers, and a bad file does not stop the others.
+
+A batch is registered whole or not at all. If the catalogue refuses one for a reason that can lie in a single file, the
+batch is halved until the file stands alone. What concerns them all (no right, no credentials, no server, a closed
+block) is raised at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from ctao_bdms.catalogue import Lookup, Register
+from ctao_bdms.errors import (
+    AuthenticationError,
+    BlockClosedError,
+    CatalogueError,
+    ConflictError,
+    ForbiddenError,
+    RefusedError,
+    UnknownRseError,
+)
+from ctao_bdms.ingest.pace import BatchSize
+from ctao_bdms.model import Defect, DefectKind, Registration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ctao_bdms.model import Did
+
+__all__ = ["Batches", "Refused", "Registering"]
+
+_LOG = logging.getLogger(__name__)
+#: Errors that no file of a batch is to blame for.
+_OF_ALL = (AuthenticationError, BlockClosedError, ForbiddenError, UnknownRseError)
+#: After so many files that were refused one by one and none that was taken, the others are not tried.
+_HOPELESS = 8
+
+
+class Registering(Register, Lookup, Protocol):
+    """What registering asks of a catalogue."""
+
+
+@attrs.frozen
+class Refused:
+    """A file that the catalogue does not take.
+
+    Attributes
+    ----------
+    file
+        The file.
+    error
+        What the catalogue says.
+    is_its_own_fault
+        Whether the file itself is the reason: its name, its metadata, or other content under its name. Otherwise, a
+        scope that does not exist for one, it may be taken another time.
+    """
+
+    file: Registration
+    error: CatalogueError
+    is_its_own_fault: bool
+
+    @property
+    def defect(self) -> Defect:
+        """The reason, as a defect of the file."""
+        is_conflict = self.is_its_own_fault and isinstance(self.error, ConflictError)
+        return Defect(DefectKind.CONFLICT if is_conflict else DefectKind.CATALOGUE, str(self.error))
+
+
+class Batches:
+    """Registers files in batches.
+
+    Parameters
+    ----------
+    catalogue
+        Where.
+    size
+        How many files at once, to begin with.
+    monotonic
+        A clock in seconds that never goes back.
+    on_batch
+        Called after each batch with the number of its files, and the seconds that the answer took.
+    """
+
+    def __init__(
+        self,
+        catalogue: Registering,
+        size: BatchSize | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        on_batch: Callable[[int, float], None] = lambda _files, _seconds: None,
+    ) -> None:
+        #: The size of the next batch.
+        self.size = size or BatchSize()
+        self._catalogue = catalogue
+        self._monotonic = monotonic
+        self._on_batch = on_batch
+
+    def prepare(self, files: Sequence[Registration]) -> None:
+        """Make the directories of all `files` in a few requests.
+
+        If one of them cannot be, the files that need it are found when they are registered.
+
+        Raises
+        ------
+        UnreachableError, AuthenticationError, ForbiddenError
+            If none of them can be made.
+        """
+        try:
+            self._catalogue.ensure_directories([file.lfn for file in files])
+        except CatalogueError as error:
+            if error.transient or isinstance(error, _OF_ALL):
+                raise
+            _LOG.info("some directories cannot be made: %s", error)
+
+    def register(
+        self, block: Did, rse: str, files: Sequence[Registration]
+    ) -> Iterator[tuple[Registration, ...] | Refused]:
+        """Register `files` at `rse` and in `block`; yield what was registered, and what was refused, as it happens.
+
+        Raises
+        ------
+        UnreachableError
+            If the catalogue does not answer; what was not yielded until then may be registered or not.
+        AuthenticationError, BlockClosedError, ForbiddenError, UnknownRseError
+            If none of the files can be registered.
+        """
+        place = 0
+        while place < len(files):
+            batch = tuple(files[place : place + self.size.files])
+            place += len(batch)
+            yield from self._isolated(block, rse, batch)
+
+    def _isolated(
+        self, block: Did, rse: str, files: tuple[Registration, ...]
+    ) -> Iterator[tuple[Registration, ...] | Refused]:
+        """Register `files`, by halves where they are refused together."""
+        left, refused, is_any_taken = [files], 0, False
+        while left:
+            part = left.pop()
+            try:
+                self._register(block, rse, part)
+            except CatalogueError as error:
+                if error.transient or isinstance(error, _OF_ALL):
+                    raise
+                if len(part) > 1:
+                    half = len(part) // 2
+                    left += [part[half:], part[:half]]
+                    continue
+                refusal = self._refused(part[0], error)
+                yield refusal
+                refused += not refusal.is_its_own_fault
+                if refused >= _HOPELESS and not is_any_taken:
+                    yield from (Refused(file, error, False) for rest in reversed(left) for file in rest)
+                    return
+            else:
+                is_any_taken = True
+                yield part
+
+    def _refused(self, file: Registration, error: CatalogueError) -> Refused:
+        """Say whose fault it is that `file` alone is refused: a conflict is its own if the other content is there."""
+        known = self._catalogue.files([file.lfn]).get(file.lfn) if isinstance(error, ConflictError) else None
+        differs = known is not None and (known.size_bytes, known.adler32) != (file.size_bytes, file.adler32)
+        return Refused(file, error, differs or isinstance(error, RefusedError))
+
+    def _register(self, block: Did, rse: str, files: tuple[Registration, ...]) -> None:
+        """Register `files` in one go, and learn from the time that it takes."""
+        begin = self._monotonic()
+        try:
+            self._catalogue.ensure_directories([file.lfn for file in files])
+            self._catalogue.register(block, rse, files)
+        except CatalogueError as error:
+            if error.transient:
+                self.size = self.size.after_failure()
+            raise
+        elapsed_s = self._monotonic() - begin
+        self.size = self.size.after_answer(len(files), elapsed_s)
+        self._on_batch(len(files), elapsed_s)

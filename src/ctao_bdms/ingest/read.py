@@ -1,0 +1,45 @@
+"""Reading files: each once, several at a time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ctao_bdms.ingest.describe import Described, describe
+from ctao_bdms.integrity import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ctao_bdms.ingest.inbox import LocalFile
+    from ctao_bdms.model import FileFacts
+
+__all__ = ["read_all"]
+
+
+def read_all(
+    files: Sequence[LocalFile],
+    *,
+    jobs: int = 2,
+    on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> list[Described]:
+    """Read and describe `files`, in their order.
+
+    Parameters
+    ----------
+    files
+        The files; what already stands against one keeps it from being read.
+    jobs
+        How many are read at once.
+    on_scanned, on_bytes
+        Called after each file, and after each piece of one.
+    """
+
+    def read(file: LocalFile) -> Described:
+        facts = None if file.defects else scan(file.path, on_bytes=on_bytes)
+        on_scanned(file, facts)
+        return describe(file, facts)
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        return list(pool.map(read, files))

@@ -1,0 +1,168 @@
+"""Registering for a long time: blocks stay open between batches, and none is forgotten.
+
+What a request that was not answered has done is unknown, and it may still do it later. So the blocks that it was about
+are closed before anything else is planned: a closed block takes no more files, and what the catalogue says then is the
+truth. After a restart of the process the same holds for all open blocks; `ctao_bdms.replication.reconcile` with
+``abandoned_after`` zero closes them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from ctao_bdms.catalogue import FindBlocks
+from ctao_bdms.errors import NotFoundError
+from ctao_bdms.ingest.batches import Batches, Registering
+from ctao_bdms.ingest.blocks import BlockPolicy, OpenBlock
+from ctao_bdms.ingest.execute import execute
+from ctao_bdms.ingest.plan import Plan, plan
+from ctao_bdms.ingest.quarantine import Quarantine
+from ctao_bdms.ingest.report import IngestReport, Status
+from ctao_bdms.model import Did, Rse, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ctao_bdms.ingest.describe import Described
+    from ctao_bdms.ingest.report import Outcome
+
+__all__ = ["Registrar", "RegistrarCatalogue"]
+
+
+class RegistrarCatalogue(Registering, FindBlocks, Protocol):
+    """What a registrar asks of a catalogue."""
+
+
+class Registrar:
+    """Registers described files, and keeps the blocks that they go into.
+
+    Parameters
+    ----------
+    catalogue
+        The archive.
+    storage
+        The storage element on site where the files lie.
+    policy
+        When blocks are closed.
+    quarantine
+        Where bad files go; by default beside the storage root.
+    batches
+        What registers files there; by default a new one.
+    now
+        The clock (aware).
+    token
+        Gives eight new hexadecimal digits at each call, for the names of blocks.
+    """
+
+    def __init__(
+        self,
+        catalogue: RegistrarCatalogue,
+        storage: Rse,
+        *,
+        policy: BlockPolicy | None = None,
+        quarantine: Quarantine | None = None,
+        batches: Batches | None = None,
+        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        token: Callable[[], str] = lambda: secrets.token_hex(4),
+    ) -> None:
+        #: What registers files; its ``size`` follows the server.
+        self.batches = batches or Batches(catalogue)
+        self._catalogue = catalogue
+        self._storage = storage
+        self._policy = policy or BlockPolicy()
+        self._quarantine = quarantine or Quarantine.beside(Path(storage.prefix))
+        self._now = now
+        self._token = token
+        self._open: dict[Did, OpenBlock] = {}
+        self._doubtful: set[Did] = set()
+        self._closed: list[Did] = []
+
+    @property
+    def open_blocks(self) -> tuple[OpenBlock, ...]:
+        """The blocks that are being filled."""
+        return tuple(self._open.values())
+
+    def take(self, items: Sequence[Described], on_outcome: Callable[[Outcome], None] = lambda _: None) -> IngestReport:
+        """Register what is sound of `items` and not yet registered, and put the rest into quarantine.
+
+        Raises
+        ------
+        UnreachableError
+            If the catalogue does not answer. What has become of files until then was said to `on_outcome`; to take the
+            others again later is safe.
+        BlockClosedError
+            If somebody else has closed a block; to take the files again makes another one.
+        """
+        self._settle()
+        made = plan(
+            items,
+            self._catalogue.files(item.file.lfn for item in items if not item.defects and item.file.lfn is not None),
+            rse=self._storage.name,
+            site=Site(self._storage.site),
+            now=self._now(),
+            token=self._token,
+            limits=self._policy.limits,
+            open_blocks=self.open_blocks,
+            keep_open=True,
+        )
+        before = {block.did: self._open.pop(block.did, OpenBlock(did=block.did)) for block in made.blocks}
+        self._doubtful.update(before)
+        report = execute(made, items, self._catalogue, self.batches, self._quarantine, self._now, on_outcome)
+        self._doubtful.difference_update(before)
+        self._keep(made, before, report)
+        return report
+
+    def _keep(self, made: Plan, before: dict[Did, OpenBlock], report: IngestReport) -> None:
+        """Remember what is in which block now."""
+        added: dict[Did, list[int]] = {}
+        for outcome in report:
+            if outcome.status is Status.REGISTERED and outcome.block is not None:
+                added.setdefault(outcome.block, []).append(outcome.size_bytes or 0)
+        for block in made.blocks:
+            was, sizes = before[block.did], added.get(block.did, [])
+            now = attrs.evolve(was, n_files=was.n_files + len(sizes), size_bytes=was.size_bytes + sum(sizes))
+            if block.closes:
+                self._closed += [block.did] if now.n_files else []
+            elif not block.opens or now.n_files:
+                self._open[block.did] = now
+            else:
+                self._doubtful.add(block.did)  # it may be there, with nothing in it
+
+    def close(self, *, everything: bool = False) -> tuple[Did, ...]:
+        """Close the blocks whose time has come; return all that were closed since the last call and need rules.
+
+        Parameters
+        ----------
+        everything
+            Close all, as at the end of the process.
+
+        Raises
+        ------
+        UnreachableError
+            If the catalogue does not answer; the blocks are closed by the next call.
+        """
+        now = self._now()
+        due = [did for did, block in self._open.items() if everything or self._policy.closes(block, now)]
+        for did in due:
+            self._catalogue.close_block(did)
+            del self._open[did]
+            self._closed.append(did)
+        self._settle()
+        closed, self._closed = tuple(self._closed), []
+        return closed
+
+    def _settle(self) -> None:
+        """Close the blocks of which it is not known what they hold."""
+        for did in sorted(self._doubtful):
+            try:
+                self._catalogue.close_block(did)
+            except NotFoundError:  # it was never opened
+                self._doubtful.discard(did)
+                continue
+            self._closed += [block.did for block in self._catalogue.blocks(did.scope, did.name) if block.n_files]
+            self._doubtful.discard(did)
