@@ -10,11 +10,16 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from sphinx.errors import ExtensionError
 from sphinx.pycode import ModuleAnalyzer
 
 from ctao_bdms import errors
 from ctao_bdms.access import WORDS
+from ctao_bdms.daemon.example import example, toml
+from ctao_bdms.daemon.families import FAMILIES
+from ctao_bdms.daemon.settings import Settings
+from ctao_bdms.daemon.sources import keys
 from ctao_bdms.embedded import RSES
 from ctao_bdms.model import METADATA, DataLevel, DefectKind
 from ctao_rucio_policy.roles import CONDITIONS, TABLE, Cell, Role
@@ -164,12 +169,53 @@ def _rse_attributes() -> str:
     return _table(("attribute", "meaning"), ((f"`{name}`", what) for name, what in RSE_ATTRIBUTES.items()))
 
 
+def _ingestd_settings() -> str:
+    """Return the settings of the ingestion daemon, one section a section."""
+    parts = []
+    for section in attrs.fields(attrs.resolve_types(Settings)):
+        rows = [
+            (
+                f"`{key.name}`",
+                key.expected,
+                "" if key.required else f"`{toml(key.default)}`",
+                "yes" if key.about["reload"] else "",
+                key.about["help"].replace("<", "&lt;"),
+            )
+            for key in keys()
+            if key.section == section.name
+        ]
+        about = (inspect.getdoc(section.type) or "").partition("\n")[0]
+        parts.append(
+            f"## `[{section.name}]`\n\n{about}\n\n" + _table(("key", "value", "default", "reload", "meaning"), rows)
+        )
+    return "\n\n".join(parts)
+
+
+def _ingestd_example() -> str:
+    """Return the example file of the ingestion daemon."""
+    return f"```toml\n{example()}```"
+
+
+def _ingestd_metrics() -> str:
+    """Return the metrics of the ingestion daemon."""
+    return _table(
+        ("metric", "kind", "labels", "what it says"),
+        (
+            (f"`{row.name}`", row.kind.value, ", ".join(f"`{label}`" for label in row.labels), row.help)
+            for row in FAMILIES.values()
+        ),
+    )
+
+
 FILLED = {
     "activities": _activities,
     "commands": _commands,
     "defects": _defects,
     "errors": _errors,
     "exit-codes": _exit_codes,
+    "ingestd-example": _ingestd_example,
+    "ingestd-metrics": _ingestd_metrics,
+    "ingestd-settings": _ingestd_settings,
     "metadata": _metadata,
     "permissions": _permissions,
     "refusals": _refusals,
