@@ -19,7 +19,7 @@ import attrs
 
 from ctao_bdms.errors import InvalidNameError, UsageError
 from ctao_bdms.ingest.cases import REASON, TRIGGER, sync_folder, write_durably
-from ctao_bdms.ingest.inbox import TRIGGER_SUFFIX
+from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX
 from ctao_bdms.integrity import copy_verified
 from ctao_bdms.model import DefectKind, ProductMetadata
 from ctao_bdms.naming import AcadaPath
