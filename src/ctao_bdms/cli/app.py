@@ -17,6 +17,7 @@ from ctao_bdms.cli.down import down
 from ctao_bdms.cli.get import get
 from ctao_bdms.cli.ingest import ingest
 from ctao_bdms.cli.ingestd import ingestd
+from ctao_bdms.cli.journal import journal
 from ctao_bdms.cli.locate import locate
 from ctao_bdms.cli.name import name
 from ctao_bdms.cli.policy import policy
@@ -53,7 +54,7 @@ app = cyclopts.App(
 for _group, _commands in (
     ("See it work", (demo,)),
     ("A Rucio on this machine", (up, down, status, policy)),
-    ("Files into the archive", (scan, ingest, ingestd, reconcile, rules)),
+    ("Files into the archive", (scan, ingest, ingestd, journal, reconcile, rules)),
     ("Files out of the archive", (query, locate, get)),
     ("Words of the archive", (name,)),
 ):

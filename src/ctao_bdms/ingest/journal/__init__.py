@@ -3,6 +3,7 @@
 from ctao_bdms.ingest.journal.journal import Journal, Observed
 from ctao_bdms.ingest.journal.observing import NO_FILE
 from ctao_bdms.ingest.journal.reader import LONGEST_WAIT_S, JournalReader
+from ctao_bdms.ingest.journal.report import Happening, JournalEntries, JournalEvents, happenings
 from ctao_bdms.ingest.journal.values import (
     Entry,
     Event,
@@ -20,7 +21,10 @@ __all__ = [
     "Entry",
     "Event",
     "FileState",
+    "Happening",
     "Journal",
+    "JournalEntries",
+    "JournalEvents",
     "JournalReader",
     "LONGEST_WAIT_S",
     "NO_FILE",
@@ -32,4 +36,5 @@ __all__ = [
     "Stamp",
     "Tally",
     "Waiting",
+    "happenings",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal.columns import place_of, to_column
 from ctao_bdms.ingest.journal.values import FileState
 from ctao_bdms.ingest.journal.writing import RESET
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_FILE", "observe"]
 
 #: What a file waits for whose trigger is there before it.
-NO_FILE = "no-file"
+NO_FILE = Cause.NO_FILE.value
 
 _OPEN = {FileState.FOUND, FileState.SCANNED}
 _KNOWN = "SELECT id, state, cause, trigger_ns, inode, size_bytes, modified_ns FROM entries WHERE path = ?"

@@ -64,7 +64,8 @@ def give_back(connection: sqlite3.Connection, path: Path) -> None:
     with converted(path):
         connection.execute("DELETE FROM tallies WHERE files = 0")
         connection.execute("DELETE FROM blocks WHERE id NOT IN (SELECT block FROM entries WHERE block IS NOT NULL)")
-        connection.execute("PRAGMA incremental_vacuum").fetchall()
+        # It gives back a page a step and has no rows: execute() would stop after the first.
+        connection.executescript("PRAGMA incremental_vacuum")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 

@@ -1,0 +1,50 @@
+"""bdms journal."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ctao_bdms.cli.common import Json
+from ctao_bdms.cli.output import Output
+from ctao_bdms.ingest.journal import FileState, JournalEntries, JournalEvents, JournalReader, happenings
+from ctao_bdms.model import Night
+
+__all__ = ["journal"]
+
+
+def journal(
+    *,
+    file: Annotated[Path, Parameter(name="--journal", help="The journal, in the state folder of the daemon.")],
+    state: Annotated[FileState | None, Parameter(help="Only files in this state.")] = None,
+    night: Annotated[str, Parameter(help="Only files of this night, the date of its evening.")] = "",
+    path: Annotated[str, Parameter(help="Only files whose path matches this pattern, with `*`, `?`, `[...]`.")] = "",
+    waiting: Annotated[bool, Parameter(negative="", help="Only files that wait for something.")] = False,
+    events: Annotated[bool, Parameter(negative="", help="Show what happened to the files.")] = False,
+    limit: Annotated[int, Parameter(help="The most files in a table; JSON has all.")] = 1000,
+    as_json: Json = False,
+) -> int:
+    """Show how far each file is that the daemon has seen. The daemon may run meanwhile.
+
+    Example: `bdms journal --journal state/journal.sqlite --night 2026-11-21 --state quarantined`
+    """
+    output = Output(as_json=as_json)
+    with JournalReader(file) as reader:
+        chosen = reader.entries(state=state, night=Night.parse(night) if night else None, path=path, waiting=waiting)
+        if as_json:
+            for row in happenings(reader, chosen) if events else chosen:
+                output.json(row)
+            return 0
+        shown = list(islice(chosen, limit))
+        output.rows(JournalEvents(happenings(reader, shown)) if events else JournalEntries(shown))
+        more = f"; more match than the {limit} that are shown" if next(chosen, None) is not None else ""
+        tallies = reader.tallies(Night.parse(night) if night else None)
+        counts = ", ".join(f"{tally.files} {name.value}" for name, tally in tallies.items() if tally.files)
+        output.line(f"{night or 'all nights'}: {counts or 'no files'}{more}")
+        causes = ", ".join(f"{tally.files} for {cause}" for cause, tally in reader.waiting().items())
+        if causes:
+            output.line(f"waiting: {causes}")
+    return 0

@@ -1,0 +1,77 @@
+"""From the inbox into the journal."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, ClassVar
+
+from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.triggers import data_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ctao_bdms.daemon.metrics import Metrics
+    from ctao_bdms.ingest.journal import Journal
+    from ctao_bdms.ingest.watch import Watch
+
+__all__ = ["Intake"]
+
+_log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Looks into the inbox, and writes what is new into the journal.
+
+    Parameters
+    ----------
+    watch
+        The inbox.
+    journal
+        The journal.
+    interval_s
+        Returns the time between two looks, in seconds.
+    metrics
+        What is counted.
+    monotonic
+        The clock, in seconds.
+    """
+
+    name: ClassVar[str] = "intake"
+    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.STORAGE, Cause.JOURNAL})
+
+    def __init__(
+        self,
+        watch: Watch,
+        journal: Journal,
+        *,
+        interval_s: Callable[[], float],
+        metrics: Metrics,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.watch = watch
+        self._journal = journal
+        self._interval_s = interval_s
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self._next_s = monotonic()
+
+    def due_in_s(self) -> float:
+        """Return the time until the next look."""
+        return self._next_s - self._monotonic()
+
+    def step(self, *, probe: bool) -> None:  # noqa: ARG002 - a look is little enough
+        """Look once."""
+        begin_s = self._monotonic()
+        poll = self.watch.poll()
+        self._metrics.polled(self._monotonic() - begin_s)
+        try:
+            observed = self._journal.observe(poll.found)
+            self._journal.withdrawn(data_of(trigger) for trigger in poll.gone)
+        except BaseException:
+            # The watch tells everything once; what the journal did not take must be told again.
+            self.watch.forget(sighting.file.trigger for sighting in poll.found if sighting.file.trigger is not None)
+            raise
+        if observed.new or observed.again:
+            _log.info("%d new files, %d again", observed.new, observed.again)
+        self._next_s = begin_s if poll.more else begin_s + self._interval_s()

@@ -1,0 +1,315 @@
+"""One daemon at a time, also where several machines see the same folder.
+
+A lease is a file ``lease.<number>``; the highest number holds. It comes to be by `os.link`, which one of many wins on
+every file system, network storage included; no lock of the operating system is needed. The holder writes it anew every
+few seconds, from its loop and not from a thread, so that a loop that hangs looks silent. Whoever wants to take it over
+watches the file for a while of its own time: no clock is ever compared with that of another machine. The number is the
+fencing token: it only grows, and the holder makes sure of it before it writes anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import secrets
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.errors import LeaseHeldError, LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["Holder", "Lease"]
+
+_log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"lease\.(\d+)", re.ASCII)
+_STATE, _STARTED = 0, 19  # fields of /proc/<pid>/stat after the command's name
+_LOOKS = 20  # how often a silent holder is looked at before it is replaced
+
+
+@attrs.frozen(kw_only=True)
+class Holder:
+    """Who holds a lease, as it says itself.
+
+    Attributes
+    ----------
+    host, boot, namespace
+        Its machine, the start of that machine, and the set of process numbers that `pid` belongs to.
+    pid, started
+        Its process, and when that was started, in clock ticks since the machine started.
+    age_s
+        For how long it has held the lease, by its own count, in seconds.
+    beat
+        How often it has written it.
+    released
+        Whether it has given it back.
+    """
+
+    host: str
+    boot: str
+    namespace: int
+    pid: int
+    started: int
+    age_s: float = 0.0
+    beat: int = 0
+    released: bool = False
+
+    @classmethod
+    def this_process(cls) -> Holder:
+        """Return this process as a holder."""
+        pid = os.getpid()
+        return cls(
+            host=socket.gethostname(),
+            boot=Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
+            namespace=Path("/proc/self/ns/pid").stat().st_ino,
+            pid=pid,
+            started=_started(pid) or 0,
+        )
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it is certain that the process has ended: only its own machine can know."""
+        here = Holder.this_process()
+        if (self.host, self.boot, self.namespace) != (here.host, here.boot, here.namespace):
+            return False
+        return _started(self.pid) != self.started
+
+
+def _started(pid: int) -> int | None:
+    """Return when the process was started, in clock ticks since the machine did; None if it does not run."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[_STATE] in "ZX" else int(fields[_STARTED])
+
+
+class Lease:
+    """The right to do the work of the daemon, held by this process.
+
+    Parameters
+    ----------
+    folder
+        Where the leases are; all daemons that must exclude each other name the same.
+    token
+        The number of the lease.
+    holder
+        This process.
+    beat_every_s
+        How often it is written, in seconds.
+    monotonic
+        The clock.
+
+    Attributes
+    ----------
+    token
+        The fencing token: grows with every holder.
+    """
+
+    def __init__(
+        self, folder: Path, token: int, holder: Holder, beat_every_s: float, monotonic: Callable[[], float]
+    ) -> None:
+        self.folder = folder
+        self.token = token
+        self._holder = holder
+        self._beat_every_s = beat_every_s
+        self._monotonic = monotonic
+        self._since_s = self._last_beat_s = monotonic()
+
+    @classmethod
+    def claim(
+        cls,
+        folder: Path,
+        *,
+        beat_every_s: float = 5.0,
+        silent_after_s: float = 120.0,
+        monotonic: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> Lease:
+        """Claim the lease of `folder`.
+
+        A holder that lives is recognised at its next beat, one that has ended on this machine at once. One that is
+        silent is watched for `silent_after_s`, and then replaced.
+
+        Parameters
+        ----------
+        folder
+            Where the leases are; it is made if it is missing.
+        beat_every_s
+            How often the lease will be written, in seconds.
+        silent_after_s
+            How long a holder may be silent, in seconds: longer than the longest step of the loop between two beats.
+        monotonic, pause
+            The clock, and how to wait so many seconds.
+
+        Raises
+        ------
+        LeaseHeldError
+            If another process holds it.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            number = _highest(folder)
+            if number and not _is_vacant(folder, number, silent_after_s, monotonic, pause):
+                holder = current(folder)
+                if holder is None or _highest(folder) != number:
+                    continue
+                raise LeaseHeldError(folder, holder.host, holder.pid, holder.age_s)
+            lease = cls(folder, number + 1, Holder.this_process(), beat_every_s, monotonic)
+            if lease._take():
+                return lease
+
+    def _take(self) -> bool:
+        """Make the file of this lease, if nobody else has; say whether it is the valid one."""
+        draft = self._draft(self._holder)
+        try:
+            os.link(draft, self._path)
+        except FileExistsError:
+            # On network storage the answer to a link that was made may be lost, and the repeated request refused.
+            if draft.stat().st_nlink != 2:
+                return False
+        finally:
+            draft.unlink()
+        if _highest(self.folder) != self.token:
+            # Its number was judged free long ago; the leases have gone on since.
+            self._path.unlink(missing_ok=True)
+            return False
+        for number in _numbers(self.folder):
+            if number < self.token:
+                _path(self.folder, number).unlink(missing_ok=True)
+        _log.info("lease %d of %s is held", self.token, self.folder)
+        return True
+
+    @property
+    def _path(self) -> Path:
+        return _path(self.folder, self.token)
+
+    def _draft(self, holder: Holder) -> Path:
+        """Write what the lease says to a file beside it."""
+        draft = self.folder / f".draft-{os.getpid()}-{secrets.token_hex(4)}"
+        draft.write_text(json.dumps(attrs.asdict(holder)) + "\n", encoding="utf-8")
+        return draft
+
+    def _write(self, *, released: bool) -> None:
+        self._last_beat_s = self._monotonic()
+        self._holder = attrs.evolve(
+            self._holder,
+            age_s=round(self._last_beat_s - self._since_s, 1),
+            beat=self._holder.beat + 1,
+            released=released,
+        )
+        draft = self._draft(self._holder)
+        try:
+            draft.replace(self._path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+
+    def check(self) -> None:
+        """Make sure that this process may still write; to be called before each write.
+
+        Raises
+        ------
+        LeaseLostError
+            If another process has taken its place.
+        """
+        highest = _highest(self.folder)
+        if highest != self.token:
+            raise LeaseLostError(self.token, highest)
+
+    def beat(self) -> None:
+        """Show that this process is alive; to be called in every round of the loop, it writes when it is time.
+
+        Raises
+        ------
+        LeaseLostError
+            If another process has taken its place.
+        """
+        if self._monotonic() - self._last_beat_s >= self._beat_every_s:
+            self.check()
+            self._write(released=False)
+
+    def release(self) -> None:
+        """Give the lease back, so that the next one need not wait; nothing happens if it is lost already."""
+        with contextlib.suppress(LeaseLostError):
+            self.check()
+            self._write(released=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def current(folder: Path) -> Holder | None:
+    """Return who holds the lease of `folder`; None if nobody does."""
+    number = _highest(folder)
+    holder = _holder_of(_content(folder, number)) if number else None
+    return None if holder is None or holder.released else holder
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"lease.{number}"
+
+
+def _numbers(folder: Path) -> list[int]:
+    names = map(_NAME.fullmatch, os.listdir(folder))  # noqa: PTH208 - names are all that is wanted
+    return [int(match[1]) for match in names if match]
+
+
+def _highest(folder: Path) -> int:
+    return max(_numbers(folder), default=0)
+
+
+def _content(folder: Path, number: int) -> bytes | None:
+    """Return what a lease says; None if it has been replaced meanwhile."""
+    try:
+        return _path(folder, number).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _holder_of(content: bytes | None) -> Holder | None:
+    """Return the holder that a lease names; None if nobody can read it."""
+    try:
+        return Holder(**json.loads(content or b""))
+    except (ValueError, TypeError):
+        return None
+
+
+def _is_vacant(
+    folder: Path, number: int, silent_after_s: float, monotonic: Callable[[], float], pause: Callable[[float], object]
+) -> bool:
+    """Say whether the holder of a lease has given it back, has ended, or is silent; watch it if need be."""
+    first = _content(folder, number)
+    holder = _holder_of(first)
+    if first is None:
+        return False
+    if holder is not None and (holder.released or holder.is_dead):
+        return True
+    begin_s = monotonic()
+    while monotonic() - begin_s < silent_after_s:
+        pause(silent_after_s / _LOOKS)
+        now = _content(folder, number)
+        latest = _holder_of(now)
+        if latest is not None and (latest.released or latest.is_dead):
+            return True
+        if now != first:
+            return False
+    _log.warning("lease %d of %s has been silent for %.0f s and is replaced", number, folder, silent_after_s)
+    return True

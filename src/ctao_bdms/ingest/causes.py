@@ -1,0 +1,107 @@
+"""What a failure has to do with: what passes, and for what one waits then."""
+
+from __future__ import annotations
+
+import errno
+from concurrent.futures import BrokenExecutor
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, JournalUnavailableError
+from ctao_bdms.model import DefectKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ctao_bdms.model import Defect
+
+__all__ = ["Cause", "cause_of", "cause_of_defects"]
+
+
+class Cause(StrEnum):
+    """What a file waits for.
+
+    The value is the stable word used in the journal, in metrics and in ``--json``.
+    """
+
+    #: The catalogue does not answer, or says that it cannot serve now.
+    CATALOGUE = "catalogue"
+    #: The catalogue does not accept the credentials: somebody must renew them.
+    CREDENTIALS = "credentials"
+    #: The storage fails, is full, read-only, or not there.
+    STORAGE = "storage"
+    #: This machine lacks memory, processes or open files.
+    MACHINE = "machine"
+    #: The journal cannot be written.
+    JOURNAL = "journal"
+    #: A worker died or took too long while it read this file.
+    WORKER = "worker"
+    #: The file changed while it was read.
+    CHANGING = "changing"
+    #: The trigger stands, and the file is not there.
+    NO_FILE = "no-file"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all files wait for it, and not only the one that met it."""
+        return self not in {Cause.WORKER, Cause.CHANGING, Cause.NO_FILE}
+
+
+_STORAGE = {
+    errno.EIO,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EREMOTEIO,
+    errno.ESHUTDOWN,
+}
+_MACHINE = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOBUFS}
+
+
+def cause_of(error: BaseException) -> Cause | None:
+    """Return what a failure has to do with that passes by itself; None if it will be the same the next time.
+
+    Examples
+    --------
+    >>> cause_of(OSError(errno.EROFS, "Read-only file system"))
+    <Cause.STORAGE: 'storage'>
+    >>> print(cause_of(ValueError("no such night")))
+    None
+    """
+    if isinstance(error, JournalUnavailableError):
+        return Cause.JOURNAL
+    if isinstance(error, AuthenticationError):
+        return Cause.CREDENTIALS
+    if isinstance(error, CatalogueError):
+        return Cause.CATALOGUE if error.transient else None
+    if isinstance(error, BrokenExecutor | MemoryError):
+        return Cause.WORKER
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.errno in _STORAGE:
+            return Cause.STORAGE
+        return Cause.MACHINE if error.errno in _MACHINE else None
+    if isinstance(error, ConnectionError):
+        return Cause.CATALOGUE
+    if isinstance(error, TimeoutError):
+        return Cause.WORKER  # the operating system's own has a number; this one is a time limit of ours
+    return Cause.CHANGING if isinstance(error, BdmsError) and error.transient else None
+
+
+_DEFECTS = {
+    DefectKind.UNREADABLE: Cause.STORAGE,
+    DefectKind.CHANGING: Cause.CHANGING,
+    DefectKind.MISSING: Cause.NO_FILE,
+}
+
+
+def cause_of_defects(defects: Iterable[Defect]) -> Cause | None:
+    """Return what a file waits for if its defects say nothing of its content; None if at least one does."""
+    causes = [_DEFECTS.get(defect.kind) for defect in defects]
+    return causes[0] if causes and None not in causes else None
