@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from os import PathLike
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "UnknownRseError",
     "UnreachableError",
     "UsageError",
+    "WorkerLostError",
 ]
 
 
@@ -39,6 +40,17 @@ class BdmsError(Exception):
 
     #: True if the same call can succeed later without anybody changing anything.
     transient: ClassVar[bool] = False
+
+    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[object, ...]]:
+        """Let every kind cross to another process as it is, whatever its parameters are."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[BdmsError], arguments: tuple[object, ...], facts: dict[str, object]) -> BdmsError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(facts)
+    return error
 
 
 class UsageError(BdmsError, ValueError):
@@ -218,3 +230,19 @@ class NotRunningError(EmbeddedError):
     def __init__(self, home: str | PathLike[str]) -> None:
         super().__init__(f"no embedded Rucio runs in {home}; start it with 'bdms up --home {home} --detach'")
         self.home = home
+
+
+class WorkerLostError(BdmsError, OSError):
+    """The processes that worked at something died, hung, or took too much memory.
+
+    Parameters
+    ----------
+    ends
+        How each of them ended, as the end of a sentence that begins with the worker.
+    """
+
+    transient = True
+
+    def __init__(self, ends: Iterable[str]) -> None:
+        self.ends = tuple(ends)
+        super().__init__("; ".join(f"worker {number} {how}" for number, how in enumerate(self.ends, start=1)))
