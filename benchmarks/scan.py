@@ -200,7 +200,7 @@ def make(megabytes: float, count: int, folder: Path) -> list[str]:
 
 
 def metadata_ms(paths: Sequence[str]) -> tuple[float, float]:
-    """Return what metadata cost a file beyond the pass, ms: to read the headers' cards, and to make metadata of them."""
+    """Return what metadata cost a file beyond the pass, ms: to read the cards, and to make metadata of them."""
     from ctao_bdms.integrity.cards import parse_header
 
     headers, merge = [], []
@@ -228,9 +228,12 @@ def show(turns: dict[str, list[Turn]], memories: dict[str, Memory], total_bytes:
     for way, taken in turns.items():
         wall = statistics.median(each.wall_s for each in taken)
         cpu = statistics.median(each.cpu_s for each in taken)
-        each_round = [a.wall_s / b.wall_s for a, b in zip(taken, turns["ours"], strict=True)]
-        text = f"{way:<15}{wall:>9.3f}{total_bytes / wall / 1e6:>8.0f}{cpu:>9.3f}{ratio(turns, way, 'plain read'):>10.2f}"
-        text += f"{ratio(turns, way, 'ours'):>9.2f}{f'{min(each_round):.2f}-{max(each_round):.2f}':>14}"
+        each_round = sorted(a.wall_s / b.wall_s for a, b in zip(taken, turns["ours"], strict=True))
+        low, high = each_round[0], each_round[-1]
+        text = f"{way:<15}{wall:>9.3f}{total_bytes / wall / 1e6:>8.0f}{cpu:>9.3f}"
+        text += (
+            f"{ratio(turns, way, 'plain read'):>10.2f}{ratio(turns, way, 'ours'):>9.2f}{f'{low:.2f}-{high:.2f}':>14}"
+        )
         if memories:
             used = memories[way]
             text += f"{used.peak / MIB:>10.0f}{used.anonymous / MIB:>11.0f}{used.mapped / MIB:>8.0f}"

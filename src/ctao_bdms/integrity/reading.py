@@ -6,7 +6,7 @@ import os
 import stat
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, UnreadableError
@@ -45,12 +45,12 @@ class SourceFile:
         Size and time of the last modification when it was opened.
     """
 
-    def __init__(self, path: str, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int, status: os.stat_result) -> None:
         self.path = path
         self._descriptor = descriptor
-        self._status = os.fstat(descriptor)
-        self.size_bytes = self._status.st_size
-        self.modified_ns = self._status.st_mtime_ns
+        self._status = status
+        self.size_bytes = status.st_size
+        self.modified_ns = status.st_mtime_ns
 
     def read_through(
         self,
@@ -83,10 +83,8 @@ class SourceFile:
             If size, time of modification, or the file at this path were not the same before and after.
         """
         total = 0
-        with ExitStack() as stack:
-            executor = None
-            if beside is not None and self.size_bytes > _THREAD_ABOVE_BYTES:
-                executor = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="bdms-digest"))
+        is_large = beside is not None and self.size_bytes > _THREAD_ABOVE_BYTES
+        with ThreadPoolExecutor(1, thread_name_prefix="bdms-digest") if is_large else nullcontext() as executor:
             # One byte more than the file has: a file that grows is seen, and is not read for ever.
             length = min(CHUNK_BYTES, self.size_bytes + 1)
             ring = [memoryview(bytearray(length)) for _ in range(_RING if executor else 1)]
@@ -150,10 +148,11 @@ def open_source(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
     _demand_regular(text, os.stat(text).st_mode)  # noqa: PTH116
     descriptor = os.open(text, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        source = SourceFile(text, descriptor)
-        _demand_regular(text, os.fstat(descriptor).st_mode)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        yield source
+        status = os.fstat(descriptor)
+        _demand_regular(text, status.st_mode)
+        if status.st_size > CHUNK_BYTES:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        yield SourceFile(text, descriptor, status)
     finally:
         os.close(descriptor)
 
