@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import deque
@@ -107,9 +108,21 @@ class SourceFile:
                     on_bytes(len(piece))
             for future in running:
                 future.result()
-        if total != self.size_bytes or self._moved():
+        if total != self.size_bytes:
             raise SourceChangedError(self.path)
+        self.demand_unchanged()
         return total
+
+    def demand_unchanged(self) -> None:
+        """Check that the path still leads to this file, and this file to the same bytes.
+
+        Raises
+        ------
+        SourceChangedError
+            If it does not.
+        """
+        if self._moved():
+            raise SourceChangedError(self.path)
 
     def _read_into(self, buffer: memoryview, position: int) -> int:
         """Read the next bytes, and say how many."""
@@ -145,7 +158,12 @@ def open_source(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
         If the operating system does not open it, e.g. because it is not there.
     """
     text = os.fspath(path)
-    _demand_regular(text, os.stat(text).st_mode)  # noqa: PTH116
+    try:
+        status = os.stat(text)  # noqa: PTH116
+    except ValueError:
+        # An operating system's path holds no null character, and no lone surrogate.
+        raise FileNotFoundError(errno.ENOENT, "no file can have that name", text) from None
+    _demand_regular(text, status.st_mode)
     descriptor = os.open(text, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)

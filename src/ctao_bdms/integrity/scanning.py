@@ -70,7 +70,8 @@ def scan(
         with open_source(text) as source:
             scanner = Scanner(text, algorithms=("adler32",))
             source.read_through(scanner.feed, beside=beside if slow else None, on_bytes=on_bytes)
-            facts = scanner.finish()
+            facts = scanner.finish(text)
+            source.demand_unchanged()
             digests = {name: digest.hexdigest() for name, digest in slow.items()}
             return attrs.evolve(facts, modified_ns=source.modified_ns, digests={**facts.digests, **digests})
     except SourceChangedError as error:
@@ -80,11 +81,8 @@ def scan(
     except UnreadableError as error:
         kind, message = DefectKind.UNREADABLE, str(error)
     except (FileNotFoundError, NotADirectoryError):
-        kind, message = DefectKind.MISSING, f"there is no file {text}"
+        kind, message = DefectKind.MISSING, f"there is no file {text if text.isprintable() else ascii(text)}"
     except OSError as error:
         kind, message = DefectKind.UNREADABLE, f"{text} cannot be opened: {error.strerror or error}"
-    except ValueError:
-        # An operating system's path holds no null character, and no lone surrogate.
-        kind, message = DefectKind.MISSING, f"there is no file {text!a}: no file can have that name"
     _log.info("scan: %s", message)
     return FileFacts(path=text, size_bytes=0, modified_ns=0, digests={}, defects=(Defect(kind, message),))
