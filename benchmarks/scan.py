@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
-from ctao_bdms.integrity import keywords, scan
+from ctao_bdms.integrity import scan
 from ctao_bdms.model import ProductMetadata, Verdict
 from ctao_bdms.testing.dl0 import night_specs, write_content
 
@@ -60,7 +60,7 @@ def ours(path: str, *algorithms: str) -> None:
     """Prove a file and say what it is."""
     facts = scan(path, ("adler32", *algorithms))
     assert facts.verdict is Verdict.GOOD, facts
-    ProductMetadata.from_keywords(keywords(facts))
+    ProductMetadata.from_keywords(facts.keywords)
 
 
 def passes(path: str) -> None:
@@ -215,7 +215,7 @@ def metadata_ms(paths: Sequence[str]) -> tuple[float, float]:
         for header in cards:
             parse_header(header)
         between = time.perf_counter()
-        ProductMetadata.from_keywords(keywords(facts))
+        ProductMetadata.from_keywords(facts.keywords)
         headers.append(between - begin)
         merge.append(time.perf_counter() - between)
     return 1000 * statistics.median(headers), 1000 * statistics.median(merge)

@@ -7,7 +7,7 @@ import os
 import stat
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, UnreadableError
@@ -15,7 +15,7 @@ from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, Unread
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["CHUNK_BYTES", "SourceFile", "open_source"]
+__all__ = ["CHUNK_BYTES", "SourceFile", "open_source", "will_need"]
 
 #: About 1 MiB (fits into a core's second cache) and whole FITS blocks as well as whole pages: 6 x lcm(2880, 4096).
 CHUNK_BYTES = 6 * 184_320
@@ -173,6 +173,20 @@ def open_source(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
         yield SourceFile(text, descriptor, status)
     finally:
         os.close(descriptor)
+
+
+def will_need(path: str) -> None:
+    """Ask the operating system to fetch the begin of a file that will be read soon, at most one piece.
+
+    Whatever is wrong with it is found when it is read.
+    """
+    with suppress(OSError, ValueError):
+        if stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.posix_fadvise(descriptor, 0, CHUNK_BYTES, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(descriptor)
 
 
 def _demand_regular(path: str, mode: int) -> None:
