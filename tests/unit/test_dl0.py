@@ -9,7 +9,7 @@ import pytest
 from protozfits import File
 
 from ctao_bdms.errors import UsageError
-from ctao_bdms.integrity import keywords, scan
+from ctao_bdms.integrity import scan
 from ctao_bdms.model import DataLevel, Lfn, Night, ProductMetadata, Site, Verdict
 from ctao_bdms.naming import AcadaPath, Stream
 from ctao_bdms.testing.dl0 import Dl0Kind, Dl0Spec, night_specs, write_dl0, write_night
@@ -82,7 +82,7 @@ def test_every_file_is_good_and_names_itself(kind: Dl0Kind, tmp_path: Path) -> N
     facts = scan(written.path)
     assert facts.verdict is Verdict.GOOD
     assert (facts.size_bytes, facts.adler32, facts.sha256) == (written.size_bytes, written.adler32, written.sha256)
-    metadata, defects = ProductMetadata.from_keywords(keywords(facts))
+    metadata, defects = ProductMetadata.from_keywords(facts.keywords)
     assert defects == ()
     assert metadata.missing(DataLevel.DL0) == ()
     name = AcadaPath.parse(written.lfn).name

@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 
 from ctao_bdms.errors import UsageError
-from ctao_bdms.integrity import keywords, scan
+from ctao_bdms.integrity import scan
 from ctao_bdms.model import DataLevel, DefectKind, ProductMetadata, Verdict
 from ctao_bdms.naming import AcadaName
 from ctao_bdms.testing.damage import Damage, damage
@@ -46,7 +46,7 @@ def test_a_wrong_name_is_a_sound_file_of_another_observation(written: WrittenFil
     facts = scan(written.path)
     assert facts.verdict is Verdict.GOOD
     name = AcadaName.parse(written.path.name)
-    metadata, _ = ProductMetadata.from_keywords(keywords(facts))
+    metadata, _ = ProductMetadata.from_keywords(facts.keywords)
     assert name.obs_id is not None
     assert metadata["instance__obs_id"] == name.obs_id + 1
     assert metadata["acquisition__sb_id"] == name.sb_id
@@ -58,7 +58,7 @@ def test_missing_headers_leave_every_sum_right(written: WrittenFile) -> None:
     assert facts.verdict is Verdict.GOOD
     with fits.open(io.BytesIO(written.path.read_bytes())) as hdus:
         assert {(hdu.verify_checksum(), hdu.verify_datasum()) for hdu in hdus} == {(1, 1)}
-    metadata, defects = ProductMetadata.from_keywords(keywords(facts))
+    metadata, defects = ProductMetadata.from_keywords(facts.keywords)
     assert defects == ()
     absent = {defect.kind for defect in metadata.missing(DataLevel.DL0)}
     assert absent == {DefectKind.MISSING_METADATA}

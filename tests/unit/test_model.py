@@ -291,7 +291,15 @@ def _facts(datasum: SumStatus) -> FileFacts:
         checksum=SumStatus.OK,
         keywords={"A": 1},
     )
-    return FileFacts(path="x", size_bytes=2880, modified_ns=0, digests={"adler32": "00000001"}, hdus=(hdu,))
+    return FileFacts(
+        path="x",
+        size_bytes=2880,
+        modified_ns=0,
+        digests={"adler32": "00000001"},
+        checked=datasum is SumStatus.OK,
+        keywords={"OBS_ID": 1},
+        hdus=(hdu,),
+    )
 
 
 def test_absent_is_not_valid() -> None:

@@ -9,7 +9,6 @@ import attrs
 
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.ingest.inbox import LocalFile
-from ctao_bdms.integrity import keywords
 from ctao_bdms.model import (
     ArrayElement,
     DataLevel,
@@ -72,7 +71,7 @@ def describe(file: LocalFile, facts: FileFacts | None) -> Described:
     if facts is None:
         return Described(file=file, facts=None, metadata=ProductMetadata({}), defects=tuple(defects))
     defects += facts.defects
-    metadata, faults = ProductMetadata.from_keywords(keywords(facts))
+    metadata, faults = ProductMetadata.from_keywords(facts.keywords)
     if facts.hdus and not _is_unreadable(facts):
         defects += faults
         defects += metadata.missing(DataLevel.DL0)

@@ -2,19 +2,23 @@
 
 from ctao_bdms.integrity.copying import TEMPORARY_PATTERN, FileDigests, copy_verified, digest_file
 from ctao_bdms.integrity.errors import ChecksumMismatchError, NotAFileError, SourceChangedError, UnreadableError
-from ctao_bdms.integrity.identification import keywords
+from ctao_bdms.integrity.formats import FileFormat, Findings, Reading, format_of, formats
+from ctao_bdms.integrity.many import ScanInterruptedError, scan_many
 from ctao_bdms.integrity.scanner import Scanner
 from ctao_bdms.integrity.scanning import scan
-from ctao_bdms.integrity.structure import DL0_KINDS, FileFormat, Part, ProductKind, format_of, kind_of
+from ctao_bdms.integrity.structure import DL0_KINDS, Part, ProductKind, kind_of
 
 __all__ = [
     "ChecksumMismatchError",
     "DL0_KINDS",
     "FileDigests",
     "FileFormat",
+    "Findings",
     "NotAFileError",
     "Part",
     "ProductKind",
+    "Reading",
+    "ScanInterruptedError",
     "Scanner",
     "SourceChangedError",
     "TEMPORARY_PATTERN",
@@ -22,7 +26,8 @@ __all__ = [
     "copy_verified",
     "digest_file",
     "format_of",
-    "keywords",
+    "formats",
     "kind_of",
     "scan",
+    "scan_many",
 ]

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from ctao_bdms.model import METADATA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from ctao_bdms.model import FileFacts
-    from ctao_bdms.model.facts import Keyword
+    from ctao_bdms.model import HduFacts, Keyword
 
 __all__ = ["keywords"]
 
@@ -18,7 +17,7 @@ _KNOWN = frozenset(keyword for row in METADATA.values() for keyword in row.keywo
 _ENDS = ("DATE-END", "DATEEND")
 
 
-def keywords(facts: FileFacts) -> Mapping[str, Keyword]:
+def keywords(hdus: Sequence[HduFacts]) -> Mapping[str, Keyword]:
     """Return the keywords of a FITS file that identify the product, from all its headers together.
 
     The cards of the data model stand in the header of the table ``DataStream``, which therefore comes first; the other
@@ -27,8 +26,8 @@ def keywords(facts: FileFacts) -> Mapping[str, Keyword]:
 
     Parameters
     ----------
-    facts
-        What a scan said.
+    hdus
+        The parts of the file.
 
     Returns
     -------
@@ -36,7 +35,7 @@ def keywords(facts: FileFacts) -> Mapping[str, Keyword]:
         Values by keyword, of the keywords that `ctao_bdms.model.METADATA` knows; for
         `ctao_bdms.model.ProductMetadata.from_keywords`.
     """
-    parts = sorted(facts.hdus, key=lambda hdu: (hdu.name != "DataStream", hdu.index))
+    parts = sorted(hdus, key=lambda hdu: (hdu.name != "DataStream", hdu.index))
     merged: dict[str, Keyword] = {}
     for hdu in parts:
         for keyword in _KNOWN & hdu.keywords.keys():

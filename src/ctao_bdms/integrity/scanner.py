@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ctao_bdms.integrity.checksums import new_digests
-from ctao_bdms.integrity.structure import format_of, structure_defects
-from ctao_bdms.integrity.walk import FitsWalk
+from ctao_bdms.integrity.formats import Findings, format_of
 from ctao_bdms.model import Defect, DefectKind, FileFacts
 
 __all__ = ["Scanner"]
@@ -24,6 +23,8 @@ class Scanner:
     ------
     ctao_bdms.errors.UsageError
         If there is no such digest.
+    ctao_bdms.errors.MissingExtraError
+        If the library that reads the format is not installed.
 
     Examples
     --------
@@ -38,8 +39,8 @@ class Scanner:
     def __init__(self, name: str = "", *, algorithms: tuple[str, ...] = ("adler32", "sha256")) -> None:
         self._name = name
         self._format = format_of(name)
+        self._reading = self._format.begin(name)
         self._digests = new_digests(algorithms)
-        self._walk = FitsWalk()
         self._size_bytes = 0
 
     def feed(self, buffer: bytes | bytearray | memoryview) -> None:
@@ -53,33 +54,38 @@ class Scanner:
         data = memoryview(buffer).cast("B")
         for digest in self._digests.values():
             digest.update(data)
-        self._walk.feed(data)
+        self._reading.feed(data)
         self._size_bytes += len(data)
 
-    def finish(self) -> FileFacts:
+    def finish(self, path: str | None = None) -> FileFacts:
         """Say what the bytes fed so far are, as a whole file.
+
+        Parameters
+        ----------
+        path
+            Where the same bytes lie, for formats whose library must seek, such as HDF5; without it their structure
+            is not examined.
 
         Returns
         -------
         FileFacts
             With the name as path, and 0 as time of modification: bytes have none.
         """
-        walked = self._walk.finish()
-        defects: list[Defect] = []
-        if not self._size_bytes:
-            defects.append(Defect(DefectKind.EMPTY, "the file has no bytes"))
-        elif self._format.is_fits and not walked.is_fits:
-            message = f"the name ends in {self._format.suffix}, but the content does not begin as a FITS file does"
-            defects.append(Defect(DefectKind.NOT_A_PRODUCT, message))
-        elif walked.is_fits:
-            defects += walked.defects
-            defects += structure_defects(self._format, walked)
+        if self._size_bytes:
+            found = self._reading.finish(path)
+        else:
+            found = Findings(defects=(Defect(DefectKind.EMPTY, "the file has no bytes"),))
         return FileFacts(
             path=self._name,
             size_bytes=self._size_bytes,
             modified_ns=0,
             digests={algorithm: digest.hexdigest() for algorithm, digest in self._digests.items()},
-            hdus=walked.hdus,
-            trailing_bytes=walked.trailing_bytes,
-            defects=tuple(defects),
+            format=found.format or self._format.name,
+            kind=found.kind,
+            checked=found.checked,
+            flags=found.flags,
+            keywords=found.keywords,
+            hdus=found.hdus,
+            trailing_bytes=found.trailing_bytes,
+            defects=found.defects,
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.model import Defect, DefectKind, SumStatus
+from ctao_bdms.model import Defect, DefectKind, Flag, SumStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ctao_bdms.integrity.walk import Walked
     from ctao_bdms.model import HduFacts
 
-__all__ = ["DL0_KINDS", "FileFormat", "Part", "ProductKind", "format_of", "kind_of", "structure_defects"]
+__all__ = ["DL0_KINDS", "Part", "ProductKind", "Structure", "kind_of", "structure_findings"]
 
 
 @attrs.frozen
@@ -74,45 +74,35 @@ DL0_KINDS = (
 )
 
 
-@attrs.frozen
-class FileFormat:
-    """What the end of a name says of the content.
-
-    Attributes
-    ----------
-    suffix
-        The end of the name.
-    is_fits
-        Whether the content must be FITS.
-    kinds
-        The kinds of product that it can be; empty if any structure will do. Where there are kinds, sums are required
-        in every part and nothing may follow the last one.
-    """
-
-    suffix: str
-    is_fits: bool
-    kinds: tuple[ProductKind, ...] = ()
-
-
-_FORMATS = (FileFormat(".fits.fz", True, DL0_KINDS), FileFormat(".fits", True))
-_OPAQUE = FileFormat("", False)
-
-
-def format_of(name: str) -> FileFormat:
-    """Return what the end of `name` says of the content; any other end promises nothing."""
-    return next((known for known in _FORMATS if name.endswith(known.suffix)), _OPAQUE)
-
-
 def kind_of(hdus: tuple[HduFacts, ...], kinds: tuple[ProductKind, ...] = DL0_KINDS) -> ProductKind | None:
     """Return the kind whose first part is among `hdus`, None if there is none."""
     messages = {(hdu.name, hdu.keywords.get("PBFHEAD")) for hdu in hdus}
     return next((kind for kind in kinds if (kind.parts[0].name, kind.parts[0].message) in messages), None)
 
 
-def structure_defects(expected: FileFormat, walked: Walked) -> Iterator[Defect]:
-    """Yield what is wrong with the parts of a file as a whole."""
-    if not expected.kinds:
-        return
+@attrs.frozen
+class Structure:
+    """What the parts of a file as a whole say: defects, and flags."""
+
+    defects: tuple[Defect, ...] = ()
+    flags: tuple[Flag, ...] = ()
+
+
+def structure_findings(walked: Walked, kinds: tuple[ProductKind, ...]) -> Structure:
+    """Say what is wrong with the parts of a file as a whole.
+
+    Parameters
+    ----------
+    walked
+        The parts.
+    kinds
+        The kinds of product that it can be; if there are any, sums are required in every part and nothing may follow
+        the last one. Without, any structure will do.
+    """
+    return Structure(tuple(_defects(walked, kinds))) if kinds else Structure()
+
+
+def _defects(walked: Walked, kinds: tuple[ProductKind, ...]) -> Iterator[Defect]:
     for hdu in walked.hdus:
         absent = [card for card, status in _sums(hdu) if status is SumStatus.ABSENT]
         if absent:
@@ -123,7 +113,7 @@ def structure_defects(expected: FileFormat, walked: Walked) -> Iterator[Defect]:
             DefectKind.TRAILING_BYTES, f"{walked.trailing_bytes} bytes follow the last part, HDU {len(walked.hdus) - 1}"
         )
     if walked.complete:
-        yield from _part_defects(expected.kinds, walked.hdus)
+        yield from _part_defects(kinds, walked.hdus)
 
 
 def _sums(hdu: HduFacts) -> tuple[tuple[str, SumStatus], tuple[str, SumStatus]]:

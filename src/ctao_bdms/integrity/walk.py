@@ -193,6 +193,7 @@ class FitsWalk:
             data_bytes=self._data_bytes,
             datasum=datasum_status(self._keywords.get("DATASUM"), self._data_sum),
             checksum=checksum_status(self._keywords.get("CHECKSUM"), self._header_sum, self._data_sum),
+            data_sum32=self._data_sum.value,
             keywords=self._keywords,
         )
 

@@ -12,7 +12,7 @@ from ctao_bdms.model.archive import (
     RuleState,
 )
 from ctao_bdms.model.defects import Defect, DefectKind
-from ctao_bdms.model.facts import FileFacts, HduFacts, SumStatus, Verdict
+from ctao_bdms.model.facts import FileFacts, Flag, HduFacts, Keyword, SumStatus, Verdict
 from ctao_bdms.model.identifiers import Did, Lfn
 from ctao_bdms.model.levels import Category, DataAssociation, DataDivision, DataLevel, RetentionClass
 from ctao_bdms.model.metadata import METADATA, MetadataKey, ProductMetadata, Value, ValueType, metadata_key
@@ -37,7 +37,9 @@ __all__ = [
     "Did",
     "ElementKind",
     "FileFacts",
+    "Flag",
     "HduFacts",
+    "Keyword",
     "Lfn",
     "METADATA",
     "metadata_key",

@@ -27,6 +27,8 @@ class DefectKind(StrEnum):
     UNREADABLE = "unreadable"
     #: Size or modification time moved while it was read.
     CHANGING = "changing"
+    #: The software that reads its format failed: what the content is, is not known.
+    UNEXAMINED = "unexamined"
     #: It has no bytes.
     EMPTY = "empty"
     #: The bytes are not of the format that the name says.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 import attrs
 
 from ctao_bdms.model.defects import Defect, DefectKind
 
-__all__ = ["FileFacts", "HduFacts", "SumStatus", "Verdict"]
+__all__ = ["FileFacts", "Flag", "HduFacts", "Keyword", "SumStatus", "Verdict"]
 
 Keyword = str | int | float | bool
 
@@ -26,7 +27,7 @@ class SumStatus(StrEnum):
 class Verdict(StrEnum):
     """What is known of a file as a whole."""
 
-    #: Every part was checked and agrees.
+    #: Every part carries a checksum of its own, and all agree.
     GOOD = "good"
     #: Nothing is wrong, but not every part carries a checksum.
     UNCHECKED = "unchecked"
@@ -36,8 +37,28 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
-#: Defects for which the content was not read to its end.
-_UNKNOWN = {DefectKind.UNREADABLE, DefectKind.MISSING, DefectKind.NOT_A_FILE, DefectKind.CHANGING}
+class Flag(StrEnum):
+    """What a reader of the facts should know besides the defects.
+
+    The value is the stable word used in ``--json``, in reason documents and in the journal.
+    """
+
+    #: No reader knows the format: there are digests, and nothing else is known of the content.
+    OPAQUE = "opaque"
+    #: Bytes follow the last part.
+    TRAILING_BYTES = "trailing-bytes"
+    #: A FITS file ends exactly between two parts, and the product has more of them.
+    CUT_AT_HDU_BORDER = "cut-at-hdu-border"
+
+
+#: Defects for which nothing is known of the content as a whole.
+_UNKNOWN = {
+    DefectKind.UNREADABLE,
+    DefectKind.MISSING,
+    DefectKind.NOT_A_FILE,
+    DefectKind.CHANGING,
+    DefectKind.UNEXAMINED,
+}
 
 
 def _read_only(mapping: Mapping[str, Keyword]) -> Mapping[str, Keyword]:
@@ -48,8 +69,21 @@ def _read_only_text(mapping: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(mapping))
 
 
-@attrs.frozen(kw_only=True)
-class HduFacts:
+@attrs.frozen(getstate_setstate=False)
+class _Picklable:
+    """Lets values with read-only mappings travel between processes: a mapping proxy does not."""
+
+    def __getstate__(self) -> dict[str, object]:
+        fields = {name: getattr(self, name) for name in attrs.fields_dict(type(self))}
+        return {name: dict(value) if isinstance(value, MappingProxyType) else value for name, value in fields.items()}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, MappingProxyType(value) if isinstance(value, dict) else value)
+
+
+@attrs.frozen(kw_only=True, getstate_setstate=False)
+class HduFacts(_Picklable):
     """One header-data unit of a FITS file.
 
     Attributes
@@ -64,6 +98,8 @@ class HduFacts:
         Sizes of the header and of the data with heap and padding, in bytes.
     datasum, checksum
         What the two cards say of the bytes.
+    data_sum32
+        The FITS sum of the data that were read: what a right DATASUM card says.
     keywords
         The header's values by keyword (the first card wins), without comments and history.
     """
@@ -75,18 +111,22 @@ class HduFacts:
     data_bytes: int
     datasum: SumStatus
     checksum: SumStatus
+    data_sum32: int = 0
     keywords: Mapping[str, Keyword] = attrs.field(converter=_read_only, repr=False)
 
-    def __getstate__(self) -> dict[str, object]:
-        return {**attrs.asdict(self, recurse=False), "keywords": dict(self.keywords)}
+    def to_wire(self) -> dict[str, object]:
+        """Return everything as JSON can carry it."""
+        return {**self.__getstate__(), "datasum": self.datasum.value, "checksum": self.checksum.value}
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, MappingProxyType(value) if name == "keywords" else value)  # type: ignore[arg-type]
+    @classmethod
+    def from_wire(cls, document: Mapping[str, Any]) -> HduFacts:
+        """Return what `to_wire` made a document of; members that this version does not know are left out."""
+        sums = {"datasum": SumStatus(document["datasum"]), "checksum": SumStatus(document["checksum"])}
+        return cls(**{**_known(cls, document), **sums})
 
 
-@attrs.frozen(kw_only=True)
-class FileFacts:
+@attrs.frozen(kw_only=True, getstate_setstate=False)
+class FileFacts(_Picklable):
     """What one pass over the bytes of a file says.
 
     Attributes
@@ -100,10 +140,21 @@ class FileFacts:
     digests
         Lower-case hexadecimal digests by algorithm: ``adler32`` (8 digits) and ``sha256``; none if the file could not
         be read to its end.
+    format
+        The word for the format by which it was read: ``fits``, ``hdf5``, ...; ``opaque`` if by none.
+    kind
+        What kind of product its structure is, e.g. ``DL0v1 Telescope``; empty if it has no name.
+    checked
+        Whether every part carries a checksum of its own and all agree.
+    flags
+        What a reader should know besides the defects.
+    keywords
+        The metadata that stand in the content, by FITS keyword; for
+        `ctao_bdms.model.ProductMetadata.from_keywords`.
     hdus
         The parts of a FITS file; empty for other formats.
     trailing_bytes
-        How many bytes follow the last part.
+        How many bytes follow the last part of a FITS file.
     defects
         Everything that is wrong with the content.
     """
@@ -112,6 +163,11 @@ class FileFacts:
     size_bytes: int
     modified_ns: int
     digests: Mapping[str, str] = attrs.field(converter=_read_only_text)
+    format: str = "opaque"
+    kind: str = ""
+    checked: bool = False
+    flags: tuple[Flag, ...] = ()
+    keywords: Mapping[str, Keyword] = attrs.field(factory=dict, converter=_read_only, repr=False)
     hdus: tuple[HduFacts, ...] = attrs.field(default=(), repr=False)
     trailing_bytes: int = 0
     defects: tuple[Defect, ...] = ()
@@ -133,12 +189,42 @@ class FileFacts:
             return Verdict.ERROR
         if self.defects:
             return Verdict.BAD
-        sums = {status for hdu in self.hdus for status in (hdu.datasum, hdu.checksum)}
-        return Verdict.GOOD if sums == {SumStatus.OK} else Verdict.UNCHECKED
+        return Verdict.GOOD if self.checked else Verdict.UNCHECKED
 
-    def __getstate__(self) -> dict[str, object]:
-        return {**attrs.asdict(self, recurse=False), "digests": dict(self.digests)}
+    def to_wire(self, *, headers: bool = True) -> dict[str, object]:
+        """Return everything as JSON can carry it.
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, MappingProxyType(value) if name == "digests" else value)  # type: ignore[arg-type]
+        Parameters
+        ----------
+        headers
+            Whether with the values of every header of a FITS file, some kilobytes. Those that identify the product
+            are in `keywords` in any case.
+        """
+        hdus = self.hdus if headers else tuple(attrs.evolve(hdu, keywords={}) for hdu in self.hdus)
+        return {
+            **self.__getstate__(),
+            "flags": [flag.value for flag in self.flags],
+            "hdus": [hdu.to_wire() for hdu in hdus],
+            "defects": [{"kind": defect.kind.value, "message": defect.message} for defect in self.defects],
+        }
+
+    @classmethod
+    def from_wire(cls, document: Mapping[str, Any]) -> FileFacts:
+        """Return what `to_wire` made a document of; members that this version does not know are left out.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is no such document.
+        """
+        parts = {
+            "flags": tuple(map(Flag, document.get("flags", ()))),
+            "hdus": tuple(map(HduFacts.from_wire, document.get("hdus", ()))),
+            "defects": tuple(Defect(DefectKind(each["kind"]), each["message"]) for each in document.get("defects", ())),
+        }
+        return cls(**{**_known(cls, document), **parts})
+
+
+def _known(cls: type[HduFacts | FileFacts], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of a document that are fields of a class."""
+    return {name: document[name] for name in attrs.fields_dict(cls) if name in document}
