@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["BlockLimits", "PlannedBlock", "Plan", "Reject", "plan"]
 
 #: Defects that say nothing of the content: the file may well be sound the next time.
-_PASSING = {DefectKind.CHANGING, DefectKind.UNREADABLE, DefectKind.UNEXAMINED}
+_PASSING = {DefectKind.CHANGING, DefectKind.UNREADABLE, DefectKind.UNEXAMINED, DefectKind.WORKER}
 
 
 @attrs.frozen(kw_only=True)

@@ -147,8 +147,16 @@ class SourceFile:
 
 
 @contextmanager
-def open_source(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
+def open_source(path: str | os.PathLike[str], *, keep_cached: bool = True) -> Iterator[SourceFile]:
     """Open a regular file for one pass; nothing else is even touched, so that nothing can block.
+
+    Parameters
+    ----------
+    path
+        The file.
+    keep_cached
+        Whether the operating system may keep the bytes in memory. A daemon beside the data acquisition leaves that
+        memory to it.
 
     Raises
     ------
@@ -172,6 +180,8 @@ def open_source(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         yield SourceFile(text, descriptor, status)
     finally:
+        if not keep_cached:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(descriptor)
 
 

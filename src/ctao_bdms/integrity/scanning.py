@@ -27,6 +27,7 @@ def scan(
     algorithms: Iterable[str] = ("adler32", "sha256"),
     *,
     on_bytes: Callable[[int], object] | None = None,
+    keep_cached: bool = True,
 ) -> FileFacts:
     """Prove a file in one pass over its bytes.
 
@@ -42,6 +43,8 @@ def scan(
         file are made in a thread of their own.
     on_bytes
         Is told the number of bytes after each piece that was read, for progress.
+    keep_cached
+        Whether the operating system may keep the bytes in memory afterwards.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def scan(
             digest.update(piece)
 
     try:
-        with open_source(text) as source:
+        with open_source(text, keep_cached=keep_cached) as source:
             scanner = Scanner(text, algorithms=("adler32",))
             source.read_through(scanner.feed, beside=beside if slow else None, on_bytes=on_bytes)
             facts = scanner.finish(text)

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Executor, Future
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ctao_bdms.errors import WorkerLostError
 from ctao_bdms.ingest.workers.wire import pack
@@ -191,7 +191,13 @@ class WorkerPool(Executor):
         busy = sum(worker.job is not None for worker in self._workers)
         wanted = min(self.number, busy + len(self._queue))
         while len(self._workers) < wanted and len(self._workers) + len(self._ending) < 2 * self.number:
-            worker = Worker(self._memory_bytes)
+            try:
+                worker = Worker(self._memory_bytes)
+            except OSError as error:  # no memory, or no more processes
+                _log.warning("a worker cannot be started: %s", error)
+                if not self._workers:
+                    self._give_up(f"could not be started: {error}")
+                return
             worker.deadline_s = time.monotonic() + _START_S
             self._selector.register(worker.connection, selectors.EVENT_READ, worker)
             self._selector.register(worker.handle, selectors.EVENT_READ, worker)
@@ -229,8 +235,12 @@ class WorkerPool(Executor):
             else:
                 job.future.set_result(value)
         if worker.inbound.closed and worker in self._workers:
-            self._selector.unregister(worker.connection)
+            self._unlisten(worker)
             worker.kill()
+
+    def _unlisten(self, worker: Worker) -> None:
+        if worker.connection in self._selector.get_map():
+            self._selector.unregister(worker.connection)
 
     def _ended(self, worker: Worker) -> None:
         """Take note of the end of a worker, and of what it said before."""
@@ -260,8 +270,7 @@ class WorkerPool(Executor):
         """Have a worker end, and its call made again elsewhere."""
         self._workers.remove(worker)
         self._ending.append(worker)
-        if worker.connection in {key.fileobj for key in self._selector.get_map().values()}:
-            self._selector.unregister(worker.connection)
+        self._unlisten(worker)
         worker.close()
         worker.kill()
         self._lost += 1
@@ -277,19 +286,19 @@ class WorkerPool(Executor):
             self._failed_starts += 1
             if self._failed_starts >= _STARTS:
                 self._failed_starts = 0
-                self._give_up(how)
+                self._give_up(f"could not be started: it {how}")
 
     def _give_up(self, how: str) -> None:
         """Tell the calls that wait that no worker can be started; the next one tries again."""
         while self._queue:
             job = self._queue.popleft()
             if job.ends or job.future.set_running_or_notify_cancel():
-                job.future.set_exception(WorkerLostError([*job.ends, f"could not be started: it {how}"]))
+                job.future.set_exception(WorkerLostError([*job.ends, how]))
 
     def _dismiss(self) -> None:
         """End all workers: those that do nothing end by themselves, the others are killed."""
         for worker in self._workers:
-            self._selector.unregister(worker.connection)
+            self._unlisten(worker)
             worker.close()
         self._ending += self._workers
         self._workers.clear()

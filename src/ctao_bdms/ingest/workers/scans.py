@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import TYPE_CHECKING
@@ -81,11 +82,11 @@ class Scans:
             ``error`` and a defect of the kind ``worker``. The future raises only what is wrong with the installation.
         """
         text, outer = os.fspath(path), Future[FileFacts]()
-        words = {"algorithms": algorithms, "keep_cached": False}
+        call = functools.partial(scan, text, algorithms, keep_cached=False)
         if isinstance(self._executor, WorkerPool):
-            inner = self._executor.submit_within(self._limit.of(size_bytes), scan, text, **words)
+            inner = self._executor.submit_within(self._limit.of(size_bytes), call)
         else:
-            inner = self._executor.submit(scan, text, **words)
+            inner = self._executor.submit(call)
 
         def done(inner: Future[FileFacts]) -> None:
             if inner.cancelled():

@@ -7,14 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from typing import Any
 
 import attrs
 
 from ctao_bdms.ingest.workers.wire import Inbound
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 __all__ = ["Job", "Worker"]
 
