@@ -126,29 +126,26 @@ def test_a_trigger_that_is_forgotten_is_found_again(watch: Watch, folder: Path, 
 
 
 def test_an_unchanged_folder_is_not_listed_but_within_the_tick_of_the_clock_it_is(
-    watch: Watch, folder: Path, clock: Clock
+    watch: Watch, folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file system whose clock ticks slowly: two changes, one stamp."""
+    """A file system whose folders never change their times: every change comes within the same tick."""
+    monkeypatch.setattr("ctao_bdms.ingest.watch.folder_stamp", lambda status: (status.st_dev, status.st_ino, 0, 0))
     first = add(folder, 1)
-    before = folder.stat()
-    watch.poll()
-    frozen = _FrozenFolder(folder, before)
-    second = add(folder, 2)
-    frozen.set_back()
+    assert paths(watch.poll()) == [first]
     clock.now_s += 1
+    second = add(folder, 2)
     assert paths(watch.poll()) == [second]
-    assert first.exists()
-
-
-class _FrozenFolder:
-    """Sets the time of modification of a folder back, as a coarse clock would leave it."""
-
-    def __init__(self, folder: Path, status: os.stat_result) -> None:
-        self._folder, self._status = folder, status
-
-    def set_back(self) -> None:
-        os.utime(self._folder, ns=(self._status.st_atime_ns, self._status.st_mtime_ns))
-        assert self._folder.stat().st_mtime_ns == self._status.st_mtime_ns
+    clock.now_s += 5
+    third = add(folder, 3)
+    assert paths(watch.poll()) == [third], "one listing must be later than the tick"
+    settle(watch, clock)
+    fourth = add(folder, 4)
+    assert is_silent(watch.poll())
+    end_s = clock.now_s + 610
+    while not (found := paths(watch.poll())):
+        clock.now_s += 5
+        assert clock.now_s <= end_s
+    assert found == [fourth]
 
 
 def test_a_touched_trigger_is_found_by_the_full_walk_which_is_spread(

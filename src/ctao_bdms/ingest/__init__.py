@@ -6,6 +6,7 @@ from ctao_bdms.ingest.inbox import LocalFile, survey
 from ctao_bdms.ingest.plan import BlockLimits, Plan, PlannedBlock, Reject, plan
 from ctao_bdms.ingest.quarantine import Quarantine
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
+from ctao_bdms.ingest.sidecar import Statement, disagreements, read_statement
 from ctao_bdms.ingest.sightings import Notice, Poll, Sighting, Stamp
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX
 from ctao_bdms.ingest.watch import Watch
@@ -24,11 +25,14 @@ __all__ = [
     "Reject",
     "Sighting",
     "Stamp",
+    "Statement",
     "Status",
     "TRIGGER_SUFFIX",
     "Watch",
     "describe",
+    "disagreements",
     "execute",
     "plan",
+    "read_statement",
     "survey",
 ]
