@@ -39,6 +39,7 @@ __all__ = [
     "UnknownRseError",
     "UnreachableError",
     "UsageError",
+    "WorkerLostError",
 ]
 
 
@@ -334,3 +335,19 @@ class LeaseLostError(BdmsError, RuntimeError):
         super().__init__(f"lease {token} of this process has been replaced by lease {holder}; it stops without writing")
         self.token = token
         self.holder = holder
+
+
+class WorkerLostError(BdmsError, OSError):
+    """The processes that worked at something died, hung, or took too much memory.
+
+    Parameters
+    ----------
+    ends
+        How each of them ended, as the end of a sentence that begins with the worker.
+    """
+
+    transient = True
+
+    def __init__(self, ends: Iterable[str]) -> None:
+        self.ends = tuple(ends)
+        super().__init__("; ".join(f"worker {number} {how}" for number, how in enumerate(self.ends, start=1)))

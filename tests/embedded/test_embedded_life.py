@@ -25,10 +25,11 @@ from ctao_bdms.embedded import INGEST, RSES, Instance, Status, add_scope, run, s
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.state import State
 from ctao_bdms.errors import EmbeddedError, HomeInUseError, NotRunningError, UsageError
-from ctao_bdms.processes import ProcessId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from ctao_bdms.processes import ProcessId
 
 ONSITE, PIC, CSCS = RSES
 

@@ -67,6 +67,10 @@ class Output:
         """Print a line for people; a program does not get it."""
         self.console.print(text, soft_wrap=True)
 
+    def text(self, text: str) -> None:
+        """Print a line for people as it stands: brackets are no markup."""
+        self.console.print(text, soft_wrap=True, markup=False)
+
     def json(self, value: object) -> None:
         """Print one JSON object on a line for a program; people do not get it."""
         if self.as_json:

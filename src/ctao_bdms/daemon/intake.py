@@ -60,7 +60,7 @@ class Intake:
         """Return the time until the next look."""
         return self._next_s - self._monotonic()
 
-    def step(self, *, probe: bool) -> None:  # noqa: ARG002 - a look is little enough
+    def step(self, *, probe: bool) -> None:
         """Look once."""
         begin_s = self._monotonic()
         poll = self.watch.poll()

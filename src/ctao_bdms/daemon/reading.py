@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.daemon.logs import about
-from ctao_bdms.ingest.causes import Cause, cause_of_defects
-from ctao_bdms.ingest.journal import FileState, Order, Scanned, Stamp, Waiting
+from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.journal import Order, Stamp
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from ctao_bdms.embedded.state import write_private
 from ctao_bdms.processes import ProcessId
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["RunRecord"]
 

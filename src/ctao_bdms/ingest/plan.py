@@ -35,7 +35,7 @@ __all__ = ["PlannedBlock", "Plan", "Reject", "plan"]
 
 _LIMITS = BlockLimits()
 #: Defects that say nothing of the content: the file may well be sound the next time.
-_PASSING = {DefectKind.CHANGING, DefectKind.UNREADABLE, DefectKind.UNEXAMINED}
+_PASSING = {DefectKind.CHANGING, DefectKind.UNREADABLE, DefectKind.UNEXAMINED, DefectKind.WORKER}
 
 
 @attrs.frozen(kw_only=True)

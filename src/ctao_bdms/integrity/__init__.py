@@ -3,6 +3,7 @@
 from ctao_bdms.integrity.copying import TEMPORARY_PATTERN, FileDigests, copy_verified, digest_file
 from ctao_bdms.integrity.errors import ChecksumMismatchError, NotAFileError, SourceChangedError, UnreadableError
 from ctao_bdms.integrity.formats import FileFormat, Findings, Reading, format_of, formats
+from ctao_bdms.integrity.many import ScanInterruptedError, scan_many
 from ctao_bdms.integrity.scanner import Scanner
 from ctao_bdms.integrity.scanning import scan
 from ctao_bdms.integrity.structure import DL0_KINDS, Part, ProductKind, kind_of
@@ -17,6 +18,7 @@ __all__ = [
     "Part",
     "ProductKind",
     "Reading",
+    "ScanInterruptedError",
     "Scanner",
     "SourceChangedError",
     "TEMPORARY_PATTERN",
@@ -27,4 +29,5 @@ __all__ = [
     "formats",
     "kind_of",
     "scan",
+    "scan_many",
 ]

@@ -5,6 +5,7 @@ Source: FITS Standard 4.0, section 4; long strings by CONTINUE (4.2.1.2); HIERAR
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from typing import TYPE_CHECKING
@@ -79,6 +80,7 @@ def _cards(header: str) -> Iterator[tuple[str, str]]:
             yield name.strip(" "), text
 
 
+@functools.lru_cache(maxsize=4096)
 def _value(field: str) -> Keyword | None:
     """Return the value in a value field, None if there is none."""
     match = _VALUE.match(field)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, UnreadableError
@@ -14,7 +15,7 @@ from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, Unread
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["CHUNK_BYTES", "SourceFile", "open_source"]
+__all__ = ["CHUNK_BYTES", "SourceFile", "open_source", "will_need"]
 
 #: About 1 MiB (fits into a core's second cache) and whole FITS blocks as well as whole pages: 6 x lcm(2880, 4096).
 CHUNK_BYTES = 6 * 184_320
@@ -45,12 +46,12 @@ class SourceFile:
         Size and time of the last modification when it was opened.
     """
 
-    def __init__(self, path: str, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int, status: os.stat_result) -> None:
         self.path = path
         self._descriptor = descriptor
-        self._status = os.fstat(descriptor)
-        self.size_bytes = self._status.st_size
-        self.modified_ns = self._status.st_mtime_ns
+        self._status = status
+        self.size_bytes = status.st_size
+        self.modified_ns = status.st_mtime_ns
 
     def read_through(
         self,
@@ -83,10 +84,8 @@ class SourceFile:
             If size, time of modification, or the file at this path were not the same before and after.
         """
         total = 0
-        with ExitStack() as stack:
-            executor = None
-            if beside is not None and self.size_bytes > _THREAD_ABOVE_BYTES:
-                executor = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="bdms-digest"))
+        is_large = beside is not None and self.size_bytes > _THREAD_ABOVE_BYTES
+        with ThreadPoolExecutor(1, thread_name_prefix="bdms-digest") if is_large else nullcontext() as executor:
             # One byte more than the file has: a file that grows is seen, and is not read for ever.
             length = min(CHUNK_BYTES, self.size_bytes + 1)
             ring = [memoryview(bytearray(length)) for _ in range(_RING if executor else 1)]
@@ -109,9 +108,21 @@ class SourceFile:
                     on_bytes(len(piece))
             for future in running:
                 future.result()
-        if total != self.size_bytes or self._moved():
+        if total != self.size_bytes:
             raise SourceChangedError(self.path)
+        self.demand_unchanged()
         return total
+
+    def demand_unchanged(self) -> None:
+        """Check that the path still leads to this file, and this file to the same bytes.
+
+        Raises
+        ------
+        SourceChangedError
+            If it does not.
+        """
+        if self._moved():
+            raise SourceChangedError(self.path)
 
     def _read_into(self, buffer: memoryview, position: int) -> int:
         """Read the next bytes, and say how many."""
@@ -136,8 +147,16 @@ class SourceFile:
 
 
 @contextmanager
-def open_source(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
+def open_source(path: str | os.PathLike[str], *, keep_cached: bool = True) -> Iterator[SourceFile]:
     """Open a regular file for one pass; nothing else is even touched, so that nothing can block.
+
+    Parameters
+    ----------
+    path
+        The file.
+    keep_cached
+        Whether the operating system may keep the bytes in memory. A daemon beside the data acquisition leaves that
+        memory to it.
 
     Raises
     ------
@@ -147,15 +166,37 @@ def open_source(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
         If the operating system does not open it, e.g. because it is not there.
     """
     text = os.fspath(path)
-    _demand_regular(text, os.stat(text).st_mode)  # noqa: PTH116
+    try:
+        status = os.stat(text)  # noqa: PTH116
+    except ValueError:
+        # An operating system's path holds no null character, and no lone surrogate.
+        raise FileNotFoundError(errno.ENOENT, "no file can have that name", text) from None
+    _demand_regular(text, status.st_mode)
     descriptor = os.open(text, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        source = SourceFile(text, descriptor)
-        _demand_regular(text, os.fstat(descriptor).st_mode)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        yield source
+        status = os.fstat(descriptor)
+        _demand_regular(text, status.st_mode)
+        if status.st_size > CHUNK_BYTES:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        yield SourceFile(text, descriptor, status)
     finally:
+        if not keep_cached:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(descriptor)
+
+
+def will_need(path: str) -> None:
+    """Ask the operating system to fetch the begin of a file that will be read soon, at most one piece.
+
+    Whatever is wrong with it is found when it is read.
+    """
+    with suppress(OSError, ValueError):
+        if stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.posix_fadvise(descriptor, 0, CHUNK_BYTES, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(descriptor)
 
 
 def _demand_regular(path: str, mode: int) -> None:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.integrity.checksums import new_digests
 from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, UnreadableError
 from ctao_bdms.integrity.reading import open_source
 from ctao_bdms.integrity.scanner import Scanner
 from ctao_bdms.model import Defect, DefectKind, FileFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["scan"]
 
 _log = logging.getLogger(__name__)
 
 
-def scan(path: str | os.PathLike[str], *, on_bytes: Callable[[int], object] | None = None) -> FileFacts:
+def scan(
+    path: str | os.PathLike[str],
+    algorithms: Iterable[str] = ("adler32", "sha256"),
+    *,
+    on_bytes: Callable[[int], object] | None = None,
+    keep_cached: bool = True,
+) -> FileFacts:
     """Prove a file in one pass over its bytes.
 
     Content never makes this raise. What cannot be read to the end, or changes meanwhile, has the verdict ``error`` and
@@ -32,13 +38,23 @@ def scan(path: str | os.PathLike[str], *, on_bytes: Callable[[int], object] | No
     ----------
     path
         The file; symbolic links are followed.
+    algorithms
+        The digests to make beside ``adler32``, which is always made: any that `hashlib` guarantees. Those of a large
+        file are made in a thread of their own.
     on_bytes
         Is told the number of bytes after each piece that was read, for progress.
+    keep_cached
+        Whether the operating system may keep the bytes in memory afterwards.
 
     Returns
     -------
     FileFacts
-        Size, ``adler32`` and ``sha256``, the parts of a FITS file with their sums, and everything that is wrong.
+        Size and digests, the parts of a FITS file with their sums, and everything that is wrong.
+
+    Raises
+    ------
+    ctao_bdms.errors.UsageError
+        If there is no such digest.
 
     Examples
     --------
@@ -47,15 +63,20 @@ def scan(path: str | os.PathLike[str], *, on_bytes: Callable[[int], object] | No
     ('error', ['missing'])
     """
     text = os.fspath(path)
+    slow = new_digests(name for name in dict.fromkeys(algorithms) if name != "adler32")
+
+    def beside(piece: memoryview) -> None:
+        for digest in slow.values():
+            digest.update(piece)
+
     try:
-        with open_source(text) as source:
+        with open_source(text, keep_cached=keep_cached) as source:
             scanner = Scanner(text, algorithms=("adler32",))
-            sha256 = hashlib.sha256()
-            source.read_through(scanner.feed, beside=sha256.update, on_bytes=on_bytes)
+            source.read_through(scanner.feed, beside=beside if slow else None, on_bytes=on_bytes)
             facts = scanner.finish(text)
-            return attrs.evolve(
-                facts, modified_ns=source.modified_ns, digests={**facts.digests, "sha256": sha256.hexdigest()}
-            )
+            source.demand_unchanged()
+            digests = {name: digest.hexdigest() for name, digest in slow.items()}
+            return attrs.evolve(facts, modified_ns=source.modified_ns, digests={**facts.digests, **digests})
     except SourceChangedError as error:
         kind, message = DefectKind.CHANGING, str(error)
     except NotAFileError as error:
@@ -63,11 +84,8 @@ def scan(path: str | os.PathLike[str], *, on_bytes: Callable[[int], object] | No
     except UnreadableError as error:
         kind, message = DefectKind.UNREADABLE, str(error)
     except (FileNotFoundError, NotADirectoryError):
-        kind, message = DefectKind.MISSING, f"there is no file {text}"
+        kind, message = DefectKind.MISSING, f"there is no file {text if text.isprintable() else ascii(text)}"
     except OSError as error:
         kind, message = DefectKind.UNREADABLE, f"{text} cannot be opened: {error.strerror or error}"
-    except ValueError:
-        # An operating system's path holds no null character, and no lone surrogate.
-        kind, message = DefectKind.MISSING, f"there is no file {text!a}: no file can have that name"
     _log.info("scan: %s", message)
     return FileFacts(path=text, size_bytes=0, modified_ns=0, digests={}, defects=(Defect(kind, message),))

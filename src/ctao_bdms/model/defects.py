@@ -29,6 +29,8 @@ class DefectKind(StrEnum):
     CHANGING = "changing"
     #: The software that reads its format failed: what the content is, is not known.
     UNEXAMINED = "unexamined"
+    #: The processes that scanned it died, hung, or took too much memory.
+    WORKER = "worker"
     #: It has no bytes.
     EMPTY = "empty"
     #: The bytes are not of the format that the name says.
@@ -49,6 +51,8 @@ class DefectKind(StrEnum):
     INVALID_METADATA = "invalid-metadata"
     #: Name and content disagree.
     NAME_MISMATCH = "name-mismatch"
+    #: It is not what its producer says it is, in the trigger or in a file of digests beside it.
+    SIDECAR = "sidecar"
     #: The archive holds other content under the same name.
     CONFLICT = "conflict"
     #: The catalogue does not take it, for the reason that it gives.

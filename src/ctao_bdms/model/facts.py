@@ -53,6 +53,7 @@ class Flag(StrEnum):
 
 #: Defects for which nothing is known of the content as a whole.
 _UNKNOWN = {
+    DefectKind.WORKER,
     DefectKind.UNREADABLE,
     DefectKind.MISSING,
     DefectKind.NOT_A_FILE,

@@ -1,0 +1,202 @@
+"""What a producer says of its file beside it: size and digests, compared with what the bytes say.
+
+Three forms are read, all optional:
+
+- ``<file>.<algorithm>``, as ``sha256sum`` and its kin write it: lines of digest, blanks and name; or a digest alone;
+- a trigger that is a regular file with such lines, one for each algorithm, which is known by the number of its digits;
+- a trigger that is a regular file with a JSON object of ``size_bytes`` and ``digests``.
+
+A trigger with any other content says nothing: what triggers hold was never agreed. A file of digests that cannot be
+read says that something is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.model import Defect, DefectKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ctao_bdms.model import FileFacts
+
+__all__ = ["Statement", "disagreements", "read_statement"]
+
+#: The algorithms, and how many hexadecimal digits each has.
+_DIGITS = {"adler32": 8, "md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+_ALGORITHMS = {digits: algorithm for algorithm, digits in _DIGITS.items()}
+
+#: A statement is a few lines; what is longer is something else, and is not read.
+_LONGEST = 65_536
+
+_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{8,128})(?:[ \t]+\*?(?P<name>\S.*))?")
+
+
+@attrs.frozen(kw_only=True)
+class Statement:
+    """What a producer says of one file.
+
+    Attributes
+    ----------
+    size_bytes
+        The size; None if it is not said.
+    digests
+        Lower-case hexadecimal digests by algorithm.
+    defects
+        Why what is said cannot be understood.
+    """
+
+    size_bytes: int | None = None
+    digests: dict[str, str] = attrs.Factory(dict)
+    defects: tuple[Defect, ...] = ()
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The digests that a scan must make so that all can be compared."""
+        return tuple(dict.fromkeys(["adler32", "sha256", *self.digests]))
+
+
+def read_statement(path: Path, trigger: Path | None = None) -> Statement:
+    """Read what a producer says of a file.
+
+    Parameters
+    ----------
+    path
+        The data file; it need not be there.
+    trigger
+        Its trigger; one that is a link says nothing.
+
+    Examples
+    --------
+    >>> read_statement(Path("/no/such/file.fits"))
+    Statement(size_bytes=None, digests={}, defects=())
+    """
+    sizes: list[int] = []
+    digests: dict[str, str] = {}
+    defects: list[Defect] = []
+    for source, algorithm in _sources(path, trigger):
+        try:
+            text = _read(source)
+            if text is None:
+                continue
+            size_bytes, said = _parse(text, path.name, algorithm)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            defects.append(Defect(DefectKind.SIDECAR, f"{source.name} cannot be understood: {reason}"))
+            continue
+        sizes += [] if size_bytes is None else [size_bytes]
+        for name, digest in said.items():
+            if digests.setdefault(name, digest) != digest:
+                message = f"{source.name} says {name} {digest}, but {digests[name]} is said beside it"
+                defects.append(Defect(DefectKind.SIDECAR, message))
+    return Statement(size_bytes=sizes[0] if sizes else None, digests=digests, defects=tuple(defects))
+
+
+def disagreements(statement: Statement, facts: FileFacts) -> tuple[Defect, ...]:
+    """Compare what is said with what is: pure.
+
+    Parameters
+    ----------
+    statement
+        What the producer says.
+    facts
+        What the bytes say, with the digests that `Statement.algorithms` asks for.
+
+    Returns
+    -------
+    tuple[Defect, ...]
+        Everything that is wrong; nothing if the file could not be read.
+    """
+    if not facts.digests:
+        return ()
+    found = list(statement.defects)
+    if statement.size_bytes not in (None, facts.size_bytes):
+        message = f"the producer says {statement.size_bytes} bytes, but the file has {facts.size_bytes}"
+        found.append(Defect(DefectKind.SIDECAR, message))
+    for algorithm, digest in statement.digests.items():
+        made = facts.digests.get(algorithm)
+        if made is None:
+            message = f"the producer says {algorithm} {digest}, but the scan did not make that digest"
+            found.append(Defect(DefectKind.SIDECAR, message))
+        elif made != digest:
+            message = f"the producer says {algorithm} {digest}, but the file has {made}"
+            found.append(Defect(DefectKind.SIDECAR, message))
+    return tuple(found)
+
+
+def _sources(path: Path, trigger: Path | None) -> Iterator[tuple[Path, str]]:
+    """Yield what may say something, with the algorithm that its name says."""
+    if trigger is not None:
+        yield trigger, ""
+    for algorithm in _DIGITS:
+        yield path.with_name(f"{path.name}.{algorithm}"), algorithm
+
+
+def _read(source: Path) -> str | None:
+    """Return the text of a source; None if there is none. A FIFO or a device is not even opened."""
+    try:
+        status = os.lstat(source)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        return None
+    if status.st_size > _LONGEST:
+        msg = f"it has {status.st_size} bytes, and at most {_LONGEST} are read"
+        raise ValueError(msg)
+    try:
+        return source.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        msg = "it is no text"
+        raise ValueError(msg) from None
+
+
+def _parse(text: str, name: str, algorithm: str) -> tuple[int | None, dict[str, str]]:
+    """Return what a source says; `algorithm` is empty for a trigger, which may say nothing."""
+    if not algorithm and text.lstrip().startswith("{"):
+        return _parse_object(text)
+    lines = [_LINE.fullmatch(line.strip()) for line in text.splitlines() if line.strip()]
+    if not algorithm and not all(line and len(line["digest"]) in _ALGORITHMS for line in lines):
+        return None, {}
+    digests = {}
+    for line in lines:
+        if line is None or (algorithm and len(line["digest"]) != _DIGITS[algorithm]):
+            msg = f"a line is no digest of {_DIGITS[algorithm]} hexadecimal digits with a name"
+            raise ValueError(msg)
+        if line["name"] is None or line["name"].rpartition("/")[2] == name:
+            digests[_ALGORITHMS[len(line["digest"])]] = line["digest"].lower()
+    if algorithm and not digests:
+        msg = f"it names other files, but not {name}"
+        raise ValueError(msg)
+    return None, digests
+
+
+def _parse_object(text: str) -> tuple[int | None, dict[str, str]]:
+    """Return what a JSON object says."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        msg = "it begins as a JSON object, but is none"
+        raise ValueError(msg) from None
+    size_bytes, digests = document.get("size_bytes"), document.get("digests", {})
+    if size_bytes is not None and (not isinstance(size_bytes, int) or isinstance(size_bytes, bool) or size_bytes < 0):
+        msg = f"size_bytes is {size_bytes!r}, not a number of bytes"
+        raise ValueError(msg)
+    if not isinstance(digests, dict):
+        msg = "digests is no object of digests by algorithm"
+        raise ValueError(msg)
+    for algorithm, digest in digests.items():
+        if algorithm not in _DIGITS:
+            msg = f"{algorithm!r} is none of {', '.join(_DIGITS)}"
+            raise ValueError(msg)
+        if not isinstance(digest, str) or not re.fullmatch(f"[0-9a-fA-F]{{{_DIGITS[algorithm]}}}", digest):
+            msg = f"{algorithm} is {digest!r}, not {_DIGITS[algorithm]} hexadecimal digits"
+            raise ValueError(msg)
+    return size_bytes, {algorithm: digest.lower() for algorithm, digest in digests.items()}

@@ -1,0 +1,112 @@
+"""The scans of many files, on whatever executes calls."""
+
+from __future__ import annotations
+
+import functools
+import os
+from concurrent.futures import BrokenExecutor, Executor, Future
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.errors import WorkerLostError
+from ctao_bdms.ingest.workers.pool import WorkerPool
+from ctao_bdms.integrity import scan
+from ctao_bdms.model import Defect, DefectKind, FileFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Scans", "TimeLimit"]
+
+
+@attrs.frozen(kw_only=True)
+class TimeLimit:
+    """How long the scan of a file may take, by its size.
+
+    Attributes
+    ----------
+    base_s
+        The time for any file, in seconds.
+    minimum_rate_bytes_per_s
+        The slowest reading that is still taken for work.
+    """
+
+    base_s: float = 60.0
+    minimum_rate_bytes_per_s: float = 5e6
+
+    def of(self, size_bytes: int) -> float:
+        """Return the limit for a file of that size, in seconds."""
+        return self.base_s + size_bytes / self.minimum_rate_bytes_per_s
+
+
+class Scans:
+    """Scans files in other processes.
+
+    Parameters
+    ----------
+    executor
+        What executes the scans. A `WorkerPool` is also told the limits of time; any other must look after hanging
+        workers itself.
+    limit
+        The limit of time.
+    lost
+        The exceptions by which the executor says that workers were lost; beyond those of the standard library.
+    """
+
+    def __init__(
+        self, executor: Executor, limit: TimeLimit | None = None, lost: Iterable[type[BaseException]] = ()
+    ) -> None:
+        self._executor = executor
+        self._limit = limit or TimeLimit()
+        self._lost = (WorkerLostError, BrokenExecutor, *lost)
+
+    def submit(
+        self, path: str | os.PathLike[str], size_bytes: int = 0, *, algorithms: tuple[str, ...] = ("adler32", "sha256")
+    ) -> Future[FileFacts]:
+        """Have a file scanned; what it leaves in the page cache is dropped.
+
+        Parameters
+        ----------
+        path
+            The file.
+        size_bytes
+            Its size, for the limit of time.
+        algorithms
+            The digests to make.
+
+        Returns
+        -------
+        Future[FileFacts]
+            The facts, as of `ctao_bdms.scan`. A scan over which the workers were lost again and again has the verdict
+            ``error`` and a defect of the kind ``worker``. The future raises only what is wrong with the installation.
+        """
+        text, outer = os.fspath(path), Future[FileFacts]()
+        call = functools.partial(scan, text, algorithms, keep_cached=False)
+        if isinstance(self._executor, WorkerPool):
+            inner = self._executor.submit_within(self._limit.of(size_bytes), call)
+        else:
+            inner = self._executor.submit(call)
+
+        def done(inner: Future[FileFacts]) -> None:
+            if inner.cancelled():
+                outer.cancel()
+            if not outer.set_running_or_notify_cancel():
+                return
+            error = inner.exception()
+            if error is None:
+                outer.set_result(inner.result())
+            elif isinstance(error, self._lost):
+                outer.set_result(_nothing_known(text, error))
+            else:
+                outer.set_exception(error)
+
+        outer.add_done_callback(lambda outer: outer.cancelled() and inner.cancel())
+        inner.add_done_callback(done)
+        return outer
+
+
+def _nothing_known(path: str, error: BaseException) -> FileFacts:
+    """Return the facts of a file over which workers were lost."""
+    defect = Defect(DefectKind.WORKER, f"{path} could not be scanned: {error}")
+    return FileFacts(path=path, size_bytes=0, modified_ns=0, digests={}, defects=(defect,))

@@ -1,0 +1,190 @@
+"""The scan of many files: the next ones are asked for while one is read, and processes share the work."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING
+
+from ctao_bdms.errors import BdmsError
+from ctao_bdms.integrity.checksums import new_digests
+from ctao_bdms.integrity.reading import will_need
+from ctao_bdms.integrity.scanning import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from multiprocessing.sharedctypes import Synchronized
+    from multiprocessing.synchronize import Event
+
+    from ctao_bdms.model import FileFacts
+
+__all__ = ["ScanInterruptedError", "scan_many"]
+
+_log = logging.getLogger(__name__)
+
+#: How many files ahead of the present one the operating system is asked to fetch.
+_AHEAD = 4
+#: What one task of a process holds at most; a larger file is a task of its own.
+_TASK_FILES = 64
+_TASK_BYTES = 64 * 1024 * 1024
+#: How often progress is asked for, seconds.
+_PROGRESS_S = 0.1
+
+
+class ScanInterruptedError(BdmsError, RuntimeError):
+    """A process that was scanning ended before it had an answer."""
+
+
+def scan_many(
+    paths: Iterable[str | os.PathLike[str]],
+    algorithms: Iterable[str] = ("adler32", "sha256"),
+    *,
+    jobs: int = 1,
+    on_bytes: Callable[[int], object] | None = None,
+) -> Iterator[FileFacts]:
+    """Scan files one after the other, or several at once.
+
+    While one file is read, the next ones are on their way from the storage: small files, too, come at its own speed.
+
+    Parameters
+    ----------
+    paths
+        The files; taken as they are needed.
+    algorithms
+        As for `ctao_bdms.integrity.scan`.
+    jobs
+        How many processes share the work. With 1 it is done here, which is quickest for files that lie in memory;
+        more pay for many large files, and for a storage that answers slowly.
+    on_bytes
+        Is told how many bytes more have been read.
+
+    Yields
+    ------
+    FileFacts
+        In the order of `paths`, each as soon as it is known.
+
+    Raises
+    ------
+    ctao_bdms.errors.UsageError
+        If there is no such digest.
+    ScanInterruptedError
+        If one of the processes was ended, for example by the kernel for want of memory.
+
+    Examples
+    --------
+    >>> [facts.verdict.value for facts in scan_many(["/no/such/file.fits", "/"])]
+    ['error', 'error']
+    """
+    algorithms = tuple(algorithms)
+    new_digests(algorithms)  # says at once if there is none
+    files = (os.fspath(path) for path in paths)
+    return _shared(files, algorithms, jobs, on_bytes) if jobs > 1 else _alone(files, algorithms, on_bytes)
+
+
+def _alone(
+    files: Iterable[str], algorithms: tuple[str, ...], on_bytes: Callable[[int], object] | None
+) -> Iterator[FileFacts]:
+    """Scan in this process."""
+    files = iter(files)
+    coming = deque(itertools.islice(files, 1))
+    while coming:
+        for file in itertools.islice(files, 1 + _AHEAD - len(coming)):
+            will_need(file)
+            coming.append(file)
+        yield scan(coming.popleft(), algorithms, on_bytes=on_bytes)
+
+
+def _shared(
+    files: Iterable[str], algorithms: tuple[str, ...], jobs: int, on_bytes: Callable[[int], object] | None
+) -> Iterator[FileFacts]:
+    """Scan in processes, of which each takes some files at a time."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy threads that hold locks
+    stop, read = context.Event(), context.Value("Q", 0)
+    told = 0
+
+    def tell() -> None:
+        nonlocal told
+        now = read.value
+        if on_bytes is not None and now > told:
+            on_bytes(now - told)
+        told = now
+
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(stop, read))
+    running: deque[Future[list[FileFacts]]] = deque()
+    tasks = _tasks(files)
+    try:
+        while True:
+            for task in itertools.islice(tasks, 2 * jobs - len(running)):
+                running.append(pool.submit(_work, task, algorithms))
+            if not running:
+                break
+            while not wait([running[0]], _PROGRESS_S).done:
+                tell()
+            tell()
+            yield from running.popleft().result()
+    except BrokenProcessPool as error:
+        msg = "a process that was scanning has ended, perhaps for want of memory; scan with fewer jobs"
+        raise ScanInterruptedError(msg) from error
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _tasks(files: Iterable[str]) -> Iterator[list[str]]:
+    """Put small files together, so that asking a process costs less than the work."""
+    task: list[str] = []
+    total = 0
+    for file in files:
+        size_bytes = 0
+        with contextlib.suppress(OSError, ValueError):
+            size_bytes = os.stat(file).st_size  # noqa: PTH116 - a path may be bytes that pathlib would change
+        if task and (len(task) == _TASK_FILES or total + size_bytes > _TASK_BYTES):
+            yield task
+            task, total = [], 0
+        task.append(file)
+        total += size_bytes
+    if task:
+        yield task
+
+
+class _StoppedError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+_stop: Event
+_read: Synchronized[int]
+
+
+def _begin(stop: Event, read: Synchronized[int]) -> None:
+    """Prepare a process: it ends with its parent, and leaves interruptions to it."""
+    global _stop, _read
+    _stop, _read = stop, read
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(task: list[str], algorithms: tuple[str, ...]) -> list[FileFacts]:
+    """Scan the files of a task, in a process."""
+
+    def on_bytes(count: int) -> None:
+        if _stop.is_set():
+            raise _StoppedError
+        with _read.get_lock():
+            _read.value += count
+
+    return list(_alone(task, algorithms, on_bytes))
