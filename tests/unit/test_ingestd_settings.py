@@ -10,7 +10,8 @@ import pytest
 
 from ctao_bdms.daemon import Settings, settings_from
 from ctao_bdms.daemon.example import example, toml
-from ctao_bdms.daemon.settings import LogLevel, Order, Storage, restart_needed
+from ctao_bdms.ingest.journal import Order
+from ctao_bdms.daemon.settings import LogLevel, Storage, restart_needed
 from ctao_bdms.daemon.sources import Key, keys
 from ctao_bdms.errors import InvalidSettingsError, UsageError
 from ctao_bdms.model import Site
@@ -76,7 +77,7 @@ def test_environment_and_flags_win_in_their_order(tmp_path: Path) -> None:
     settings = settings_from(path, environ, flags)
     assert (settings.workers.number, settings.workers.attempts) == (4, 5)
     assert settings.log.level is LogLevel.DEBUG
-    assert settings.queue.order is Order.OLDEST_FIRST
+    assert settings.queue.order is Order.OLDEST
     assert settings.inbox.sidecars is False
     assert settings.batches.age_s == 2.0
 

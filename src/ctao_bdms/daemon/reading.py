@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import queue
-from pathlib import Path
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import Order, Stamp
+from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
+from ctao_bdms.daemon.logs import about
+from ctao_bdms.ingest.causes import Cause, cause_of_defects
+from ctao_bdms.ingest.journal import Entry, FileState, Order, Scanned, Stamp, Waiting
+from ctao_bdms.model import FileFacts, Verdict
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
-    from concurrent.futures import Future
+    from pathlib import Path
 
-    from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
     from ctao_bdms.daemon.metrics import Metrics
-    from ctao_bdms.ingest.journal import Entry, Journal
+    from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.ingest.workers import Scans
-    from ctao_bdms.model import FileFacts
 
 __all__ = ["Reading"]
 
@@ -30,16 +31,19 @@ _log = logging.getLogger(__name__)
 #: Files handed out for each worker: one that is read, and the next ones, so that no worker waits for the loop.
 _AHEAD = 4
 
+#: How often files are looked at that wait for a time of their own, in seconds.
+_IDLE_S = 0.2
 
-@attrs.define(eq=False)
+
+@attrs.define(eq=False, kw_only=True)
 class _Running:
     """A scan that is under way."""
 
     entry: Entry
-    stamp: Stamp | None
+    stamp: Stamp
     future: Future[FileFacts]
     begin_s: float
-    ticket: Ticket | None = None
+    ticket: Ticket
 
 
 class Reading:
@@ -60,7 +64,7 @@ class Reading:
     circuits, backoff
         What works, and how long a single file waits that could not be read.
     wake
-        Called in another thread when a scan has ended.
+        Called, in another thread, when a scan has ended.
     metrics
         What is counted.
     now, monotonic, dice
@@ -68,7 +72,7 @@ class Reading:
     """
 
     name: ClassVar[str] = "reading"
-    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL})
+    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.JOURNAL})
 
     def __init__(
         self,
@@ -76,7 +80,7 @@ class Reading:
         scans: Scans,
         *,
         workers: int,
-        algorithms: Callable[[Path], tuple[str, ...]],
+        algorithms: Callable[[Entry], tuple[str, ...]],
         order: Callable[[], Order],
         circuits: Circuits,
         backoff: Callable[[], Backoff],
@@ -100,9 +104,121 @@ class Reading:
         self._dice = dice
         self._running: dict[Path, _Running] = {}
         self._ended: queue.SimpleQueue[_Running] = queue.SimpleQueue()
-        self._done: list[_Running] = []
+        self._unwritten: list[tuple[_Running, FileFacts]] = []
+        self._is_draining = False
+        self._idle_s = monotonic()
+        #: Files that cannot have a name in the archive: nobody has to read them to know that.
+        self.nameless: dict[Path, Entry] = {}
 
     @property
     def running(self) -> int:
-        """How many files are being read, or will be next."""
+        """How many files are being read, or are next."""
         return len(self._running)
+
+    def due_in_s(self) -> float:
+        """Return 0 if a scan has ended or a file could be handed out; otherwise `wake` says when it is time."""
+        if not self._ended.empty() or self._unwritten:
+            return 0.0
+        if self._is_draining or len(self._running) >= self._limit:
+            return float("inf")
+        waiting = self._journal.tallies()[FileState.FOUND].files - len(self._running) - len(self.nameless)
+        return self._idle_s - self._monotonic() if waiting > 0 else float("inf")
+
+    def drain(self) -> None:
+        """Hand out no more files."""
+        self._is_draining = True
+
+    def step(self, *, probe: bool) -> None:
+        """Take what has been read, and hand out what is due."""
+        self._take()
+        if not self._is_draining:
+            self._hand_out(1 if probe else self._limit - len(self._running))
+            # What is left waits for itself; it is looked at again soon enough.
+            self._idle_s = self._monotonic() + _IDLE_S
+
+    def _take(self) -> None:
+        """Write what the scans say that have ended."""
+        while not self._ended.empty():
+            running = self._ended.get()
+            if not running.future.cancelled():
+                self._unwritten.append((running, running.future.result()))
+        if not self._unwritten:
+            return
+        scanned, waiting = [], []
+        for running, facts in self._unwritten:
+            cause = self._cause(facts)
+            if cause is None:
+                scanned.append(Scanned(path=running.entry.path, stamp=running.stamp, facts=facts))
+            else:
+                waiting.append(self._wait(running.entry, cause, facts))
+        changed = self._journal.scanned(scanned)
+        again = {running.entry.path: running.entry for running, _ in self._unwritten}
+        waiting += [self._wait(again[path], Cause.CHANGING, None) for path in changed]
+        self._journal.waits(waiting)
+        for running, facts in self._unwritten:
+            self._settle(running, facts)
+        self._unwritten.clear()
+
+    def _settle(self, running: _Running, facts: FileFacts) -> None:
+        """Count a scan, and say what it shows of the storage."""
+        self._running.pop(running.entry.path, None)
+        cause = self._cause(facts)
+        for closed in self._circuits.settle(running.ticket, cause):
+            _log.info("%s works again; %d files go on", closed, self._journal.resume(closed))
+        with about(file_id=running.entry.path, lfn=running.entry.lfn, night=running.entry.night):
+            if cause is None:
+                self._metrics.scanned(size_bytes=facts.size_bytes, duration_s=self._monotonic() - running.begin_s)
+                level = logging.INFO if facts.verdict in {Verdict.GOOD, Verdict.UNCHECKED} else logging.WARNING
+                _log.log(level, "read: %s", facts.verdict)
+            else:
+                self._metrics.retried(cause)
+                _log.warning("not read, tried again: %s", "; ".join(defect.message for defect in facts.defects))
+
+    @staticmethod
+    def _cause(facts: FileFacts) -> Cause | None:
+        """Return what a file waits for that could not be read; None if it could."""
+        return cause_of_defects(facts.defects) if facts.verdict is Verdict.ERROR else None
+
+    def _wait(self, entry: Entry, cause: Cause, facts: FileFacts | None) -> Waiting:
+        """Return how long a file waits for itself, whatever the others do."""
+        why = "it changed while it was read" if facts is None else "; ".join(d.message for d in facts.defects)
+        delay_s = self._backoff().delay_s(entry.attempts + 1, self._dice())
+        return Waiting(path=entry.path, cause=cause, why=why, next_try=self._now() + dt.timedelta(seconds=delay_s))
+
+    def _hand_out(self, count: int) -> None:
+        """Have up to `count` more files read; while the storage fails, one, as the probe."""
+        if count <= 0:
+            return
+        busy = self._running.keys() | self.nameless.keys()
+        for entry in self._journal.due(FileState.FOUND, count, now=self._now(), order=self._order(), without=busy):
+            if entry.lfn is None:
+                self.nameless[entry.path] = entry
+                continue
+            ticket = self._circuits.admit({Cause.STORAGE, Cause.MACHINE})
+            if ticket is None:
+                return
+            if not self._submit(entry, ticket) or ticket.probes:
+                return
+
+    def _submit(self, entry: Entry, ticket: Ticket) -> bool:
+        """Have one file read; return whether the storage says that it is there."""
+        try:
+            stamp = Stamp.of(entry.path)
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+            cause = Cause.NO_FILE if missing else Cause.STORAGE
+            self._circuits.settle(ticket, cause)
+            delay_s = self._backoff().delay_s(entry.attempts + 1, self._dice())
+            until = self._now() + dt.timedelta(seconds=delay_s)
+            self._journal.waits([Waiting(path=entry.path, cause=cause, why=str(error), next_try=until)])
+            return missing
+        future = self._scans.submit(entry.path, stamp.size_bytes, algorithms=self._algorithms(entry))
+        running = _Running(entry=entry, stamp=stamp, future=future, begin_s=self._monotonic(), ticket=ticket)
+        self._running[entry.path] = running
+        future.add_done_callback(lambda _: self._end(running))
+        return True
+
+    def _end(self, running: _Running) -> None:
+        """Take note, in the thread of the pool, that a scan has ended."""
+        self._ended.put(running)
+        self._wake()

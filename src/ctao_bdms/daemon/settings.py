@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from ctao_bdms.ingest.journal import Order
 from ctao_bdms.model import Site
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "Log",
     "LogForm",
     "LogLevel",
-    "Order",
     "Queue",
     "Replication",
     "Retries",
@@ -32,17 +32,6 @@ __all__ = [
     "contradictions",
     "restart_needed",
 ]
-
-
-class Order(StrEnum):
-    """Which of the files that wait come first."""
-
-    #: the latest night first: what is being taken now is not behind the backlog
-    NEWEST_NIGHT_FIRST = "newest-night-first"
-    #: the oldest trigger first
-    OLDEST_FIRST = "oldest-first"
-    #: by the category of the data, then the latest night
-    PRIORITY = "priority"
 
 
 class LogForm(StrEnum):
@@ -163,7 +152,7 @@ class Blocks:
 class Queue:
     """What comes first."""
 
-    order: Order = _setting("Which of the files that wait come first.", Order.NEWEST_NIGHT_FIRST, reload=True)
+    order: Order = _setting("Which of the files that wait come first.", Order.NEWEST_NIGHT, reload=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -178,7 +167,7 @@ class Retries:
 class Replication:
     """The rules for copies."""
 
-    reconcile_interval_s: float = _setting("Time between two looks at the rules.", 60.0, least=1, reload=True)
+    reconcile_interval_s: float = _setting("Time between two looks at the rules.", 60.0, least=1)
 
 
 @attrs.frozen(kw_only=True)

@@ -13,7 +13,7 @@ from ctao_bdms.naming import is_block
 from ctao_bdms.replication.reconcile import reconcile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from ctao_bdms.model import Did
     from ctao_bdms.replication.reconcile import Replicating
@@ -25,7 +25,7 @@ _OVERLAP = dt.timedelta(seconds=30)
 
 
 class Follower:
-    """Follows the replication of all blocks of a catalogue.
+    """Follows the replication of blocks.
 
     Parameters
     ----------
@@ -33,10 +33,14 @@ class Follower:
         The archive.
     now
         The clock.
+    everything
+        Returns scopes and patterns of the names of all blocks that are to be followed; by default all that there are.
     everything_after
         The time after which everything is looked at again: what a crash has left is found then.
     on_rule
         Called with block and RSE expression for each rule that is made.
+    on_complete
+        Called with the blocks that were found to have all their copies; a block may be told more than once.
     """
 
     def __init__(
@@ -44,13 +48,17 @@ class Follower:
         catalogue: Replicating,
         *,
         now: Callable[[], dt.datetime],
+        everything: Callable[[], Iterable[tuple[str, str]]] | None = None,
         everything_after: dt.timedelta = dt.timedelta(minutes=10),
         on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
+        on_complete: Callable[[tuple[Did, ...]], None] = lambda _blocks: None,
     ) -> None:
         self._catalogue = catalogue
         self._now = now
+        self._everything = everything or self._all_blocks
         self._everything_after = everything_after
         self._on_rule = on_rule
+        self._on_complete = on_complete
         self._complete: set[Did] = set()
         self._all_seen: dt.datetime | None = None
         self._seen: dt.datetime | None = None
@@ -58,9 +66,9 @@ class Follower:
     def step(self) -> None:
         """Make the rules whose time has come since the last step."""
         begin = self._now()
-        if self._seen is None or self._all_seen is None or begin - self._all_seen >= self._everything_after:
-            for scope in self._catalogue.scopes():
-                self._reconcile(scope, f"/*/{scope}/blocks/*")
+        if self._seen is None or self._all_seen is None or not self._is_fresh(begin):
+            for scope, pattern in self._everything():
+                self._reconcile(scope, pattern)
             self._all_seen = begin
         else:
             changed = {did for did in self._catalogue.fulfilled_since(self._seen - _OVERLAP) if is_block(did.name)}
@@ -69,6 +77,17 @@ class Follower:
             self._complete &= changed  # the others are not told again
         self._seen = begin
 
+    def _is_fresh(self, now: dt.datetime) -> bool:
+        """Whether everything was looked at a short while ago; a clock that was set back says nothing of it."""
+        return self._all_seen is not None and dt.timedelta() <= now - self._all_seen < self._everything_after
+
+    def _all_blocks(self) -> Iterator[tuple[str, str]]:
+        for scope in self._catalogue.scopes():
+            yield scope, f"/*/{scope}/blocks/*"
+
     def _reconcile(self, scope: str, pattern: str) -> None:
         states = reconcile(self._catalogue, scope, pattern, now=self._now, on_rule=self._on_rule)
-        self._complete.update(state.did for state in states if state.is_complete)
+        complete = tuple(state.did for state in states if state.is_complete)
+        if complete:
+            self._complete.update(complete)
+            self._on_complete(complete)

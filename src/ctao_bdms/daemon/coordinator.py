@@ -1,0 +1,152 @@
+"""The loop of the daemon: one thread that does, again and again, what is due."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ctao_bdms.errors import BdmsError, LeaseLostError
+from ctao_bdms.ingest.causes import Cause, cause_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ctao_bdms.daemon.backoff import Circuits
+    from ctao_bdms.daemon.lease import Lease
+    from ctao_bdms.daemon.metrics import Metrics
+    from ctao_bdms.daemon.stage import Stage
+    from ctao_bdms.ingest.journal import Journal
+
+__all__ = ["Coordinator"]
+
+_log = logging.getLogger(__name__)
+
+#: The longest that the loop sleeps, in seconds: lease and health want to hear of it.
+_LONGEST_SLEEP_S = 1.0
+
+
+class Coordinator:
+    """Runs the stages until it is told to stop.
+
+    A stage that fails for a reason that passes opens the circuit of its cause; all stages that depend on it wait, and
+    one of them probes it when its time has come.
+
+    Parameters
+    ----------
+    stages
+        What is to be done, in this order in each turn.
+    lease
+        The right to do it.
+    circuits
+        What works.
+    journal
+        Where what waits for a cause is made due when it is over.
+    metrics
+        What is counted.
+    on_turn
+        Called at the end of each turn.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        *,
+        lease: Lease,
+        circuits: Circuits,
+        journal: Journal,
+        metrics: Metrics,
+        on_turn: Callable[[], None],
+    ) -> None:
+        self._stages = tuple(stages)
+        self._lease = lease
+        self._circuits = circuits
+        self._journal = journal
+        self._metrics = metrics
+        self._on_turn = on_turn
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._prober: dict[Cause, Stage] = {}
+
+    def wake(self) -> None:
+        """Have the loop look at once what is due; may be called by any thread."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Have the loop end after the turn; may be called by any thread, and by a handler of signals."""
+        self._stop.set()
+        self._wake.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
+    def run(self) -> None:
+        """Run until it is told to stop.
+
+        Raises
+        ------
+        LeaseLostError
+            If another daemon has taken the place of this one.
+        """
+        while not self._stop.is_set():
+            self._wake.clear()
+            self.turn()
+            self._wake.wait(self._sleep_s())
+
+    def turn(self) -> None:
+        """Do once what is due."""
+        self._lease.beat()
+        for stage in self._stages:
+            if stage.due_in_s() <= 0:
+                self._run(stage)
+        for cause in Cause:
+            self._metrics.circuit(cause, is_open=cause in self._circuits.open)
+        self._on_turn()
+
+    def _sleep_s(self) -> float:
+        """Return how long nothing is due, and nothing can be probed."""
+        probe_s = self._circuits.next_probe_in_s() or 0.0
+        waits = [max(s.due_in_s(), probe_s if s.causes & self._circuits.open else 0.0) for s in self._stages]
+        return max(0.0, min([*waits, _LONGEST_SLEEP_S]))
+
+    def _run(self, stage: Stage) -> None:
+        """Have a stage do what is due, unless something fails that it depends on."""
+        for cause in stage.causes & self._circuits.open:
+            prober = self._prober.get(cause, stage)
+            if prober is not stage and prober.due_in_s() <= 0:
+                return  # what has failed is tried by the one that met it, as long as it has something to do
+        ticket = self._circuits.admit(stage.causes)
+        if ticket is None:
+            return
+        failure = None
+        try:
+            stage.step(probe=bool(ticket.probes))
+        except LeaseLostError:
+            raise
+        except (BdmsError, OSError) as error:
+            # What is no outage by its kind (a right that is missing, a storage element that is not there) is one for the
+            # daemon all the same: somebody has to change something, and then it goes on.
+            failure = cause_of(error) or (Cause.STORAGE if isinstance(error, OSError) else Cause.CATALOGUE)
+            if failure not in self._circuits.open or failure in ticket.probes:
+                self._prober[failure] = stage
+            _log.log(
+                logging.INFO if failure in ticket.probes else logging.ERROR,
+                "%s waits for the %s: %s",
+                stage.name,
+                failure,
+                error,
+            )
+        if ticket.probes:
+            for cause in ticket.probes:
+                self._metrics.retried(cause)
+        self._resume(self._circuits.settle(ticket, failure))
+
+    def _resume(self, closed: frozenset[Cause]) -> None:
+        """Let what waited for causes go on."""
+        for cause in closed:
+            self._prober.pop(cause, None)
+            with suppress(OSError):  # the journal says so itself at its next use
+                _log.info("the %s works again; %d files go on", cause, self._journal.resume(cause))

@@ -1,0 +1,190 @@
+"""From facts into the archive: batches of files that have been read are registered, or put into quarantine."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING, ClassVar
+
+from ctao_bdms.daemon.logs import about
+from ctao_bdms.errors import BdmsError
+from ctao_bdms.ingest.causes import Cause, cause_of, cause_of_defects
+from ctao_bdms.ingest.inbox import local_file
+from ctao_bdms.ingest.journal import FileState, Rejected, Sighting, Waiting
+from ctao_bdms.ingest.report import Outcome, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from ctao_bdms.daemon.backoff import Backoff
+    from ctao_bdms.daemon.metrics import Metrics
+    from ctao_bdms.daemon.settings import Batches
+    from ctao_bdms.ingest.describe import Described
+    from ctao_bdms.ingest.inbox import LocalFile
+    from ctao_bdms.ingest.journal import Entry, Journal, Order
+    from ctao_bdms.ingest.registrar import Registrar
+    from ctao_bdms.model import Did, FileFacts
+
+__all__ = ["REFUSED", "Entering"]
+
+_log = logging.getLogger(__name__)
+
+#: What a file waits for that is not taken though nothing is wrong with its content: somebody must see to it.
+REFUSED = "refused"
+
+
+class Entering:
+    """Registers what has been read, in batches.
+
+    Parameters
+    ----------
+    journal
+        The journal.
+    registrar
+        Makes what registers files, when the archive answers for the first time.
+    nameless
+        Files that can have no name in the archive, by path; those that are done with are taken out.
+    root
+        The storage root, links resolved.
+    describe
+        Says what a file is, from its place and what its bytes say.
+    batches
+        Returns the sizes of batches.
+    order
+        Returns which files come first.
+    is_reading
+        Returns whether files are being read, so that waiting for more of them makes sense.
+    backoff
+        Returns how long a single file waits.
+    metrics
+        What is counted.
+    now, monotonic, dice
+        The clocks (aware; seconds), and random numbers from 0 to 1.
+    """
+
+    name: ClassVar[str] = "entering"
+    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.CATALOGUE, Cause.CREDENTIALS, Cause.STORAGE, Cause.JOURNAL})
+
+    def __init__(
+        self,
+        journal: Journal,
+        registrar: Callable[[], Registrar],
+        *,
+        nameless: dict[Path, Entry],
+        root: Path,
+        describe: Callable[[LocalFile, FileFacts | None], Described],
+        batches: Callable[[], Batches],
+        order: Callable[[], Order],
+        is_reading: Callable[[], bool],
+        backoff: Callable[[], Backoff],
+        metrics: Metrics,
+        now: Callable[[], dt.datetime],
+        monotonic: Callable[[], float],
+        dice: Callable[[], float],
+    ) -> None:
+        self._journal = journal
+        self._make_registrar = registrar
+        self._registrar: Registrar | None = None
+        self._nameless = nameless
+        self._root = root
+        self._describe = describe
+        self._batches = batches
+        self._order = order
+        self._is_reading = is_reading
+        self._backoff = backoff
+        self._metrics = metrics
+        self._now = now
+        self._monotonic = monotonic
+        self._dice = dice
+        self._since_s: float | None = None
+
+    @property
+    def registrar(self) -> Registrar | None:
+        """What registers files; None until the archive has answered."""
+        return self._registrar
+
+    def due_in_s(self) -> float:
+        """Return when a batch is full, or its first file has waited long enough, or nothing more comes along."""
+        count = self._journal.tallies()[FileState.SCANNED].files + len(self._nameless)
+        if not count:
+            self._since_s = None
+            return float("inf")
+        now_s = self._monotonic()
+        self._since_s = now_s if self._since_s is None else self._since_s
+        return 0.0 if count >= self._limit else self._since_s + self._batches().age_s - now_s
+
+    @property
+    def _limit(self) -> int:
+        most = self._batches().files
+        return most if self._registrar is None else min(most, self._registrar.batches.size.files)
+
+    def step(self, *, probe: bool) -> None:
+        """Register one batch."""
+        self._since_s = None
+        if self._registrar is None:
+            self._registrar = self._make_registrar()
+        due = self._journal.due(FileState.SCANNED, 1 if probe else self._limit, now=self._now(), order=self._order())
+        entries = {entry.path: entry for entry in (*due, *self._nameless.values())}
+        items = {entry.path: self._item(entry) for entry in entries.values()}
+        outcomes: dict[Path, Outcome] = {}
+        try:
+            self._registrar.take(
+                list(items.values()), lambda outcome: outcomes.__setitem__(outcome.path, outcome)
+            )
+        except (BdmsError, OSError) as error:
+            if cause_of(error) is Cause.STORAGE:
+                # The others must not wait behind a file that cannot be moved to quarantine.
+                left = [entry for path, entry in entries.items() if path not in outcomes]
+                self._journal.waits(self._wait(entry, Cause.STORAGE, str(error)) for entry in left)
+            raise
+        finally:
+            self._write(entries, outcomes.values())
+
+    def _item(self, entry: Entry) -> Described:
+        facts = None if entry.lfn is None else self._journal.facts(entry.path)
+        return self._describe(local_file(entry.path, entry.trigger, self._root), facts)
+
+    def _write(self, entries: dict[Path, Entry], outcomes: Iterable[Outcome]) -> None:
+        """Write into the journal what became of files."""
+        by_block: dict[Did | None, list[Path]] = defaultdict(list)
+        rejected, waiting, again = [], [], []
+        for outcome in outcomes:
+            entry = entries[outcome.path]
+            self._nameless.pop(outcome.path, None)
+            if outcome.is_archived:
+                by_block[outcome.block].append(outcome.path)
+            elif outcome.status is Status.QUARANTINED:
+                why = "; ".join(map(str, outcome.defects))
+                rejected.append(Rejected(path=outcome.path, why=why, case=outcome.case))
+            elif cause_of_defects(outcome.defects) in {Cause.CHANGING, Cause.NO_FILE}:
+                again.append(Sighting.of(local_file(entry.path, entry.trigger, self._root)))
+            else:
+                cause = cause_of_defects(outcome.defects) or REFUSED
+                waiting.append(self._wait(entry, cause, "; ".join(map(str, outcome.defects))))
+        for block, paths in by_block.items():
+            self._journal.registered(paths, block)
+        self._journal.quarantined(rejected)
+        self._journal.observe(again)
+        self._journal.waits(waiting)
+        for outcome in outcomes:
+            self._count(entries[outcome.path], outcome)
+
+    def _wait(self, entry: Entry, cause: str, why: str) -> Waiting:
+        delay_s = self._backoff().delay_s(entry.attempts + 1, self._dice())
+        return Waiting(path=entry.path, cause=cause, why=why, next_try=self._now() + dt.timedelta(seconds=delay_s))
+
+    def _count(self, entry: Entry, outcome: Outcome) -> None:
+        """Count and log what became of a file."""
+        now = self._now()
+        with about(file_id=entry.path, lfn=entry.lfn, night=entry.night, block=outcome.block):
+            if outcome.is_archived:
+                lag_s = (now - (entry.triggered or entry.found or now)).total_seconds()
+                self._metrics.registered(size_bytes=outcome.size_bytes or 0, lag_s=lag_s, now_s=now.timestamp())
+                _log.info("%s, %.1f s after its trigger", outcome.status, lag_s)
+            elif outcome.status is Status.QUARANTINED:
+                self._metrics.quarantined(outcome.defects[0].kind)
+                _log.error("quarantined in %s: %s", outcome.case, "; ".join(map(str, outcome.defects)))
+            else:
+                _log.warning("not taken, tried again: %s", "; ".join(map(str, outcome.defects)))
