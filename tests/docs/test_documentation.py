@@ -148,7 +148,7 @@ def test_every_command_in_the_pages_is_understood(pages: Mapping[str, Page]) -> 
     seen = set()
     for page in pages.values():
         for line in "\n".join(page.examples("sh")).replace("&&", "\n").splitlines():
-            words = shlex.split(line, comments=True)
+            words = shlex.split(re.split(" [>|]", line)[0], comments=True)
             if words[:1] == ["bdms"]:
                 app.parse_args(words[1:], exit_on_error=False, print_error=False)
                 seen.add(words[1])

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 RSE = "CTAO-NORTH-ONSITE"
 CHECKS = [
-    "server", "account", "clock", "storage element", "storage root", "inbox", "state folder", "quarantine",
-    "storage space", "state space", "quarantine's place", "readers", "workers",
+    "server", "account", "clock", "storage element", "storage root", "inbox", "state folder", "lease folder",
+    "quarantine", "storage space", "state space", "quarantine's place", "readers", "workers",
 ]  # fmt: skip
 
 

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ctao_bdms.cli.app import app
 from ctao_bdms.daemon.deploy import FILES, deployed, unit
+from ctao_bdms.daemon.example import example
 from ctao_bdms.daemon.metrics import Metrics
+from ctao_bdms.errors import UsageError
 
 RULE_TESTS = Path(__file__).parent / "data" / "alerts_test.yml"
 
@@ -152,3 +155,17 @@ def test_all_files_are_shipped_and_none_else() -> None:
     folder = Path(sys.modules["ctao_bdms.daemon.deploy"].__file__ or "").parent
     there = {path.name for path in folder.iterdir() if path.suffix != ".py" and path.is_file()}
     assert there == set(FILES.values())
+
+
+def test_the_command_prints_them(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = tmp_path / "ingestd.toml"
+    wanted = {name: deployed(name) for name in FILES} | {"example": example(), "unit": unit(config)}
+    for name, text in wanted.items():
+        assert app(["ingestd", "--print", name, "--config", str(config)], result_action="return_value") == 0
+        assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize("arguments", [["--check", "--set", "workers.number"], ["--check", "--set", "workers.numbr=1"]])
+def test_a_flag_that_makes_no_sense(arguments: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"expected SECTION.KEY=VALUE|nearest known one is workers.number"):
+        app(["ingestd", *arguments], exit_on_error=False, result_action="return_value")

@@ -102,7 +102,9 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     settings = settings_from(path, {}, {"rucio.config": "etc/rucio.cfg"})
     assert settings.storage.root == tmp_path / "data"
     assert settings.quarantine == tmp_path / "data.quarantine"
+    assert settings.lease == tmp_path / "data.lease"
     assert settings.journal == tmp_path / "state" / "journal.sqlite"
+    assert settings.address_file == tmp_path / "state" / "address"
     assert settings.inbox_roots == (tmp_path / "data",)
     assert settings.rucio.config == Path("/etc/rucio.cfg")
 
@@ -181,6 +183,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ({"inbox.roots": "/elsewhere"}, "inbox.roots: /elsewhere does not lie under storage.root"),
         ({"storage.quarantine": "/storage/ctao-north/bad"}, "storage.quarantine: "),
         ({"state.folder": "/storage/ctao-north"}, "state.folder: "),
+        ({"state.lease": "/storage/ctao-north/lease"}, "state.lease: "),
         ({"batches.files": "501"}, "batches.files: 501 are more than blocks.files, 500"),
         ({"inbox.poll_interval_s": "601"}, "inbox.poll_interval_s is longer than inbox.full_walk_interval_s"),
         ({"retries.first_s": "61"}, "retries.first_s is longer than retries.cap_s"),

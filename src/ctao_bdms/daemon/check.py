@@ -115,6 +115,8 @@ def _storage(settings: Settings) -> Iterator[Finding]:
             "inbox", folder, trials.written, "Let this user make and delete files there: triggers are removed."
         )
     yield _tried("state folder", settings.state.folder, trials.written, "Make it, and let this user write into it.")
+    above = trials.nearest(settings.lease)
+    yield _tried("lease folder", above, trials.written, "Let this user write there, or set state.lease.")
     there, inbox = trials.nearest(settings.quarantine), settings.inbox_roots[0]
     yield _tried(
         "quarantine",

@@ -58,6 +58,7 @@ class Metrics:
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._states: set[str] = set()
         for name, family in FAMILIES.items():
             if family.kind is Kind.COUNTER:
                 self._counters[name] = Counter(family.name, family.help, family.labels, registry=self.registry)
@@ -75,7 +76,7 @@ class Metrics:
     def _begin(self, states: Iterable[str], causes: Iterable[str]) -> None:
         """Show 0 for what has not happened yet."""
         for state in states:
-            self._gauges["files"].labels(state)
+            self._files(state, 0)
         for cause in causes:
             self._gauges["circuit_open"].labels(cause)
             self._counters["retries_total"].labels(cause)
@@ -86,6 +87,10 @@ class Metrics:
         ):
             for value in values:
                 self._counters[name].labels(str(value))
+
+    def _files(self, state: str, number: int) -> None:
+        self._states.add(state)
+        self._gauges["files"].labels(state).set(number)
 
     def exposition(self) -> bytes:
         """Return all metrics as Prometheus reads them, in the format of `CONTENT_TYPE`."""
@@ -151,11 +156,8 @@ class Metrics:
         open_blocks
             Blocks that are being filled.
         """
-        for metric in self._gauges["files"].collect():
-            for sample in metric.samples:
-                self._gauges["files"].labels(sample.labels["state"]).set(files.get(sample.labels["state"], 0))
-        for state, number in files.items():
-            self._gauges["files"].labels(state).set(number)
+        for state in self._states | files.keys():
+            self._files(state, files.get(state, 0))
         self._gauges["oldest_waiting_timestamp_seconds"].set(oldest_waiting_s or 0.0)
         self._gauges["open_blocks"].set(open_blocks)
 

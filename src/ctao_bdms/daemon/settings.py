@@ -77,6 +77,9 @@ class Inbox:
     full_walk_interval_s: float = _setting(
         "Time in which every folder is listed, changed or not.", 600.0, least=1, reload=True
     )
+    settle_s: float = _setting(
+        "Age of a folder's change below which it is listed again: clock steps and attribute caches.", 3.0, least=0
+    )
     sidecars: bool = _setting("Check the size and digests that a producer gives beside its file.", True, reload=True)
 
 
@@ -109,8 +112,11 @@ class Rucio:
 class State:
     """What the daemon remembers."""
 
-    folder: Path = _setting("The folder of journal, lease and address file, on a local disk.", Path("/var/lib/bdms"))
-    lease_silent_s: float = _setting("Silence after which another daemon may take over the lease.", 60.0, least=1)
+    folder: Path = _setting("The folder of journal and address file, on a local disk.", Path("/var/lib/bdms"))
+    lease: Path | None = _setting(
+        "The folder of the lease, seen by every machine that could run this daemon; empty: <storage.root>.lease.", None
+    )
+    lease_silent_s: float = _setting("Silence after which another daemon may take over the lease.", 120.0, least=1)
     keep_days: int = _setting(
         "Days for which the journal keeps every event of a complete night.", 90, least=1, reload=True
     )
@@ -241,12 +247,25 @@ class Settings:
     @property
     def quarantine(self) -> Path:
         """The folder of the quarantine."""
-        return self.storage.quarantine or self.storage.root.with_name(self.storage.root.name + ".quarantine")
+        return self.storage.quarantine or self._beside_root("quarantine")
+
+    @property
+    def lease(self) -> Path:
+        """The folder of the lease."""
+        return self.state.lease or self._beside_root("lease")
 
     @property
     def journal(self) -> Path:
         """The file of the journal."""
         return self.state.folder / "journal.sqlite"
+
+    @property
+    def address_file(self) -> Path:
+        """The file that holds the URL of metrics and health while the daemon runs."""
+        return self.state.folder / "address"
+
+    def _beside_root(self, kind: str) -> Path:
+        return self.storage.root.with_name(f"{self.storage.root.name}.{kind}")
 
 
 def contradictions(settings: Settings) -> list[str]:
@@ -257,7 +276,11 @@ def contradictions(settings: Settings) -> list[str]:
         for folder in settings.inbox.roots
         if not folder.is_relative_to(root)
     ]
-    inside = {"storage.quarantine": settings.quarantine, "state.folder": settings.state.folder}
+    inside = {
+        "storage.quarantine": settings.quarantine,
+        "state.folder": settings.state.folder,
+        "state.lease": settings.lease,
+    }
     said += [
         f"{key}: {path} must not lie under storage.root, {root}"
         for key, path in inside.items()

@@ -46,7 +46,7 @@ class Key:
     name: str
     kind: Any
     default: Any
-    about: Mapping[str, Any]
+    about: Mapping[str, Any] = attrs.field(eq=False)
 
     @property
     def dotted(self) -> str:
@@ -154,7 +154,7 @@ def _of_file(path: Path, known: Mapping[str, Key], problems: list[str]) -> Itera
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidSettingsError(path, [f"the file cannot be read: {error.strerror}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
         raise InvalidSettingsError(path, [f"the file is no TOML: {error}"]) from error
     sections = {key.section for key in known.values()}
     for section, table in document.items():
@@ -184,7 +184,7 @@ def _take(values: dict[str, object], problems: list[str], key: Key, value: objec
     """Put a value where it belongs, or say why not."""
     try:
         values[key.dotted] = _converted(key, value, base)
-    except ValueError:
+    except (ValueError, OverflowError):
         problems.append(f"{name} = {_shown(value)} is wrong: expected {key.expected}. {key.about['help']}")
 
 
@@ -192,7 +192,10 @@ def _shown(value: object) -> str:
     """Return a value as the file has it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    try:
+        return f'"{value}"' if isinstance(value, str) else str(value)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def _item(kind: Any) -> tuple[type, bool]:  # noqa: ANN401 - an annotation
