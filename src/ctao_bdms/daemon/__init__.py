@@ -1,1 +1,6 @@
 """The daemon on site, which takes files into the archive night after night."""
+
+from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
+from ctao_bdms.daemon.lease import Holder, Lease
+
+__all__ = ["Backoff", "Circuits", "Holder", "Lease", "Ticket"]
