@@ -21,6 +21,8 @@ from ctao_bdms.daemon.families import FAMILIES
 from ctao_bdms.daemon.settings import Settings
 from ctao_bdms.daemon.sources import keys
 from ctao_bdms.embedded import RSES
+from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.model import METADATA, DataLevel, DefectKind
 from ctao_rucio_policy.roles import CONDITIONS, TABLE, Cell, Role
 from ctao_rucio_policy.schema import ACTIVITIES, RSE_ATTRIBUTES
@@ -79,6 +81,21 @@ def _defects() -> str:
     """Return the table of kinds of defects."""
     remarks = _remarks("ctao_bdms.model.defects", "DefectKind")
     return _table(("kind", "what it means"), ((f"`{kind.value}`", remarks[kind.name]) for kind in DefectKind))
+
+
+def _journal_states() -> str:
+    """Return the table of states of a file in the journal."""
+    remarks = _remarks("ctao_bdms.ingest.journal.values", "FileState")
+    return _table(("state", "what it means"), ((f"`{state.value}`", remarks[state.name]) for state in FileState))
+
+
+def _causes() -> str:
+    """Return the table of causes for which files wait."""
+    remarks = _remarks("ctao_bdms.ingest.causes", "Cause")
+    return _table(
+        ("cause", "shared", "what it means"),
+        ((f"`{cause.value}`", "yes" if cause.is_shared else "", remarks[cause.name]) for cause in Cause),
+    )
 
 
 def _errors() -> str:
@@ -209,13 +226,18 @@ def _ingestd_metrics() -> str:
 
 FILLED = {
     "activities": _activities,
+    "causes": _causes,
     "commands": _commands,
     "defects": _defects,
     "errors": _errors,
     "exit-codes": _exit_codes,
+<<<<<<< HEAD
     "ingestd-example": _ingestd_example,
     "ingestd-metrics": _ingestd_metrics,
     "ingestd-settings": _ingestd_settings,
+=======
+    "journal-states": _journal_states,
+>>>>>>> s8/journal
     "metadata": _metadata,
     "permissions": _permissions,
     "refusals": _refusals,

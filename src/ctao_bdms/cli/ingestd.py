@@ -54,11 +54,17 @@ def ingestd(
     if shown is not None:
         print(_text(shown, config), end="")
         return 0
-    from ctao_bdms.daemon import settings_from
+    from ctao_bdms.daemon import Settings, settings_from
 
-    settings = settings_from(config, os.environ, dict(map(_pair, setting)))
+    def read() -> Settings:
+        return settings_from(config, os.environ, dict(map(_pair, setting)))
+
+    settings = read()
     if not check:
-        raise UsageError("say what to do: --check or --print")
+        from ctao_bdms.daemon.service import Service
+
+        Service(settings, reload=read, notify=os.environ.get("NOTIFY_SOCKET", "")).run()
+        return 0
     from ctao_bdms.daemon.check import check as tried
 
     findings = tried(settings)

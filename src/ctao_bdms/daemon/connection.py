@@ -72,6 +72,11 @@ class Connection:
         with self._asked(changes=True) as catalogue:
             catalogue.ensure_directories(lfns)
 
+    def missing_directories(self, lfns: Iterable[Lfn]) -> Sequence[Did]:
+        """Return the directories above `lfns` that do not exist."""
+        with self._asked() as catalogue:
+            return catalogue.missing_directories(lfns)
+
     def open_block(self, block: Did) -> None:
         """Create the empty, open block."""
         with self._asked(changes=True) as catalogue:

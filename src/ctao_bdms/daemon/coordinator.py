@@ -127,8 +127,8 @@ class Coordinator:
         except LeaseLostError:
             raise
         except (BdmsError, OSError) as error:
-            # What is no outage by its kind (a right that is missing, a storage element that is not there) is one for the
-            # daemon all the same: somebody has to change something, and then it goes on.
+            # A right that is missing or a storage element that is not there is no outage by its kind. For the daemon
+            # it is one all the same: somebody has to change something, and then it goes on.
             failure = cause_of(error) or (Cause.STORAGE if isinstance(error, OSError) else Cause.CATALOGUE)
             if failure not in self._circuits.open or failure in ticket.probes:
                 self._prober[failure] = stage

@@ -81,7 +81,7 @@ class Copying:
         """Return the time until the next look."""
         return self._next_s - self._monotonic()
 
-    def step(self, *, probe: bool) -> None:  # noqa: ARG002 - a look is one request
+    def step(self, *, probe: bool) -> None:
         """Close what is due, and follow what is on its way."""
         self._close(everything=False)
         if self._journal.tallies()[FileState.REGISTERED].files:

@@ -15,7 +15,7 @@ from ctao_bdms.ingest.journal import FileState, Rejected, Sighting, Waiting
 from ctao_bdms.ingest.report import Outcome, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ctao_bdms.daemon.backoff import Backoff
@@ -54,8 +54,6 @@ class Entering:
         Returns the sizes of batches.
     order
         Returns which files come first.
-    is_reading
-        Returns whether files are being read, so that waiting for more of them makes sense.
     backoff
         Returns how long a single file waits.
     metrics
@@ -77,7 +75,6 @@ class Entering:
         describe: Callable[[LocalFile, FileFacts | None], Described],
         batches: Callable[[], Batches],
         order: Callable[[], Order],
-        is_reading: Callable[[], bool],
         backoff: Callable[[], Backoff],
         metrics: Metrics,
         now: Callable[[], dt.datetime],
@@ -92,7 +89,6 @@ class Entering:
         self._describe = describe
         self._batches = batches
         self._order = order
-        self._is_reading = is_reading
         self._backoff = backoff
         self._metrics = metrics
         self._now = now
@@ -104,6 +100,12 @@ class Entering:
     def registrar(self) -> Registrar | None:
         """What registers files; None until the archive has answered."""
         return self._registrar
+
+    @property
+    def has_due(self) -> bool:
+        """Whether there are files that could be registered now."""
+        now, order = self._now(), self._order()
+        return bool(self._nameless or self._journal.due(FileState.SCANNED, 1, now=now, order=order))
 
     def due_in_s(self) -> float:
         """Return when a batch is full, or its first file has waited long enough, or nothing more comes along."""
@@ -130,9 +132,7 @@ class Entering:
         items = {entry.path: self._item(entry) for entry in entries.values()}
         outcomes: dict[Path, Outcome] = {}
         try:
-            self._registrar.take(
-                list(items.values()), lambda outcome: outcomes.__setitem__(outcome.path, outcome)
-            )
+            self._registrar.take(list(items.values()), lambda outcome: outcomes.__setitem__(outcome.path, outcome))
         except (BdmsError, OSError) as error:
             if cause_of(error) is Cause.STORAGE:
                 # The others must not wait behind a file that cannot be moved to quarantine.

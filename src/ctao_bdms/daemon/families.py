@@ -104,8 +104,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "bdms_ingestd_workers_restarted_total",
             Kind.COUNTER,
-            "Reading processes that were replaced by reason.",
-            ("reason",),
+            "Reading processes that died, hung or needed too much memory, and were replaced.",
         ),
         Family(
             "bdms_ingestd_last_success_timestamp_seconds",

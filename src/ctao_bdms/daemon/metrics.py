@@ -24,7 +24,6 @@ __all__ = ["CONTENT_TYPE", "Metrics"]
 #: The type of what `Metrics.exposition` returns, for the header of an HTTP answer.
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 _STATUSES = ("2xx", "3xx", "4xx", "5xx", "none")
-_DEATHS = ("died", "hung", "memory")
 
 
 class Metrics:
@@ -83,7 +82,6 @@ class Metrics:
         for name, values in (
             ("quarantined_files_total", tuple(DefectKind)),
             ("catalogue_requests_total", _STATUSES),
-            ("workers_restarted_total", _DEATHS),
         ):
             for value in values:
                 self._counters[name].labels(str(value))
@@ -95,6 +93,22 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return all metrics as Prometheus reads them, in the format of `CONTENT_TYPE`."""
         return prometheus_client.generate_latest(self.registry)
+
+    def totals(self) -> dict[str, float]:
+        """Return what was registered, read and replicated since the start, by the name of the counter."""
+        totals = {
+            name: self.registry.get_sample_value(f"bdms_ingestd_{name}")
+            for name in ("registered_bytes_total", "scanned_bytes_total", "replicated_bytes_total")
+        }
+        counts = {
+            f"{name}_files_total": self.registry.get_sample_value(f"bdms_ingestd_{family}_seconds_count")
+            for name, family in (
+                ("registered", "registration_lag"),
+                ("scanned", "scan"),
+                ("replicated", "replication_lag"),
+            )
+        }
+        return {name: value or 0.0 for name, value in (totals | counts).items()}
 
     def registered(self, *, size_bytes: int, lag_s: float, now_s: float) -> None:
         """Take note of a file that was registered, `lag_s` after its trigger, at `now_s` since the epoch."""
@@ -132,9 +146,11 @@ class Metrics:
         """Take note of a file that went to quarantine, by the kind of its first defect."""
         self._counters["quarantined_files_total"].labels(str(reason)).inc()
 
-    def worker_restarted(self, reason: str) -> None:
-        """Take note of a worker that was replaced: ``died``, ``hung`` or ``memory``."""
-        self._counters["workers_restarted_total"].labels(reason).inc()
+    def workers_lost(self, total: int) -> None:
+        """Show how many workers were lost since the start."""
+        counter = self._counters["workers_restarted_total"]
+        before = self.registry.get_sample_value("bdms_ingestd_workers_restarted_total") or 0.0
+        counter.inc(max(0.0, total - before))
 
     def polled(self, duration_s: float) -> None:
         """Take note of a look into the inbox."""

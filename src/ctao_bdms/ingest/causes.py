@@ -98,6 +98,7 @@ _DEFECTS = {
     DefectKind.UNREADABLE: Cause.STORAGE,
     DefectKind.CHANGING: Cause.CHANGING,
     DefectKind.MISSING: Cause.NO_FILE,
+    DefectKind.WORKER: Cause.WORKER,
 }
 
 

@@ -1,0 +1,70 @@
+"""What a daemon does first when the archive answers: it ends what its predecessor has begun."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import TYPE_CHECKING
+
+from ctao_bdms import replication
+from ctao_bdms.catalogue import Comparison, Condition, Query
+from ctao_bdms.facade import DEFAULT_VO
+from ctao_bdms.ingest.journal import FileState
+from ctao_bdms.model import Night
+from ctao_bdms.naming import BlockName, blocks_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ctao_bdms.catalogue import Catalogue
+    from ctao_bdms.ingest.journal import Journal
+    from ctao_bdms.model import Site
+
+__all__ = ["recover"]
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = dt.timedelta()
+
+
+def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now: Callable[[], dt.datetime]) -> None:
+    """Close the blocks that a predecessor left open, give them their rules, and fill a journal that is new.
+
+    Only the holder of the lease may do this: an open block of a daemon that lives would be closed, too.
+
+    Parameters
+    ----------
+    catalogue, journal
+        The archive and the journal.
+    rse, site
+        The storage element on site, and the site.
+    now
+        The clock (aware).
+    """
+    nights: set[tuple[str, Night]] = set()
+    for scope, pattern in _patterns(catalogue, journal, site, now()):
+        states = replication.reconcile(catalogue, scope, pattern, now=now, abandoned_after=_AT_ONCE)
+        nights.update((scope, BlockName.parse(state.block).night) for state in states if not state.is_complete)
+    if not journal.is_new:
+        return
+    for scope, night in sorted(nights, key=str):
+        condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
+        lfns = [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=(condition,)))]
+        journal.rebuild((), catalogue.files(lfns).values(), rse)
+        _log.warning("the journal is new: %d files of the night %s were written into it again", len(lfns), night)
+
+
+def _patterns(catalogue: Catalogue, journal: Journal, site: Site, now: dt.datetime) -> Iterator[tuple[str, str]]:
+    """Yield scopes and patterns of the blocks that may have been left behind."""
+    today = Night.of(now, site)
+    nights = {today, Night(today.date - dt.timedelta(days=1))}
+    nights |= {
+        night
+        for night, tallies in journal.nights().items()
+        if any(tallies.get(state) for state in (FileState.FOUND, FileState.SCANNED, FileState.REGISTERED))
+    }
+    for scope in catalogue.scopes():
+        if journal.is_new:
+            yield scope, blocks_pattern(DEFAULT_VO, scope, site)
+        else:
+            yield from ((scope, blocks_pattern(DEFAULT_VO, scope, site, night)) for night in sorted(nights, key=str))

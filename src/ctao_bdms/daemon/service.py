@@ -1,0 +1,296 @@
+"""The daemon put together: signals, lease, journal, workers, stages, and what it shows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.daemon.backoff import Backoff, Circuits
+from ctao_bdms.daemon.connection import Connection
+from ctao_bdms.daemon.coordinator import Coordinator
+from ctao_bdms.daemon.copying import Copying
+from ctao_bdms.daemon.description import algorithms_of, description
+from ctao_bdms.daemon.entering import Entering
+from ctao_bdms.daemon.http import StatusServer
+from ctao_bdms.daemon.intake import Intake
+from ctao_bdms.daemon.lease import Lease
+from ctao_bdms.daemon.logs import configure
+from ctao_bdms.daemon.metrics import CONTENT_TYPE, Metrics
+from ctao_bdms.daemon.notify import Notifier
+from ctao_bdms.daemon.reading import Reading
+from ctao_bdms.daemon.recovery import recover
+from ctao_bdms.daemon.settings import restart_needed
+from ctao_bdms.daemon.upkeep import Upkeep
+from ctao_bdms.errors import BdmsError, InvalidSettingsError, UnknownRseError
+from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Quarantine, Registrar, Watch
+from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.journal import FileState, Journal
+from ctao_bdms.ingest.workers import Scans, TimeLimit, WorkerPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
+
+    import requests
+
+    from ctao_bdms.daemon.settings import Settings
+
+__all__ = ["Service"]
+
+_log = logging.getLogger(__name__)
+
+_PAUSE_S = 0.05
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class Service:
+    """The ingestion daemon.
+
+    Parameters
+    ----------
+    settings
+        Its settings.
+    reload
+        Reads the settings anew, for SIGHUP.
+    notify
+        The address at which systemd listens; empty if it does not.
+    """
+
+    def __init__(self, settings: Settings, *, reload: Callable[[], Settings], notify: str = "") -> None:
+        self.settings = settings
+        self._reload = reload
+        self._notifier = Notifier(notify)
+        self._is_reload_wanted = False
+        self._beat_s = time.monotonic()
+        self._metrics = Metrics(states=FileState, causes=Cause)
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT.
+
+        Raises
+        ------
+        LeaseHeldError
+            If another daemon works already.
+        LeaseLostError
+            If another daemon has taken the place of this one.
+        """
+        settings = self.settings
+        configure(settings.log, sys.stderr)
+        root = Path(os.path.realpath(settings.storage.root))
+        with ExitStack() as stack:
+            settings.state.folder.mkdir(parents=True, exist_ok=True)
+            lease = stack.enter_context(Lease.claim(settings.lease, silent_after_s=settings.state.lease_silent_s))
+            by = f"ingestd {os.getpid()}@{socket.gethostname()}"
+            journal = stack.enter_context(Journal(settings.journal, by=by, now=_now, fence=lease.token))
+            pool = WorkerPool(
+                settings.workers.number, memory_bytes=settings.workers.memory_bytes, attempts=settings.workers.attempts
+            )
+            stack.callback(pool.shutdown, cancel_futures=True, grace_s=0.0)
+            connection = Connection(self._connect, lease.check)
+            circuits = Circuits(self._backoff(), monotonic=time.monotonic, dice=random.random)
+            intake = Intake(
+                Watch(
+                    settings.inbox_roots,
+                    root,
+                    full_walk_s=settings.inbox.full_walk_interval_s,
+                    settle_s=settings.inbox.settle_s,
+                ),
+                journal,
+                interval_s=lambda: self.settings.inbox.poll_interval_s,
+                metrics=self._metrics,
+                monotonic=time.monotonic,
+            )
+            limit = TimeLimit(
+                base_s=settings.workers.base_time_s,
+                minimum_rate_bytes_per_s=settings.workers.minimum_rate_bytes_per_s,
+            )
+            reading = Reading(
+                journal,
+                Scans(pool, limit),
+                workers=settings.workers.number,
+                algorithms=lambda entry: algorithms_of(entry, sidecars=self.settings.inbox.sidecars),
+                order=lambda: self.settings.queue.order,
+                circuits=circuits,
+                backoff=self._backoff,
+                wake=lambda: coordinator.wake(),
+                metrics=self._metrics,
+                now=_now,
+                monotonic=time.monotonic,
+                dice=random.random,
+            )
+            entering = Entering(
+                journal,
+                lambda: self._registrar(connection, journal),
+                nameless=reading.nameless,
+                root=root,
+                describe=lambda file, facts: description(file, facts, self.settings),
+                batches=lambda: self.settings.batches,
+                order=lambda: self.settings.queue.order,
+                backoff=self._backoff,
+                metrics=self._metrics,
+                now=_now,
+                monotonic=time.monotonic,
+                dice=random.random,
+            )
+            copying = Copying(
+                connection,
+                journal,
+                lambda: entering.registrar,
+                interval_s=settings.replication.reconcile_interval_s,
+                metrics=self._metrics,
+                now=_now,
+                monotonic=time.monotonic,
+            )
+            upkeep = Upkeep(
+                lambda: self.settings,
+                journal,
+                intake,
+                reading,
+                entering,
+                circuits,
+                token=lease.token,
+                metrics=self._metrics,
+                now=_now,
+                monotonic=time.monotonic,
+            )
+            coordinator = Coordinator(
+                (reading, entering, copying, intake, upkeep),
+                lease=lease,
+                circuits=circuits,
+                journal=journal,
+                metrics=self._metrics,
+                on_turn=lambda: self._turned(pool, upkeep),
+            )
+            stack.enter_context(self._server(circuits, upkeep))
+            with self._signals(coordinator):
+                self._notifier.ready()
+                _log.info("working: inbox %s, lease %d", ", ".join(map(str, settings.inbox_roots)), lease.token)
+                coordinator.run()
+                self._notifier.stopping()
+                self._drain(coordinator, reading, entering, copying)
+            _log.info("stopped")
+
+    def _backoff(self) -> Backoff:
+        return Backoff(first_s=self.settings.retries.first_s, cap_s=self.settings.retries.cap_s)
+
+    def _connect(self) -> RucioCatalogue:
+        """Connect to the archive, and count what it answers."""
+        catalogue = RucioCatalogue.connect(self.settings.rucio.config)
+
+        def count(response: requests.Response) -> None:
+            self._metrics.request(response.status_code)
+
+        catalogue.count_requests(count)
+        _log.info("connected: %r", catalogue)
+        return catalogue
+
+    def _registrar(self, connection: Connection, journal: Journal) -> Registrar:
+        """Return what registers files, after what a predecessor has begun was ended."""
+        settings = self.settings
+        elements = connection.rses()
+        if settings.storage.rse not in elements:
+            raise UnknownRseError(settings.storage.rse, elements)
+        recover(connection, journal, rse=settings.storage.rse, site=settings.storage.site, now=_now)
+        size = BatchSize(files=min(BatchSize().files, settings.batches.files), largest=settings.batches.files)
+        limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
+        return Registrar(
+            connection,
+            elements[settings.storage.rse],
+            policy=BlockPolicy(limits=limits, age_s=settings.blocks.age_s),
+            quarantine=Quarantine(settings.quarantine),
+            batches=Batches(connection, size, on_batch=lambda files, _seconds: self._metrics.batch(files)),
+            now=_now,
+        )
+
+    def _server(self, circuits: Circuits, upkeep: Upkeep) -> StatusServer:
+        """Return what shows how things are."""
+        http = self.settings.http
+
+        def ready() -> Mapping[str, str]:
+            low = upkeep.low_on_space
+            return {
+                **{str(cause): "it fails and is probed" if cause in circuits.open else "" for cause in _CONDITIONS},
+                "space": f"too little on {' and '.join(low)}" if low else "",
+            }
+
+        return StatusServer(
+            http.address,
+            http.port,
+            metrics=lambda: (self._metrics.exposition(), CONTENT_TYPE),
+            heartbeat_age_s=lambda: time.monotonic() - self._beat_s,
+            heartbeat_limit_s=lambda: self.settings.http.heartbeat_s,
+            ready=ready,
+            status=lambda: upkeep.snapshot,
+            address_file=self.settings.address_file,
+        )
+
+    def _turned(self, pool: WorkerPool, upkeep: Upkeep) -> None:
+        """Take note of a turn of the loop."""
+        self._beat_s = time.monotonic()
+        self._metrics.beat(time.time())
+        self._metrics.workers_lost(pool.lost)
+        files = upkeep.snapshot.get("files", {})
+        self._notifier.alive(", ".join(f"{state['files']} {name}" for name, state in files.items() if state["files"]))
+        if self._is_reload_wanted:
+            self._is_reload_wanted = False
+            self._take_over()
+
+    def _take_over(self) -> None:
+        """Read the settings anew, and take over what a running daemon can."""
+        try:
+            new = self._reload()
+        except (InvalidSettingsError, OSError) as error:
+            _log.error("the settings stay as they are: %s", error)
+            return
+        if keys := restart_needed(self.settings, new):
+            _log.warning("these settings need a restart: %s", ", ".join(keys))
+        self.settings = new
+        configure(new.log, sys.stderr)
+        _log.info("settings taken over")
+
+    @contextmanager
+    def _signals(self, coordinator: Coordinator) -> Iterator[None]:
+        """Have signals stop the loop, or have the settings read anew."""
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            coordinator.stop()
+
+        def reload(_number: int, _frame: FrameType | None) -> None:
+            self._is_reload_wanted = True
+            coordinator.wake()
+
+        handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _drain(self, coordinator: Coordinator, reading: Reading, entering: Entering, copying: Copying) -> None:
+        """Finish what is at hand, for some seconds at most; what is left is done by the next daemon."""
+        end_s = time.monotonic() + self.settings.stop.drain_s
+        reading.drain()
+        while time.monotonic() < end_s and (reading.running or entering.has_due):
+            coordinator.turn()
+            time.sleep(_PAUSE_S)
+        try:
+            copying.close_all()
+        except (BdmsError, OSError) as error:
+            _log.warning("open blocks are left to the next daemon: %s", error)
+
+
+_CONDITIONS = (Cause.CATALOGUE, Cause.CREDENTIALS, Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL)

@@ -1,0 +1,158 @@
+"""What the daemon shows of itself, and what it tidies up."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import shutil
+import socket
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.journal import FileState, Order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from ctao_bdms.daemon.backoff import Circuits
+    from ctao_bdms.daemon.entering import Entering
+    from ctao_bdms.daemon.intake import Intake
+    from ctao_bdms.daemon.metrics import Metrics
+    from ctao_bdms.daemon.reading import Reading
+    from ctao_bdms.daemon.settings import Settings
+    from ctao_bdms.ingest.journal import Journal
+
+__all__ = ["Upkeep"]
+
+_log = logging.getLogger(__name__)
+
+_SHOW_S, _COMPACT_S = 1.0, 3600.0
+_NIGHTS = 7
+
+
+class Upkeep:
+    """Shows how things are, every second, and makes the journal smaller, every hour.
+
+    Parameters
+    ----------
+    settings
+        Returns the settings.
+    journal, intake, reading, entering, circuits
+        What is shown.
+    token
+        The number of the lease.
+    metrics
+        Where it is shown.
+    now, monotonic
+        The clocks (aware; seconds).
+    """
+
+    name: ClassVar[str] = "upkeep"
+    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.JOURNAL})
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        journal: Journal,
+        intake: Intake,
+        reading: Reading,
+        entering: Entering,
+        circuits: Circuits,
+        *,
+        token: int,
+        metrics: Metrics,
+        now: Callable[[], dt.datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._intake = intake
+        self._reading = reading
+        self._entering = entering
+        self._circuits = circuits
+        self._token = token
+        self._metrics = metrics
+        self._now = now
+        self._monotonic = monotonic
+        self._since = now()
+        self._next_s = monotonic()
+        self._next_compact_s = monotonic() + _COMPACT_S
+        #: How things were at the last look, as JSON can carry it; replaced as a whole, so that any thread may read it.
+        self.snapshot: Mapping[str, Any] = {}
+        #: The places with too little space.
+        self.low_on_space: tuple[str, ...] = ()
+
+    def due_in_s(self) -> float:
+        """Return the time until the next look."""
+        return self._next_s - self._monotonic()
+
+    def step(self, *, probe: bool) -> None:
+        """Look at everything."""
+        self._next_s = self._monotonic() + _SHOW_S
+        free = self._space()
+        tallies = self._journal.tallies()
+        oldest = self._oldest()
+        registrar = self._entering.registrar
+        open_blocks = () if registrar is None else registrar.open_blocks
+        self._metrics.queue(
+            {state: tally.files for state, tally in tallies.items()},
+            oldest_waiting_s=None if oldest is None else oldest.timestamp(),
+            open_blocks=len(open_blocks),
+        )
+        self.snapshot = {
+            "time": self._now().isoformat(),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "since": self._since.isoformat(),
+            "lease": self._token,
+            "files": {state.value: {"files": t.files, "size_bytes": t.size_bytes} for state, t in tallies.items()},
+            "waiting": {cause: tally.files for cause, tally in self._journal.waiting().items()},
+            "outages": {str(cause): self._circuits.failures(cause) for cause in self._circuits.open},
+            "next_probe_in_s": self._circuits.next_probe_in_s(),
+            "inbox": {
+                "folders": self._intake.watch.folders,
+                "triggers": self._intake.watch.known,
+                "waiting": {str(path): why for path, why in list(self._intake.watch.waiting.items())[:20]},
+                "errors": {str(path): why for path, why in list(self._intake.watch.errors.items())[:20]},
+            },
+            "reading": self._reading.running,
+            "batch_files": None if registrar is None else registrar.batches.size.files,
+            "open_blocks": [
+                {"block": block.did.name, "files": block.n_files, "size_bytes": block.size_bytes}
+                for block in open_blocks
+            ],
+            "oldest_waiting": None if oldest is None else oldest.isoformat(),
+            "totals": self._metrics.totals(),
+            "nights": {
+                str(night): {state.value: tally.files for state, tally in states.items()}
+                for night, states in list(self._journal.nights().items())[-_NIGHTS:]
+            },
+            "journal_bytes": self._journal.size_bytes,
+            "free_bytes": free,
+        }
+        if self._monotonic() >= self._next_compact_s:
+            self._next_compact_s = self._monotonic() + _COMPACT_S
+            count = self._journal.compact(thin_before=self._now() - dt.timedelta(days=self._settings().state.keep_days))
+            _log.info("journal: %d entries of complete nights made smaller", count)
+
+    def _space(self) -> dict[str, int]:
+        """Measure and show the free space."""
+        settings = self._settings()
+        places: dict[str, Path] = {"storage": settings.storage.root, "state": settings.state.folder}
+        free = {name: shutil.disk_usage(path).free for name, path in places.items()}
+        self.low_on_space = tuple(name for name, left in free.items() if left < settings.storage.low_disk_bytes)
+        self._metrics.space(
+            journal_bytes=self._journal.size_bytes, free_bytes=free, low_disk_bytes=settings.storage.low_disk_bytes
+        )
+        return free
+
+    def _oldest(self) -> dt.datetime | None:
+        """Return the time of the oldest trigger whose file is not registered."""
+        first = [
+            entry.triggered or entry.found
+            for state in (FileState.FOUND, FileState.SCANNED)
+            for entry in self._journal.due(state, 1, now=self._now(), order=Order.OLDEST)
+        ]
+        return min((time for time in first if time is not None), default=None)
