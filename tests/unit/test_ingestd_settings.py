@@ -10,10 +10,10 @@ import pytest
 
 from ctao_bdms.daemon import Settings, settings_from
 from ctao_bdms.daemon.example import example, toml
-from ctao_bdms.ingest.journal import Order
 from ctao_bdms.daemon.settings import LogLevel, Storage, restart_needed
 from ctao_bdms.daemon.sources import Key, keys
 from ctao_bdms.errors import InvalidSettingsError, UsageError
+from ctao_bdms.ingest.journal import Order
 from ctao_bdms.model import Site
 
 NEEDED = '[storage]\nroot = "/storage/ctao-north"\nrse = "CTAO-NORTH-ONSITE"\nsite = "CTAO-North"\n'
