@@ -231,13 +231,10 @@ FILLED = {
     "defects": _defects,
     "errors": _errors,
     "exit-codes": _exit_codes,
-<<<<<<< HEAD
     "ingestd-example": _ingestd_example,
     "ingestd-metrics": _ingestd_metrics,
     "ingestd-settings": _ingestd_settings,
-=======
     "journal-states": _journal_states,
->>>>>>> s8/journal
     "metadata": _metadata,
     "permissions": _permissions,
     "refusals": _refusals,
