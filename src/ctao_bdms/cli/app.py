@@ -18,7 +18,9 @@ from ctao_bdms.cli.get import get
 from ctao_bdms.cli.ingest import ingest
 from ctao_bdms.cli.locate import locate
 from ctao_bdms.cli.name import name
+from ctao_bdms.cli.plan import plan
 from ctao_bdms.cli.policy import policy
+from ctao_bdms.cli.quarantine import quarantine
 from ctao_bdms.cli.query import query
 from ctao_bdms.cli.reconcile import reconcile
 from ctao_bdms.cli.rules import rules
@@ -52,7 +54,7 @@ app = cyclopts.App(
 for _group, _commands in (
     ("See it work", (demo,)),
     ("A Rucio on this machine", (up, down, status, policy)),
-    ("Files into the archive", (scan, ingest, reconcile, rules)),
+    ("Files into the archive", (scan, plan, ingest, quarantine, reconcile, rules)),
     ("Files out of the archive", (query, locate, get)),
     ("Words of the archive", (name,)),
 ):
