@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -374,6 +375,11 @@ class Ingest(RuleBasedStateMachine):
             blocks = [did for did in self.archive.files([lfn])[lfn].datasets if is_block(did.name)]
             assert len(blocks) == 1
 
+    def no_case_is_empty(self) -> None:
+        """What a crash has left in quarantine is put away once the file is there."""
+        cases = self.home.glob("onsite.quarantine/2*")
+        assert all({path.name for path in case.iterdir()} > {"reason.json"} for case in cases)
+
     def _files(self) -> Iterator[Path]:
         ours = {"reason.json", "events.jsonl", "trigger"}
         for path in self.home.rglob("*"):
@@ -457,6 +463,9 @@ class Ingest(RuleBasedStateMachine):
             assert case.defects
             assert case.version
             assert case.reason["path"]
+            assert case.file.stat().st_nlink == 1
+            digest = _digest(case.file.read_bytes())
+            assert case.digests.get("sha256", digest) == digest, "the reason is that of another file"
         inside = {path for case in cases for path in case.folder.iterdir() if not path.name.startswith(".")}
         known_names = {"reason.json", "trigger"}
         assert {path for path in inside if path.name not in known_names} == {case.file for case in cases}
@@ -482,8 +491,10 @@ def _digest_of(adler32: str) -> str:
     return next(_digest(content) for content in contents if _adler32(content) == adler32)
 
 
-@pytest.mark.parametrize("kind", Ingest._KINDS)
-@pytest.mark.parametrize("what", ["walk", "daemon", "retry", "accept"])
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [*itertools.product(["walk", "daemon", "retry", "accept"], Ingest._KINDS), ("daemon", "late")],
+)
 def test_every_single_point_where_it_can_break(what: str, kind: str) -> None:
     """The same story, broken at its first call, at its second, and so on until it runs to its end."""
     for after in range(200):
@@ -499,6 +510,7 @@ def test_every_single_point_where_it_can_break(what: str, kind: str) -> None:
                 story.a_step_of_the_daemon(kind, after, 2)
                 story.write(0, 1, "relative")
                 story.a_step_of_the_daemon("", 0, 2)
+                story.late_requests_are_carried_out()
             else:
                 story.walk("", 0, 500)
                 story.take_out_of_quarantine(what, kind, after, 0)
@@ -506,6 +518,8 @@ def test_every_single_point_where_it_can_break(what: str, kind: str) -> None:
             story.no_file_is_ever_lost_or_made()
             story.walk("", 0, 500)
             story.no_file_is_ever_lost_or_made()
+            if what in {"walk", "daemon"}:
+                story.no_case_is_empty()
         finally:
             story.teardown()
         if not was_reached:
