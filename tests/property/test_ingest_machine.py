@@ -518,7 +518,7 @@ def test_every_single_point_where_it_can_break(what: str, kind: str) -> None:
             story.no_file_is_ever_lost_or_made()
             story.walk("", 0, 500)
             story.no_file_is_ever_lost_or_made()
-            if what in {"walk", "daemon"}:
+            if what == "walk":
                 story.no_case_is_empty()
         finally:
             story.teardown()

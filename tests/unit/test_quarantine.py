@@ -122,6 +122,17 @@ def test_a_release_never_overwrites_and_changes_nothing_then(storage: Storage) -
         storage.quarantine.case("../onsite")
 
 
+def test_a_document_that_cannot_be_read_does_not_hide_the_others(
+    storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = storage.admit()
+    broken = storage.quarantine.folder / "20260101T000000Z-00000000"
+    broken.mkdir()
+    (broken / "reason.json").write_text('{"path": ')
+    assert [each.id for each in storage.quarantine.cases()] == [case.id]
+    assert "20260101T000000Z-00000000 is no case of a quarantine" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["reason.json", "trigger", ".hidden", "_x", "\udcff" * 100, "n" * 240, "a\nb"])
 def test_any_name_can_be_quarantined_and_released(storage: Storage, name: str) -> None:
     path = storage.good.path.with_name(name)
