@@ -15,8 +15,16 @@ import pytest
 
 from ctao_bdms import connect
 from ctao_bdms.access import Fetching
-from ctao_bdms.errors import AuthenticationError, ForbiddenError, NotFoundError, UnreachableError, UsageError
-from ctao_bdms.ingest import Status
+from ctao_bdms.errors import (
+    AuthenticationError,
+    BlockClosedError,
+    ForbiddenError,
+    NotFoundError,
+    UnreachableError,
+    UsageError,
+)
+from ctao_bdms.ingest import Batches, BlockLimits, Status
+from ctao_bdms.ingest.batches import Refused
 from ctao_bdms.model import DefectKind, Lfn, ReplicaState, RuleState, Site
 from ctao_bdms.naming import blocks_pattern, directories_of
 from ctao_bdms.testing.contract import NIGHT, block_of, registration
@@ -91,6 +99,54 @@ def test_a_batch_costs_a_handful_of_requests_whatever_its_size(embedded_rucio: R
     report = bdms.ingest([written.path for written in files[30:]])
     assert len(report.archived) == 300
     assert len(answers) <= 8, [f"{a.request.method} {a.request.path_url[:60]}" for a in answers]
+
+
+def test_a_plan_tells_the_requests_and_makes_none_that_changes_anything(embedded_rucio: RucioNamespace) -> None:
+    files = _night(embedded_rucio, 12)
+    damage(files[0].path, Damage.BIT_FLIP)
+    config, limits = embedded_rucio.instance.client_config(), BlockLimits(files=5)
+    for paths in ([w.path for w in files[:6]], [w.path for w in files]):  # with directories to be made, and without
+        fresh = connect(config)
+        asked: list[requests.Response] = []
+        fresh.catalogue.count_requests(asked.append)  # type: ignore[attr-defined]
+        foreseen = fresh.plan(paths, limits=limits)
+        looking = len(asked)
+        # The lists of replicas and of metadata are asked for with POST: their questions are long.
+        assert {a.request.path_url.split("?")[0] for a in asked if a.request.method != "GET"} <= {
+            "/replicas/list",
+            "/dids/bulkmeta",
+        }
+        assert foreseen.n_requests > 0
+        again = connect(config)
+        made: list[requests.Response] = []
+        again.catalogue.count_requests(made.append)  # type: ignore[attr-defined]
+        report = again.ingest(paths, limits=limits)
+        assert [row.status for row in foreseen] == [outcome.status for outcome in report]
+        checks = sum("bulkmeta" in a.request.path_url for a in asked)  # an ingest asks that as it makes directories
+        assert len(made) == looking - checks + foreseen.n_requests, [a.request.path_url for a in made]
+
+
+def test_a_file_that_the_server_refuses_does_not_stop_the_others(embedded_rucio: RucioNamespace) -> None:
+    catalogue, scope = embedded_rucio.catalogue, embedded_rucio.scope
+    block, files = block_of(scope), [registration(scope, number) for number in range(20)]
+    catalogue.ensure_directories([file.lfn for file in files])
+    catalogue.open_block(block)
+    catalogue.register(block, ONSITE, [registration(scope, 11, adler32="deadbeef")])
+    second = block_of(scope, "00000002")
+    catalogue.open_block(second)
+    good: list[Lfn] = []
+    refused: list[Refused] = []
+    for part in Batches(catalogue).register(second, ONSITE, files):
+        if isinstance(part, Refused):
+            refused.append(part)
+        else:
+            good += [file.lfn for file in part]
+    assert [(each.file.lfn, each.defect.kind) for each in refused] == [(files[11].lfn, DefectKind.CONFLICT)]
+    assert refused[0].is_its_own_fault
+    assert set(catalogue.files(good)) == {file.lfn for file in files} - {files[11].lfn}
+    catalogue.close_block(second)
+    with pytest.raises(BlockClosedError):
+        list(Batches(catalogue).register(second, ONSITE, [registration(scope, 30)]))
 
 
 def test_an_ingest_that_is_repeated_changes_nothing(embedded_rucio: RucioNamespace) -> None:
@@ -233,8 +289,9 @@ def test_an_rse_a_scope_and_a_server_that_are_not_there(embedded_rucio: RucioNam
     with pytest.raises(UsageError, match=f"'MOON' is no storage element on site; there are {ONSITE}"):
         bdms.ingest(good.path, rse="MOON")
     (stranger,) = write_night(embedded_rucio.root, night_specs(1, megabytes=0.1, scope="nobodys"))
-    with pytest.raises(NotFoundError, match="nobodys"):
-        bdms.ingest(stranger.path)
+    (outcome,) = bdms.ingest(stranger.path)
+    assert (outcome.status, outcome.defects[0].kind) == (Status.REFUSED, DefectKind.CATALOGUE)
+    assert "nobodys" in outcome.defects[0].message
     shutil.rmtree(embedded_rucio.root / "ctao" / "nobodys")
     config = tmp_path / "rucio.cfg"
     mine = embedded_rucio.instance.client_config().read_text()

@@ -118,6 +118,8 @@ class InMemoryCatalogue:
 
     def open_block(self, block: Did) -> None:
         """Create the empty, open block; nothing happens if it exists."""
+        if block.scope not in self._scopes:
+            raise NotFoundError(f"scope {block.scope!r} does not exist")
         self._blocks.setdefault(block, Block(did=block, is_open=True, n_files=0, size_bytes=0, created=self._now()))
 
     def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:

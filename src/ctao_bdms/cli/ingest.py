@@ -11,9 +11,10 @@ from cyclopts import Parameter
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 
 if TYPE_CHECKING:
+    from ctao_bdms.foresee import Foreseen
     from ctao_bdms.ingest import IngestReport
 
-__all__ = ["ingest"]
+__all__ = ["ingest", "summary"]
 
 
 def ingest(
@@ -35,10 +36,11 @@ def ingest(
     with output.bytes_bar("reading", None) as advance:
         report = bdms.ingest(paths, rse=rse, jobs=jobs, on_bytes=advance)
     output.rows(report)
-    output.line(_summary(report))
+    output.line(summary(report))
     return 1 if report.rejected else 0
 
 
-def _summary(report: IngestReport) -> str:
+def summary(report: IngestReport | Foreseen) -> str:
+    """Return how many files have come out as what."""
     counts = Counter(outcome.status.value for outcome in report)
     return ", ".join(f"{number} {status}" for status, number in counts.items()) or "nothing to ingest"

@@ -20,6 +20,7 @@ from ctao_bdms.errors import (
     CatalogueError,
     ConflictError,
     ForbiddenError,
+    NotFoundError,
     RefusedError,
     UnknownRseError,
 )
@@ -115,6 +116,18 @@ class Batches:
             if error.transient or isinstance(error, _OF_ALL):
                 raise
             _LOG.info("some directories cannot be made: %s", error)
+
+    def strangers(self, files: Sequence[Registration]) -> list[Refused]:
+        """Return `files`, which share a scope, as refused if the scope does not exist; otherwise nothing."""
+        try:
+            self._catalogue.ensure_directories([file.lfn for file in files[:1]])
+        except NotFoundError as error:
+            return [Refused(file, error, False) for file in files]
+        except CatalogueError as error:
+            if error.transient or isinstance(error, _OF_ALL):
+                raise
+            _LOG.info("a directory cannot be made: %s", error)
+        return []
 
     def register(
         self, block: Did, rse: str, files: Sequence[Registration]

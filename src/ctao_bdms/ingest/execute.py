@@ -92,12 +92,14 @@ def _fill(
             as_read.append(file)
         else:
             rejects.append(_changed(item))
+    strangers = batches.strangers(as_read)
+    if strangers:
+        return rejects + [_refused(each, by_name) for each in strangers]
     if as_read and block.opens:
         catalogue.open_block(block.did)
     for part in batches.register(block.did, rse, as_read):
         if isinstance(part, Refused):
-            item = by_name[part.file.lfn]
-            rejects.append(Reject(item=item, defects=(part.defect,), quarantine=part.is_its_own_fault))
+            rejects.append(_refused(part, by_name))
             continue
         for file in part:
             item = by_name[file.lfn]
@@ -106,6 +108,12 @@ def _fill(
     if block.closes and (as_read or not block.opens):
         catalogue.close_block(block.did)
     return rejects
+
+
+def _refused(refused: Refused, by_name: Mapping[Lfn, Described]) -> Reject:
+    """Return what is done with a file that the catalogue does not take."""
+    item = by_name[refused.file.lfn]
+    return Reject(item=item, defects=(refused.defect,), quarantine=refused.is_its_own_fault)
 
 
 def _reject(reject: Reject, quarantine: Quarantine, now: dt.datetime) -> Outcome:

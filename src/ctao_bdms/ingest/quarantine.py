@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import json
+import logging
 import os
 import shutil
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ctao_bdms.errors import UsageError
 from ctao_bdms.ingest.cases import (
     CASE_NAME,
     REASON,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CLOSED", "Quarantine"]
 
+_LOG = logging.getLogger(__name__)
 #: Where the documents of cases are whose file is no longer here.
 CLOSED = "closed"
 
@@ -111,13 +114,20 @@ class Quarantine:
     def cases(self) -> Cases:
         """Return the cases that hold a file, the oldest first.
 
-        Raises
-        ------
-        UsageError
-            If the document of one cannot be read.
+        One whose document cannot be read is logged as an error, and does not hide the others.
         """
-        folders = [folder for folder in self._folders() if (folder / REASON).exists()]
-        return Cases(case for case in map(Case.read, folders) if os.path.lexists(case.file))
+        cases = []
+        for folder in self._folders():
+            if not (folder / REASON).exists():
+                continue
+            try:
+                case = Case.read(folder)
+            except UsageError as error:
+                _LOG.error("%s", error)
+                continue
+            if os.path.lexists(case.file):
+                cases.append(case)
+        return Cases(cases)
 
     def case(self, case_id: str) -> Case:
         """Return the case called `case_id`.

@@ -131,6 +131,17 @@ class CatalogueContract:
     def test_an_unknown_scope_is_an_error(self, catalogue: Catalogue) -> None:
         with pytest.raises(NotFoundError, match="nobodys"):
             catalogue.ensure_directories([registration("nobodys").lfn])
+        with pytest.raises(NotFoundError, match="nobodys"):
+            catalogue.missing_directories([registration("nobodys").lfn])
+
+    def test_missing_directories_are_told_and_not_made(self, catalogue: Catalogue, scope: str) -> None:
+        first, second = registration(scope, 0).lfn, registration(scope, 1).lfn
+        catalogue.ensure_directories([first])
+        there = {directory.did for directory in directories_of(first)}
+        expected = [directory.did for directory in directories_of(second) if directory.did not in there]
+        assert len(expected) == 5
+        for _ in range(2):
+            assert list(catalogue.missing_directories([first, second])) == expected
 
     def test_blocks_are_found_by_pattern(self, catalogue: Catalogue, scope: str) -> None:
         first, files = _fill(catalogue, scope, token="00000001")

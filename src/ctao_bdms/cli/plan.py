@@ -1,0 +1,49 @@
+"""bdms plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
+from ctao_bdms.cli.ingest import summary
+
+__all__ = ["plan"]
+
+
+def plan(
+    paths: Annotated[list[Path], Parameter(name="PATH", help="Data files, or directories with .trigger files.")],
+    /,
+    *,
+    rse: Annotated[str, Parameter(help="The storage element where they lie; by default the one that holds them.")] = "",
+    jobs: Annotated[int, Parameter(help="How many files are read at once.")] = 2,
+    archive: Archive = DEFAULT_ARCHIVE,
+) -> int:
+    """Say what `bdms ingest` would do with the same files; nothing is changed.
+
+    The files are read and the archive is asked, exactly as by an ingest, which then goes on.
+
+    Example: `bdms plan /storage/ctao/acada/DL0`
+    """
+    output = archive.output
+    bdms = archive.connect()
+    with output.bytes_bar("reading", None) as advance:
+        foreseen = bdms.plan(paths, rse=rse, jobs=jobs, on_bytes=advance)
+    if output.as_json:
+        output.json(
+            {
+                "files": list(foreseen),
+                "blocks": list(foreseen.blocks),
+                "directories": foreseen.directories,
+                "requests": foreseen.n_requests,
+            }
+        )
+    else:
+        output.rows(foreseen)
+        output.rows(foreseen.blocks, "\nblocks")
+        for directory in foreseen.directories:
+            output.line(f"a new directory: {directory.name}")
+        output.line(f"{summary(foreseen)}; {foreseen.n_requests} requests")
+    return 1 if foreseen.rejected else 0

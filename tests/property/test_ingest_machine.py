@@ -1,0 +1,537 @@
+"""Ingest, broken anywhere: between any two calls to the catalogue or the disk, by outages, by answers that are lost.
+
+The catalogue is the one in memory, the files and the disk are real. A crash is an exception that no handler of the
+library may survive: once the process is dead, whatever it still tries to do fails too. Each walk begins with nothing in
+memory, as after a restart. At the end come quiet walks, and then everything must be as if nothing had ever broken.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.errors import BdmsError, UnreachableError
+from ctao_bdms.facade import Bdms
+from ctao_bdms.ingest import (
+    ACCEPTABLE,
+    Batches,
+    BatchSize,
+    BlockLimits,
+    BlockPolicy,
+    Registrar,
+    Status,
+    read_all,
+    survey,
+)
+from ctao_bdms.integrity import scan
+from ctao_bdms.model import Lfn, Rse
+from ctao_bdms.naming import directories_of, is_block
+from ctao_bdms.replication import begin, reconcile
+from ctao_bdms.testing.damage import Damage, damage
+from ctao_bdms.testing.dl0 import night_specs, write_night
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ONSITE = "CTAO-NORTH-ONSITE"
+#: A file system without a medium that would have to be waited for, if there is one.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+START = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
+#: What changes a disk, as Python's audit events call it.
+CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "shutil.copyfile"}
+
+
+class Crash(BaseException):
+    """The end of the process."""
+
+
+class Fate:
+    """What befalls the process at its n-th call.
+
+    It dies before or after; the server is out from now on; its answer is lost; the request is carried out much later;
+    or a producer writes a file meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.root = ""
+        self.was_reached = False
+        self.late: list[Callable[[], object]] = []
+        self.be_kind()
+
+    def be_kind(self) -> None:
+        """Let everything work."""
+        self.kind, self.left, self.is_dead, self.is_watching = "", -1, False, False
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def threaten(self, kind: str, after: int) -> None:
+        """Let `kind` happen at the call after `after` calls."""
+        self.be_kind()
+        self.was_reached = self.was_reached and not kind
+        self.kind, self.left, self.is_watching = kind, after if kind else -1, True
+
+    def is_now(self) -> bool:
+        """Count a call; return whether it is the one."""
+        self.left -= 1
+        self.was_reached |= self.left == -1
+        return self.left == -1
+
+    def disk(self, path: str) -> None:
+        """Be told of a change to the disk that is about to be made."""
+        if not self.is_watching or not path.startswith(self.root):
+            return
+        if self.is_dead:
+            raise Crash
+        if self.kind == "crash at the disk" and self.is_now():
+            self.is_dead = True
+            raise Crash
+
+    def call(self, act: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the catalogue answers
+        """Make a call to the catalogue."""
+        if not self.is_watching:
+            return act()
+        if self.is_dead:
+            raise Crash
+        if self.kind == "outage":
+            if self.is_now() or self.left < 0:
+                raise UnreachableError("the server is down")
+            return act()
+        hit = self.kind != "crash at the disk" and self.is_now()
+        if hit and self.kind == "crash":
+            self.is_dead = True
+            raise Crash
+        if hit and self.kind == "late":
+            self.late.append(act)
+            raise UnreachableError("the request is still under way")
+        if hit and self.kind == "replaced":
+            self.is_watching = False
+            self.meanwhile()
+            self.is_watching = True
+        answer = act()
+        if hit and self.kind == "crash after":
+            self.is_dead = True
+            raise Crash
+        if hit and self.kind == "lost answer":
+            raise UnreachableError("the answer was lost")
+        return answer
+
+
+FATE = Fate()
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    """Tell `FATE` of changes to the disk."""
+    if not FATE.is_watching:
+        return
+    if event == "open":
+        path, _mode, flags = arguments
+        if isinstance(path, str | bytes) and flags is not None and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            FATE.disk(os.fsdecode(path))
+    elif event in CHANGES:
+        FATE.disk(os.fsdecode(arguments[0]))
+
+
+@functools.cache
+def _install() -> None:
+    """Listen to this process; it cannot be undone, and does nothing while no machine runs."""
+    sys.addaudithook(_audit)
+
+
+class Fragile:
+    """A catalogue of which every call may be the one at which something happens."""
+
+    def __init__(self, inner: InMemoryCatalogue) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the catalogue can do
+        method = getattr(self._inner, name)
+        if name == "find":
+            return method
+
+        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            args = tuple(list(each) if hasattr(each, "__next__") else each for each in args)
+            return FATE.call(lambda: method(*args, **kwargs))
+
+        return call
+
+
+@functools.cache
+def _contents() -> dict[str, tuple[bytes, bytes, bytes]]:
+    """Return names below the root with three contents each: a sound one, another sound one, and a bad one."""
+    with tempfile.TemporaryDirectory() as folder:
+        first = write_night(Path(folder) / "1", night_specs(5, telescopes=1, megabytes=0.001, seed=1))
+        second = write_night(Path(folder) / "2", night_specs(5, telescopes=1, megabytes=0.001, seed=2))
+        contents = {}
+        for number, (one, two) in enumerate(zip(first, second, strict=True)):
+            sound, other = one.path.read_bytes(), two.path.read_bytes()
+            assert sound != other
+            damage(one.path, list(Damage)[number % len(Damage)] if number else Damage.BIT_FLIP, seed=number)
+            if not scan(one.path).defects:
+                damage(one.path, Damage.TRUNCATED)
+            assert scan(one.path).defects
+            contents[str(one.lfn)] = (sound, other, one.path.read_bytes())
+    return contents
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+class Ingest(RuleBasedStateMachine):
+    """Producers write, walks begin and break; at the end everything is where it belongs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        _install()
+        FATE.be_kind()
+        FATE.late = []
+        self.home = Path(tempfile.mkdtemp(prefix="bdms-machine-", dir=MEMORY))
+        FATE.root = str(self.home)
+        self.root = self.home / "onsite"
+        self.root.mkdir()
+        self.time = START
+        self.archive = InMemoryCatalogue(
+            [
+                Rse(name=ONSITE, prefix=str(self.root), site="CTAO-North"),
+                Rse(name="PIC-DISK", prefix="/pic", centre="PIC"),
+                Rse(name="CSCS-DISK", prefix="/cscs", centre="CSCS"),
+            ],
+            now=lambda: self.time,
+        )
+        self.written: Counter[str] = Counter()  # digests of all contents that producers have put on the disk
+        self.replaced: Counter[str] = Counter()  # of those that a producer has overwritten himself
+        self.registrar: Registrar | None = None
+        self.bystander = self.root / "README"
+        self.bystander.write_text("do not touch")
+
+    # --- producers ---------------------------------------------------------------------------------------------------
+
+    @initialize(which=st.lists(st.sampled_from([0, 0, 1, 2]), min_size=5, max_size=5))
+    def begin(self, which: list[int]) -> None:
+        for number, content in enumerate(which):
+            self.write(number, content, "relative")
+
+    @rule(
+        number=st.integers(0, 4),
+        which=st.sampled_from([0, 0, 1, 2, 2]),
+        kind=st.sampled_from(["relative", "absolute", "regular"]),
+    )
+    def write(self, number: int, which: int, kind: str) -> None:
+        """A producer writes a file, in one step in place of what may be there, and then its trigger."""
+        self._put(list(_contents())[number], list(_contents().values())[number][which], kind)
+
+    @rule(number=st.integers(0, 2))
+    def write_with_a_bad_name(self, number: int) -> None:
+        names = ["notes.txt", "reason.json", "bad\udcff.fits.fz"]
+        folder = next(iter(_contents())).rpartition("/")[0]
+        self._put(f"{folder}/{names[number]}", f"bad name {number}".encode(), "relative")
+
+    @rule(number=st.integers(0, 4))
+    def write_for_a_scope_that_does_not_exist(self, number: int) -> None:
+        name, contents = list(_contents().items())[number]
+        self._put(name.replace("/acada/", "/nobodys/", 1), contents[0], "relative")
+
+    @rule(number=st.integers(0, 4))
+    def trigger_again(self, number: int) -> None:
+        """A producer says a second time that a file is complete."""
+        path = self.root / list(_contents())[number][1:]
+        if path.exists():
+            self._trigger(path, "relative")
+
+    @rule(minutes=st.integers(1, 20))
+    def time_passes(self, minutes: int) -> None:
+        self.time += dt.timedelta(minutes=minutes)
+
+    def _put(self, lfn: str, content: bytes, kind: str) -> None:
+        path = self.root / lfn[1:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            self.replaced[_digest(path.read_bytes())] += 1
+        temporary = self.home / "being-written"
+        temporary.write_bytes(content)
+        temporary.replace(path)
+        self.written[_digest(content)] += 1
+        self._trigger(path, kind)
+
+    def _trigger(self, path: Path, kind: str) -> None:
+        trigger = path.with_name(path.name + ".trigger")
+        trigger.unlink(missing_ok=True)
+        if kind == "regular":
+            trigger.touch()
+        else:
+            trigger.symlink_to(path.name if kind == "relative" else path)
+
+    # --- the ingest --------------------------------------------------------------------------------------------------
+
+    _KINDS = ("crash", "crash at the disk", "crash after", "outage", "lost answer", "replaced")
+    _FATES = st.sampled_from(_KINDS)
+    _FATES_OF_DAEMONS = st.sampled_from((*_KINDS, "late"))
+
+    @rule(kind=_FATES, after=st.integers(0, 15), limit=st.sampled_from([1, 2, 500]))
+    def walk(self, kind: str, after: int, limit: int) -> None:
+        """A walk to which something happens; then the process begins anew."""
+        self.late_requests_are_carried_out()
+        bdms = Bdms(Fragile(self.archive), now=lambda: self.time)
+        self._break(kind, after, lambda: bdms.ingest(self.root, limits=BlockLimits(files=limit)))
+
+    @rule(kind=_FATES, after=st.integers(0, 12))
+    def reconcile(self, kind: str, after: int) -> None:
+        bdms = Bdms(Fragile(self.archive), now=lambda: self.time)
+        self._break(kind, after, lambda: bdms.reconcile("acada"))
+
+    @rule(kind=_FATES_OF_DAEMONS, after=st.integers(0, 15), batch=st.sampled_from([1, 2, 300]))
+    def a_step_of_the_daemon(self, kind: str, after: int, batch: int) -> None:
+        """A batch, and the blocks whose time has come; an error does not end the daemon, a crash does."""
+        catalogue: Any = Fragile(self.archive)
+        if self.registrar is None:
+            # What the process before has asked for may still be under way: its blocks are closed before all else.
+            everything = dt.timedelta(0)
+            reconcile(self.archive, "acada", "*/blocks/*", now=lambda: self.time, abandoned_after=everything)
+            limits = BlockLimits(files=3)
+            self.registrar = Registrar(
+                catalogue,
+                self.archive.rses()[ONSITE],
+                policy=BlockPolicy(limits=limits),
+                batches=Batches(catalogue, BatchSize(files=batch)),
+                now=lambda: self.time,
+            )
+        registrar = self.registrar
+
+        def step() -> None:
+            registrar.take(read_all(survey([self.root], self.root)))
+            begin(catalogue, registrar.close())
+
+        if self._break(kind, after, step):
+            self.registrar = None
+
+    @rule()
+    def late_requests_are_carried_out(self) -> None:
+        """What the server was asked for and did not answer, it does now."""
+        late, FATE.late = FATE.late, []
+        for act in late:
+            with suppress(BdmsError):
+                act()
+
+    @rule(what=st.sampled_from(["retry", "accept"]), kind=_FATES, after=st.integers(0, 15), which=st.integers(0, 5))
+    def take_out_of_quarantine(self, what: str, kind: str, after: int, which: int) -> None:
+        """An operator tries what is in quarantine again, or accepts it."""
+        self.late_requests_are_carried_out()
+        bdms = Bdms(Fragile(self.archive), now=lambda: self.time)
+        cases = [
+            case
+            for case in bdms.quarantine().cases()
+            if what == "retry" or {defect.kind for defect in case.defects} <= ACCEPTABLE
+        ]
+        if not cases:
+            return
+        case = cases[which % len(cases)]
+        self._break(
+            kind, after, lambda: bdms.retry(case) if what == "retry" else bdms.accept(case, "it is all we have")
+        )
+
+    def _break(self, kind: str, after: int, act: Callable[[], object]) -> bool:
+        """Do something while something else happens; return whether the process died."""
+        FATE.threaten(kind, after)
+        FATE.meanwhile = lambda: self.write(after % 5, after % 3, "relative")
+        try:
+            act()
+        except (BdmsError, Crash):
+            pass
+        finally:
+            died = FATE.is_dead
+            FATE.be_kind()
+        return died
+
+    # --- what holds --------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def no_file_is_ever_lost_or_made(self) -> None:
+        """Whatever a producer has written and not replaced himself is on the disk, and nothing else."""
+        kept = {_digest(path.read_bytes()) for path in self._files()}
+        wanted = set((self.written - self.replaced).keys())
+        assert kept >= wanted, "a file is lost"
+        assert kept <= set(self.written), "a file was made up"
+        assert self.bystander.read_text() == "do not touch"
+
+    @invariant()
+    def no_file_is_in_two_blocks(self) -> None:
+        for lfn in self._archived():
+            blocks = [did for did in self.archive.files([lfn])[lfn].datasets if is_block(did.name)]
+            assert len(blocks) == 1
+
+    def no_case_is_empty(self) -> None:
+        """What a crash has left in quarantine is put away once the file is there."""
+        cases = self.home.glob("onsite.quarantine/2*")
+        assert all({path.name for path in case.iterdir()} > {"reason.json"} for case in cases)
+
+    def _files(self) -> Iterator[Path]:
+        ours = {"reason.json", "events.jsonl", "trigger"}
+        for path in self.home.rglob("*"):
+            in_quarantine = path.is_relative_to(self.home / "onsite.quarantine")
+            unfinished = path.name.startswith(".") or (in_quarantine and path.name in ours)
+            if path.is_file() and not path.is_symlink() and not unfinished and path != self.bystander:
+                if path.name.endswith(".trigger") and not path.stat().st_size:
+                    continue
+                yield path
+
+    def _archived(self) -> list[Lfn]:
+        return [*self.archive.files(Lfn(name) for name in _contents())]
+
+    def teardown(self) -> None:
+        """Walk quietly, and look whether everything is where it belongs."""
+        try:
+            FATE.be_kind()
+            self.late_requests_are_carried_out()
+            self._settle()
+            self.no_file_is_ever_lost_or_made()
+            self.no_file_is_in_two_blocks()
+            self._check_archive()
+            self._check_disk()
+        finally:
+            shutil.rmtree(self.home)
+
+    def _settle(self) -> None:
+        bdms = Bdms(self.archive, now=lambda: self.time)
+        for case in bdms.quarantine().cases():
+            if os.path.lexists(case.path) and case.path.samefile(case.file):
+                bdms.retry(case)  # its release broke off; the operator repeats it
+        bdms.ingest(self.root)
+        again = bdms.ingest(self.root)
+        assert {outcome.status for outcome in again} <= {Status.REFUSED}, "a second walk finds something to do"
+        self.time += dt.timedelta(minutes=11)
+        for _ in range(3):
+            reconcile(self.archive, "acada", "*/blocks/*", now=lambda: self.time)
+            self.archive.transfer()
+
+    def _check_archive(self) -> None:
+        """What is registered is whole, closed, has its rules, and is what was written under that name."""
+        for lfn in self._archived():
+            file = self.archive.files([lfn])[lfn]
+            assert any(
+                (len(content), _adler32(content)) == (file.size_bytes, file.adler32)
+                for content in _contents()[str(lfn)]
+            )
+            assert directories_of(lfn)[-1].did in file.datasets
+            (block,) = (did for did in file.datasets if is_block(did.name))
+            (state,) = self.archive.blocks("acada", block.name)
+            assert not state.is_open
+            rules = self.archive.rules("acada", [block.name])[block.name]
+            assert len(rules) == len({rule.rse_expression for rule in rules}) == 3
+            assert {replica.rse for replica in file.replicas} == {ONSITE, "PIC-DISK", "CSCS-DISK"}
+        products = {product.lfn: product for product in Bdms(self.archive).query(scope="acada")}
+        assert set(products) == set(self._archived())
+        assert all(product.metadata["instance__observing_night"] for product in products.values())
+        blocks = self.archive.blocks("acada", "*")
+        assert sum(each.n_files for each in blocks) == len(products)
+        assert not any(each.is_open for each in blocks)
+        for each in blocks:
+            if not each.n_files:
+                assert not self.archive.rules("acada", [each.did.name])[each.did.name]
+        assert not self.archive.files([Lfn(name.replace("/acada/", "/nobodys/", 1)) for name in _contents()])
+
+    def _check_disk(self) -> None:
+        """What is in the tree is registered as it is; all else is in quarantine, with its reason."""
+        archived = {str(lfn): self.archive.files([lfn])[lfn] for lfn in self._archived()}
+        for path in self.root.rglob("*"):
+            name = "/" + str(path.relative_to(self.root))
+            if path.is_dir() or path == self.bystander or "/nobodys/" in name:
+                continue
+            assert not path.name.endswith(".trigger"), f"{path.name} is left"
+            content = path.read_bytes()
+            known = archived.get(name)
+            assert known is not None, f"{name} is neither registered nor in quarantine"
+            assert (len(content), _adler32(content)) == (known.size_bytes, known.adler32)
+        quarantine = Bdms(self.archive).quarantine()
+        cases = quarantine.cases()
+        for case in cases:
+            assert case.defects
+            assert case.version
+            assert case.reason["path"]
+            assert case.file.stat().st_nlink == 1
+            digest = _digest(case.file.read_bytes())
+            assert case.digests.get("sha256", digest) == digest, "the reason is that of another file"
+        inside = {path for case in cases for path in case.folder.iterdir() if not path.name.startswith(".")}
+        known_names = {"reason.json", "trigger"}
+        assert {path for path in inside if path.name not in known_names} == {case.file for case in cases}
+        digests = {_digest(case.file.read_bytes()) for case in cases}
+        bad = {_digest(content[2]) for content in _contents().values()}
+        sound_on_disk = {_digest(path.read_bytes()) for path in self.root.rglob("*.fz") if path.is_file()}
+        assert not bad & sound_on_disk - {_digest_of(file.adler32) for file in archived.values()}
+        events = quarantine.folder / "events.jsonl"
+        if events.exists():
+            assert all(json.loads(line)["who"] for line in events.read_text().splitlines())
+        assert digests <= set(self.written)
+
+
+def _adler32(content: bytes) -> str:
+    import zlib
+
+    return f"{zlib.adler32(content):08x}"
+
+
+def _digest_of(adler32: str) -> str:
+    """Return the SHA-256 of the content that has this Adler-32."""
+    contents = [content for each in _contents().values() for content in each]
+    return next(_digest(content) for content in contents if _adler32(content) == adler32)
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [*itertools.product(["walk", "daemon", "retry", "accept"], Ingest._KINDS), ("daemon", "late")],
+)
+def test_every_single_point_where_it_can_break(what: str, kind: str) -> None:
+    """The same story, broken at its first call, at its second, and so on until it runs to its end."""
+    for after in range(200):
+        story = Ingest()
+        try:
+            for number, which in enumerate((2, 0, 0)):
+                story.write(number, which, "relative")
+            story.write_with_a_bad_name(1)
+            story.write_for_a_scope_that_does_not_exist(0)
+            if what == "walk":
+                story.walk(kind, after, 2)
+            elif what == "daemon":
+                story.a_step_of_the_daemon(kind, after, 2)
+                story.write(0, 1, "relative")
+                story.a_step_of_the_daemon("", 0, 2)
+                story.late_requests_are_carried_out()
+            else:
+                story.walk("", 0, 500)
+                story.take_out_of_quarantine(what, kind, after, 0)
+            was_reached = FATE.was_reached
+            story.no_file_is_ever_lost_or_made()
+            story.walk("", 0, 500)
+            story.no_file_is_ever_lost_or_made()
+            if what == "walk":
+                story.no_case_is_empty()
+        finally:
+            story.teardown()
+        if not was_reached:
+            assert after > 0
+            return
+    pytest.fail("the story never ends")
+
+
+TestIngest = Ingest.TestCase
+TestIngest.settings = settings(
+    max_examples=40,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
