@@ -150,7 +150,8 @@ def test_nothing_is_said_of_a_file_that_could_not_be_read(data: Path) -> None:
 
 @given(st.text(), st.sampled_from(["", "md5", "sha256"]))
 def test_no_text_does_more_than_be_refused(text: str, algorithm: str) -> None:
-    size_bytes, digests = None, {}
+    size_bytes: int | None = None
+    digests: dict[str, str] = {}
     with contextlib.suppress(ValueError):
         size_bytes, digests = _parse(text, "name", algorithm)
     assert size_bytes is None or size_bytes >= 0

@@ -76,6 +76,7 @@ def read_statement(path: Path, trigger: Path | None = None) -> Statement:
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> read_statement(Path("/no/such/file.fits"))
     Statement(size_bytes=None, digests={}, defects=())
     """

@@ -89,11 +89,14 @@ class Scans:
             inner = self._executor.submit(call)
 
         def done(inner: Future[FileFacts]) -> None:
-            if inner.cancelled():
+            lost: BaseException | None = None
+            if inner.cancelled() and isinstance(self._executor, WorkerPool):
                 outer.cancel()
+            elif inner.cancelled():
+                lost = WorkerLostError(["was cancelled by its scheduler"])
             if not outer.set_running_or_notify_cancel():
                 return
-            error = inner.exception()
+            error = lost or inner.exception()
             if error is None:
                 outer.set_result(inner.result())
             elif isinstance(error, self._lost):

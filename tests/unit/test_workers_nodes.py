@@ -1,0 +1,100 @@
+"""Scans on a real Dask scheduler with real worker processes, one of which is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import distributed
+import pytest
+
+from ctao_bdms.errors import UnreachableError
+from ctao_bdms.ingest.workers import Scans, scans_on_nodes
+from ctao_bdms.integrity import scan
+from ctao_bdms.model import DefectKind, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WAIT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[distributed.LocalCluster]:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+    ) as made:
+        yield made
+
+
+@pytest.fixture
+def scans(cluster: distributed.LocalCluster) -> Iterator[Scans]:
+    with scans_on_nodes(cluster.scheduler_address) as made:
+        yield made
+
+
+def readers(cluster: distributed.LocalCluster, path: Path) -> list[int]:
+    """Return the worker processes that have a file open."""
+    found = []
+    for nanny in list(cluster.workers.values()):
+        with contextlib.suppress(OSError), os.scandir(f"/proc/{nanny.pid}/fd") as entries:
+            if any(os.readlink(entry.path) == f"{path}" for entry in entries):  # noqa: PTH115
+                found.append(nanny.pid)
+    return found
+
+
+def kill_reader(cluster: distributed.LocalCluster, path: Path) -> None:
+    """Wait until a worker has a file open, and kill it."""
+    end = time.monotonic() + WAIT_S
+    while not (found := readers(cluster, path)):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.kill(found[0], signal.SIGKILL)
+
+
+def test_facts_come_from_the_nodes_and_never_from_the_last_time(scans: Scans, tmp_path: Path) -> None:
+    path = tmp_path / "data.txt"
+    path.write_bytes(b"first")
+    first = scans.submit(path)
+    assert first.result(WAIT_S) == scan(path)
+    path.write_bytes(b"second")
+    assert scans.submit(path).result(WAIT_S) == scan(path)
+
+
+def test_a_killed_worker_costs_nothing_but_time(
+    cluster: distributed.LocalCluster, scans: Scans, tmp_path: Path
+) -> None:
+    large, small = tmp_path / "large.txt", tmp_path / "small.txt"
+    small.write_bytes(b"small")
+    large.touch()
+    os.truncate(large, 1 << 28)
+    future = scans.submit(large, 1 << 28)
+    kill_reader(cluster, large)
+    others = [scans.submit(small) for _ in range(5)]
+    assert all(other.result(WAIT_S) == scan(small) for other in others)
+    assert future.result(WAIT_S).size_bytes == 1 << 28
+
+
+def test_a_file_that_costs_every_worker_is_a_defect(cluster: distributed.LocalCluster, tmp_path: Path) -> None:
+    endless = tmp_path / "endless.txt"
+    endless.touch()
+    os.truncate(endless, 1 << 40)
+    cluster.scheduler.allowed_failures = 0
+    with scans_on_nodes(cluster.scheduler_address) as scans:
+        future = scans.submit(endless)
+        kill_reader(cluster, endless)
+        lost = future.result(WAIT_S)
+    assert lost.verdict is Verdict.ERROR
+    assert [defect.kind for defect in lost.defects] == [DefectKind.WORKER]
+
+
+def test_no_scheduler() -> None:
+    with (
+        pytest.raises(UnreachableError, match=r"the Dask scheduler at tcp://127\.0\.0\.1:9 does not answer"),
+        scans_on_nodes("tcp://127.0.0.1:9", timeout_s=0.5),
+    ):
+        pass
