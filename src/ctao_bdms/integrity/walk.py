@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.integrity.cards import find_end, parse_header
+from ctao_bdms.integrity.cards import CARD_BYTES, find_end, find_illegible, parse_header
 from ctao_bdms.integrity.checksums import Sum32, checksum_status, datasum_status
 from ctao_bdms.model import Defect, DefectKind, HduFacts, SumStatus
 
@@ -157,10 +157,13 @@ class FitsWalk:
         self._header_sum.update(memoryview(bytes(self._header)))
         self._data_sum = Sum32()
         try:
-            size_bytes = _data_bytes(self._keywords)
+            size_bytes = _data_bytes(self._keywords, is_first=not self._hdus)
         except ValueError as error:
             self._lose(str(error))
             return
+        fault = _fault(self._header, self._keywords, is_first=not self._hdus)
+        if fault:
+            self._defects.append(Defect(DefectKind.CORRUPT, f"{self._label()}: {fault}"))
         self._data_bytes = self._missing_bytes = -(-size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
         if self._missing_bytes:
             self._state = _State.DATA
@@ -210,8 +213,27 @@ class FitsWalk:
         return f"HDU {index} ({name})" if name else f"HDU {index}"
 
 
-def _data_bytes(keywords: Mapping[str, Keyword]) -> int:
+def _fault(header: bytearray, keywords: Mapping[str, Keyword], *, is_first: bool) -> str:
+    """Say what is wrong with a header whose data can be found nevertheless; empty if nothing is."""
+    number = find_illegible(header)
+    if number:
+        return f"its card {number} has no keyword, but bytes that are not text"
+    axes = keywords["NAXIS"]
+    expected = ["SIMPLE" if is_first else "XTENSION", "BITPIX", "NAXIS"]
+    expected += [f"NAXIS{axis}" for axis in range(1, axes + 1)] if isinstance(axes, int) else []
+    expected += [] if is_first else ["PCOUNT", "GCOUNT"]
+    for number, keyword in enumerate(expected, 1):
+        found = header[(number - 1) * CARD_BYTES :][:9]
+        if found != f"{keyword:<8}=".encode("ascii"):
+            return f"its card {number} must be {keyword}, but is {ascii(found.decode('latin-1').rstrip())}"
+    if not isinstance(keywords.get(expected[0]), bool if is_first else str):
+        return f"its first card, {expected[0]}, must have a {'logical value' if is_first else 'text'}"
+    return ""
+
+
+def _data_bytes(keywords: Mapping[str, Keyword], *, is_first: bool) -> int:
     """Return the size of the data that a header announces, without padding. ValueError: it does not say."""
+    has_groups = keywords.get("GROUPS") is True
 
     def whole(keyword: str, default: int | None = None) -> int:
         value = keywords.get(keyword, default)
@@ -232,6 +254,8 @@ def _data_bytes(keywords: Mapping[str, Keyword]) -> int:
     lengths = [whole(f"NAXIS{axis}") for axis in range(1, axes + 1)]
     if not lengths:
         return 0  # whatever PCOUNT says
-    if lengths[0] == 0 and keywords.get("GROUPS") is True:
+    if lengths[0] == 0 and has_groups:
         lengths = lengths[1:]
-    return abs(bits) // 8 * whole("GCOUNT", 1) * (whole("PCOUNT", 0) + math.prod(lengths))
+    # Extensions and random groups must have both; an image in the primary has neither.
+    parameters, groups = (0, 1) if is_first and not has_groups else (None, None)
+    return abs(bits) // 8 * whole("GCOUNT", groups) * (whole("PCOUNT", parameters) + math.prod(lengths))
