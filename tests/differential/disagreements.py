@@ -5,14 +5,17 @@ A difference that no row explains fails `test_differential.py`; a row whose disa
 
 from __future__ import annotations
 
+import io
 import re
+import warnings
 from typing import TYPE_CHECKING
 
 import attrs
+from astropy.io import fits
 
 from ctao_bdms.integrity.cards import parse_header
 from ctao_bdms.model import SumStatus
-from tests.differential.writing import BLOCK, CARD
+from tests.differential.writing import BLOCK, CARD, encoded, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DISAGREEMENTS", "Disagreement", "explain"]
 
 _GZIP = b"\x1f\x8b"
+_UNPRINTABLE = re.compile(rb"[^ -~]")
 _ILLEGAL_IN_KEYWORD = re.compile(rb"[^A-Z0-9_\- ]")
 
 
@@ -76,6 +80,39 @@ def _has_gap(difference: Difference) -> bool:
 
 def _is_cut(difference: Difference) -> bool:
     return "truncated: " in difference.ours.failure
+
+
+def _is_blank(difference: Difference, keyword: str) -> bool:
+    value = parse_header(difference.header).get(keyword)
+    return value is not None and not str(value).strip()
+
+
+def _is_rewritten(difference: Difference) -> bool:
+    """Say whether astropy sums up another header than the one in the file."""
+    part = difference.ours.parts[difference.index]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with fits.open(io.BytesIO(difference.content), disable_image_compression=True) as hdus:
+            header = hdus[difference.index].header.copy()
+            before = header.get("CHECKSUM", "")
+            header["CHECKSUM"] = "0" * 16
+            written = header.tostring().encode("utf8")
+    zeros = difference.header.replace(str(before).encode("utf8"), b"0" * len(str(before)), 1)
+    return len(written) != part.header_bytes or written != zeros
+
+
+def _has_other_letters(difference: Difference) -> bool:
+    """Say whether CHECKSUM is another text than the standard's way of encoding would give, with the same sum."""
+    text = str(parse_header(difference.header).get("CHECKSUM"))
+    part = difference.ours.parts[difference.index]
+    data = difference.content[part.offset + part.header_bytes :][: part.data_bytes]
+    header = difference.header.replace(text.encode("latin-1"), b"0" * 16, 1)
+    return text != encoded(total(header + data) ^ 0xFFFFFFFF)
+
+
+def _is_wrong_only_for_astropy(difference: Difference) -> bool:
+    ours, theirs = difference.ours.parts[difference.index], difference.theirs.parts[difference.index]
+    return ours.checksum is SumStatus.OK and theirs.checksum is SumStatus.BAD
 
 
 DISAGREEMENTS = (
@@ -154,8 +191,189 @@ DISAGREEMENTS = (
         ours="read on",
         theirs="error 207",
         reason="lower-case keywords occur, and move no byte of data",
+        applies=lambda d: _theirs(d, "cfitsio 207") and any(_ILLEGAL_IN_KEYWORD.search(line[:8]) for line in _cards(d)),
+    ),
+    Disagreement(
+        key="illegible-keyword",
+        reader="cfitsio",
+        situation="bytes that are no ASCII text stand where a keyword of an extension (or after the mandatory ones) should",
+        ours="corrupt",
+        theirs="read on",
+        reason="what is no header is damage, also where no sum says so",
+        applies=lambda d: d.aspect == "end" and "has no keyword, but bytes" in d.ours.failure,
+    ),
+    Disagreement(
+        key="mandatory-without-value",
+        reader="cfitsio",
+        situation="a mandatory card of random groups is absent or has no value",
+        ours="corrupt: the length of the data is not known",
+        theirs="taken as 0 or 1",
+        reason="a guess at a length is no proof",
+        applies=lambda d: d.aspect in {"more", "place"} and "is absent, but must be a whole number" in d.ours.failure,
+    ),
+    Disagreement(
+        key="double-mandatory",
+        reader="cfitsio",
+        situation="PCOUNT (or GCOUNT) stands twice in a header, or in one that needs none, with another value",
+        ours="the first counts, if the header needs it",
+        theirs="in a primary header and an image the last counts: error 407, or another length",
+        reason="one rule for all keywords",
+        applies=lambda d: max(_count(d, b"PCOUNT"), _count(d, b"GCOUNT")) > 1 or _theirs(d, "cfitsio 407"),
+    ),
+    Disagreement(
+        key="no-simple",
+        reader="cfitsio",
+        situation="the file begins with XTENSION",
+        ours="not FITS",
+        theirs="read as a file whose first part is an extension",
+        reason="a file without its first part is not whole",
+        applies=lambda d: d.content.startswith(b"XTENSION") and d.index == 0,
+    ),
+    Disagreement(
+        key="lost-quote",
+        reader="cfitsio",
+        situation="CHECKSUM or another string has lost its quote",
+        ours="read on: the value is what stands there",
+        theirs="error 204 or 205",
+        reason="such a card moves no byte of data; if it is one of a sum, that sum is compared",
+        applies=lambda d: _theirs(d, "cfitsio 204") or _theirs(d, "cfitsio 205"),
+    ),
+    Disagreement(
+        key="gzip",
+        reader="astropy",
+        situation="the whole file is wrapped in gzip",
+        ours="not FITS",
+        theirs="unwrapped",
+        reason="what lies in the archive is what is checked; the bytes are those of another format",
+        applies=lambda d: d.content.startswith(_GZIP) and d.aspect == "more" and d.index == 0,
+    ),
+    Disagreement(
+        key="trailing",
+        reader="astropy",
+        situation="bytes that are no part follow the last one, e.g. a block with END",
+        ours="counted as trailing bytes; a defect only where the kind of product forbids them",
+        theirs="AttributeError, or other exceptions",
+        reason="the standard allows special records behind the last part",
+        applies=lambda d: bool(d.theirs.failure) and d.aspect in {"end", "fewer"} and d.ours.trailing_bytes > 0,
+    ),
+    Disagreement(
+        key="file-behind-file",
+        reader="astropy",
+        situation="a second file follows the first",
+        ours="counted as trailing bytes",
+        theirs="its parts are parts of this file",
+        reason="SIMPLE begins a file, and parts behind the first begin with XTENSION",
+        applies=lambda d: d.aspect == "more" and d.content.startswith(b"SIMPLE", d.rest),
+    ),
+    Disagreement(
+        key="blank-datasum",
+        reader="astropy",
+        situation="the value of DATASUM is blank",
+        ours="absent",
+        theirs="ValueError",
+        reason="the standard: an empty value says that the sum is not known",
+        applies=lambda d: d.aspect == "fewer" and _theirs(d, "astropy ValueError") and _is_blank(d, "DATASUM"),
+    ),
+    Disagreement(
+        key="blank-checksum",
+        reader="astropy",
+        situation="the value of CHECKSUM is blank",
+        ours="absent",
+        theirs="bad",
+        reason="the standard: an empty value says that the sum is not known",
+        applies=lambda d: d.aspect == "checksum" and _is_blank(d, "CHECKSUM"),
+    ),
+    Disagreement(
+        key="checksum-alone",
+        reader="astropy",
+        situation="CHECKSUM without DATASUM",
+        ours="compared: it covers header and data",
+        theirs="takes the sum of the data to be 0: a sound part is bad, and damage to zeros is overlooked",
+        reason="CHECKSUM does not need DATASUM (FITS Standard 4.0, 4.4.2.7)",
+        applies=lambda d: d.aspect == "checksum" and not _count(d, b"DATASUM"),
+    ),
+    Disagreement(
+        key="other-letters",
+        reader="astropy",
+        situation="CHECKSUM is not the text that the standard's encoding gives, but makes the sum right",
+        ours="agrees",
+        theirs="bad: compares the text",
+        reason="the sum is what is to be all ones; the encoding is a recommendation (appendix J)",
+        applies=lambda d: d.aspect == "checksum" and _is_wrong_only_for_astropy(d) and _has_other_letters(d),
+    ),
+    Disagreement(
+        key="rewritten-header",
+        reader="astropy",
+        situation="the header is not written as astropy writes it: junk in its padding, EXTEND absent, ...",
+        ours="the bytes of the file are summed up",
+        theirs="another header is summed up: damage is overlooked, or a sound file refused",
+        reason="the sum is that of the bytes in the file",
+        applies=lambda d: d.aspect == "checksum" and _is_rewritten(d),
+    ),
+    Disagreement(
+        key="cut-without-sums",
+        reader="astropy",
+        situation="the file ends within the data of a last part without sums",
+        ours="truncated",
+        theirs="no word: data are not read if there is nothing to compare",
+        reason="a file shorter than its own headers say is not whole",
+        applies=lambda d: d.aspect == "more" and _is_cut(d) and _sums_absent(d) and not d.theirs.failure,
+    ),
+    Disagreement(
+        key="dropped-part",
+        reader="astropy",
+        situation="the header of a later part is damaged or cut short",
+        ours="corrupt or truncated",
+        theirs="the part and all behind it are dropped, with a warning at most",
+        reason="a part that cannot be read is a defect",
+        applies=lambda d: d.aspect in {"end", "fewer"} and d.ours.is_bad(d.index) and not d.theirs.failure,
+    ),
+    Disagreement(
+        key="resumed",
+        reader="astropy",
+        situation="blocks that begin with no XTENSION follow a part, and an END card comes later",
+        ours="counted as trailing bytes",
+        theirs="taken as the header of a part",
+        reason="what is no header tells no length",
+        applies=lambda d: d.aspect == "more" and d.ours.trailing_bytes > 0,
+    ),
+    Disagreement(
+        key="mandatory-without-value",
+        reader="astropy",
+        situation="PCOUNT or GCOUNT of an extension is absent or has no value",
+        ours="corrupt: the length of the data is not known",
+        theirs="taken as 0 or 1",
+        reason="a guess at a length is no proof",
+        applies=lambda d: d.aspect in {"more", "place"} and "is absent, but must be a whole number" in d.ours.failure,
+    ),
+    Disagreement(
+        key="end-card",
+        reader="astropy",
+        situation="END is not followed by blanks only, or a damaged END is still recognised",
+        ours="the eight characters of the keyword end the header, nothing else does",
+        theirs="needs 77 blanks behind; accepts some wrong characters with a warning",
+        reason="as in CFITSIO: the keyword ends the header, and the sums tell of damage",
         applies=lambda d: (
-            _theirs(d, "cfitsio 207") and any(_ILLEGAL_IN_KEYWORD.search(line[:8]) for line in _cards(d))
+            d.aspect in {"place", "fewer", "end"}
+            and re.search(rb"END {77}", d.content[d.rest // CARD * CARD :][: len(d.header)]) is None
         ),
+    ),
+    Disagreement(
+        key="unprintable",
+        reader="astropy",
+        situation="a header holds bytes that are no ASCII text behind a keyword, and no sum",
+        ours="read on, as CFITSIO does",
+        theirs="an exception, or the part is dropped",
+        reason="there are files with a name in Latin-1 in a comment",
+        applies=lambda d: d.aspect in {"fewer", "end"} and bool(_UNPRINTABLE.search(d.header)),
+    ),
+    Disagreement(
+        key="double-mandatory",
+        reader="astropy",
+        situation="a mandatory keyword stands twice in a header",
+        ours="the first counts",
+        theirs="TypeError, or another length",
+        reason="one rule for all keywords",
+        applies=lambda d: max(_count(d, word) for word in (b"BITPIX", b"NAXIS", b"NAXIS1", b"PCOUNT", b"GCOUNT")) > 1,
     ),
 )

@@ -64,12 +64,16 @@ def _ones(size: int) -> bytes:
 
 def _primary_image(chance: random.Random) -> Made:
     cards, data = _image(chance, card("SIMPLE", True))
-    return cards, data, b"\0"
+    return [*cards, *_extend(chance)], data, b"\0"
+
+
+def _extend(chance: random.Random) -> list[str]:
+    return [card("EXTEND", True)] if chance.random() < 0.8 else []
 
 
 def _primary_empty(chance: random.Random) -> Made:
     cards, _ = _image(chance, card("SIMPLE", True), 0)
-    return [*cards, card("EXTEND", True)], b"", b"\0"
+    return [*cards, *_extend(chance)], b"", b"\0"
 
 
 def _random_groups(chance: random.Random) -> Made:
@@ -97,9 +101,11 @@ def _text_table(chance: random.Random) -> Made:
 def _binary_table(chance: random.Random) -> Made:
     rows, width = chance.choice((0, 1, 5, 300)), chance.randint(1, 40)
     cards = _table_cards(rows, width, 0)
-    return [*cards, card("TFORM1", f"{width}B"), card("TTYPE1", "raw"), *_name(chance)], _filled(
-        chance, rows * width
-    ), b"\0"
+    return (
+        [*cards, card("TFORM1", f"{width}B"), card("TTYPE1", "raw"), *_name(chance)],
+        _filled(chance, rows * width),
+        b"\0",
+    )
 
 
 def _table_cards(rows: int, width: int, heap: int) -> list[str]:
@@ -215,7 +221,6 @@ def _by_astropy(chance: random.Random) -> tuple[str, bytes]:
                     hdu.add_datasum(when="made for a test")
             hdus.writeto(again)
     return f"astropy: {' '.join(names)} sums={sums}", again.getvalue()
-
 
 
 def _compressed(chance: random.Random, numbers: np.random.Generator) -> fits.CompImageHDU:

@@ -36,14 +36,27 @@ def _bit_flip(chance: random.Random, content: bytes) -> bytes:
 
 def _header_flip(chance: random.Random, content: bytes) -> bytes:
     """Flip a bit in one of the cards that say how long a part is."""
-    words = (b"SIMPLE", b"XTENSION", b"BITPIX", b"NAXIS", b"PCOUNT", b"GCOUNT", b"GROUPS", b"CHECKSUM", b"DATASUM", b"END ")
+    words = (
+        b"SIMPLE",
+        b"XTENSION",
+        b"BITPIX",
+        b"NAXIS",
+        b"PCOUNT",
+        b"GCOUNT",
+        b"GROUPS",
+        b"CHECKSUM",
+        b"DATASUM",
+        b"END ",
+    )
     start = content.find(chance.choice(words), _place(chance, content))
     if start < 0:
         return _bit_flip(chance, content)
     place = start + chance.randrange(30)
-    return content[:place] + bytes([content[place] ^ 1 << chance.randrange(8)]) + content[place + 1 :] if (
-        place < len(content)
-    ) else content
+    return (
+        content[:place] + bytes([content[place] ^ 1 << chance.randrange(8)]) + content[place + 1 :]
+        if (place < len(content))
+        else content
+    )
 
 
 def _new_digit(chance: random.Random, content: bytes) -> bytes:
@@ -95,9 +108,11 @@ def _remove(chance: random.Random, content: bytes) -> bytes:
 
 def _overwrite(chance: random.Random, content: bytes) -> bytes:
     place, length = _place(chance, content), chance.choice((1, 4, 80, 500))
-    return content[:place] + chance.choice((chance.randbytes(length), b"\0" * length, b" " * length)) + content[
-        place + length :
-    ]
+    return (
+        content[:place]
+        + chance.choice((chance.randbytes(length), b"\0" * length, b" " * length))
+        + content[place + length :]
+    )
 
 
 def _junk_behind_end(chance: random.Random, content: bytes) -> bytes:
