@@ -31,11 +31,17 @@ def _extension(sums: Sums, *more: str, parameters: tuple[str, ...] = (card("PCOU
 
 
 def _table_with_gap() -> bytes:
-    values = {"BITPIX": 8, "NAXIS": 2, "NAXIS1": 8, "NAXIS2": 1, "PCOUNT": 2880, "GCOUNT": 1, "TFIELDS": 1}
+    values = {"BITPIX": 8, "NAXIS": 2, "NAXIS1": 8, "NAXIS2": 1, "PCOUNT": 2872, "GCOUNT": 1, "TFIELDS": 1}
     cards = [card("XTENSION", "BINTABLE"), *[card(keyword, value) for keyword, value in values.items()]]
     cards += [card("TFORM1", "1PB(5)"), card("THEAP", 2000)]
     data = (5).to_bytes(4, "big") + bytes(4)
-    return hdu(cards, data.ljust(2000, b"g") + b"heap!".ljust(888, b"h"), Sums())
+    return hdu(cards, data.ljust(2000, b"g") + b"heap!".ljust(880, b"h"), Sums())
+
+
+def _table(*columns: str) -> bytes:
+    values = {"BITPIX": 8, "NAXIS": 2, "NAXIS1": 5, "NAXIS2": 1, "PCOUNT": 0, "GCOUNT": 1, "TFIELDS": 1}
+    cards = [card("XTENSION", "BINTABLE"), *[card(keyword, value) for keyword, value in values.items()]]
+    return hdu([*cards, *columns], b"12345", Sums())
 
 
 def _groups(*parameters: str) -> bytes:
@@ -62,29 +68,20 @@ PINS: dict[tuple[str, str], tuple[bytes, bool, bool]] = {
     ("cfitsio", "cut-without-sums"): (_image(_NONE)[:-1], True, False),
     ("cfitsio", "cut-behind-header"): (_BOTH + _extension(Sums())[:BLOCK], True, False),
     ("cfitsio", "double-sum-card"): (
-        hdu(
-            [card("SIMPLE", True), card("BITPIX", 8), card("NAXIS", 0), card("DATASUM", "0"), card("DATASUM", "5")],
-            b"",
-            Sums(datasum=False, checksum_text=" "),
-        ),
+        _image(_NONE, card("DATASUM", "0"), card("CHECKSUM", ""), card("DATASUM", "5"), data=bytes(9)),
         False,
         True,
     ),
     ("cfitsio", "datasum-tail"): (_image(Sums(datasum_text="0.0", checksum=False), data=bytes(100)), True, False),
-    ("cfitsio", "keyword-characters"): (_image(_ONLY_DATASUM, card("lower", 1)), False, True),
     ("cfitsio", "illegible-keyword"): (_BOTH + _extension(_NONE, card("\xff\xff\xff", 1)), True, False),
-    ("cfitsio", "mandatory-without-value"): (_groups(card("PCOUNT", 0), "GCOUNT  =".ljust(CARD)), True, False),
+    ("cfitsio", "mandatory-without-value"): (_groups("PCOUNT  =".ljust(CARD), card("GCOUNT", 1)), True, False),
     ("cfitsio", "double-mandatory"): (
         _groups(card("PCOUNT", 0), card("GCOUNT", 1), card("PCOUNT", "5")),
         False,
         True,
     ),
-    ("cfitsio", "no-simple"): (_extension(Sums()), True, False),
-    ("cfitsio", "lost-quote"): (
-        _image(_ONLY_DATASUM, "CHECKSUM= '                 ".ljust(CARD)),
-        False,
-        True,
-    ),
+    ("cfitsio", "no-simple"): (_table(card("TFORM1", "5B")), True, False),
+    ("cfitsio", "sum-without-value"): (_image(_ONLY_DATASUM, "CHECKSUM= / none".ljust(CARD)), False, True),
     ("astropy", "gzip"): (gzip.compress(_BOTH, mtime=0), True, False),
     ("astropy", "trailing"): (_TRAILING_END, False, True),
     ("astropy", "file-behind-file"): (_BOTH + _BOTH, False, False),
@@ -95,14 +92,46 @@ PINS: dict[tuple[str, str], tuple[bytes, bool, bool]] = {
     ("astropy", "rewritten-header"): (_BOTH[: BLOCK - 1] + b"x" + _BOTH[BLOCK:], True, False),
     ("astropy", "cut-without-sums"): (_image(_NONE)[:-1], True, False),
     ("astropy", "dropped-part"): (_BOTH + _extension(Sums())[: BLOCK // 2], True, False),
-    ("astropy", "resumed"): (
-        _BOTH + b" " * BLOCK + _extension(Sums()),
+    ("astropy", "resumed"): (_BOTH + b" " * BLOCK + _extension(Sums()), False, True),
+    ("astropy", "mandatory-without-value"): (_BOTH + _extension(_NONE, parameters=()), True, False),
+    ("astropy", "end-card"): (_edited(_image(_ONLY_DATASUM), _END, b"ENDx".ljust(CARD)), True, False),
+    ("astropy", "unparsable-card"): (_edited(_image(_ONLY_DATASUM), b"EXTEND  =    ", b"EXTEND  = x  "), False, True),
+    ("astropy", "groups-without-axes"): (
+        hdu(
+            [card("SIMPLE", True), card("BITPIX", 8), card("NAXIS", 1), card("NAXIS1", 0), card("GROUPS", True)]
+            + [card("PCOUNT", 0), card("GCOUNT", 5)],
+            b"12345",
+            _ONLY_DATASUM,
+        ),
+        False,
+        True,
+    ),
+    ("cfitsio", "no-data-groups"): (
+        hdu(
+            [card("SIMPLE", True), card("BITPIX", 8), card("NAXIS", 0), card("PCOUNT", 9), card("GCOUNT", 1)],
+            b"",
+            _NONE,
+        ),
         False,
         False,
     ),
-    ("astropy", "mandatory-without-value"): (_BOTH + _extension(_NONE, parameters=()), True, False),
-    ("astropy", "end-card"): (_edited(_image(_ONLY_DATASUM), _END, b"END     x".ljust(CARD)), False, True),
-    ("astropy", "unprintable"): (_image(_ONLY_DATASUM, card("OBSERVER", "x", "\xe9")), False, True),
+    ("cfitsio", "columns"): (_BOTH + _table(), False, True),
+    ("cfitsio", "misplaced"): (
+        _BOTH + _extension(_NONE, parameters=(card("EXTNAME", "x"), card("PCOUNT", 0), card("GCOUNT", 1))),
+        True,
+        False,
+    ),
+    ("astropy", "misplaced"): (
+        _BOTH + _extension(_NONE, parameters=(card("EXTNAME", "x"), card("PCOUNT", 0), card("GCOUNT", 1))),
+        True,
+        False,
+    ),
+    ("astropy", "bitpix"): (
+        _BOTH + _edited(_extension(_NONE), b"BITPIX  =                    8", b"BITPIX  =                   80"),
+        True,
+        False,
+    ),
+    ("astropy", "illegible-keyword"): (_BOTH + _extension(_NONE, card("\xff\xff\xff", 1)), True, False),
     ("astropy", "double-mandatory"): (_image(_ONLY_DATASUM, card("BITPIX", "5")), False, True),
 }
 

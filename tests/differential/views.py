@@ -70,7 +70,10 @@ def by_astropy(path: Path) -> View:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with fits.open(path, memmap=False, disable_image_compression=True) as hdus:
+            with (
+                path.open("rb") as stream,
+                fits.open(stream, memmap=False, disable_image_compression=True) as hdus,
+            ):
                 for hdu in hdus:
                     place = hdu.fileinfo()
                     parts.append(

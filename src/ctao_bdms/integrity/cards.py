@@ -89,7 +89,8 @@ def _cards(header: str) -> Iterator[tuple[str, str]]:
         if keyword == "END":
             return
         if card[8:9] == "=" and keyword:  # the standard demands a blank behind; readers do not
-            yield keyword, card[9:]
+            # Nor are small letters allowed, but a sum whose keyword was damaged by one bit is still to be compared.
+            yield keyword.upper(), card[9:]
         elif keyword == "CONTINUE":
             yield keyword, card[8:]
         elif keyword == "HIERARCH" and "=" in card:

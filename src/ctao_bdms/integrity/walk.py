@@ -26,6 +26,9 @@ _NEXT = b"XTENSION="
 #: The most that all headers of one file may take, in bytes: what keeps the memory of a walk bounded.
 _MAX_HEADERS_BYTES = 8 * 1024 * 1024
 
+#: No file is larger than this, in bytes.
+_MAX_DATA_BYTES = 2**63 - 1
+
 
 @attrs.frozen(kw_only=True)
 class Walked:
@@ -145,10 +148,10 @@ class FitsWalk:
             return
         self._header += block
         self._all_headers_bytes += len(block)
-        if find_end(block):
-            self._open_data()
-        elif self._all_headers_bytes >= _MAX_HEADERS_BYTES:
+        if self._all_headers_bytes > _MAX_HEADERS_BYTES:
             self._lose(f"its header has no END card, or all headers together more than {_MAX_HEADERS_BYTES} bytes")
+        elif find_end(block):
+            self._open_data()
 
     def _open_data(self) -> None:
         """Read a header that is complete, and find out how long its data are."""
@@ -258,4 +261,8 @@ def _data_bytes(keywords: Mapping[str, Keyword], *, is_first: bool) -> int:
         lengths = lengths[1:]
     # Extensions and random groups must have both; an image in the primary has neither.
     parameters, groups = (0, 1) if is_first and not has_groups else (None, None)
-    return abs(bits) // 8 * whole("GCOUNT", groups) * (whole("PCOUNT", parameters) + math.prod(lengths))
+    size_bytes = abs(bits) // 8 * whole("GCOUNT", groups) * (whole("PCOUNT", parameters) + math.prod(lengths))
+    if size_bytes > _MAX_DATA_BYTES:  # 999 long axes make a number that Python does not even print
+        msg = "its data would be larger than any file can be"
+        raise ValueError(msg)
+    return size_bytes
