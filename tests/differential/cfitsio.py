@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from tests.differential.views import Part, View
 from ctao_bdms.model import SumStatus
+from tests.differential.views import Part, View
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ _library.ffvers.argtypes = [ctypes.POINTER(ctypes.c_float)]
 _library.ffvers.restype = ctypes.c_float
 
 
-class _Failed(Exception):
+class _FailedError(Exception):
     """CFITSIO returned a status that is not 0."""
 
     def __init__(self, status: int) -> None:
@@ -57,14 +57,14 @@ class _File:
         handle, status = _HANDLE(), ctypes.c_int(0)
         _library.ffdkopn(ctypes.byref(handle), os.fsencode(path), _READONLY, ctypes.byref(status))
         if status.value:
-            raise _Failed(status.value)
+            raise _FailedError(status.value)
         return cls(handle)
 
     def next_part(self) -> None:
         kind, status = ctypes.c_int(0), ctypes.c_int(0)
         _library.ffmrhd(self.handle, 1, ctypes.byref(kind), ctypes.byref(status))
         if status.value:
-            raise _Failed(status.value)
+            raise _FailedError(status.value)
 
     def place(self) -> tuple[int, int, int]:
         """Return where header and data begin, and where the data end."""
@@ -74,7 +74,7 @@ class _File:
             self.handle, ctypes.byref(header), ctypes.byref(data), ctypes.byref(end), ctypes.byref(status)
         )
         if status.value:
-            raise _Failed(status.value)
+            raise _FailedError(status.value)
         return header.value, data.value, end.value
 
     def verify(self) -> tuple[SumStatus, SumStatus]:
@@ -82,7 +82,7 @@ class _File:
         data, whole, status = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(0)
         _library.ffvcks(self.handle, ctypes.byref(data), ctypes.byref(whole), ctypes.byref(status))
         if status.value:
-            raise _Failed(status.value)
+            raise _FailedError(status.value)
         return _STATUS[data.value], _STATUS[whole.value]
 
     def close(self) -> None:
@@ -112,14 +112,14 @@ def by_cfitsio(path: Path) -> View:
     parts: list[Part] = []
     try:
         file = _File.open(path)
-    except _Failed as failed:
+    except _FailedError as failed:
         return View((), f"cfitsio {failed.status}: {_messages()}")
     try:
         while True:
             header, data, end = file.place()
             parts.append(Part(header, data - header, end - data, *file.verify()))
             file.next_part()
-    except _Failed as failed:
+    except _FailedError as failed:
         at_end = failed.status == _END_OF_FILE and len(parts) > 0
         return View(tuple(parts), f"cfitsio {failed.status}: {_messages()}" if not at_end else "")
     finally:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.model import SumStatus
+from tests.differential.views import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.differential.views import View
 
 __all__ = ["Difference", "differences"]
 
@@ -27,8 +27,8 @@ class Difference:
     reader
         The other one: cfitsio or astropy.
     aspect
-        ``place``, ``datasum`` or ``checksum`` of a part that both saw; ``end``: only one of them failed behind the parts
-        that both saw; ``fewer`` or ``more``: the other one saw less or more parts than we did.
+        ``place``, ``datasum`` or ``checksum`` of a part that both saw; ``end``: only one of them failed behind
+        the parts that both saw; ``fewer`` or ``more``: the other one saw less or more parts than we did.
     index
         The part.
     content

@@ -8,19 +8,15 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import attrs
 from astropy.io import fits
 
 from ctao_bdms.integrity.cards import parse_header
 from ctao_bdms.model import SumStatus
+from tests.differential.comparing import Difference
 from tests.differential.writing import CARD, encoded, total
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.differential.comparing import Difference
 
 __all__ = ["DISAGREEMENTS", "Disagreement", "explain"]
 
@@ -216,7 +212,7 @@ DISAGREEMENTS = (
     Disagreement(
         key="illegible-keyword",
         reader="cfitsio",
-        situation="bytes that are no ASCII text stand where a keyword of an extension (or after the mandatory ones) should",
+        situation="bytes that are no ASCII text stand where a keyword, not a mandatory one, should",
         ours="corrupt",
         theirs="read on",
         reason="what is no header is damage, also where no sum says so",

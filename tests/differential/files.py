@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import random
 import warnings
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,8 @@ from astropy.io import fits
 from tests.differential.writing import Sums, card, hdu, long_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import random
+        from collections.abc import Callable
 
 __all__ = ["good_file"]
 
@@ -224,7 +224,8 @@ def _by_astropy(chance: random.Random) -> tuple[str, bytes]:
 
 
 def _compressed(chance: random.Random, numbers: np.random.Generator) -> fits.CompImageHDU:
-    kind = chance.choice(("RICE_1", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1"))
+    # Not GZIP_1 and GZIP_2, which write the time of day into each tile.
+    kind = chance.choice(("RICE_1", "PLIO_1", "HCOMPRESS_1"))
     values = numbers.integers(0, 99, (4 * chance.randint(1, 10), 4 * chance.randint(1, 10))).astype("i2")
     return fits.CompImageHDU(values, name="ZIMG", compression_type=kind)
 

@@ -98,8 +98,10 @@ PINS: dict[tuple[str, str], tuple[bytes, bool, bool]] = {
     ("astropy", "unparsable-card"): (_edited(_image(_ONLY_DATASUM), b"EXTEND  =    ", b"EXTEND  = x  "), False, True),
     ("astropy", "groups-without-axes"): (
         hdu(
-            [card("SIMPLE", True), card("BITPIX", 8), card("NAXIS", 1), card("NAXIS1", 0), card("GROUPS", True)]
-            + [card("PCOUNT", 0), card("GCOUNT", 5)],
+            [
+                *(card("SIMPLE", True), card("BITPIX", 8), card("NAXIS", 1), card("NAXIS1", 0)),
+                *(card("GROUPS", True), card("PCOUNT", 0), card("GCOUNT", 5)),
+            ],
             b"12345",
             _ONLY_DATASUM,
         ),

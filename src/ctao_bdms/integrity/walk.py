@@ -228,7 +228,7 @@ def _fault(header: bytearray, keywords: Mapping[str, Keyword], *, is_first: bool
     for number, keyword in enumerate(expected, 1):
         found = header[(number - 1) * CARD_BYTES :][:9]
         if found != f"{keyword:<8}=".encode("ascii"):
-            return f"its card {number} must be {keyword}, but is {ascii(found.decode('latin-1').rstrip())}"
+            return f"its card {number} must be {keyword}, but is {found.decode('latin-1').rstrip()!a}"
     if not isinstance(keywords.get(expected[0]), bool if is_first else str):
         return f"its first card, {expected[0]}, must have a {'logical value' if is_first else 'text'}"
     return ""
