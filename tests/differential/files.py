@@ -13,7 +13,7 @@ from tests.differential.writing import Sums, card, hdu, long_text
 
 if TYPE_CHECKING:
     import random
-        from collections.abc import Callable
+    from collections.abc import Callable
 
 __all__ = ["good_file"]
 
