@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model.facts import Keyword
 
-__all__ = ["CARD_BYTES", "find_end", "parse_header"]
+__all__ = ["CARD_BYTES", "find_end", "find_illegible", "parse_header"]
 
 CARD_BYTES = 80
 
 _END = b"END     "
+_TEXT = bytes(range(32, 127))
 _VALUE = re.compile(
     r"""\ *(?:
         '(?P<text>(?:[^']|'')*)'
@@ -38,6 +39,23 @@ def find_end(block: bytes | bytearray) -> bool:
     while position % CARD_BYTES and position > 0:
         position = block.find(_END, position + 1)
     return position >= 0
+
+
+def find_illegible(header: bytes | bytearray) -> int:
+    """Return the number (from 1) of the first card whose keyword is not ASCII text, 0 if there is none up to END.
+
+    Such a block of a header is data that strayed there. What stands behind the keyword may be anything, as in CFITSIO:
+    there are files with a name in Latin-1 in a comment.
+    """
+    if not b"".join(header[column::CARD_BYTES] for column in range(8)).translate(None, _TEXT):
+        return 0
+    for start in range(0, len(header), CARD_BYTES):
+        keyword = header[start : start + 8]
+        if keyword == _END:
+            break
+        if keyword.translate(None, _TEXT):
+            return start // CARD_BYTES + 1
+    return 0
 
 
 def parse_header(header: bytes | bytearray) -> dict[str, Keyword]:
@@ -71,8 +89,9 @@ def _cards(header: str) -> Iterator[tuple[str, str]]:
         keyword = card[:8].rstrip(" ")
         if keyword == "END":
             return
-        if card[8:10] == "= " and keyword:
-            yield keyword, card[10:]
+        if card[8:9] == "=" and keyword:  # the standard demands a blank behind; readers do not
+            # Nor are small letters allowed, but a sum whose keyword was damaged by one bit is still to be compared.
+            yield keyword.upper(), card[9:]
         elif keyword == "CONTINUE":
             yield keyword, card[8:]
         elif keyword == "HIERARCH" and "=" in card:

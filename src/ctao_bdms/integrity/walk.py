@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.integrity.cards import find_end, parse_header
+from ctao_bdms.integrity.cards import CARD_BYTES, find_end, find_illegible, parse_header
 from ctao_bdms.integrity.checksums import Sum32, checksum_status, datasum_status
 from ctao_bdms.model import Defect, DefectKind, HduFacts, SumStatus
 
@@ -25,6 +25,9 @@ _NEXT = b"XTENSION="
 
 #: The most that all headers of one file may take, in bytes: what keeps the memory of a walk bounded.
 _MAX_HEADERS_BYTES = 8 * 1024 * 1024
+
+#: No file is larger than this, in bytes.
+_MAX_DATA_BYTES = 2**63 - 1
 
 
 @attrs.frozen(kw_only=True)
@@ -145,10 +148,10 @@ class FitsWalk:
             return
         self._header += block
         self._all_headers_bytes += len(block)
-        if find_end(block):
-            self._open_data()
-        elif self._all_headers_bytes >= _MAX_HEADERS_BYTES:
+        if self._all_headers_bytes > _MAX_HEADERS_BYTES:
             self._lose(f"its header has no END card, or all headers together more than {_MAX_HEADERS_BYTES} bytes")
+        elif find_end(block):
+            self._open_data()
 
     def _open_data(self) -> None:
         """Read a header that is complete, and find out how long its data are."""
@@ -157,10 +160,13 @@ class FitsWalk:
         self._header_sum.update(memoryview(bytes(self._header)))
         self._data_sum = Sum32()
         try:
-            size_bytes = _data_bytes(self._keywords)
+            size_bytes = _data_bytes(self._keywords, is_first=not self._hdus)
         except ValueError as error:
             self._lose(str(error))
             return
+        fault = _fault(self._header, self._keywords, is_first=not self._hdus)
+        if fault:
+            self._defects.append(Defect(DefectKind.CORRUPT, f"{self._label()}: {fault}"))
         self._data_bytes = self._missing_bytes = -(-size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
         if self._missing_bytes:
             self._state = _State.DATA
@@ -211,8 +217,27 @@ class FitsWalk:
         return f"HDU {index} ({name})" if name else f"HDU {index}"
 
 
-def _data_bytes(keywords: Mapping[str, Keyword]) -> int:
+def _fault(header: bytearray, keywords: Mapping[str, Keyword], *, is_first: bool) -> str:
+    """Say what is wrong with a header whose data can be found nevertheless; empty if nothing is."""
+    number = find_illegible(header)
+    if number:
+        return f"its card {number} has no keyword, but bytes that are not text"
+    axes = keywords["NAXIS"]
+    expected = ["SIMPLE" if is_first else "XTENSION", "BITPIX", "NAXIS"]
+    expected += [f"NAXIS{axis}" for axis in range(1, axes + 1)] if isinstance(axes, int) else []
+    expected += [] if is_first else ["PCOUNT", "GCOUNT"]
+    for number, keyword in enumerate(expected, 1):
+        found = header[(number - 1) * CARD_BYTES :][:9]
+        if found != f"{keyword:<8}=".encode("ascii"):
+            return f"its card {number} must be {keyword}, but is {found.decode('latin-1').rstrip()!a}"
+    if not isinstance(keywords.get(expected[0]), bool if is_first else str):
+        return f"its first card, {expected[0]}, must have a {'logical value' if is_first else 'text'}"
+    return ""
+
+
+def _data_bytes(keywords: Mapping[str, Keyword], *, is_first: bool) -> int:
     """Return the size of the data that a header announces, without padding. ValueError: it does not say."""
+    has_groups = keywords.get("GROUPS") is True
 
     def whole(keyword: str, default: int | None = None) -> int:
         value = keywords.get(keyword, default)
@@ -233,6 +258,12 @@ def _data_bytes(keywords: Mapping[str, Keyword]) -> int:
     lengths = [whole(f"NAXIS{axis}") for axis in range(1, axes + 1)]
     if not lengths:
         return 0  # whatever PCOUNT says
-    if lengths[0] == 0 and keywords.get("GROUPS") is True:
+    if lengths[0] == 0 and has_groups:
         lengths = lengths[1:]
-    return abs(bits) // 8 * whole("GCOUNT", 1) * (whole("PCOUNT", 0) + math.prod(lengths))
+    # Extensions and random groups must have both; an image in the primary has neither.
+    parameters, groups = (0, 1) if is_first and not has_groups else (None, None)
+    size_bytes = abs(bits) // 8 * whole("GCOUNT", groups) * (whole("PCOUNT", parameters) + math.prod(lengths))
+    if size_bytes > _MAX_DATA_BYTES:  # 999 long axes make a number that Python does not even print
+        msg = "its data would be larger than any file can be"
+        raise ValueError(msg)
+    return size_bytes
