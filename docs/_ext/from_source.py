@@ -16,7 +16,10 @@ from sphinx.pycode import ModuleAnalyzer
 from ctao_bdms import errors
 from ctao_bdms.access import WORDS
 from ctao_bdms.embedded import RSES
-from ctao_bdms.model import METADATA, DataLevel, DefectKind
+from ctao_bdms.ingest import CheckPolicy
+from ctao_bdms.integrity import DL0_KINDS
+from ctao_bdms.integrity.dl3 import DL3_CLASSES
+from ctao_bdms.model import METADATA, DataLevel, DefectKind, Flag
 from ctao_rucio_policy.roles import CONDITIONS, TABLE, Cell, Role
 from ctao_rucio_policy.schema import ACTIVITIES, RSE_ATTRIBUTES
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILLED", "setup"]
 
-_MARK = re.compile(r"^% from source: (?P<name>[a-z-]+)$", re.MULTILINE)
+_MARK = re.compile(r"^% from source: (?P<name>[a-z0-9-]+)$", re.MULTILINE)
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -74,6 +77,46 @@ def _defects() -> str:
     """Return the table of kinds of defects."""
     remarks = _remarks("ctao_bdms.model.defects", "DefectKind")
     return _table(("kind", "what it means"), ((f"`{kind.value}`", remarks[kind.name]) for kind in DefectKind))
+
+
+def _flags() -> str:
+    """Return the table of flags."""
+    remarks = _remarks("ctao_bdms.model.facts", "Flag")
+    return _table(("flag", "what it means"), ((f"`{flag.value}`", remarks[flag.name]) for flag in Flag))
+
+
+def _dl0_kinds() -> str:
+    """Return the tables that each kind of DL0 file must have."""
+    return _table(
+        ("kind", "table", "`PBFHEAD`", "rows"),
+        (
+            (kind.name, f"`{part.name}`", f"`{part.message}`", "any" if part.rows is None else part.rows)
+            for kind in DL0_KINDS
+            for part in kind.parts
+        ),
+    )
+
+
+def _dl3_classes() -> str:
+    """Return what each class of part of a science-ready file must have."""
+
+    def words(texts: Iterable[str]) -> str:
+        return ", ".join(f"`{text}`" for text in texts)
+
+    return _table(
+        ("`HDUCLAS1`, `HDUCLAS2`", "a file of it is", "keywords", "columns", "rows at least", "needs"),
+        (
+            (words(each.words), each.kind, words(each.keywords), words(each.columns), each.min_rows, each.needs)
+            for each in DL3_CLASSES
+        ),
+    )
+
+
+def _checks() -> str:
+    """Return the checks of name against content."""
+    said = inspect.getdoc(CheckPolicy) or ""
+    rows = re.findall(r"^(\w[\w, ]*)\n    (.+(?:\n    .+)*)", said.partition("----------\n")[2], re.MULTILINE)
+    return _table(("check", "what must hold"), ((f"`{name}`", what.replace("\n    ", " ")) for name, what in rows))
 
 
 def _errors() -> str:
@@ -166,10 +209,14 @@ def _rse_attributes() -> str:
 
 FILLED = {
     "activities": _activities,
+    "checks": _checks,
     "commands": _commands,
     "defects": _defects,
+    "dl0-kinds": _dl0_kinds,
+    "dl3-classes": _dl3_classes,
     "errors": _errors,
     "exit-codes": _exit_codes,
+    "flags": _flags,
     "metadata": _metadata,
     "permissions": _permissions,
     "refusals": _refusals,

@@ -258,6 +258,16 @@ def test_structure_and_times_must_fit_too(
     assert (mild.defects, mild.warnings) == ((), strict.defects)
 
 
+def test_a_file_of_no_known_format_needs_its_metadata_like_any_other(root: Path) -> None:
+    place = root / FOLDER / NAME.format(0).replace(".fits.fz", ".nc")
+    place.write_bytes(b"Wikipedia")
+    (file,) = survey([place], root)
+    facts = attrs.evolve(scan(place), format="opaque", defects=())  # as of an end that no format knows
+    described = describe(file, facts)
+    assert {defect.kind for defect in described.defects} == {DefectKind.MISSING_METADATA}
+    assert _plan([described], _archive(root)).blocks == ()
+
+
 def test_warnings_are_in_the_report(root: Path, night: Sequence[WrittenFile]) -> None:
     place = night[0].path.with_name(night[0].path.name.replace("CHUNK000", "CHUNK007"))
     night[0].path.rename(place)

@@ -7,7 +7,7 @@ import attrs
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.ingest.checks import CheckPolicy, Severity, disagreements
 from ctao_bdms.ingest.inbox import LocalFile
-from ctao_bdms.model import METADATA, DataLevel, Defect, DefectKind, FileFacts, ProductMetadata
+from ctao_bdms.model import METADATA, DataLevel, Defect, DefectKind, FileFacts, ProductMetadata, Verdict
 from ctao_bdms.naming import AcadaPath
 
 __all__ = ["Described", "describe"]
@@ -64,7 +64,7 @@ def describe(file: LocalFile, facts: FileFacts | None, policy: CheckPolicy = _ST
     defects += facts.defects
     metadata, faults = ProductMetadata.from_keywords(facts.keywords)
     warnings: list[Defect] = []
-    if facts.hdus and not _is_unreadable(facts):
+    if not _is_unreadable(facts):
         defects += faults
         defects += metadata.missing(DataLevel.DL0)
         for check, defect in disagreements(path, facts, metadata):
@@ -84,6 +84,7 @@ def _ledger(facts: FileFacts) -> dict[str, str]:
 
 
 def _is_unreadable(facts: FileFacts) -> bool:
-    """Whether the bytes are so broken that what their headers lack says nothing."""
+    """Whether the bytes are unknown, or so broken that what their headers lack says nothing."""
     kinds = {defect.kind for defect in facts.defects}
-    return bool(kinds & {DefectKind.TRUNCATED, DefectKind.NOT_A_PRODUCT, DefectKind.EMPTY, DefectKind.STRUCTURE})
+    broken = {DefectKind.TRUNCATED, DefectKind.NOT_A_PRODUCT, DefectKind.EMPTY, DefectKind.STRUCTURE}
+    return facts.verdict is Verdict.ERROR or bool(kinds & broken)
