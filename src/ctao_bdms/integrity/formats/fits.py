@@ -9,6 +9,7 @@ import attrs
 from ctao_bdms.integrity.dl3 import dl3_structure, is_dl3
 from ctao_bdms.integrity.formats.port import Findings
 from ctao_bdms.integrity.identification import dl3_keywords, keywords
+from ctao_bdms.integrity.payload import MAX_HEAD_BYTES, payload_keywords
 from ctao_bdms.integrity.structure import dl0_structure, plain_structure
 from ctao_bdms.integrity.walk import FitsWalk
 from ctao_bdms.model import Defect, DefectKind, Flag, SumStatus
@@ -52,14 +53,20 @@ class _FitsReading:
     def __init__(self, suffix: str) -> None:
         self._suffix = suffix
         self._walk = FitsWalk()
+        self._head = bytearray()
 
     def feed(self, piece: memoryview) -> None:
+        if self._suffix == ".fits.fz" and len(self._head) < MAX_HEAD_BYTES:
+            self._head += piece[: MAX_HEAD_BYTES - len(self._head)]
         self._walk.feed(piece)
 
     def finish(self, path: str | None) -> Findings:
         walked = self._walk.finish()
         if walked.is_fits:
-            return fits_findings(walked, is_dl0=self._suffix == ".fits.fz")
+            found = fits_findings(walked, is_dl0=self._suffix == ".fits.fz")
+            if self._head and "OBS_ID" not in found.keywords:
+                found = attrs.evolve(found, keywords={**payload_keywords(self._head, walked.hdus), **found.keywords})
+            return found
         message = f"the name ends in {self._suffix}, but the content does not begin as a FITS file does"
         return Findings(defects=(Defect(DefectKind.NOT_A_PRODUCT, message),))
 
