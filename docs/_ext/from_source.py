@@ -24,6 +24,10 @@ from ctao_bdms.embedded import RSES
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.model import METADATA, DataLevel, DefectKind
+from ctao_bdms.ingest import CheckPolicy
+from ctao_bdms.integrity import DL0_KINDS
+from ctao_bdms.integrity.dl3 import DL3_CLASSES
+from ctao_bdms.model import METADATA, DataLevel, DefectKind, Flag
 from ctao_rucio_policy.roles import CONDITIONS, TABLE, Cell, Role
 from ctao_rucio_policy.schema import ACTIVITIES, RSE_ATTRIBUTES
 
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILLED", "setup"]
 
-_MARK = re.compile(r"^% from source: (?P<name>[a-z-]+)$", re.MULTILINE)
+_MARK = re.compile(r"^% from source: (?P<name>[a-z0-9-]+)$", re.MULTILINE)
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -96,6 +100,42 @@ def _causes() -> str:
         ("cause", "shared", "what it means"),
         ((f"`{cause.value}`", "yes" if cause.is_shared else "", remarks[cause.name]) for cause in Cause),
     )
+
+
+def _flags() -> str:
+    """Return the table of flags."""
+    remarks = _remarks("ctao_bdms.model.facts", "Flag")
+    return _table(("flag", "what it means"), ((f"`{flag.value}`", remarks[flag.name]) for flag in Flag))
+
+
+def _dl0_kinds() -> str:
+    """Return the tables that each kind of DL0 file must have."""
+        ("kind", "table", "`PBFHEAD`", "rows"),
+        (
+            (kind.name, f"`{part.name}`", f"`{part.message}`", "any" if part.rows is None else part.rows)
+            for kind in DL0_KINDS
+            for part in kind.parts
+        ),
+
+
+def _dl3_classes() -> str:
+    """Return what each class of part of a science-ready file must have."""
+
+    def words(texts: Iterable[str]) -> str:
+        return ", ".join(f"`{text}`" for text in texts)
+
+        ("`HDUCLAS1`, `HDUCLAS2`", "a file of it is", "keywords", "columns", "rows at least", "needs"),
+        (
+            (words(each.words), each.kind, words(each.keywords), words(each.columns), each.min_rows, each.needs)
+            for each in DL3_CLASSES
+        ),
+
+
+def _checks() -> str:
+    """Return the checks of name against content."""
+    said = inspect.getdoc(CheckPolicy) or ""
+    rows = re.findall(r"^(\w[\w, ]*)\n    (.+(?:\n    .+)*)", said.partition("----------\n")[2], re.MULTILINE)
+    return _table(("check", "what must hold"), ((f"`{name}`", what.replace("\n    ", " ")) for name, what in rows))
 
 
 def _errors() -> str:
@@ -227,14 +267,18 @@ def _ingestd_metrics() -> str:
 FILLED = {
     "activities": _activities,
     "causes": _causes,
+    "checks": _checks,
     "commands": _commands,
     "defects": _defects,
+    "dl0-kinds": _dl0_kinds,
+    "dl3-classes": _dl3_classes,
     "errors": _errors,
     "exit-codes": _exit_codes,
     "ingestd-example": _ingestd_example,
     "ingestd-metrics": _ingestd_metrics,
     "ingestd-settings": _ingestd_settings,
     "journal-states": _journal_states,
+    "flags": _flags,
     "metadata": _metadata,
     "permissions": _permissions,
     "refusals": _refusals,

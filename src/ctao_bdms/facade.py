@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ctao_bdms.catalogue import Catalogue
-    from ctao_bdms.ingest import BlockLimits, Case, Described, IngestReport, LocalFile, Outcome, Plan, Quarantine
+    from ctao_bdms.ingest import (
+        BlockLimits,
+        Case,
+        CheckPolicy,
+        Described,
+        IngestReport,
+        LocalFile,
+        Outcome,
+        Plan,
+        Quarantine,
+    )
     from ctao_bdms.model import Did, FileFacts, Night, Rse
 
 __all__ = ["Bdms", "connect"]
@@ -84,6 +94,7 @@ class Bdms:
         rse: str = "",
         jobs: int = 2,
         limits: BlockLimits | None = None,
+        policy: CheckPolicy | None = None,
         on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
         on_bytes: Callable[[int], None] = lambda _: None,
         on_outcome: Callable[[Outcome], None] = lambda _: None,
@@ -103,6 +114,8 @@ class Bdms:
             How many files are read at once.
         limits
             How large a block may become.
+        policy
+            How serious it is where name and content of a file disagree; by default it stays out.
         on_scanned, on_bytes, on_outcome
             Called after each file that was read, after each piece of one, and when it is known what became of a file.
 
@@ -112,7 +125,7 @@ class Bdms:
             What became of each file.
         """
         storage, files = self._survey(paths, rse)
-        items = ingest.read_all(files, jobs=jobs, on_scanned=on_scanned, on_bytes=on_bytes)
+        items = ingest.read_all(files, policy, jobs=jobs, on_scanned=on_scanned, on_bytes=on_bytes)
         return self._carry_out(self._planned(items, storage, limits), items, storage, on_outcome)
 
     def plan(
@@ -122,13 +135,14 @@ class Bdms:
         rse: str = "",
         jobs: int = 2,
         limits: BlockLimits | None = None,
+        policy: CheckPolicy | None = None,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> Foreseen:
         """Say what `ingest` would do with the same paths; nothing is changed, neither on disk nor in the archive.
 
         Parameters
         ----------
-        paths, rse, jobs, limits, on_bytes
+        paths, rse, jobs, limits, policy, on_bytes
             As of `ingest`.
 
         Returns
@@ -137,7 +151,7 @@ class Bdms:
             What would become of each file, and which blocks, copies and requests that would take.
         """
         storage, files = self._survey(paths, rse)
-        items = ingest.read_all(files, jobs=jobs, on_bytes=on_bytes)
+        items = ingest.read_all(files, policy, jobs=jobs, on_bytes=on_bytes)
         return foresee(self._planned(items, storage, limits), items, self.catalogue)
 
     def _survey(self, paths: Iterable[Path | str] | Path | str, rse: str) -> tuple[Rse, list[LocalFile]]:

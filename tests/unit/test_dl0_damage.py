@@ -62,6 +62,13 @@ def test_missing_headers_leave_every_sum_right(written: WrittenFile) -> None:
     assert defects == ()
     absent = {defect.kind for defect in metadata.missing(DataLevel.DL0)}
     assert absent == {DefectKind.MISSING_METADATA}
+    # The row of DataStream still says what older files say nowhere else.
+    assert metadata["instance__obs_id"] == written.spec.obs_id
+    assert metadata["acquisition__sb_id"] == written.spec.sb_id
+    owner = {"Telescope": ("ae_id", written.spec.ae_id), "Subarray": ("subarray_id", written.spec.subarray_id)}
+    if written.spec.kind.value in owner:
+        key, number = owner[written.spec.kind.value]
+        assert metadata[f"instance__{key}"] == number
     assert facts.sha256 != written.sha256
 
 

@@ -3,6 +3,7 @@
 from ctao_bdms.ingest.batches import Batches
 from ctao_bdms.ingest.blocks import BlockLimits, BlockPolicy, OpenBlock
 from ctao_bdms.ingest.cases import Case, Cases
+from ctao_bdms.ingest.checks import CheckPolicy, Severity
 from ctao_bdms.ingest.describe import Described, describe
 from ctao_bdms.ingest.execute import execute
 from ctao_bdms.ingest.inbox import LocalFile, survey
@@ -27,6 +28,7 @@ __all__ = [
     "Case",
     "Cases",
     "Deed",
+    "CheckPolicy",
     "Described",
     "IngestReport",
     "LocalFile",
@@ -42,6 +44,7 @@ __all__ = [
     "Sighting",
     "Stamp",
     "Statement",
+    "Severity",
     "Status",
     "TRIGGER_SUFFIX",
     "Watch",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from ctao_bdms.ingest.checks import CheckPolicy
 from ctao_bdms.ingest.describe import Described, describe
 from ctao_bdms.integrity import scan
 
@@ -19,6 +20,7 @@ __all__ = ["read_all"]
 
 def read_all(
     files: Sequence[LocalFile],
+    policy: CheckPolicy | None = None,
     *,
     jobs: int = 2,
     on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
@@ -30,6 +32,8 @@ def read_all(
     ----------
     files
         The files; what already stands against one keeps it from being read.
+    policy
+        How strictly name and content are compared; by default every disagreement is an error.
     jobs
         How many are read at once.
     on_scanned, on_bytes
@@ -39,7 +43,7 @@ def read_all(
     def read(file: LocalFile) -> Described:
         facts = None if file.defects else scan(file.path, on_bytes=on_bytes)
         on_scanned(file, facts)
-        return describe(file, facts)
+        return describe(file, facts, policy or CheckPolicy())
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         return list(pool.map(read, files))

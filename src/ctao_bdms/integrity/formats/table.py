@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms.integrity.formats.fits import FITS, OPAQUE
 from ctao_bdms.integrity.formats.foreign import ENTRY_POINT_GROUP, foreign_formats
+from ctao_bdms.integrity.formats.gzipped import GZIPPED_FITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ENTRY_POINT_GROUP", "OPAQUE", "format_of", "formats"]
 
 #: Our own. A format is a module of this package and one place here.
-_OURS: tuple[FileFormat, ...] = (FITS,)
+_OURS: tuple[FileFormat, ...] = (FITS, GZIPPED_FITS)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,88 @@
+"""What an older DL0 file says of itself: not in its headers, but in the one row of its table ``DataStream``.
+
+The row is a message of ``protozfits``, compressed. The library reads files only, so the begin of the file, as it came
+by in the pass, is given to it as a file in memory.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from ctao_bdms.integrity.cards import CARD_BYTES
+from ctao_bdms.integrity.structure import kind_of
+from ctao_bdms.model import SumStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ctao_bdms.model import HduFacts, Keyword
+
+__all__ = ["MAX_HEAD_BYTES", "payload_keywords"]
+
+_log = logging.getLogger(__name__)
+
+#: How much of the begin of a file is kept for this, in bytes; ``DataStream`` comes first and is small.
+MAX_HEAD_BYTES = 256 * 1024
+
+_FIELDS = {"obs_id": "OBS_ID", "sb_id": "SB_ID", "tel_id": "AE_ID", "subarray_id": "SUB_ID"}
+
+
+def payload_keywords(head: bytes | bytearray, hdus: Sequence[HduFacts]) -> Mapping[str, Keyword]:
+    """Return what the row of ``DataStream`` says, by the keywords of the data model.
+
+    Nothing is returned if ``protozfits`` is not installed, or the table is not in `head` with both its sums right.
+
+    Parameters
+    ----------
+    head
+        The first bytes of the file.
+    hdus
+        Its parts.
+    """
+    kind = kind_of(hdus)
+    if kind is None or len(hdus) < 2:
+        return {}
+    table = hdus[1]
+    end = table.offset + table.header_bytes + table.data_bytes
+    is_sound = {table.datasum, table.checksum} == {SumStatus.OK}
+    if table.name != "DataStream" or not is_sound or end > len(head):
+        return {}
+    try:
+        message = _first_row(_without_blank_cards(bytes(head[:end]), table), kind.name.removeprefix("DL0v1 "))
+    except ImportError as error:
+        _log.info("the payload of DL0 files is not read: %s", error)
+        return {}
+    except (RuntimeError, ValueError, OSError, MemoryError) as error:
+        _log.warning("the row of DataStream cannot be read: %s", error)
+        return {}
+    values = {field.name: value for field, value in message.ListFields()}
+    return {keyword: values[name] for name, keyword in _FIELDS.items() if name in values}
+
+
+def _without_blank_cards(content: bytes, table: HduFacts) -> bytes:
+    """Leave out the blank cards of the table's header: the library takes them for its end."""
+    data = table.offset + table.header_bytes
+    header = content[table.offset : data]
+    cards = (header[start : start + CARD_BYTES] for start in range(0, len(header), CARD_BYTES))
+    kept = b"".join(card for card in cards if card.strip())
+    return content[: table.offset] + kept.ljust(-(-len(kept) // 2880) * 2880) + content[data:]
+
+
+def _first_row(content: bytes, stream: str) -> Any:  # noqa: ANN401 - classes made at run time
+    """Return the message in the first row of ``DataStream``."""
+    library = importlib.import_module("protozfits")
+    message = importlib.import_module(f"protozfits.DL0v1_{stream}_pb2").DataStream()
+    undecodable = importlib.import_module("google.protobuf.message").DecodeError
+    descriptor = os.memfd_create("bdms-datastream", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, content)
+        row = library.ProtobufIFits(f"/proc/self/fd/{descriptor}", "DataStream").read_serialized_message(1)
+        message.ParseFromString(row)
+    except undecodable as error:
+        raise ValueError(str(error)) from error
+    finally:
+        os.close(descriptor)
+    return message
