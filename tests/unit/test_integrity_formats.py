@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OTHER = """
+from pathlib import Path
+
 from ctao_bdms.errors import MissingExtraError
 from ctao_bdms.integrity import Findings
 from ctao_bdms.model import Defect, DefectKind
