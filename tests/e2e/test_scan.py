@@ -19,6 +19,7 @@ from astropy.io import fits
 
 from ctao_bdms.cli.app import run
 from ctao_bdms.testing.dl0 import Dl0Kind, night_specs, write_content
+from ctao_bdms.testing.products import write_dl1, write_dl2, write_ecsv, write_netcdf
 from tests.e2e.conftest import alive
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ FILES = {
     "subarray.fits.fz": Expected(verdict="good", kind="DL0v1 Subarray", sums="oo oo oo"),
     "trigger.fits.fz": Expected(verdict="good", kind="DL0v1 Trigger", sums="oo oo oo"),
     "table.fits": Expected(verdict="good", sums="oo oo"),
+    "images.dl1.h5": Expected(verdict="good", format="hdf5", kind="ctapipe DL1"),
+    "events.dl2.h5": Expected(verdict="good", format="hdf5", kind="ctapipe DL2"),
+    "weather.nc": Expected(verdict="unchecked", format="netcdf", kind="NetCDF-4"),
+    "classic.nc": Expected(verdict="unchecked", format="netcdf", kind="NetCDF classic (CDF-1)"),
+    "table.ecsv": Expected(verdict="unchecked", format="ecsv", kind="ECSV table"),
     "other.bin": Expected(verdict="unchecked", format="opaque", flags=("opaque",)),
     "empty.fits.fz": Expected(verdict="bad", defects=("empty",)),
     "text.fits.fz": Expected(verdict="bad", defects=("not-a-product",)),
@@ -106,6 +112,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         put("subarray.fits.fz", dl0(Dl0Kind.SUBARRAY))
         put("trigger.fits.fz", dl0(Dl0Kind.TRIGGER))
         put("table.fits", plain)
+        write_dl1("images.dl1.h5")
+        write_dl2("events.dl2.h5")
+        write_netcdf("weather.nc")
+        write_netcdf("classic.nc", version="NETCDF3_CLASSIC")
+        write_ecsv("table.ecsv")
         put("other.bin", b"Wikipedia")
         put("empty.fits.fz", b"")
         put("text.fits.fz", b"The quick brown fox\n" * 500)
@@ -224,7 +235,8 @@ def test_explain_shows_every_part_and_what_is_promised(folder: Path, capsys: pyt
     assert next(row for row in rows if row[:2] == ["3", "Events"])[-2:] == ["bad", "bad"]
     assert "corrupt: HDU 3 (Events): DATASUM is" in said
     assert "DL0v1 Telescope: has the tables DataStream (not empty), CameraConfiguration (not empty), Events." in said
-    assert "flag: opaque" in said
+    assert "In .fits.fz every part has both." in said
+    assert "flag: opaque\n  Opaque: the name promises nothing" in said
     assert "flag: trailing-bytes (2880)" in said
     assert "folder.fits.fz: error\n  not-a-file: folder.fits.fz is a directory, not a file\n" in said
 
