@@ -79,6 +79,7 @@ class Bdms:
         rse: str = "",
         jobs: int = 2,
         limits: ingest.BlockLimits | None = None,
+        policy: ingest.CheckPolicy | None = None,
         on_scanned: Callable[[ingest.LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
         on_bytes: Callable[[int], None] = lambda _: None,
         on_outcome: Callable[[ingest.Outcome], None] = lambda _: None,
@@ -98,6 +99,8 @@ class Bdms:
             How many files are read at once.
         limits
             How large a block may become.
+        policy
+            How serious it is where name and content of a file disagree; by default it stays out.
         on_scanned, on_bytes, on_outcome
             Called after each file that was read, after each piece of one, and when it is known what became of a file.
 
@@ -114,7 +117,7 @@ class Bdms:
         def read(file: ingest.LocalFile) -> ingest.Described:
             facts = None if file.defects else scan(file.path, on_bytes=on_bytes)
             on_scanned(file, facts)
-            return ingest.describe(file, facts)
+            return ingest.describe(file, facts, policy or ingest.CheckPolicy())
 
         with ThreadPoolExecutor(max_workers=jobs) as pool:
             items = list(pool.map(read, files))

@@ -11,11 +11,24 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from astropy.io import fits
 
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import UsageError
 from ctao_bdms.facade import Bdms
-from ctao_bdms.ingest import BlockLimits, Described, LocalFile, Plan, Quarantine, Status, describe, plan, survey
+from ctao_bdms.ingest import (
+    BlockLimits,
+    CheckPolicy,
+    Described,
+    LocalFile,
+    Plan,
+    Quarantine,
+    Severity,
+    Status,
+    describe,
+    plan,
+    survey,
+)
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import DefectKind, FileFacts, Lfn, ProductMetadata, Rse, Site
 from ctao_bdms.testing.damage import Damage, damage
@@ -188,6 +201,75 @@ def test_all_that_is_wrong_is_told_at_once(root: Path, night: Sequence[WrittenFi
     night[0].path.rename(place)
     kinds = {defect.kind for defect in _describe(root, place).defects}
     assert kinds == {DefectKind.INVALID_NAME, DefectKind.MISSING_METADATA, DefectKind.TRAILING_BYTES}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "check"),
+    [
+        ("OBSID20002516", "OBSID20002519", "obs_id"),
+        ("SBID20002516", "SBID20002519", "sb_id"),
+        ("CHUNK000", "CHUNK001", "chunk"),
+        ("SDH0001", "SDH0002", "source"),
+        ("T210000", "T210001", "start"),
+        ("TEL001", "TEL002", "element"),
+        ("2026/11/21", "2026/11/20", "night"),
+    ],
+)
+def test_a_disagreement_is_as_serious_as_the_policy_says(
+    root: Path, night: Sequence[WrittenFile], old: str, new: str, check: str
+) -> None:
+    place = root / str(night[0].lfn)[1:].replace(old, new)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    night[0].path.rename(place)
+    (file,) = survey([place], root)
+    facts = scan(place)
+    strict = describe(file, facts)
+    assert {defect.kind for defect in strict.defects} == {DefectKind.NAME_MISMATCH}
+    assert strict.warnings == ()
+    for severity, expected in ((Severity.WARNING, strict.defects), (Severity.IGNORE, ())):
+        mild = describe(file, facts, CheckPolicy(**{check: severity}))
+        assert (mild.defects, mild.warnings) == ((), expected)
+    others = {field.name: Severity.IGNORE for field in attrs.fields(CheckPolicy) if field.name != check}
+    assert describe(file, facts, CheckPolicy(**others)).defects == strict.defects
+
+
+@pytest.mark.parametrize(
+    ("kind", "keywords", "check", "said"),
+    [
+        (
+            "DL0v1 Trigger",
+            {},
+            "kind",
+            "these are DL0v1 Telescope data, the tables are DL0v1 Trigger",
+        ),
+        ("", {"DATAASSO": "Subarray"}, "kind", "data__association = Subarray, but its tables are DL0v1 Telescope"),
+        ("", {"DATE-END": "2026-11-21T20:59:59"}, "order", "before they begin"),
+    ],
+)
+def test_structure_and_times_must_fit_too(
+    root: Path, night: Sequence[WrittenFile], kind: str, keywords: dict[str, str], check: str, said: str
+) -> None:
+    (file,) = survey([night[0].path], root)
+    facts = scan(night[0].path)
+    changed = attrs.evolve(facts, kind=kind or facts.kind, keywords={**facts.keywords, **keywords})
+    strict = describe(file, changed)
+    assert any(said in defect.message for defect in strict.defects)
+    mild = describe(file, changed, CheckPolicy(**{check: Severity.WARNING}))
+    assert (mild.defects, mild.warnings) == ((), strict.defects)
+
+
+def test_warnings_are_in_the_report(root: Path, night: Sequence[WrittenFile]) -> None:
+    place = night[0].path.with_name(night[0].path.name.replace("CHUNK000", "CHUNK007"))
+    night[0].path.rename(place)
+    (outcome,) = Bdms(_archive(root)).ingest([place], policy=CheckPolicy(chunk=Severity.WARNING))
+    assert outcome.status is Status.REGISTERED
+    assert [defect.kind for defect in outcome.warnings] == [DefectKind.NAME_MISMATCH]
+
+
+def test_the_sums_of_all_parts_are_kept(root: Path, night: Sequence[WrittenFile]) -> None:
+    sums = str(_describe(root, night[0].path).metadata["integrity__datasums"]).split(" ")
+    with fits.open(night[0].path) as hdus:
+        assert sums == [hdu.header["DATASUM"].strip() for hdu in hdus]
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What to do with a file, and doing it."""
 
+from ctao_bdms.ingest.checks import CheckPolicy, Severity
 from ctao_bdms.ingest.describe import Described, describe
 from ctao_bdms.ingest.execute import execute
 from ctao_bdms.ingest.inbox import TRIGGER_SUFFIX, LocalFile, survey
@@ -9,6 +10,7 @@ from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 
 __all__ = [
     "BlockLimits",
+    "CheckPolicy",
     "Described",
     "IngestReport",
     "LocalFile",
@@ -17,6 +19,7 @@ __all__ = [
     "PlannedBlock",
     "Quarantine",
     "Reject",
+    "Severity",
     "Status",
     "TRIGGER_SUFFIX",
     "describe",

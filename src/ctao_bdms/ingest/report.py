@@ -46,6 +46,8 @@ class Outcome:
         What its bytes say; None if they were not read.
     defects
         Why it did not enter.
+    warnings
+        What is wrong with it too, but does not keep it out.
     block
         The block that it is in, if it entered now.
     case
@@ -57,6 +59,7 @@ class Outcome:
     status: Status
     facts: FileFacts | None = attrs.field(repr=False)
     defects: tuple[Defect, ...] = ()
+    warnings: tuple[Defect, ...] = ()
     block: Did | None = None
     case: Path | None = None
 
@@ -77,6 +80,7 @@ class Outcome:
             status=status,
             facts=item.facts,
             defects=defects,
+            warnings=item.warnings,
             block=block,
             case=case,
         )

@@ -1,7 +1,7 @@
-"""What a product of each kind must contain, as tables.
+"""What a product of DL0 must contain, as tables.
 
 Sums prove the parts that are there, not that all parts are there: a file cut exactly between two parts passes every
-sum. So each kind of product names the parts that it must have.
+sum. So each kind of product names the parts that it must have, in their order.
 
 Source: files written by ``protozfits`` 2.13 for the DL0v1 data model: each table carries in PBFHEAD the message that
 its rows hold, and every part carries CHECKSUM and DATASUM, the primary too.
@@ -9,19 +9,19 @@ its rows hold, and every part carries CHECKSUM and DATASUM, the primary too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import attrs
 
 from ctao_bdms.model import Defect, DefectKind, Flag, SumStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ctao_bdms.integrity.walk import Walked
     from ctao_bdms.model import HduFacts
 
-__all__ = ["DL0_KINDS", "Part", "ProductKind", "Structure", "kind_of", "structure_findings"]
+__all__ = ["DL0_KINDS", "Part", "ProductKind", "Structure", "dl0_structure", "kind_of", "plain_structure"]
 
 
 @attrs.frozen
@@ -34,13 +34,13 @@ class Part:
         Its EXTNAME.
     message
         The message that its rows hold: PBFHEAD.
-    min_rows
-        How many rows it must have at least.
+    rows
+        How many rows it must have; None if any number will do.
     """
 
     name: str
     message: str
-    min_rows: int = 0
+    rows: int | None = None
 
 
 @attrs.frozen
@@ -52,14 +52,14 @@ class ProductKind:
     name
         What people call it.
     parts
-        What it must have.
+        What it must have, in the order in which it is written.
     """
 
     name: str
     parts: tuple[Part, ...]
 
 
-def _dl0(stream: str, *parts: tuple[str, str, int]) -> ProductKind:
+def _dl0(stream: str, *parts: tuple[str, str, int | None]) -> ProductKind:
     tables = (("DataStream", "DataStream", 1), *parts)
     return ProductKind(
         f"DL0v1 {stream}", tuple(Part(name, f"DL0v1.{stream}.{kind}", rows) for name, kind, rows in tables)
@@ -68,43 +68,63 @@ def _dl0(stream: str, *parts: tuple[str, str, int]) -> ProductKind:
 
 #: The kinds of DL0 event files.
 DL0_KINDS = (
-    _dl0("Telescope", ("CameraConfiguration", "CameraConfiguration", 1), ("Events", "Event", 0)),
-    _dl0("Subarray", ("SubarrayEvents", "Event", 0)),
-    _dl0("Trigger", ("Triggers", "Trigger", 0)),
+    _dl0("Telescope", ("CameraConfiguration", "CameraConfiguration", 1), ("Events", "Event", None)),
+    _dl0("Subarray", ("SubarrayEvents", "Event", None)),
+    _dl0("Trigger", ("Triggers", "Trigger", None)),
 )
 
 
-def kind_of(hdus: tuple[HduFacts, ...], kinds: tuple[ProductKind, ...] = DL0_KINDS) -> ProductKind | None:
-    """Return the kind whose first part is among `hdus`, None if there is none."""
-    messages = {(hdu.name, hdu.keywords.get("PBFHEAD")) for hdu in hdus}
-    return next((kind for kind in kinds if (kind.parts[0].name, kind.parts[0].message) in messages), None)
-
-
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Structure:
-    """What the parts of a file as a whole say: defects, and flags."""
+    """What the parts of a file say as a whole.
 
+    Attributes
+    ----------
+    kind
+        What kind of product they make; empty if it has no name.
+    defects, flags
+        What is wrong, and what else a reader should know.
+    """
+
+    kind: str = ""
     defects: tuple[Defect, ...] = ()
     flags: tuple[Flag, ...] = ()
 
 
-def structure_findings(walked: Walked, kinds: tuple[ProductKind, ...]) -> Structure:
-    """Say what is wrong with the parts of a file as a whole.
+def kind_of(hdus: Sequence[HduFacts]) -> ProductKind | None:
+    """Return the kind of DL0 whose first part is among `hdus`, None if there is none."""
+    messages = {(hdu.name, hdu.keywords.get("PBFHEAD")) for hdu in hdus}
+    return next((kind for kind in DL0_KINDS if (kind.parts[0].name, kind.parts[0].message) in messages), None)
 
-    Parameters
-    ----------
-    walked
-        The parts.
-    kinds
-        The kinds of product that it can be; if there are any, sums are required in every part and nothing may follow
-        the last one. Without, any structure will do.
+
+def plain_structure(walked: Walked) -> Structure:
+    """Say what is wrong with a FITS file of which nothing is known but that it is FITS: only the first card."""
+    kind = kind_of(walked.hdus)
+    name = kind.name if kind else ""
+    claim = walked.hdus[0].keywords.get("SIMPLE") if walked.hdus else True
+    if claim is True:
+        return Structure(kind=name)
+    message = f"SIMPLE is {claim!r:.40}, so that the file does not claim to be FITS as the standard has it"
+    return Structure(kind=name, defects=(Defect(DefectKind.STRUCTURE, message),))
+
+
+def dl0_structure(walked: Walked) -> Structure:
+    """Say what is wrong with the parts of a file that must be a product of DL0.
+
+    Every part must carry both sums, nothing may follow the last one, and the tables of one kind must all be there.
     """
-    return Structure(tuple(_defects(walked, kinds))) if kinds else Structure()
+    kind = kind_of(walked.hdus)
+    missing = _missing(walked.hdus, kind) if walked.complete else ()
+    defects = (*plain_structure(walked).defects, *_sum_defects(walked), *missing, *_row_defects(walked.hdus, kind))
+    flags = (Flag.CUT_AT_HDU_BORDER,) if missing and _is_cut(walked, kind) else ()
+    return Structure(kind=kind.name if kind else "", defects=defects, flags=flags)
 
 
-def _defects(walked: Walked, kinds: tuple[ProductKind, ...]) -> Iterator[Defect]:
+def _sum_defects(walked: Walked) -> Iterator[Defect]:
+    """Yield the sums that are absent, and what no sum protects."""
     for hdu in walked.hdus:
-        absent = [card for card, status in _sums(hdu) if status is SumStatus.ABSENT]
+        sums = (("CHECKSUM", hdu.checksum), ("DATASUM", hdu.datasum))
+        absent = [card for card, status in sums if status is SumStatus.ABSENT]
         if absent:
             where = f"HDU {hdu.index}" + (f" ({ascii(hdu.name)[1:-1]})" if hdu.name else "")
             yield Defect(DefectKind.UNCHECKED, f"{where} has no {' and no '.join(absent)}")
@@ -112,33 +132,52 @@ def _defects(walked: Walked, kinds: tuple[ProductKind, ...]) -> Iterator[Defect]
         yield Defect(
             DefectKind.TRAILING_BYTES, f"{walked.trailing_bytes} bytes follow the last part, HDU {len(walked.hdus) - 1}"
         )
-    if walked.complete:
-        yield from _part_defects(kinds, walked.hdus)
 
 
-def _sums(hdu: HduFacts) -> tuple[tuple[str, SumStatus], tuple[str, SumStatus]]:
-    return ("CHECKSUM", hdu.checksum), ("DATASUM", hdu.datasum)
+def _table(hdus: Sequence[HduFacts], part: Part) -> HduFacts | None:
+    """Return the table that is `part`."""
+    return next((hdu for hdu in hdus if hdu.name == part.name and hdu.keywords.get("PBFHEAD") == part.message), None)
 
 
-def _part_defects(kinds: tuple[ProductKind, ...], hdus: tuple[HduFacts, ...]) -> Iterator[Defect]:
-    """Yield the parts that are absent or empty."""
-    kind = kind_of(hdus, kinds)
+def _missing(hdus: Sequence[HduFacts], kind: ProductKind | None) -> tuple[Defect, ...]:
+    """Return a defect for each part that is not there."""
     if kind is None:
-        known = " or ".join(kind.parts[0].message for kind in kinds)
-        first = kinds[0].parts[0].name
-        yield Defect(DefectKind.STRUCTURE, f"there is no table {first} that holds {known}")
-        return
-    for part in kind.parts:
-        tables = [hdu for hdu in hdus if hdu.name == part.name and hdu.keywords.get("PBFHEAD") == part.message]
-        if not tables:
-            yield Defect(
-                DefectKind.STRUCTURE, f"a {kind.name} file must have a table {part.name} that holds {part.message}"
-            )
-        elif _rows(tables[0]) < part.min_rows:
-            yield Defect(DefectKind.STRUCTURE, f"table {part.name} has no row, but must have {part.min_rows}")
+        known = " or ".join(kind.parts[0].message for kind in DL0_KINDS)
+        return (Defect(DefectKind.STRUCTURE, f"there is no table {DL0_KINDS[0].parts[0].name} that holds {known}"),)
+    return tuple(
+        Defect(DefectKind.STRUCTURE, f"a {kind.name} file must have a table {part.name} that holds {part.message}")
+        for part in kind.parts
+        if _table(hdus, part) is None
+    )
 
 
-def _rows(hdu: HduFacts) -> int:
-    """Return how many rows a table has; a compressed one says so in ZNAXIS2."""
-    rows = hdu.keywords.get("ZNAXIS2", hdu.keywords.get("NAXIS2", 0))
-    return rows if isinstance(rows, int) else 0
+def _is_cut(walked: Walked, kind: ProductKind | None) -> bool:
+    """Whether a file to which parts are missing has those that come first, and ends where the next would begin."""
+    if walked.trailing_bytes:
+        return False
+    if kind is None:
+        return len(walked.hdus) == 1
+    there = [_table(walked.hdus, part) is not None for part in kind.parts]
+    return there == sorted(there, reverse=True)
+
+
+def _row_defects(hdus: Sequence[HduFacts], kind: ProductKind | None) -> Iterator[Defect]:
+    """Yield the tables whose numbers of rows cannot be."""
+    for part in kind.parts if kind else ():
+        hdu = _table(hdus, part)
+        if hdu is None:
+            continue
+        rows, tiles, length = (hdu.keywords.get(word) for word in ("ZNAXIS2", "NAXIS2", "ZTILELEN"))
+        if hdu.keywords.get("ZTABLE") is not True:
+            rows, tiles, length = tiles, None, None  # a table that is not compressed has its rows in NAXIS2
+        if not _is_count(rows):
+            yield Defect(DefectKind.STRUCTURE, f"table {part.name} does not say how many rows it has")
+        elif part.rows not in {None, rows}:
+            yield Defect(DefectKind.STRUCTURE, f"table {part.name} has {rows} rows, but must have {part.rows}")
+        elif _is_count(tiles) and _is_count(length) and rows > tiles * length:
+            message = f"table {part.name} has {rows} rows, but {tiles} tiles of at most {length}"
+            yield Defect(DefectKind.STRUCTURE, message)
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -250,6 +250,7 @@ _ROWS = (
     MetadataKey("simulation__node__nsb_factor", _F, "night-sky background, relative to the dark sky", ("SIMNSB",)),
     MetadataKey("sdc__sky_brightness", _S, "sky brightness of a science data challenge", ("SDC_NSB",)),
     MetadataKey("integrity__sha256", _S, "SHA-256 of the file, 64 hexadecimal digits (set by ingest)"),
+    MetadataKey("integrity__datasums", _S, "DATASUM of each HDU in order, as computed (set by ingest)"),
 )
 
 #: The table: every key, in the order of the data model.

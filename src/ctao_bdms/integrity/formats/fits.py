@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.integrity.dl3 import dl3_structure, is_dl3
 from ctao_bdms.integrity.formats.port import Findings
-from ctao_bdms.integrity.identification import keywords
-from ctao_bdms.integrity.structure import DL0_KINDS, kind_of, structure_findings
+from ctao_bdms.integrity.identification import dl3_keywords, keywords
+from ctao_bdms.integrity.structure import dl0_structure, plain_structure
 from ctao_bdms.integrity.walk import FitsWalk
 from ctao_bdms.model import Defect, DefectKind, Flag, SumStatus
 
 if TYPE_CHECKING:
     from ctao_bdms.integrity.formats.port import Reading
-    from ctao_bdms.integrity.structure import ProductKind
     from ctao_bdms.integrity.walk import Walked
 
-__all__ = ["FITS", "FitsFormat", "OPAQUE", "OpaqueFormat"]
+__all__ = ["FITS", "FitsFormat", "OPAQUE", "OpaqueFormat", "fits_findings"]
 
 _NAME = "fits"
 
@@ -31,9 +31,7 @@ class FitsFormat:
 
     def begin(self, name: str) -> Reading:
         """Begin with one file."""
-        if name.endswith(".fits.fz"):
-            return _FitsReading(".fits.fz", DL0_KINDS)
-        return _FitsReading(".fits", ())
+        return _FitsReading(".fits.fz" if name.endswith(".fits.fz") else ".fits")
 
 
 @attrs.frozen
@@ -49,11 +47,10 @@ class OpaqueFormat:
 
 
 class _FitsReading:
-    """A file that must be FITS, and one of `kinds` if there are any."""
+    """A file that must be FITS, and a product of DL0 if it is called ``.fits.fz``."""
 
-    def __init__(self, suffix: str, kinds: tuple[ProductKind, ...]) -> None:
+    def __init__(self, suffix: str) -> None:
         self._suffix = suffix
-        self._kinds = kinds
         self._walk = FitsWalk()
 
     def feed(self, piece: memoryview) -> None:
@@ -62,7 +59,7 @@ class _FitsReading:
     def finish(self, path: str | None) -> Findings:
         walked = self._walk.finish()
         if walked.is_fits:
-            return _findings(walked, self._kinds)
+            return fits_findings(walked, is_dl0=self._suffix == ".fits.fz")
         message = f"the name ends in {self._suffix}, but the content does not begin as a FITS file does"
         return Findings(defects=(Defect(DefectKind.NOT_A_PRODUCT, message),))
 
@@ -79,23 +76,29 @@ class _OpaqueReading:
     def finish(self, path: str | None) -> Findings:
         walked = self._walk.finish()
         if walked.is_fits:
-            return attrs.evolve(_findings(walked, ()), format=_NAME)
+            return attrs.evolve(fits_findings(walked), format=_NAME)
         return Findings(flags=(Flag.OPAQUE,))
 
 
-def _findings(walked: Walked, kinds: tuple[ProductKind, ...]) -> Findings:
-    """Say what a walk found."""
-    structure = structure_findings(walked, kinds)
-    flags = list(structure.flags)
-    if walked.trailing_bytes:
-        flags.append(Flag.TRAILING_BYTES)
-    kind = kind_of(walked.hdus)
+def fits_findings(walked: Walked, *, is_dl0: bool = False) -> Findings:
+    """Say what a walk found.
+
+    Parameters
+    ----------
+    walked
+        What it found.
+    is_dl0
+        Whether the file must be a product of DL0.
+    """
+    science_ready = not is_dl0 and is_dl3(walked.hdus)
+    judge = dl0_structure if is_dl0 else dl3_structure if science_ready else plain_structure
+    structure = judge(walked)
     sums = {status for hdu in walked.hdus for status in (hdu.datasum, hdu.checksum)}
     return Findings(
-        kind=kind.name if kind else "",
-        keywords=keywords(walked.hdus),
+        kind=structure.kind,
+        keywords=dl3_keywords(walked.hdus) if science_ready else keywords(walked.hdus),
         checked=walked.complete and sums == {SumStatus.OK} and not walked.trailing_bytes,
-        flags=tuple(flags),
+        flags=(*structure.flags, *([Flag.TRAILING_BYTES] if walked.trailing_bytes else [])),
         defects=(*walked.defects, *structure.defects),
         hdus=walked.hdus,
         trailing_bytes=walked.trailing_bytes,
