@@ -181,9 +181,9 @@ def test_what_is_no_fits_file_under_its_name(dl0: dict[str, bytes], name: str) -
 
 
 def test_another_name_promises_nothing() -> None:
-    facts = scanned(b"netcdf", "x.nc")
+    facts = scanned(b"netcdf", "x.simtel")
     assert (facts.verdict, facts.defects, facts.hdus) == (Verdict.UNCHECKED, (), ())
-    assert kinds(scanned(b"", "x.nc")) == [DefectKind.EMPTY]
+    assert kinds(scanned(b"", "x.simtel")) == [DefectKind.EMPTY]
 
 
 def test_headers_cannot_fill_the_memory() -> None:

@@ -156,7 +156,7 @@ def _promises(file: ScannedFile) -> list[str]:
     sentences = [_PROMISES[file.format]] if file.format in _PROMISES else []
     for kind in DL0_KINDS:
         if kind.name == file.kind:
-            tables = (part.name + (" (not empty)" if part.min_rows else "") for part in kind.parts)
+            tables = (part.name + ("" if part.rows is None else f" (rows: {part.rows})") for part in kind.parts)
             sentences.append(f"{kind.name}: has the tables {', '.join(tables)}.")
     return sentences
 
