@@ -1,4 +1,4 @@
-"""Reads mutations of an HDF5 file, each in a child with the limits of the real reader; prints one line of JSON for each.
+"""Reads mutations of an HDF5 file, each in a child with the limits of the real reader; prints a line of JSON each.
 
 python hdf5_mutations.py FILE COUNT FOLDER
 """

@@ -14,7 +14,7 @@ import pytest
 from ctao_bdms.integrity import scan
 from ctao_bdms.integrity.formats.fletcher import Fletcher32
 from ctao_bdms.integrity.formats.superblock import Superblock, read_superblock
-from ctao_bdms.model import DefectKind, Flag, ProductMetadata, Verdict
+from ctao_bdms.model import Defect, DefectKind, Flag, ProductMetadata, Verdict
 from ctao_bdms.testing.products import write_dl1, write_dl2
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def test_the_newer_spelling_of_the_metadata_is_read(tmp_path: Path) -> None:
         attributes={
             "CTAO.instance.obs_id": 5,
             "CTAO.activity.software.url": "https://example.org",
-            "CTAO.instance.region_id": "None",
+            "CTAO.instance.region_id": "G1",
+            "CTAO.disclaimer": "None",
             "CTAO.nonsense": 1,
         },
     )
@@ -79,6 +80,8 @@ def test_the_newer_spelling_of_the_metadata_is_read(tmp_path: Path) -> None:
     assert not defects
     assert metadata["instance__obs_id"] == 5
     assert metadata["activity__software__url"] == "https://example.org"
+    assert metadata["instance__region_id"] == "G1"  # a key that has no FITS keyword
+    assert "disclaimer" not in metadata
 
 
 def test_an_attribute_of_the_wrong_type_is_a_defect(tmp_path: Path) -> None:
@@ -316,9 +319,9 @@ def test_a_crash_of_the_library_is_a_defect(dl1: Path, monkeypatch: pytest.Monke
         monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
         monkeypatch.setattr(hdf5, "_MODULE", f"crash{number}")
         defect = hdf5.examine(str(dl1))
-        assert isinstance(defect, hdf5.Defect)
+        assert isinstance(defect, Defect)
         assert (defect.kind, number) in {(DefectKind.STRUCTURE, 0), (DefectKind.UNEXAMINED, 1)}
-    assert "no room" in defect.message
+        assert ("crashed (SIGABRT)", "no room")[number] in defect.message
     assert scan(dl1).verdict is Verdict.ERROR
 
 
