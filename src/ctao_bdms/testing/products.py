@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ctao_bdms.errors import MissingExtraError
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["write_dl1", "write_dl2", "write_ecsv", "write_netcdf"]
+
+NetcdfVersion = Literal["NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA", "NETCDF4", "NETCDF4_CLASSIC"]
 
 _PIXELS = 64
 _ROWS_PER_CHUNK = 8
@@ -112,7 +114,11 @@ def write_dl2(
 
 
 def write_netcdf(
-    path: str | os.PathLike[str], *, version: str = "NETCDF4", records: int = 10, attributes: Mapping[str, Any] | None = None
+    path: str | os.PathLike[str],
+    *,
+    version: NetcdfVersion = "NETCDF4",
+    records: int = 10,
+    attributes: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a NetCDF file as a ceilometer does: backscatter over time and height.
 
@@ -265,4 +271,7 @@ def _reference(path: str | os.PathLike[str], levels: str) -> dict[str, object]:
 def _set_attributes(file: h5py.File, attributes: Mapping[str, object]) -> None:
     """Set attributes; texts of fixed length, as PyTables does, lie in the header and not in a heap."""
     for name, value in attributes.items():
-        file.attrs[name] = np.bytes_(value.encode()) if isinstance(value, str) and value else h5py.Empty("S1") if value == "" else value
+        if isinstance(value, str):
+            file.attrs[name] = np.bytes_(value.encode()) if value else h5py.Empty("S1")
+        else:
+            file.attrs[name] = value

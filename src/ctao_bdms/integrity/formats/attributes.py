@@ -7,10 +7,13 @@ CTAO data model flattened behind ``CTAO``, and the Attribute Convention for Data
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from ctao_bdms.model import METADATA, DataLevel, Defect, DefectKind, Keyword
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["SPELLINGS", "keywords_of"]
 
@@ -75,7 +78,7 @@ def keywords_of(attributes: Mapping[str, object]) -> tuple[dict[str, Keyword], t
         if key is None or (isinstance(value, str) and value.strip() in _NOTHING):
             continue
         if not isinstance(value, str | int | float | bool):
-            defects.append(Defect(DefectKind.INVALID_METADATA, f"attribute {ascii(name)} is no single value"))
+            defects.append(Defect(DefectKind.INVALID_METADATA, f"attribute {name!a} is no single value"))
             continue
         if key == "data__level" and isinstance(value, str):
             value = _highest(value)

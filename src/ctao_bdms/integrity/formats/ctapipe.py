@@ -6,16 +6,15 @@ The places that are demanded here are the same in all of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.model import Defect, DefectKind
+from ctao_bdms.model import Defect, DefectKind, Keyword
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-
-    from ctao_bdms.model import Keyword
+    from collections.abc import Collection, Iterator
 
 __all__ = ["Layout", "layout_of"]
 

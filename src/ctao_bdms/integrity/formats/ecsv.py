@@ -55,13 +55,13 @@ class _EcsvReading:
         self._text_bytes = 0
         self._header: EcsvHeader | None = None
         self._has_names = False
-        self._defect: Defect | None = None
+        self._defects: list[Defect] = []
         self._bad_values = 0
         self._first_bad_value = ""
 
     def feed(self, piece: memoryview) -> None:
         """Take the lines that end in this piece."""
-        if self._defect is not None:
+        if self._defects:
             return
         first, *others = bytes(piece).split(b"\n")
         self._rest += first
@@ -69,29 +69,33 @@ class _EcsvReading:
             self._line(bytes(self._rest))
             self._rest = bytearray(others.pop())
             for line in others:
-                if self._defect is None:
+                if not self._defects:
                     self._line(line)
-        if self._defect is None and len(self._rest) + self._open_bytes > _MAX_RECORD_BYTES:
-            self._fail(DefectKind.STRUCTURE, f"the row at line {self._lines + 1} is longer than {_MAX_RECORD_BYTES} bytes")
+        if not self._defects and len(self._rest) + self._open_bytes > _MAX_RECORD_BYTES:
+            self._fail(
+                DefectKind.STRUCTURE, f"the row at line {self._lines + 1} is longer than {_MAX_RECORD_BYTES} bytes"
+            )
 
     def finish(self, path: str | None) -> Findings:
         """Say what the lines were."""
-        if self._defect is None and (self._rest or self._open):
+        if not self._defects and (self._rest or self._open):
             if self._lines:
                 self._fail(DefectKind.TRUNCATED, "the last line has no end")
             else:
                 self._line(bytes(self._rest))
-        if self._defect is None and not self._has_names:
-            self._fail(DefectKind.TRUNCATED, "it ends before the line with the names of the columns")
-        defects = [] if self._defect is None else [self._defect]
+        defects = list(self._defects)
+        if not defects and not self._has_names:
+            defects.append(Defect(DefectKind.TRUNCATED, "it ends before the line with the names of the columns"))
         if self._bad_values:
-            message = f"{self._bad_values} values are not of the type of their column, the first {self._first_bad_value}"
+            message = (
+                f"{self._bad_values} values are not of the type of their column, the first {self._first_bad_value}"
+            )
             defects.append(Defect(DefectKind.CORRUPT, message))
         keywords, faults = keywords_of(self._header.meta) if self._header is not None else ({}, ())
         return Findings(kind="ECSV table", keywords=keywords, defects=(*defects, *faults))
 
     def _fail(self, kind: DefectKind, message: str) -> None:
-        self._defect = Defect(kind, message)
+        self._defects.append(Defect(kind, message))
 
     def _line(self, data: bytes) -> None:
         """Take one line without its end."""
@@ -144,7 +148,7 @@ class _EcsvReading:
                     parse(value)
                 except (ValueError, LookupError):
                     self._bad_values += 1
-                    self._first_bad_value = self._first_bad_value or f"{ascii(value[:40])} in {ascii(name)}"
+                    self._first_bad_value = self._first_bad_value or f"{value[:40]!a} in {name!a}"
 
     def _read_header(self, text: str) -> None:
         from ctao_bdms.integrity.formats.ecsv_header import parse_header

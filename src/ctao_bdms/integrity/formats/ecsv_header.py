@@ -6,14 +6,10 @@ Source: the Enhanced Character Separated Values format 1.0 (Astropy Proposal for
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
 
 import attrs
 import yaml
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["EcsvHeader", "parse_header"]
 
@@ -22,13 +18,13 @@ _FLOATS = {"float16", "float32", "float64", "float128"}
 _OTHERS = {"bool", "string", "complex64", "complex128", "complex256"}
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain values only: tags of astropy lose their meaning, and merge keys, which can explode, theirs."""
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    """Plain values only: the tags of astropy lose their meaning; merge keys, which can explode, are refused."""
 
-    def flatten_mapping(self, node: Any) -> None:
+    def flatten_mapping(self, node: yaml.Node) -> None:
         """Do nothing."""
 
-    def _plain(self, _suffix: str, node: Any) -> object:
+    def _plain(self, _suffix: str, node: yaml.Node) -> object:
         if isinstance(node, yaml.MappingNode):
             return self.construct_mapping(node)
         if isinstance(node, yaml.SequenceNode):
@@ -73,7 +69,7 @@ def parse_header(text: str) -> EcsvHeader | str:
         The header; or what is wrong with it, as the end of a sentence.
     """
     try:
-        document = yaml.load(text, _Loader)  # noqa: S506 (a safe loader, made safer)
+        document = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         return f"is no YAML: {' '.join(ascii(str(error))[1:-1].split())[:200]}"
     except (ValueError, TypeError, OverflowError, RecursionError, AttributeError, LookupError) as error:
@@ -92,7 +88,7 @@ def parse_header(text: str) -> EcsvHeader | str:
         if not isinstance(name, str) or not isinstance(kind, str) or name in columns:
             return "declares a column without a name of its own and a datatype"
         if kind not in _INTEGERS | _FLOATS | _OTHERS:
-            return f"declares column {ascii(name)} with datatype {ascii(kind)}, which does not exist"
+            return f"declares column {name!a} with datatype {kind!a}, which does not exist"
         columns[name] = int if kind in _INTEGERS else float if kind in _FLOATS else _truth if kind == "bool" else None
     return EcsvHeader(columns=tuple(columns.items()), delimiter=delimiter, meta=_meta(document.get("meta")))
 

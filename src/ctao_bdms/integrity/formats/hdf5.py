@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctao_bdms.errors import MissingExtraError
@@ -50,7 +51,7 @@ class Hdf5Format:
             If h5py is not installed.
         """
         require_h5py()
-        match = _LEVEL.search(os.path.basename(name))
+        match = _LEVEL.search(Path(name).name)
         return _Hdf5Reading(f"DL{match[1]}" if match else "")
 
 

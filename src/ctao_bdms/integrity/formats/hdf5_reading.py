@@ -1,15 +1,16 @@
 """Reads one HDF5 file to the last chunk, in a process of its own: ``python -m ...hdf5_reading PATH``.
 
-The HDF5 library is written for files that it wrote itself. Damaged ones can make it crash, loop or ask for any amount of
-memory. So it runs here with limits on processor time and memory, and prints what it found as one object of JSON; see
-`ctao_bdms.integrity.formats.hdf5`.
+The HDF5 library is written for files that it wrote itself. Damaged ones can make it crash, loop or ask for any amount
+of memory. So it runs here with limits on processor time and memory, and prints what it found as one object of JSON;
+see `ctao_bdms.integrity.formats.hdf5`.
 
-Arrays are not loaded. The library says where the chunks lie; their bytes are read in the order of the file, in pieces of
-bounded size, and summed here. Only chunks that are compressed and have no sum are decoded by the library.
+Arrays are not loaded. The library says where the chunks lie; their bytes are read in the order of the file, in pieces
+of bounded size, and summed here. Only chunks that are compressed and have no sum are decoded by the library.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -18,6 +19,7 @@ import resource
 import sys
 from array import array
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import h5py
@@ -28,7 +30,9 @@ from ctao_bdms.integrity.formats.fletcher import Fletcher32
 from ctao_bdms.integrity.formats.superblock import read_superblock
 
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO
+    from typing import BinaryIO
+
+    from h5py._objects import ObjectID
 
 __all__ = ["Reading", "main", "read"]
 
@@ -139,7 +143,7 @@ class _Reader:
 
     def _walk(self, root: h5g.GroupID) -> None:
         """Visit every object that is linked from the root, each once."""
-        waiting: list[tuple[str, Any]] = [("/", root)]
+        waiting: list[tuple[str, ObjectID]] = [("/", root)]
         visited = set()
         while waiting:
             path, thing = waiting.pop()
@@ -163,9 +167,9 @@ class _Reader:
                 self.defect("structure", f"there are more than {_MAX_OBJECTS} groups and datasets")
                 raise _TooMuch
 
-    def _members(self, path: str, group: h5g.GroupID) -> list[tuple[str, Any]]:
+    def _members(self, path: str, group: h5g.GroupID) -> list[tuple[str, ObjectID]]:
         """Return what is linked from a group; links to other files are defects, soft links are let be."""
-        members = []
+        members: list[tuple[str, ObjectID]] = []
         for name in group:
             if len(name) > _MAX_NAME or len(members) > _MAX_OBJECTS:
                 self.defect("structure", f"{_shown(path)} has names that are too long, or too many")
@@ -178,7 +182,7 @@ class _Reader:
                 members.append((member, h5o.open(group, name)))
         return members[::-1]
 
-    def _attributes(self, path: str, thing: Any) -> None:
+    def _attributes(self, path: str, thing: ObjectID) -> None:
         """Open every attribute, and keep those of the root."""
         for index in range(h5a.get_num_attrs(thing)):
             attribute = h5a.open(thing, index=index)
@@ -208,11 +212,11 @@ class _Reader:
             if offset is not None and offset + dataset.get_storage_size() > self._size_bytes:
                 self.defect("truncated", f"the data of {_shown(path)} reach beyond the end of the file")
 
-    def _chunks(self, path: str, dataset: h5d.DatasetID, made: Any) -> None:
+    def _chunks(self, path: str, dataset: h5d.DatasetID, made: h5py.h5p.PropDCID) -> None:
         """Check every chunk, in the order of the file."""
         places, sizes, masks, offsets = array("Q"), array("Q"), array("L"), array("Q")
 
-        def note(chunk: Any) -> None:
+        def note(chunk: h5d.StoreInfo) -> None:
             places.append(chunk.byte_offset)
             sizes.append(chunk.size)
             masks.append(chunk.filter_mask)
@@ -276,7 +280,7 @@ def _decode(dataset: h5d.DatasetID, offset: tuple[int, ...]) -> str:
     return ""
 
 
-def _plain(value: Any) -> str | int | float | bool | None:
+def _plain(value: object) -> str | int | float | bool | None:
     """Return an attribute's value as text, number or truth value; None if it is no single one of them."""
     if isinstance(value, h5py.Empty):
         return ""
@@ -321,21 +325,19 @@ def read(path: str) -> Reading:
     OSError
         If it cannot be opened or read.
     """
-    with open(path, "rb") as source:  # noqa: PTH123 (the descriptor is used)
+    with Path(path).open("rb") as source:
         reader = _Reader(source)
-        try:
+        with contextlib.suppress(_TooMuch):
             reader.read(path)
-        except _TooMuch:
-            pass
     return reader.found
 
 
 def main() -> None:
     """Read the file that the command line names, under limits, and print what was found."""
     path = sys.argv[1]
-    pages = int(open("/proc/self/statm").read().split()[0])  # noqa: SIM115, PTH123
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + _MEMORY_BYTES
-    processor = _PROCESSOR_S + os.stat(path).st_size // _PACE_BYTES_PER_S
+    processor = _PROCESSOR_S + Path(path).stat().st_size // _PACE_BYTES_PER_S
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (processor, processor))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

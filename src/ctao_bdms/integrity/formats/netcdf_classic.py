@@ -8,14 +8,12 @@ checksums.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Mapping
+from typing import BinaryIO
 
 import attrs
 
 from ctao_bdms.model import Keyword
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["SIGNATURE", "ClassicHeader", "HeaderError", "read_classic_header"]
 
@@ -139,7 +137,8 @@ def read_classic_header(source: BinaryIO) -> ClassicHeader:
         raise HeaderError("it was being written when it was copied: its number of records is not set")
     lengths = [_dimension(cursor) for _ in cursor.items(_DIMENSIONS)]
     attributes = dict(_attribute(cursor) for _ in cursor.items(_ATTRIBUTES))
-    fixed, per_record = [], []
+    fixed: list[tuple[int, int]] = []
+    per_record: list[tuple[int, int]] = []
     for _ in cursor.items(_VARIABLES):
         begin, size, is_record = _variable(cursor, lengths)
         (per_record if is_record else fixed).append((begin, size))
