@@ -74,6 +74,7 @@ FILES = {
     "subarray.fits.fz": Expected(verdict="good", kind="DL0v1 Subarray", sums="oo oo oo"),
     "trigger.fits.fz": Expected(verdict="good", kind="DL0v1 Trigger", sums="oo oo oo"),
     "table.fits": Expected(verdict="good", sums="oo oo"),
+    "packed.fits.gz": Expected(verdict="good", sums="oo oo"),
     "images.dl1.h5": Expected(verdict="good", format="hdf5", kind="ctapipe DL1"),
     "events.dl2.h5": Expected(verdict="good", format="hdf5", kind="ctapipe DL2"),
     "weather.nc": Expected(verdict="unchecked", format="netcdf", kind="NetCDF-4"),
@@ -114,6 +115,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         put("subarray.fits.fz", dl0(Dl0Kind.SUBARRAY))
         put("trigger.fits.fz", dl0(Dl0Kind.TRIGGER))
         put("table.fits", plain)
+        put("packed.fits.gz", gzip.compress(plain))
         write_dl1("images.dl1.h5")
         write_dl2("events.dl2.h5")
         write_netcdf("weather.nc")

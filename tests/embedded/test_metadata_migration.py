@@ -26,6 +26,7 @@ set search_path to rucio;
 alter table ctao_metadata add column instance__dropped text;
 update ctao_metadata set instance__dropped = 'kept', free = free || '{"instance__obs_id": "7", "data__type": 5}';
 alter table ctao_metadata drop column instance__obs_id, drop column data__type, drop column curation__release;
+alter table ctao_metadata drop column integrity__datasums;
 alter table ctao_metadata alter column data__level type varchar(250) collate "C";
 drop index ctao_metadata_interval_idx;
 """

@@ -49,6 +49,9 @@ class Flag(StrEnum):
     TRAILING_BYTES = "trailing-bytes"
     #: A FITS file ends exactly between two parts, and the product has more of them.
     CUT_AT_HDU_BORDER = "cut-at-hdu-border"
+    #: The content was unpacked with gzip, whose own sum of everything agrees if the file is good; offsets are those of
+    #: the unpacked content.
+    GZIPPED = "gzipped"
 
 
 #: Defects for which nothing is known of the content as a whole.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ctao_bdms.integrity.formats.ecsv import ECSV
 from ctao_bdms.integrity.formats.fits import FITS, OPAQUE
 from ctao_bdms.integrity.formats.foreign import ENTRY_POINT_GROUP, foreign_formats
+from ctao_bdms.integrity.formats.gzipped import GZIPPED_FITS
 from ctao_bdms.integrity.formats.hdf5 import HDF5
 from ctao_bdms.integrity.formats.netcdf import NETCDF
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ENTRY_POINT_GROUP", "OPAQUE", "format_of", "formats"]
 
 #: Our own. A format is a module of this package and one place here.
-_OURS: tuple[FileFormat, ...] = (FITS, HDF5, ECSV, NETCDF)
+_OURS: tuple[FileFormat, ...] = (FITS, GZIPPED_FITS, HDF5, ECSV, NETCDF)
 
 
 @lru_cache(maxsize=1)

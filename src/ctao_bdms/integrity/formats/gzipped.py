@@ -1,0 +1,98 @@
+"""FITS that was packed with gzip, as science-ready files often are: unpacked in the pass, never on a disk."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.integrity.formats.fits import fits_findings
+from ctao_bdms.integrity.formats.port import Findings
+from ctao_bdms.integrity.walk import FitsWalk
+from ctao_bdms.model import Defect, DefectKind, Flag
+
+if TYPE_CHECKING:
+    from ctao_bdms.integrity.formats.port import Reading
+
+__all__ = ["GZIPPED_FITS", "GzippedFitsFormat"]
+
+_GZIP = 16 + zlib.MAX_WBITS
+_PIECE_BYTES = 1 << 20
+#: What may come out of a file: this much in any case, and so many times what went in. Real products have ratios below
+#: 20; a file of zeros has 1000, and its unpacking would take as long as it likes.
+_FREE_BYTES = 64 << 20
+_MAX_RATIO = 100
+
+
+@attrs.frozen
+class GzippedFitsFormat:
+    """Packed FITS. Offsets are those of the unpacked content, the digests those of the file."""
+
+    name: str = "fits"
+    suffixes: tuple[str, ...] = (".fits.gz",)
+
+    def begin(self, name: str) -> Reading:
+        """Begin with one file."""
+        return _GzippedReading()
+
+
+class _GzippedReading:
+    """One file. gzip checks its own sum and length of everything that was packed."""
+
+    def __init__(self) -> None:
+        self._walk = FitsWalk()
+        self._unpacker = zlib.decompressobj(_GZIP)
+        self._packed_bytes = 0
+        self._unpacked_bytes = 0
+        self._trailing_bytes = 0
+        self._defect: Defect | None = None
+
+    def feed(self, piece: memoryview) -> None:
+        self._packed_bytes += len(piece)
+        if self._defect is not None:
+            return
+        if self._unpacker.eof:
+            self._trailing_bytes += len(piece)
+            return
+        data: bytes | memoryview = piece
+        while True:
+            try:
+                unpacked = self._unpacker.decompress(data, _PIECE_BYTES)
+            except zlib.error as error:
+                self._fail(DefectKind.CORRUPT, f"it cannot be unpacked after {self._unpacked_bytes} bytes: {error}")
+                return
+            self._walk.feed(memoryview(unpacked))
+            self._unpacked_bytes += len(unpacked)
+            if self._unpacked_bytes > _FREE_BYTES + _MAX_RATIO * self._packed_bytes:
+                self._fail(DefectKind.NOT_A_PRODUCT, f"it unpacks to more than {_MAX_RATIO} times its size")
+                return
+            if self._unpacker.eof:
+                self._trailing_bytes = len(self._unpacker.unused_data)
+                return
+            data = self._unpacker.unconsumed_tail
+            if not data and len(unpacked) < _PIECE_BYTES:
+                return
+
+    def finish(self, path: str | None) -> Findings:
+        if self._defect is None and not self._unpacker.eof:
+            self._fail(
+                DefectKind.TRUNCATED, f"it ends after {self._unpacked_bytes} unpacked bytes, before the end of gzip"
+            )
+        walked = self._walk.finish()
+        if not walked.is_fits and self._defect is None:
+            self._fail(DefectKind.NOT_A_PRODUCT, "what is packed in it does not begin as a FITS file does")
+        found = fits_findings(walked) if walked.is_fits else Findings()
+        if self._defect is not None:
+            # What gzip says of the file as a whole; that the unpacked bytes end early follows from it.
+            return attrs.evolve(found, checked=False, flags=(Flag.GZIPPED,), defects=(self._defect,))
+        trailing_bytes = found.trailing_bytes + self._trailing_bytes
+        flags: list[Flag] = [flag for flag in found.flags if flag is not Flag.TRAILING_BYTES]
+        flags += [Flag.GZIPPED, *([Flag.TRAILING_BYTES] if trailing_bytes else [])]
+        return attrs.evolve(found, checked=not trailing_bytes, flags=tuple(flags), trailing_bytes=trailing_bytes)
+
+    def _fail(self, kind: DefectKind, message: str) -> None:
+        self._defect = Defect(kind, message)
+
+
+GZIPPED_FITS = GzippedFitsFormat()
