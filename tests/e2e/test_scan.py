@@ -18,6 +18,7 @@ import pytest
 from astropy.io import fits
 
 from ctao_bdms.cli.app import run
+from ctao_bdms.model import Flag, Verdict
 from ctao_bdms.testing.dl0 import Dl0Kind, night_specs, write_content
 from ctao_bdms.testing.products import write_dl1, write_dl2, write_ecsv, write_netcdf
 from tests.e2e.conftest import alive
@@ -74,7 +75,7 @@ FILES = {
     "subarray.fits.fz": Expected(verdict="good", kind="DL0v1 Subarray", sums="oo oo oo"),
     "trigger.fits.fz": Expected(verdict="good", kind="DL0v1 Trigger", sums="oo oo oo"),
     "table.fits": Expected(verdict="good", sums="oo oo"),
-    "packed.fits.gz": Expected(verdict="good", sums="oo oo"),
+    "packed.fits.gz": Expected(verdict="good", flags=("gzipped",), sums="oo oo"),
     "images.dl1.h5": Expected(verdict="good", format="hdf5", kind="ctapipe DL1"),
     "events.dl2.h5": Expected(verdict="good", format="hdf5", kind="ctapipe DL2"),
     "weather.nc": Expected(verdict="unchecked", format="netcdf", kind="NetCDF-4"),
@@ -225,6 +226,11 @@ def test_the_digests_are_those_that_were_asked_for(folder: Path, capsys: pytest.
     both, one = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert list(both["digests"]) == ["adler32", "md5", "sha512"]
     assert one["digests"] == {"adler32": "11e60398"}
+
+
+def test_the_page_tells_every_verdict_and_flag() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "scan.md").read_text()
+    assert [word.value for word in (*Verdict, *Flag) if f"| `{word.value}` |" not in page] == []
 
 
 def test_explain_shows_every_part_and_what_is_promised(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
