@@ -112,8 +112,9 @@ def picture(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure names, metadata and registration; arguments go to the benchmark of registration."""
+    """Measure names, scans, metadata and registration; arguments go to the benchmark of registration."""
     install(session, "testing")
     session.run("python", "benchmarks/names.py")
+    session.run("python", "benchmarks/scan.py")
     session.run("python", "benchmarks/metadata.py", "--rows", "100000")
     session.run("python", "benchmarks/register.py", *session.posargs)

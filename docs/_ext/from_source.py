@@ -21,10 +21,9 @@ from ctao_bdms.daemon.families import FAMILIES
 from ctao_bdms.daemon.settings import Settings
 from ctao_bdms.daemon.sources import keys
 from ctao_bdms.embedded import RSES
+from ctao_bdms.ingest import CheckPolicy
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState
-from ctao_bdms.model import METADATA, DataLevel, DefectKind
-from ctao_bdms.ingest import CheckPolicy
 from ctao_bdms.integrity import DL0_KINDS
 from ctao_bdms.integrity.dl3 import DL3_CLASSES
 from ctao_bdms.model import METADATA, DataLevel, DefectKind, Flag
@@ -110,12 +109,14 @@ def _flags() -> str:
 
 def _dl0_kinds() -> str:
     """Return the tables that each kind of DL0 file must have."""
+    return _table(
         ("kind", "table", "`PBFHEAD`", "rows"),
         (
             (kind.name, f"`{part.name}`", f"`{part.message}`", "any" if part.rows is None else part.rows)
             for kind in DL0_KINDS
             for part in kind.parts
         ),
+    )
 
 
 def _dl3_classes() -> str:
@@ -124,11 +125,13 @@ def _dl3_classes() -> str:
     def words(texts: Iterable[str]) -> str:
         return ", ".join(f"`{text}`" for text in texts)
 
+    return _table(
         ("`HDUCLAS1`, `HDUCLAS2`", "a file of it is", "keywords", "columns", "rows at least", "needs"),
         (
             (words(each.words), each.kind, words(each.keywords), words(each.columns), each.min_rows, each.needs)
             for each in DL3_CLASSES
         ),
+    )
 
 
 def _checks() -> str:

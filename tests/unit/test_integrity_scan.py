@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import ctypes
+import errno
 import gzip
 import hashlib
 import os
 import pickle
+import platform
 import socket
+import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ctao_bdms.integrity import Scanner, scan
+from ctao_bdms.errors import UsageError
+from ctao_bdms.integrity import Findings, Scanner, scan, scanner
 from ctao_bdms.integrity.reading import CHUNK_BYTES
 from ctao_bdms.model import DefectKind, FileFacts, SumStatus, Verdict
 from ctao_bdms.testing.dl0 import night_specs, write_dl0
@@ -64,6 +70,25 @@ def test_digests_at_every_border_of_the_reading(chunks: int, extra: int, tmp_pat
     assert facts.sha256 == hashlib.sha256(content).hexdigest()
     assert facts.verdict is Verdict.UNCHECKED
     assert facts.defects == ()
+
+
+@pytest.mark.parametrize("size", [0, 1000, 5 * CHUNK_BYTES])
+@pytest.mark.parametrize(
+    "algorithms", [(), ("adler32",), ("md5",), ("sha512", "adler32", "blake2b", "sha512"), ("sha3_256", "sha256")]
+)
+def test_the_digests_are_those_that_were_asked_for_and_adler32(
+    algorithms: tuple[str, ...], size: int, tmp_path: Path
+) -> None:
+    content = os.urandom(size)
+    path = tmp_path / "x.bin"
+    path.write_bytes(content)
+    others = {name: hashlib.new(name, content).hexdigest() for name in algorithms if name != "adler32"}
+    assert dict(scan(path, algorithms).digests) == {"adler32": f"{zlib.adler32(content):08x}", **others}
+
+
+def test_a_digest_that_does_not_exist_is_refused_before_the_file_is_touched() -> None:
+    with pytest.raises(UsageError, match="no digest 'md6'"):
+        scan("/no/such/file", ("md6",))
 
 
 @pytest.mark.parametrize("kind", ["Telescope", "Subarray", "Trigger"])
@@ -156,9 +181,9 @@ def test_what_is_no_fits_file_under_its_name(dl0: dict[str, bytes], name: str) -
 
 
 def test_another_name_promises_nothing() -> None:
-    facts = scanned(b"netcdf", "x.nc")
+    facts = scanned(b"netcdf", "x.simtel")
     assert (facts.verdict, facts.defects, facts.hdus) == (Verdict.UNCHECKED, (), ())
-    assert kinds(scanned(b"", "x.nc")) == [DefectKind.EMPTY]
+    assert kinds(scanned(b"", "x.simtel")) == [DefectKind.EMPTY]
 
 
 def test_headers_cannot_fill_the_memory() -> None:
@@ -271,6 +296,80 @@ def test_what_cannot_be_read_is_an_error_and_never_a_digest(tmp_path: Path) -> N
         facts = scan(path)
         assert kinds(facts) == [DefectKind.UNREADABLE]
         assert (facts.verdict, dict(facts.digests)) == (Verdict.ERROR, {})
+
+
+def forbid_readv() -> None:
+    """Have the kernel answer every further readv of this thread with an I/O error (seccomp); there is no way back."""
+    number = {"x86_64": 19, "aarch64": 65}[platform.machine()]
+    # Load the number of the system call; if it is readv, fail with EIO; else allow.
+    rules = ((0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | errno.EIO), (0x06, 0, 0, 0x7FFF0000))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *rule) for rule in rules))
+    program = struct.pack("@HP", len(rules), ctypes.addressof(code))
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    no_new_privileges, set_seccomp, by_filter = 38, 22, 2
+    for arguments in ((no_new_privileges, 1, 0, 0, 0), (set_seccomp, by_filter, program, 0, 0)):
+        if prctl(*arguments):
+            raise OSError(ctypes.get_errno(), "prctl")
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 6])
+def test_an_input_output_error_in_the_middle_is_an_error_and_never_a_digest(pieces: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.fits.fz"
+    path.write_bytes(os.urandom(10 * CHUNK_BYTES))
+    seen: list[int] = []
+
+    def fail_later(count: int) -> None:
+        seen.append(count)
+        if len(seen) == pieces:
+            forbid_readv()
+
+    with ThreadPoolExecutor(1) as thread:  # which ends, and its filter with it
+        facts = thread.submit(scan, path, on_bytes=fail_later).result()
+    assert len(seen) == pieces
+    assert kinds(facts) == [DefectKind.UNREADABLE]
+    assert f"at byte {pieces * CHUNK_BYTES}: {os.strerror(errno.EIO)}" in facts.defects[0].message
+    assert (facts.verdict, facts.size_bytes, dict(facts.digests)) == (Verdict.ERROR, 0, {})
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.fits.fz"
+    path.write_bytes(b"secret")
+    path.chmod(0)
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # nobody cannot walk here, but can stand here
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        facts = scan(path.name)
+    finally:
+        os.seteuid(user)
+    assert [str(defect) for defect in facts.defects] == [
+        f"unreadable: {path.name} cannot be opened: {os.strerror(errno.EACCES)}"
+    ]
+    assert (facts.verdict, dict(facts.digests)) == (Verdict.ERROR, {})
+
+
+def test_a_file_that_changes_while_the_library_of_its_format_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        name, suffixes = "slow", (".slow",)
+
+        def begin(self, name: str) -> Slow:
+            return self
+
+        def feed(self, piece: memoryview) -> None:
+            pass
+
+        def finish(self, path: str | None) -> Findings:
+            assert path is not None
+            append(Path(path), b"more")
+            return Findings(checked=True)
+
+    path = tmp_path / "x.slow"
+    path.write_bytes(b"content")
+    monkeypatch.setattr(scanner, "format_of", lambda name: Slow())
+    assert kinds(scan(path)) == [DefectKind.CHANGING]
 
 
 def test_a_symbolic_link_is_followed(dl0: dict[str, bytes], tmp_path: Path) -> None:

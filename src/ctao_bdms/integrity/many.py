@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import multiprocessing
 import os
 import signal
@@ -21,14 +20,12 @@ from ctao_bdms.integrity.scanning import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from ctypes import c_byte
     from multiprocessing.sharedctypes import Synchronized
-    from multiprocessing.synchronize import Event
 
     from ctao_bdms.model import FileFacts
 
 __all__ = ["ScanInterruptedError", "scan_many"]
-
-_log = logging.getLogger(__name__)
 
 #: How many files ahead of the present one the operating system is asked to fetch.
 _AHEAD = 4
@@ -107,12 +104,13 @@ def _shared(
 ) -> Iterator[FileFacts]:
     """Scan in processes, of which each takes some files at a time."""
     context = multiprocessing.get_context("spawn")  # a fork would copy threads that hold locks
-    stop, read = context.Event(), context.Value("Q", 0)
+    # This process takes no lock: one that is killed would never give it back.
+    stop, read = context.RawValue("b", 0), context.Value("Q", 0)
     told = 0
 
     def tell() -> None:
         nonlocal told
-        now = read.value
+        now = read.get_obj().value
         if on_bytes is not None and now > told:
             on_bytes(now - told)
         told = now
@@ -134,7 +132,7 @@ def _shared(
         msg = "a process that was scanning has ended, perhaps for want of memory; scan with fewer jobs"
         raise ScanInterruptedError(msg) from error
     finally:
-        stop.set()
+        stop.value = 1
         pool.shutdown(cancel_futures=True)
 
 
@@ -159,11 +157,11 @@ class _StoppedError(Exception):
     """Nobody waits for the answer any more."""
 
 
-_stop: Event
+_stop: c_byte
 _read: Synchronized[int]
 
 
-def _begin(stop: Event, read: Synchronized[int]) -> None:
+def _begin(stop: c_byte, read: Synchronized[int]) -> None:
     """Prepare a process: it ends with its parent, and leaves interruptions to it."""
     global _stop, _read
     _stop, _read = stop, read
@@ -182,7 +180,7 @@ def _work(task: list[str], algorithms: tuple[str, ...]) -> list[FileFacts]:
     """Scan the files of a task, in a process."""
 
     def on_bytes(count: int) -> None:
-        if _stop.is_set():
+        if _stop.value:
             raise _StoppedError
         with _read.get_lock():
             _read.value += count

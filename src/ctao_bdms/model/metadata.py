@@ -319,7 +319,8 @@ class ProductMetadata(Mapping[str, Value]):
         Parameters
         ----------
         keywords
-            Values by keyword, e.g. of the primary header and the one with the product's identification together.
+            Values by keyword, e.g. of the primary header and the one with the product's identification together; or by
+            the key itself, for a key that has no keyword.
 
         Returns
         -------
@@ -329,7 +330,7 @@ class ProductMetadata(Mapping[str, Value]):
         values: dict[str, Value] = {}
         defects = []
         for row in METADATA.values():
-            for keyword in row.keywords:
+            for keyword in (*row.keywords, row.key):
                 if keyword in keywords:
                     try:
                         values[row.key] = row.parse(keywords[keyword])

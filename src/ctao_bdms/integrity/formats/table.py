@@ -5,9 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ctao_bdms.integrity.formats.ecsv import ECSV
 from ctao_bdms.integrity.formats.fits import FITS, OPAQUE
 from ctao_bdms.integrity.formats.foreign import ENTRY_POINT_GROUP, foreign_formats
 from ctao_bdms.integrity.formats.gzipped import GZIPPED_FITS
+from ctao_bdms.integrity.formats.hdf5 import HDF5
+from ctao_bdms.integrity.formats.netcdf import NETCDF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ENTRY_POINT_GROUP", "OPAQUE", "format_of", "formats"]
 
 #: Our own. A format is a module of this package and one place here.
-_OURS: tuple[FileFormat, ...] = (FITS, GZIPPED_FITS)
+_OURS: tuple[FileFormat, ...] = (FITS, GZIPPED_FITS, HDF5, ECSV, NETCDF)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,107 @@
+"""Attributes of HDF5, NetCDF and ECSV as keywords: one table of spellings, on top of the one table of metadata.
+
+Sources: the reference metadata of ctapipe (``CTA PRODUCT ...``, up to 0.32 at least), its successor, the product of the
+CTAO data model flattened behind ``CTAO``, and the Attribute Convention for Data Discovery 1.3 for NetCDF.
+"""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ctao_bdms.model import METADATA, DataLevel, Defect, DefectKind, Keyword
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SPELLINGS", "keywords_of"]
+
+#: The metadata key that an attribute carries.
+SPELLINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "CTA ACTIVITY ID": "activity__id",
+        "CTA ACTIVITY NAME": "activity__name",
+        "CTA ACTIVITY SOFTWARE NAME": "activity__software__name",
+        "CTA ACTIVITY SOFTWARE VERSION": "activity__software__version",
+        "CTA ACTIVITY START TIME": "activity__start",
+        "CTA ACTIVITY STOP TIME": "activity__end",
+        "CTA CONTACT EMAIL": "contact__email",
+        "CTA CONTACT NAME": "contact__name",
+        "CTA CONTACT ORGANIZATION": "contact__organization",
+        "CTA INSTRUMENT SITE": "instance__site_id",
+        "CTA PRODUCT CREATION TIME": "creation_time",
+        "CTA PRODUCT DATA ASSOCIATION": "data__association",
+        "CTA PRODUCT DATA CATEGORY": "instance__category",
+        "CTA PRODUCT DATA LEVELS": "data__level",
+        "CTA PRODUCT DATA MODEL NAME": "model__name",
+        "CTA PRODUCT DATA MODEL URL": "model__url",
+        "CTA PRODUCT DATA MODEL VERSION": "model__version",
+        "CTA PRODUCT DESCRIPTION": "description",
+        "CTA PRODUCT ID": "instance__id",
+        "creator_email": "contact__email",
+        "creator_name": "contact__name",
+        "date_created": "creation_time",
+        "institution": "contact__organization",
+        "license": "curation__license",
+        "time_coverage_end": "observation__coverage__time__t_max",
+        "time_coverage_start": "observation__coverage__time__t_min",
+        "title": "description",
+    }
+)
+
+#: What ctapipe writes where it has nothing to say; ``N.`` is Python's None as PyTables keeps it.
+_NOTHING = {"", "N.", "None", "unknown", "unknown@example.org", "unspecified", "Other"}
+#: ctapipe's category of simulations, which is none of the model's.
+_NO_CATEGORY = "Sim"
+_KEYWORDS = {keyword: row for row in METADATA.values() for keyword in row.keywords}
+_PARTS = re.compile(r"[. ]")
+
+
+def keywords_of(attributes: Mapping[str, object]) -> tuple[dict[str, Keyword], tuple[Defect, ...]]:
+    """Return the metadata that attributes carry, by the keyword of the table, or by its key where it has none.
+
+    Parameters
+    ----------
+    attributes
+        Values by name; anything but text, numbers and truth values is a value of the wrong type.
+
+    Returns
+    -------
+    keywords, defects
+        For `ctao_bdms.model.ProductMetadata.from_keywords`, and the attributes that are no single value.
+    """
+    keywords: dict[str, Keyword] = {}
+    defects = []
+    for name, value in attributes.items():
+        key = _key(name)
+        if key is None or (isinstance(value, str) and value.strip() in _NOTHING):
+            continue
+        if not isinstance(value, str | int | float | bool):
+            defects.append(Defect(DefectKind.INVALID_METADATA, f"attribute {name!a} is no single value"))
+            continue
+        if key == "data__level" and isinstance(value, str):
+            value = _highest(value)
+        if key == "instance__category" and value == _NO_CATEGORY:
+            continue
+        row = METADATA[key]
+        keywords.setdefault(row.keywords[0] if row.keywords else key, value)
+    return keywords, tuple(defects)
+
+
+def _key(name: str) -> str | None:
+    """Return the key that an attribute of this name carries."""
+    if name in SPELLINGS:
+        return SPELLINGS[name]
+    if name in _KEYWORDS:
+        return _KEYWORDS[name].key
+    first, *parts = _PARTS.split(name)
+    key = "__".join(parts).lower()
+    return key if first == "CTAO" and key in METADATA else None
+
+
+def _highest(levels: str) -> str:
+    """Return the highest level of a list such as ``DL1_IMAGES,DL2``; the text itself if it is none."""
+    words = {word.strip().partition("_")[0] for word in levels.split(",")}
+    known = [level for level in DataLevel if level.value in words]
+    return max(known).value if known else levels

@@ -1,0 +1,348 @@
+"""Reads one HDF5 file to the last chunk, in a process of its own: ``python -m ...hdf5_reading PATH``.
+
+The HDF5 library is written for files that it wrote itself. Damaged ones can make it crash, loop or ask for any amount
+of memory. So it runs here with limits on processor time and memory, and prints what it found as one object of JSON;
+see `ctao_bdms.integrity.formats.hdf5`.
+
+Arrays are not loaded. The library says where the chunks lie; their bytes are read in the order of the file, in pieces
+of bounded size, and summed here. Only chunks that are compressed and have no sum are decoded by the library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import resource
+import sys
+from array import array
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5s, h5z
+
+from ctao_bdms.integrity.formats.fletcher import Fletcher32
+from ctao_bdms.integrity.formats.superblock import read_superblock
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from h5py._objects import ObjectID
+
+__all__ = ["Reading", "main", "read"]
+
+#: Memory beyond what Python and the library take, in bytes.
+_MEMORY_BYTES = 1 << 30
+#: Processor time for any file, and the pace at which a larger one must come forward.
+_PROCESSOR_S = 30
+_PACE_BYTES_PER_S = 20_000_000
+
+_PIECE_BYTES = 1 << 20
+_MAX_OBJECTS = 100_000
+_MAX_NAME = 1024
+_MAX_ATTRIBUTE_BYTES = 1 << 16
+_MAX_DEFECTS = 20
+
+#: What the library raises on content that it does not like.
+_LIBRARY_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    SystemError,
+    TypeError,
+    ValueError,
+)
+
+
+#: What the operating system says when the storage fails.
+_STORAGE_ERRNOS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO}
+
+
+class Reading(TypedDict):
+    """What is printed.
+
+    Attributes
+    ----------
+    defects
+        Kind (the word of `ctao_bdms.model.DefectKind`) and message of each.
+    checked
+        Whether every byte that matters is under a checksum, and all agree.
+    groups
+        The paths of the groups.
+    rows
+        The length of the first axis of each dataset, by path; 1 for a scalar.
+    attributes
+        The attributes of the root group: text, numbers, truth values; None for one that is none of these.
+    trailing_bytes
+        How many bytes follow the end of the HDF5 file.
+    """
+
+    defects: list[tuple[str, str]]
+    checked: bool
+    groups: list[str]
+    rows: dict[str, int]
+    attributes: dict[str, str | int | float | bool | None]
+    trailing_bytes: int
+
+
+class _StorageError(Exception):
+    """The storage, not the content, is to blame."""
+
+
+class _TooMuch(Exception):  # noqa: N818 (the reading ends here; its defect is noted)
+    """Enough is known, or there is more than any product has."""
+
+
+class _Reader:
+    """One file on its way."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._size_bytes = os.fstat(source.fileno()).st_size
+        self._base = 0
+        self.found = Reading(defects=[], checked=True, groups=[], rows={}, attributes={}, trailing_bytes=0)
+
+    def defect(self, kind: str, message: str) -> None:
+        """Note one defect."""
+        self.found["defects"].append((kind, message))
+        self.found["checked"] = False
+        if len(self.found["defects"]) >= _MAX_DEFECTS:
+            raise _TooMuch
+
+    def read(self, path: str) -> None:
+        """Read everything."""
+        superblock = read_superblock(self._source, self._size_bytes)
+        if isinstance(superblock, str):
+            self.defect("not-a-product", superblock)
+            return
+        if superblock.end > self._size_bytes:
+            self.defect(
+                "truncated", f"the HDF5 file ends at byte {superblock.end}, but there are only {self._size_bytes} bytes"
+            )
+            return
+        self._base = superblock.offset
+        self.found["trailing_bytes"] = self._size_bytes - superblock.end
+        self.found["checked"] = superblock.version >= 3 and not self.found["trailing_bytes"]
+        try:
+            file = h5f.open(os.fsencode(path), h5f.ACC_RDONLY)
+            root = h5g.open(file, b"/")
+        except _LIBRARY_ERRORS as error:
+            _blame(error)
+            self.defect("structure", f"the HDF5 library cannot open it: {_reason(error)}")
+            return
+        self._walk(root)
+
+    def _walk(self, root: h5g.GroupID) -> None:
+        """Visit every object that is linked from the root, each once."""
+        waiting: list[tuple[str, ObjectID]] = [("/", root)]
+        visited = set()
+        while waiting:
+            path, thing = waiting.pop()
+            try:
+                header = h5o.get_info(thing)
+                if header.addr in visited:
+                    continue
+                visited.add(header.addr)
+                if header.hdr.version < 2:
+                    self.found["checked"] = False
+                self._attributes(path, thing)
+                if isinstance(thing, h5g.GroupID):
+                    self.found["groups"].append(path)
+                    waiting += self._members(path, thing)
+                elif isinstance(thing, h5d.DatasetID):
+                    self._dataset(path, thing)
+            except _LIBRARY_ERRORS as error:
+                _blame(error)
+                self.defect("structure", f"{_shown(path)} cannot be read: {_reason(error)}")
+            if len(visited) > _MAX_OBJECTS:
+                self.defect("structure", f"there are more than {_MAX_OBJECTS} groups and datasets")
+                raise _TooMuch
+
+    def _members(self, path: str, group: h5g.GroupID) -> list[tuple[str, ObjectID]]:
+        """Return what is linked from a group; links to other files are defects, soft links are let be."""
+        members: list[tuple[str, ObjectID]] = []
+        for name in group:
+            if len(name) > _MAX_NAME or len(members) > _MAX_OBJECTS:
+                self.defect("structure", f"{_shown(path)} has names that are too long, or too many")
+                raise _TooMuch
+            member = f"{path.rstrip('/')}/{name.decode('utf-8', 'backslashreplace')}"
+            kind = group.links.get_info(name).type
+            if kind == h5l.TYPE_EXTERNAL:
+                self.defect("structure", f"{_shown(member)} is a link to another file; a product is one file")
+            elif kind == h5l.TYPE_HARD:
+                members.append((member, h5o.open(group, name)))
+        return members[::-1]
+
+    def _attributes(self, path: str, thing: ObjectID) -> None:
+        """Open every attribute, and keep those of the root."""
+        for index in range(h5a.get_num_attrs(thing)):
+            attribute = h5a.open(thing, index=index)
+            if attribute.dtype.hasobject:  # such values lie in a heap, which has no checksum
+                self.found["checked"] = False
+            if path != "/" or len(attribute.name) > _MAX_NAME:
+                continue
+            count = attribute.get_space().get_simple_extent_npoints()
+            name = attribute.name.decode("utf-8", "backslashreplace")
+            is_small = count * attribute.dtype.itemsize <= _MAX_ATTRIBUTE_BYTES
+            self.found["attributes"][name] = _plain(h5py.Group(thing).attrs[attribute.name]) if is_small else None
+
+    def _dataset(self, path: str, dataset: h5d.DatasetID) -> None:
+        """Check where the data of a dataset lie, and the sums of its chunks."""
+        self.found["rows"][path] = dataset.shape[0] if dataset.shape else 1
+        if dataset.dtype.hasobject:
+            self.found["checked"] = False
+        made = dataset.get_create_plist()
+        layout = made.get_layout()
+        if layout == h5d.VIRTUAL or (layout == h5d.CONTIGUOUS and made.get_external_count()):
+            self.defect("structure", f"the data of {_shown(path)} lie in another file; a product is one file")
+        elif layout == h5d.CHUNKED:
+            self._chunks(path, dataset, made)
+        elif layout == h5d.CONTIGUOUS and dataset.get_storage_size():
+            self.found["checked"] = False
+            offset = dataset.get_offset()
+            if offset is not None and offset + dataset.get_storage_size() > self._size_bytes:
+                self.defect("truncated", f"the data of {_shown(path)} reach beyond the end of the file")
+
+    def _chunks(self, path: str, dataset: h5d.DatasetID, made: h5py.h5p.PropDCID) -> None:
+        """Check every chunk, in the order of the file."""
+        places, sizes, masks, offsets = array("Q"), array("Q"), array("L"), array("Q")
+
+        def note(chunk: h5d.StoreInfo) -> None:
+            places.append(chunk.byte_offset)
+            sizes.append(chunk.size)
+            masks.append(chunk.filter_mask)
+            offsets.extend(chunk.chunk_offset)
+
+        dataset.chunk_iter(note)
+        shape, rank = dataset.shape, len(dataset.shape)
+        expected = prod(-(-length // chunk) for length, chunk in zip(shape, made.get_chunk(), strict=True))
+        if len(places) != expected:  # the others read as the fill value, and nothing says that they should
+            self.found["checked"] = False
+        filters = [made.get_filter(index)[0] for index in range(made.get_nfilters())]
+        is_summed = bool(filters) and filters[-1] == h5z.FILTER_FLETCHER32
+        can_decode = bool(filters) and not dataset.dtype.hasobject and all(map(h5z.filter_avail, filters))
+        bad = 0
+        first = ""
+        for index in np.argsort(np.frombuffer(places, dtype=np.uint64), kind="stable").tolist():
+            reason = ""
+            if places[index] + sizes[index] > self._size_bytes:
+                reason = "it reaches beyond the end of the file"
+            elif is_summed and not masks[index] >> (len(filters) - 1) & 1:
+                reason = self._sum(places[index], sizes[index])
+            else:
+                self.found["checked"] = self.found["checked"] and h5z.FILTER_FLETCHER32 in filters and not masks[index]
+                if can_decode:
+                    reason = _decode(dataset, tuple(offsets[index * rank : (index + 1) * rank]))
+                else:
+                    self.found["checked"] = False
+            if reason:
+                bad += 1
+                first = first or f"the first at byte {places[index]}: {reason}"
+        if bad:
+            self.defect("corrupt", f"{bad} of {len(places)} chunks of {_shown(path)} are damaged, {first}")
+
+    def _sum(self, place: int, size: int) -> str:
+        """Return what is wrong with a chunk that ends in a Fletcher-32; nothing if it agrees."""
+        if size < 4:
+            return "it has no room for its Fletcher-32"
+        total = Fletcher32()
+        end = place + size - 4
+        while place < end:
+            piece = os.pread(self._source.fileno(), min(_PIECE_BYTES, end - place), place)
+            if not piece:
+                return "it ends before its size"
+            place += len(piece)
+            total.update(piece)
+        stored = os.pread(self._source.fileno(), 4, end)
+        return "" if total.agrees(stored) else "its Fletcher-32 does not agree"
+
+
+def _decode(dataset: h5d.DatasetID, offset: tuple[int, ...]) -> str:
+    """Let the library decode one chunk, by reading one element of it; return what is wrong."""
+    try:
+        kind = dataset.get_type()
+        where = dataset.get_space()
+        where.select_hyperslab(offset, (1,) * len(offset))
+        element = np.empty(kind.get_size(), dtype=np.uint8)
+        dataset.read(h5s.create_simple((1,)), where, element, kind)
+    except _LIBRARY_ERRORS as error:
+        _blame(error)
+        return f"it cannot be decoded: {_reason(error)}"
+    return ""
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    """Return an attribute's value as text, number or truth value; None if it is no single one of them."""
+    if isinstance(value, h5py.Empty):
+        return ""
+    if isinstance(value, np.ndarray):
+        if value.size != 1:
+            return None
+        value = value.reshape(-1)[0]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, str | int | float | bool) else None
+
+
+def _blame(error: BaseException) -> None:
+    """Raise if an error comes from the storage."""
+    number = error.errno if isinstance(error, OSError) else None
+    told = re.search(r"errno = (\d+)", str(error))
+    if (number or (told and int(told[1]))) in _STORAGE_ERRNOS:
+        raise _StorageError(str(error)) from error
+
+
+def _shown(path: str) -> str:
+    return ascii(path)[1:-1]
+
+
+def _reason(error: BaseException) -> str:
+    """Return the library's words, short and printable."""
+    return ascii(str(error).strip("'\"") or type(error).__name__)[1:-1][:200]
+
+
+def read(path: str) -> Reading:
+    """Read a file in this process.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened or read.
+    """
+    with Path(path).open("rb") as source:
+        reader = _Reader(source)
+        with contextlib.suppress(_TooMuch):
+            reader.read(path)
+    return reader.found
+
+
+def main() -> None:
+    """Read the file that the command line names, under limits, and print what was found."""
+    path = sys.argv[1]
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    memory = pages * resource.getpagesize() + _MEMORY_BYTES
+    processor = _PROCESSOR_S + Path(path).stat().st_size // _PACE_BYTES_PER_S
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (processor, processor))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    json.dump(read(path), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The superblock of HDF5: where the file says that it ends.
+
+Source: HDF5 File Format Specification 3.0, section II.A. It is read here and not by the library, because the library
+says of a file that was cut only that it cannot be opened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+__all__ = ["SIGNATURE", "Superblock", "read_superblock"]
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+#: Bytes of the longest superblock.
+_LONGEST = 128
+#: How long an address may be, in bytes.
+_ADDRESS_BYTES = (2, 4, 8)
+#: Where the first address stands in versions 0 and 1, and in 2 and 3; which address is the end of the file.
+_PLACES = {0: (24, 2), 1: (28, 2), 2: (12, 2), 3: (12, 2)}
+
+
+@attrs.frozen(kw_only=True)
+class Superblock:
+    """What the superblock says.
+
+    Attributes
+    ----------
+    version
+        0 to 3. Up to 2, metadata may stand without checksums.
+    offset
+        Where it lies, in bytes: behind the user block, if there is one.
+    end
+        Where the file ends, in bytes.
+    """
+
+    version: int
+    offset: int
+    end: int
+
+
+def read_superblock(source: BinaryIO, size_bytes: int) -> Superblock | str:
+    """Find and read the superblock.
+
+    Parameters
+    ----------
+    source
+        The file, open for reading bytes.
+    size_bytes
+        Its size, in bytes.
+
+    Returns
+    -------
+    Superblock or str
+        The superblock; or why there is none, as a sentence.
+    """
+    offset = 0
+    while offset < size_bytes:
+        source.seek(offset)
+        block = source.read(_LONGEST)
+        if block.startswith(SIGNATURE):
+            return _parse(block, offset)
+        offset = offset * 2 or 512
+    return "the content has no HDF5 signature"
+
+
+def _parse(block: bytes, offset: int) -> Superblock | str:
+    """Read a superblock that begins with the signature."""
+    if len(block) < 14:
+        return "the HDF5 superblock is cut short"
+    version = block[8]
+    if version not in _PLACES:
+        return f"the HDF5 superblock has version {version}, which does not exist"
+    width = block[13] if version < 2 else block[9]
+    if width not in _ADDRESS_BYTES:
+        return f"the HDF5 superblock says that addresses have {width} bytes"
+    first, place = _PLACES[version]
+    field = block[first + place * width : first + (place + 1) * width]
+    if len(field) < width:
+        return "the HDF5 superblock is cut short"
+    return Superblock(version=version, offset=offset, end=int.from_bytes(field, "little"))
