@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from os import PathLike
 
 __all__ = [
@@ -48,6 +48,17 @@ class BdmsError(Exception):
 
     #: True if the same call can succeed later without anybody changing anything.
     transient: ClassVar[bool] = False
+
+    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[object, ...]]:
+        """Let every kind cross to another process as it is, whatever its parameters are."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[BdmsError], arguments: tuple[object, ...], facts: dict[str, object]) -> BdmsError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(facts)
+    return error
 
 
 class UsageError(BdmsError, ValueError):
