@@ -63,7 +63,9 @@ class Entering:
     """
 
     name: ClassVar[str] = "entering"
-    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.CATALOGUE, Cause.CREDENTIALS, Cause.STORAGE, Cause.JOURNAL})
+    causes: ClassVar[frozenset[Cause]] = frozenset(
+        {Cause.CATALOGUE, Cause.CREDENTIALS, Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL}
+    )
 
     def __init__(
         self,

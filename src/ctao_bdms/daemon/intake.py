@@ -39,7 +39,7 @@ class Intake:
     """
 
     name: ClassVar[str] = "intake"
-    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.STORAGE, Cause.JOURNAL})
+    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL})
 
     def __init__(
         self,
