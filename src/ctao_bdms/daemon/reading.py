@@ -148,7 +148,8 @@ class Reading:
         for running, facts in self._unwritten:
             cause = self._cause(facts)
             if cause is None:
-                scanned.append(Scanned(path=running.entry.path, stamp=running.stamp, facts=facts))
+                category = str(facts.keywords.get("DATACAT", ""))
+                scanned.append(Scanned(path=running.entry.path, stamp=running.stamp, facts=facts, category=category))
             else:
                 waiting.append(self._wait(running.entry, cause, facts))
         changed = self._journal.scanned(scanned)

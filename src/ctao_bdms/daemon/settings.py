@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from ctao_bdms.ingest import CheckPolicy, Severity
+from ctao_bdms.ingest.checks import CheckPolicy, Severity
 from ctao_bdms.ingest.journal import Order
 from ctao_bdms.model import Site
 
