@@ -69,6 +69,12 @@ class ProcessId:
         fields = _stat(pid)
         return None if fields is None else cls(pid, int(fields[_START_TIME]))
 
+    @classmethod
+    def current(cls) -> ProcessId:
+        """Return the process that asks."""
+        fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return cls(os.getpid(), int(fields[_START_TIME]))
+
     @property
     def alive(self) -> bool:
         """True while the process runs."""

@@ -187,6 +187,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ({"batches.files": "501"}, "batches.files: 501 are more than blocks.files, 500"),
         ({"inbox.poll_interval_s": "601"}, "inbox.poll_interval_s is longer than inbox.full_walk_interval_s"),
         ({"retries.first_s": "61"}, "retries.first_s is longer than retries.cap_s"),
+        ({"checks.warn": "nigth"}, "checks.warn: there is no check nigth; there are level, night, obs_id"),
         ({"checks.warn": "night,level", "checks.ignore": "night"}, "checks: night cannot both warn and be ignored"),
     ],
 )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctao_bdms.errors import MissingExtraError
-from ctao_bdms.integrity import Scanner, format_of, formats, scan
+from ctao_bdms.integrity import Scanner, format_of, scan
+from ctao_bdms.integrity.formats import formats
 from ctao_bdms.model import DefectKind, Flag, Verdict
 
 if TYPE_CHECKING:

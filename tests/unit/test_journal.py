@@ -18,6 +18,7 @@ from ctao_bdms.errors import (
     NotFoundError,
 )
 from ctao_bdms.ingest import LocalFile
+from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import (
     NO_FILE,
     FileState,
@@ -378,7 +379,7 @@ def test_names_that_are_no_text(journal: Journal, tmp_path: Path) -> None:
     path.write_bytes(b"x")
     trigger = path.with_name(path.name + ".trigger")
     trigger.touch()
-    sighting = Sighting.of(LocalFile(path=path, trigger=trigger))
+    sighting = Sighting.of(LocalFile(path=path, trigger=trigger, stamp=Stamp.of(path)))
     journal.observe([sighting])
     (entry,) = journal.due(FileState.FOUND, 1, now=NOW)
     assert (entry.path, entry.trigger, entry.stamp) == (path, trigger, Stamp.of(path))
@@ -399,10 +400,10 @@ def test_a_sighting_reads_night_and_site_from_the_name(tmp_path: Path) -> None:
     path = tmp_path / "file"
     sighting = Sighting.of(LocalFile(path=path, lfn=lfn, trigger=tmp_path / "file.trigger"))
     assert (sighting.night, sighting.site) == (Night.parse("2026-11-21"), Site.NORTH)
-    assert sighting.stamp is None
+    assert (sighting.stamp, sighting.trigger_ns, sighting.priority) == (None, 0, 2), "events come first"
     path.write_bytes(b"12345")
     (tmp_path / "file.trigger").touch()
-    sighting = Sighting.of(LocalFile(path=path, trigger=tmp_path / "file.trigger"), Site.SOUTH)
+    sighting = Sighting.of(local_file(path, tmp_path / "file.trigger", tmp_path), site=Site.SOUTH)
     assert (sighting.night, sighting.site) == (None, Site.SOUTH)
     assert sighting.stamp is not None
     assert sighting.stamp.size_bytes == 5

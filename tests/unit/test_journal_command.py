@@ -38,6 +38,20 @@ def test_table(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "waiting: 1 for storage" in shown
 
 
+def test_the_settings_say_where_it_is(
+    journal: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "ingestd.toml"
+    config.write_text('[storage]\nroot = "s"\nrse = "R"\nsite = "CTAO-North"\n[state]\nfolder = "."\n')
+    assert run(["journal", "--config", str(config)]) == 0
+    assert "2 found, 1 quarantined" in capsys.readouterr().out
+    values = {"STORAGE_ROOT": "/s", "STORAGE_RSE": "R", "STORAGE_SITE": "CTAO-North", "STATE_FOLDER": str(tmp_path)}
+    for key, value in values.items():
+        monkeypatch.setenv(f"BDMS_INGESTD_{key}", value)
+    assert run(["journal"]) == 0
+    assert "2 found, 1 quarantined" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "files"),
     [

@@ -57,7 +57,7 @@ def trigger_of(path: Path) -> Path:
 
 
 def paths(poll: Poll) -> list[Path]:
-    return sorted(sighting.file.path for sighting in poll.found)
+    return sorted(sighting.path for sighting in poll.found)
 
 
 def is_silent(poll: Poll) -> bool:
@@ -76,8 +76,8 @@ def test_what_is_there_is_found_once_as_survey_finds_it(watch: Watch, folder: Pa
     (folder / "no-trigger.fits.fz").write_bytes(b"x")
     poll = watch.poll()
     assert paths(poll) == data
-    assert sorted((s.file for s in poll.found), key=lambda f: f.path) == survey([tmp_path], tmp_path / "onsite")
-    assert all(sighting.stamp == Stamp.of(sighting.file.path) for sighting in poll.found)
+    assert sorted(s.path for s in poll.found) == [f.path for f in survey([tmp_path], tmp_path / "onsite")]
+    assert all(sighting.stamp == Stamp.of(sighting.path) for sighting in poll.found)
     assert is_silent(watch.poll())
     assert (watch.known, watch.folders) == (5, 10)
 
@@ -161,7 +161,7 @@ def test_a_touched_trigger_is_found_by_the_full_walk_which_is_spread(
     while not (found := watch.poll().found):
         clock.now_s += 5
         polls += 1
-    assert found[0].triggered_ns == 0
+    assert found[0].trigger_ns == 0
     assert clock.now_s - begin_s <= 610
     assert polls > 1, "the walk is spread over polls"
 
@@ -241,7 +241,7 @@ def test_a_data_file_that_is_a_link_out_of_the_root_is_found_with_its_defect(
     data.symlink_to(outside)
     trigger_of(data).symlink_to(data.name)
     (sighting,) = watch.poll().found
-    assert [defect.kind for defect in sighting.file.defects] == [DefectKind.OUTSIDE_ROOT]
+    assert [defect.kind for defect in sighting.defects] == [DefectKind.OUTSIDE_ROOT]
 
 
 def test_loops_of_folders_are_not_followed(watch: Watch, folder: Path) -> None:
@@ -271,8 +271,8 @@ def test_a_trigger_of_something_that_is_no_file(watch: Watch, folder: Path) -> N
     (folder / "a.fits").mkdir()
     (folder / "a.fits.trigger").touch()
     (sighting,) = watch.poll().found
-    assert sighting.stamp is None
-    assert [defect.kind for defect in sighting.file.defects] == [DefectKind.NOT_A_FILE]
+    assert sighting.stamp == Stamp.of(folder / "a.fits"), "the journal must not take it for one that is to come"
+    assert [defect.kind for defect in sighting.defects] == [DefectKind.NOT_A_FILE]
 
 
 def test_a_name_that_is_no_text_is_found_with_its_defect(watch: Watch, folder: Path) -> None:
@@ -280,10 +280,10 @@ def test_a_name_that_is_no_text_is_found_with_its_defect(watch: Watch, folder: P
     for path in (name, name + b".trigger"):
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
     (sighting,) = watch.poll().found
-    assert os.fsencode(sighting.file.path) == name
-    assert [defect.kind for defect in sighting.file.defects] == [DefectKind.INVALID_NAME]
-    assert sighting.file.defects[0].message.isprintable()
-    trigger_of(sighting.file.path).unlink()
+    assert os.fsencode(sighting.path) == name
+    assert [defect.kind for defect in sighting.defects] == [DefectKind.INVALID_NAME]
+    assert sighting.defects[0].message.isprintable()
+    trigger_of(sighting.path).unlink()
     assert [os.fsencode(path) for path in watch.poll().gone] == [name + b".trigger"]
 
 
@@ -360,7 +360,7 @@ def test_more_folders_than_are_asked_in_one_poll(tmp_path: Path, clock: Clock, m
     while not (found := watch.poll().found):
         polls += 1
         assert polls <= 61 // 5 + 2
-    assert found[0].file.path == quiet
+    assert found[0].path == quiet
     again = add(root / "f07", 8)  # it changed last, so it is asked in every poll now
     assert paths(watch.poll()) == [again]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,12 @@ __all__ = ["journal"]
 
 def journal(
     *,
-    file: Annotated[Path, Parameter(name="--journal", help="The journal, in the state folder of the daemon.")],
+    file: Annotated[
+        Path | None, Parameter(name="--journal", help="The journal; by default that of the settings.")
+    ] = None,
+    config: Annotated[
+        Path | None, Parameter(help="The settings of the daemon, a TOML file; the environment counts, too.")
+    ] = None,
     state: Annotated[FileState | None, Parameter(help="Only files in this state.")] = None,
     night: Annotated[str, Parameter(help="Only files of this night, the date of its evening.")] = "",
     path: Annotated[str, Parameter(help="Only files whose path matches this pattern, with `*`, `?`, `[...]`.")] = "",
@@ -29,10 +35,10 @@ def journal(
 ) -> int:
     """Show how far each file is that the daemon has seen. The daemon may run meanwhile.
 
-    Example: `bdms journal --journal state/journal.sqlite --night 2026-11-21 --state quarantined`
+    Example: `bdms journal --config /etc/bdms/ingestd.toml --night 2026-11-21 --state quarantined`
     """
     output = Output(as_json=as_json)
-    with JournalReader(file) as reader:
+    with JournalReader(file or _of_settings(config)) as reader:
         chosen = reader.entries(state=state, night=Night.parse(night) if night else None, path=path, waiting=waiting)
         if as_json:
             for row in happenings(reader, chosen) if events else chosen:
@@ -48,3 +54,10 @@ def journal(
         if causes:
             output.line(f"waiting: {causes}")
     return 0
+
+
+def _of_settings(config: Path | None) -> Path:
+    """Return the journal of the daemon with these settings."""
+    from ctao_bdms.daemon import settings_from
+
+    return settings_from(config, os.environ).journal

@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ctao_bdms.errors import BdmsError, LeaseLostError
+from ctao_bdms.errors import BdmsError, CatalogueError, LeaseLostError
 from ctao_bdms.ingest.causes import Cause, cause_of
 
 if TYPE_CHECKING:
@@ -108,16 +108,17 @@ class Coordinator:
 
     def _sleep_s(self) -> float:
         """Return how long nothing is due, and nothing can be probed."""
-        probe_s = self._circuits.next_probe_in_s() or 0.0
-        waits = [max(s.due_in_s(), probe_s if s.causes & self._circuits.open else 0.0) for s in self._stages]
+        probe_s = self._circuits.next_probe_in_s()
+        held_s = _LONGEST_SLEEP_S if probe_s is None else probe_s  # a probe that is under way wakes the loop at its end
+        waits = [max(s.due_in_s(), held_s if s.causes & self._circuits.open else 0.0) for s in self._stages]
         return max(0.0, min([*waits, _LONGEST_SLEEP_S]))
 
     def _run(self, stage: Stage) -> None:
         """Have a stage do what is due, unless something fails that it depends on."""
-        for cause in stage.causes & self._circuits.open:
-            prober = self._prober.get(cause, stage)
-            if prober is not stage and prober.due_in_s() <= 0:
-                return  # what has failed is tried by the one that met it, as long as it has something to do
+        failing = stage.causes & self._circuits.open
+        probers = [self._prober[cause] for cause in failing if cause in self._prober]
+        if stage not in probers and any(prober.due_in_s() <= 0 for prober in probers):
+            return  # what has failed is tried by the one that met it, as long as it has something to do
         ticket = self._circuits.admit(stage.causes)
         if ticket is None:
             return
@@ -127,9 +128,7 @@ class Coordinator:
         except LeaseLostError:
             raise
         except (BdmsError, OSError) as error:
-            # A right that is missing or a storage element that is not there is no outage by its kind. For the daemon
-            # it is one all the same: somebody has to change something, and then it goes on.
-            failure = cause_of(error) or (Cause.STORAGE if isinstance(error, OSError) else Cause.CATALOGUE)
+            failure = _failure(stage, error)
             if failure not in self._circuits.open or failure in ticket.probes:
                 self._prober[failure] = stage
             _log.log(
@@ -150,3 +149,14 @@ class Coordinator:
             self._prober.pop(cause, None)
             with suppress(OSError):  # the journal says so itself at its next use
                 _log.info("the %s works again; %d files go on", cause, self._journal.resume(cause))
+
+
+def _failure(stage: Stage, error: BdmsError | OSError) -> Cause:
+    """Return for which of its causes a stage waits that met `error`, so that it never tries again at once.
+
+    A right that is missing or a storage element that is not there is no outage by its kind. For the daemon it is one
+    all the same: somebody has to change something, and then it goes on.
+    """
+    is_storage = isinstance(error, OSError) and not isinstance(error, CatalogueError)
+    likely = Cause.STORAGE if is_storage else Cause.CATALOGUE
+    return next((cause for cause in (cause_of(error), likely) if cause in stage.causes), Cause.JOURNAL)

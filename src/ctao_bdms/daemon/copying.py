@@ -48,7 +48,7 @@ class Copying:
     """
 
     name: ClassVar[str] = "copying"
-    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.CATALOGUE, Cause.CREDENTIALS, Cause.JOURNAL})
+    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.CATALOGUE, Cause.CREDENTIALS, Cause.MACHINE, Cause.JOURNAL})
 
     def __init__(
         self,

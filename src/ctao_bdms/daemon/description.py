@@ -28,7 +28,7 @@ def algorithms_of(entry: Entry, *, sidecars: bool) -> tuple[str, ...]:
 
 def description(file: LocalFile, facts: FileFacts | None, settings: Settings) -> Described:
     """Put together what name and content say, and what the producer says of them."""
-    described = describe(file, facts)
+    described = describe(file, facts, settings.checks.policy)
     if facts is None or not settings.inbox.sidecars:
         return described
     said = disagreements(read_statement(file.path, file.trigger), facts)

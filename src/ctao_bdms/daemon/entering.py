@@ -63,7 +63,9 @@ class Entering:
     """
 
     name: ClassVar[str] = "entering"
-    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.CATALOGUE, Cause.CREDENTIALS, Cause.STORAGE, Cause.JOURNAL})
+    causes: ClassVar[frozenset[Cause]] = frozenset(
+        {Cause.CATALOGUE, Cause.CREDENTIALS, Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL}
+    )
 
     def __init__(
         self,
@@ -108,7 +110,12 @@ class Entering:
         return bool(self._nameless or self._journal.due(FileState.SCANNED, 1, now=now, order=order))
 
     def due_in_s(self) -> float:
-        """Return when a batch is full, or its first file has waited long enough, or nothing more comes along."""
+        """Return when a batch is full, or its first file has waited long enough; at once until the archive answered.
+
+        What a predecessor has begun is ended at the start, and not when the next file comes, perhaps a day later.
+        """
+        if self._registrar is None:
+            return 0.0
         count = self._journal.tallies()[FileState.SCANNED].files + len(self._nameless)
         if not count:
             self._since_s = None
@@ -130,6 +137,8 @@ class Entering:
         due = self._journal.due(FileState.SCANNED, 1 if probe else self._limit, now=self._now(), order=self._order())
         entries = {entry.path: entry for entry in (*due, *self._nameless.values())}
         items = {entry.path: self._item(entry) for entry in entries.values()}
+        if not items:
+            return
         outcomes: dict[Path, Outcome] = {}
         try:
             self._registrar.take(list(items.values()), lambda outcome: outcomes.__setitem__(outcome.path, outcome))
@@ -158,11 +167,13 @@ class Entering:
             elif outcome.status is Status.QUARANTINED:
                 why = "; ".join(map(str, outcome.defects))
                 rejected.append(Rejected(path=outcome.path, why=why, case=outcome.case))
-            elif cause_of_defects(outcome.defects) in {Cause.CHANGING, Cause.NO_FILE}:
-                again.append(Sighting.of(local_file(entry.path, entry.trigger, self._root)))
             else:
-                cause = cause_of_defects(outcome.defects) or REFUSED
-                waiting.append(self._wait(entry, cause, "; ".join(map(str, outcome.defects))))
+                cause = cause_of_defects(outcome.defects)
+                seen = Sighting.of(local_file(entry.path, entry.trigger, self._root))
+                if cause is Cause.CHANGING and seen.stamp is not None:
+                    again.append(seen)
+                else:
+                    waiting.append(self._wait(entry, cause or REFUSED, "; ".join(map(str, outcome.defects))))
         for block, paths in by_block.items():
             self._journal.registered(paths, block)
         self._journal.quarantined(rejected)

@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING, ClassVar
 
 from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import Sighting
 from ctao_bdms.ingest.triggers import data_of
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Intake:
     """
 
     name: ClassVar[str] = "intake"
-    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.STORAGE, Cause.JOURNAL})
+    causes: ClassVar[frozenset[Cause]] = frozenset({Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL})
 
     def __init__(
         self,
@@ -67,11 +66,11 @@ class Intake:
         poll = self.watch.poll()
         self._metrics.polled(self._monotonic() - begin_s)
         try:
-            observed = self._journal.observe(Sighting.of(seen.file) for seen in poll.found)
+            observed = self._journal.observe(poll.found)
             self._journal.withdrawn(data_of(trigger) for trigger in poll.gone)
         except BaseException:
             # The watch tells everything once; what the journal did not take must be told again.
-            self.watch.forget(sighting.file.trigger for sighting in poll.found if sighting.file.trigger is not None)
+            self.watch.forget(seen.trigger for seen in poll.found if seen.trigger is not None)
             raise
         if observed.new or observed.again:
             _log.info("%d new files, %d again", observed.new, observed.again)

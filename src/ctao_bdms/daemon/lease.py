@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.errors import LeaseHeldError, LeaseLostError
+from ctao_bdms.processes import ProcessId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,6 @@ __all__ = ["Holder", "Lease"]
 _log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"lease\.(\d+)", re.ASCII)
-_STATE, _STARTED = 0, 19  # fields of /proc/<pid>/stat after the command's name
 _LOOKS = 20  # how often a silent holder is looked at before it is replaced
 
 
@@ -68,13 +68,13 @@ class Holder:
     @classmethod
     def this_process(cls) -> Holder:
         """Return this process as a holder."""
-        pid = os.getpid()
+        process = ProcessId.current()
         return cls(
             host=socket.gethostname(),
             boot=Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
             namespace=Path("/proc/self/ns/pid").stat().st_ino,
-            pid=pid,
-            started=_started(pid) or 0,
+            pid=process.pid,
+            started=process.started,
         )
 
     @property
@@ -83,17 +83,7 @@ class Holder:
         here = Holder.this_process()
         if (self.host, self.boot, self.namespace) != (here.host, here.boot, here.namespace):
             return False
-        return _started(self.pid) != self.started
-
-
-def _started(pid: int) -> int | None:
-    """Return when the process was started, in clock ticks since the machine did; None if it does not run."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[_STATE] in "ZX" else int(fields[_STARTED])
+        return not ProcessId(self.pid, self.started).alive
 
 
 class Lease:

@@ -23,6 +23,8 @@ __all__ = ["CONTENT_TYPE", "Metrics"]
 
 #: The type of what `Metrics.exposition` returns, for the header of an HTTP answer.
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
+# The time at which a counter began doubles the number of series, and nobody asks for it.
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 _STATUSES = ("2xx", "3xx", "4xx", "5xx", "none")
 
 

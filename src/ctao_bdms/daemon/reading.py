@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import queue
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
@@ -14,7 +14,7 @@ from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
 from ctao_bdms.daemon.logs import about
 from ctao_bdms.ingest.causes import Cause, cause_of_defects
 from ctao_bdms.ingest.journal import Entry, FileState, Order, Scanned, Stamp, Waiting
-from ctao_bdms.model import FileFacts, Verdict
+from ctao_bdms.model import Defect, DefectKind, FileFacts, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,16 @@ class _Running:
     future: Future[FileFacts]
     begin_s: float
     ticket: Ticket
+
+
+def _facts_of(running: _Running) -> FileFacts:
+    """Return what a scan that has ended says; if it raised, that nothing is known of its file."""
+    error = CancelledError() if running.future.cancelled() else running.future.exception()
+    if error is None:
+        return running.future.result()
+    path = running.entry.path
+    defect = Defect(DefectKind.WORKER, f"{path} could not be scanned: {type(error).__name__}: {error}".rstrip(": "))
+    return FileFacts(path=str(path), size_bytes=0, modified_ns=0, digests={}, defects=(defect,))
 
 
 class Reading:
@@ -140,15 +150,15 @@ class Reading:
         """Write what the scans say that have ended."""
         while not self._ended.empty():
             running = self._ended.get()
-            if not running.future.cancelled():
-                self._unwritten.append((running, running.future.result()))
+            self._unwritten.append((running, _facts_of(running)))
         if not self._unwritten:
             return
         scanned, waiting = [], []
         for running, facts in self._unwritten:
             cause = self._cause(facts)
             if cause is None:
-                scanned.append(Scanned(path=running.entry.path, stamp=running.stamp, facts=facts))
+                category = str(facts.keywords.get("DATACAT", ""))
+                scanned.append(Scanned(path=running.entry.path, stamp=running.stamp, facts=facts, category=category))
             else:
                 waiting.append(self._wait(running.entry, cause, facts))
         changed = self._journal.scanned(scanned)

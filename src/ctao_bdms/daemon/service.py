@@ -35,7 +35,7 @@ from ctao_bdms.errors import BdmsError, InvalidSettingsError, UnknownRseError
 from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Quarantine, Registrar, Watch
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Journal
-from ctao_bdms.ingest.workers import Scans, TimeLimit, WorkerPool
+from ctao_bdms.ingest.workers import Scans, TimeLimit, WorkerPool, scans_on_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from ctao_bdms.daemon.settings import Settings
+    from ctao_bdms.daemon.settings import Settings, Workers
 
 __all__ = ["Service"]
 
@@ -54,6 +54,21 @@ _PAUSE_S = 0.05
 
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
+
+
+@contextmanager
+def _scans(workers: Workers) -> Iterator[tuple[Scans, Callable[[], int]]]:
+    """Yield what reads files, on this machine or on the nodes of Dask, and what counts the workers that it lost."""
+    if workers.dask_scheduler:
+        with scans_on_nodes(workers.dask_scheduler) as scans:
+            yield scans, lambda: 0  # its nannies replace them
+        return
+    limit = TimeLimit(base_s=workers.base_time_s, minimum_rate_bytes_per_s=workers.minimum_rate_bytes_per_s)
+    pool = WorkerPool(workers.number, memory_bytes=workers.memory_bytes, attempts=workers.attempts)
+    try:
+        yield Scans(pool, limit), lambda: pool.lost
+    finally:
+        pool.shutdown(cancel_futures=True, grace_s=0.0)
 
 
 class Service:
@@ -95,10 +110,7 @@ class Service:
             lease = stack.enter_context(Lease.claim(settings.lease, silent_after_s=settings.state.lease_silent_s))
             by = f"ingestd {os.getpid()}@{socket.gethostname()}"
             journal = stack.enter_context(Journal(settings.journal, by=by, now=_now, fence=lease.token))
-            pool = WorkerPool(
-                settings.workers.number, memory_bytes=settings.workers.memory_bytes, attempts=settings.workers.attempts
-            )
-            stack.callback(pool.shutdown, cancel_futures=True, grace_s=0.0)
+            scans, lost = stack.enter_context(_scans(settings.workers))
             connection = Connection(self._connect, lease.check)
             circuits = Circuits(self._backoff(), monotonic=time.monotonic, dice=random.random)
             intake = Intake(
@@ -113,13 +125,9 @@ class Service:
                 metrics=self._metrics,
                 monotonic=time.monotonic,
             )
-            limit = TimeLimit(
-                base_s=settings.workers.base_time_s,
-                minimum_rate_bytes_per_s=settings.workers.minimum_rate_bytes_per_s,
-            )
             reading = Reading(
                 journal,
-                Scans(pool, limit),
+                scans,
                 workers=settings.workers.number,
                 algorithms=lambda entry: algorithms_of(entry, sidecars=self.settings.inbox.sidecars),
                 order=lambda: self.settings.queue.order,
@@ -172,7 +180,7 @@ class Service:
                 circuits=circuits,
                 journal=journal,
                 metrics=self._metrics,
-                on_turn=lambda: self._turned(pool, upkeep),
+                on_turn=lambda: self._turned(lost(), upkeep),
             )
             stack.enter_context(self._server(circuits, upkeep))
             with self._signals(coordinator):
@@ -237,11 +245,11 @@ class Service:
             address_file=self.settings.address_file,
         )
 
-    def _turned(self, pool: WorkerPool, upkeep: Upkeep) -> None:
+    def _turned(self, lost: int, upkeep: Upkeep) -> None:
         """Take note of a turn of the loop."""
         self._beat_s = time.monotonic()
         self._metrics.beat(time.time())
-        self._metrics.workers_lost(pool.lost)
+        self._metrics.workers_lost(lost)
         files = upkeep.snapshot.get("files", {})
         self._notifier.alive(", ".join(f"{state['files']} {name}" for name, state in files.items() if state["files"]))
         if self._is_reload_wanted:

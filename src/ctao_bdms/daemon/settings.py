@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from ctao_bdms.ingest.checks import CheckPolicy, Severity
 from ctao_bdms.ingest.journal import Order
 from ctao_bdms.model import Site
 
@@ -183,6 +184,11 @@ class Checks:
     warn: tuple[str, ...] = _setting("Cross-checks that only warn.", ())
     ignore: tuple[str, ...] = _setting("Cross-checks that are left out.", ())
 
+    @property
+    def policy(self) -> CheckPolicy:
+        """How serious each check is."""
+        return CheckPolicy(**dict.fromkeys(self.warn, Severity.WARNING), **dict.fromkeys(self.ignore, Severity.IGNORE))
+
 
 @attrs.frozen(kw_only=True)
 class Http:
@@ -292,6 +298,12 @@ def contradictions(settings: Settings) -> list[str]:
         said.append("inbox.poll_interval_s is longer than inbox.full_walk_interval_s")
     if settings.retries.first_s > settings.retries.cap_s:
         said.append("retries.first_s is longer than retries.cap_s")
+    for key in ("warn", "ignore"):
+        strange = sorted(set(getattr(settings.checks, key)) - set(CheckPolicy.names()))
+        if strange:
+            said.append(
+                f"checks.{key}: there is no check {', '.join(strange)}; there are {', '.join(CheckPolicy.names())}"
+            )
     if both := sorted(set(settings.checks.warn) & set(settings.checks.ignore)):
         said.append(f"checks: {', '.join(both)} cannot both warn and be ignored")
     return said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ctao_bdms.ingest.causes import Cause
@@ -11,18 +11,18 @@ __all__ = ["Stage"]
 
 
 class Stage(Protocol):
-    """One of the things that the daemon does again and again.
+    """One of the things that the daemon does again and again."""
 
-    Attributes
-    ----------
-    name
-        What it is called in the log.
-    causes
-        What it depends on: while one of these fails, the stage waits, and what it does next is the probe.
-    """
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
 
-    name: ClassVar[str]
-    causes: ClassVar[frozenset[Cause]]
+    @property
+    def causes(self) -> frozenset[Cause]:
+        """What it depends on: while one of these fails, the stage waits, and what it does next is the probe.
+
+        The journal is one of them: a failure that is none of the others counts as its.
+        """
 
     def due_in_s(self) -> float:
         """Return after how many seconds there is something to do; 0 or less: now."""

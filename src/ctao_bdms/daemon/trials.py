@@ -7,11 +7,12 @@ import importlib.util
 import os
 import secrets
 import shutil
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from ctao_bdms.ingest.workers import Scans, TimeLimit, WorkerPool
 
 __all__ = [
     "Trial",
@@ -30,12 +31,7 @@ __all__ = [
 Trial = Callable[[Path], str]
 
 _OPTIONAL = {"h5py": "HDF5", "netCDF4": "NetCDF"}
-_WORKER_LIMIT_S = 60.0
-_WORKER = """\
-import resource, sys
-resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
-import ctao_bdms.integrity
-"""
+_WORKER_LIMIT_S, _TRIAL_BYTES = 60.0, 1 << 24
 
 
 def same_place(one: str | Path, other: str | Path) -> bool:
@@ -112,19 +108,15 @@ def readers() -> str:
 
 
 def worker_started(memory_bytes: int) -> float:
-    """Start a process with the memory of a worker that loads what a worker loads; return the seconds it took."""
+    """Have a worker with its limit of memory read a small file; return the seconds it took."""
     begun = time.monotonic()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _WORKER, str(memory_bytes)],
-            capture_output=True,
-            text=True,
-            timeout=_WORKER_LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TimeoutError(f"it was not ready after {_WORKER_LIMIT_S:g} s") from error
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise ChildProcessError(last)
+    with (
+        tempfile.NamedTemporaryFile(suffix=".txt") as file,
+        WorkerPool(1, memory_bytes=memory_bytes, attempts=1) as pool,
+    ):
+        file.write(b"bdms ingestd --check\n")
+        file.flush()
+        facts = Scans(pool, TimeLimit(base_s=_WORKER_LIMIT_S)).submit(file.name).result()
+    if not facts.digests:
+        raise ChildProcessError("; ".join(defect.message for defect in facts.defects))
     return time.monotonic() - begun

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ctao_bdms.ingest.causes import Cause
@@ -141,7 +142,10 @@ class Upkeep:
         """Measure and show the free space."""
         settings = self._settings()
         places: dict[str, Path] = {"storage": settings.storage.root, "state": settings.state.folder}
-        free = {name: shutil.disk_usage(path).free for name, path in places.items()}
+        free = {}
+        for name, path in places.items():
+            with suppress(OSError):  # the stages that need it say so
+                free[name] = shutil.disk_usage(path).free
         self.low_on_space = tuple(name for name, left in free.items() if left < settings.storage.low_disk_bytes)
         self._metrics.space(
             journal_bytes=self._journal.size_bytes, free_bytes=free, low_disk_bytes=settings.storage.low_disk_bytes

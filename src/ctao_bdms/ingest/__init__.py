@@ -15,7 +15,8 @@ from ctao_bdms.ingest.registrar import Registrar
 from ctao_bdms.ingest.release import ACCEPTABLE, Deed, accepted, release, require_acceptable
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 from ctao_bdms.ingest.sidecar import Statement, disagreements, read_statement
-from ctao_bdms.ingest.sightings import Notice, Poll, Sighting, Stamp
+from ctao_bdms.ingest.sightings import Notice, Poll, Sighting
+from ctao_bdms.ingest.stamps import Stamp
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX
 from ctao_bdms.ingest.watch import Watch
 

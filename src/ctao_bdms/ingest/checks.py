@@ -64,6 +64,11 @@ class CheckPolicy:
     kind: Severity = Severity.ERROR
     order: Severity = Severity.ERROR
 
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of the checks."""
+        return tuple(field.name for field in attrs.fields(cls))
+
     def severity_of(self, check: str) -> Severity:
         """Return how serious the check of that name is."""
         severity: Severity = getattr(self, check)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from ctao_bdms.errors import InvalidNameError, OutsideRootError
+from ctao_bdms.ingest.stamps import Stamp
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX, data_of, is_trigger_name
 from ctao_bdms.model import Defect, DefectKind, Lfn
 from ctao_bdms.naming import lfn_of_path
@@ -37,6 +39,8 @@ class LocalFile:
         Its logical name; None if it cannot have one.
     trigger
         Its trigger, if there is one.
+    stamp
+        What lay there when it was looked at, a folder perhaps; None if there was nothing.
     defects
         What already stands against it, before a byte is read.
     """
@@ -44,6 +48,7 @@ class LocalFile:
     path: Path
     lfn: Lfn | None = None
     trigger: Path | None = None
+    stamp: Stamp | None = None
     defects: tuple[Defect, ...] = ()
 
     @property
@@ -114,19 +119,34 @@ def local_file(path: Path, trigger: Path | None, root: Path) -> LocalFile:
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(root):
         error = OutsideRootError(path, root, real if path.is_relative_to(root) or path.is_symlink() else None)
-        return LocalFile(path=path, trigger=trigger, defects=(Defect(DefectKind.OUTSIDE_ROOT, str(error)),))
+        return LocalFile(
+            path=path,
+            trigger=trigger,
+            stamp=_stamp_of(path),
+            defects=(Defect(DefectKind.OUTSIDE_ROOT, str(error)),),
+        )
     try:
-        mode = real.lstat().st_mode
+        status = real.lstat()
     except OSError as error:
         kind = (
             DefectKind.MISSING if isinstance(error, FileNotFoundError | NotADirectoryError) else DefectKind.UNREADABLE
         )
         return LocalFile(path=real, trigger=trigger, defects=(Defect(kind, f"{path}: {error.strerror}"),))
-    if not stat.S_ISREG(mode):
-        return LocalFile(
-            path=real, trigger=trigger, defects=(Defect(DefectKind.NOT_A_FILE, f"{path} is no regular file"),)
-        )
-    try:
-        return LocalFile(path=real, lfn=lfn_of_path(real, root), trigger=trigger)
-    except InvalidNameError as error:
-        return LocalFile(path=real, trigger=trigger, defects=(Defect(DefectKind.INVALID_NAME, str(error)),))
+    stamp = Stamp.from_status(status)
+    lfn: Lfn | None = None
+    defects: tuple[Defect, ...] = ()
+    if stat.S_ISREG(status.st_mode):
+        try:
+            lfn = lfn_of_path(real, root)
+        except InvalidNameError as error:
+            defects = (Defect(DefectKind.INVALID_NAME, str(error)),)
+    else:
+        defects = (Defect(DefectKind.NOT_A_FILE, f"{path} is no regular file"),)
+    return LocalFile(path=real, lfn=lfn, trigger=trigger, stamp=stamp, defects=defects)
+
+
+def _stamp_of(path: Path) -> Stamp | None:
+    """Return the stamp of what a path leads to; None if nobody can say."""
+    with suppress(OSError):
+        return Stamp.of(path)
+    return None

@@ -3,7 +3,7 @@
 What a request that was not answered has done is unknown, and it may still do it later. So the blocks that it was about
 are closed before anything else is planned: a closed block takes no more files, and what the catalogue says then is the
 truth. After a restart of the process the same holds for all open blocks; `ctao_bdms.replication.reconcile` with
-``abandoned_after`` zero closes them.
+the least ``abandoned_after`` closes them.
 """
 
 from __future__ import annotations

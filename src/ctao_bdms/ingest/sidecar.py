@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.ingest.causes import cause_of
 from ctao_bdms.model import Defect, DefectKind
 
 if TYPE_CHECKING:
@@ -89,9 +90,12 @@ def read_statement(path: Path, trigger: Path | None = None) -> Statement:
             if text is None:
                 continue
             size_bytes, said = _parse(text, path.name, algorithm)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            defects.append(Defect(DefectKind.SIDECAR, f"{source.name} cannot be understood: {reason}"))
+        except OSError as error:
+            kind = DefectKind.SIDECAR if cause_of(error) is None else DefectKind.UNREADABLE
+            defects.append(Defect(kind, f"{source.name} cannot be read: {error.strerror}"))
+            continue
+        except ValueError as error:
+            defects.append(Defect(DefectKind.SIDECAR, f"{source.name} cannot be understood: {error}"))
             continue
         sizes += [] if size_bytes is None else [size_bytes]
         for name, digest in said.items():

@@ -2,65 +2,98 @@
 
 from __future__ import annotations
 
-import os
-import stat
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.ingest.inbox import LocalFile
+from ctao_bdms.errors import InvalidNameError
+from ctao_bdms.ingest.stamps import Stamp
+from ctao_bdms.model import ArrayElement, Defect, Lfn, Night, Site
+from ctao_bdms.naming import AcadaPath, Stream
 
-__all__ = ["Notice", "Poll", "Sighting", "Stamp"]
+if TYPE_CHECKING:
+    from ctao_bdms.ingest.inbox import LocalFile
+
+__all__ = ["Notice", "Poll", "Sighting"]
 
 
-@attrs.frozen
-class Stamp:
-    """Which bytes a path led to: equal stamps, equal content.
-
-    Attributes
-    ----------
-    device, inode
-        The file.
-    size_bytes
-        Its size.
-    modified_ns
-        The time of its last modification, nanoseconds since 1970.
-    """
-
-    device: int
-    inode: int
-    size_bytes: int
-    modified_ns: int
-
-    @classmethod
-    def of(cls, path: str | os.PathLike[str]) -> Stamp | None:
-        """Return the stamp of the regular file at `path`, links followed; None if there is none."""
-        try:
-            status = os.stat(path)  # noqa: PTH116
-        except OSError:
-            return None
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+#: What comes first if priority is asked for.
+_PRIORITY = {Stream.TELESCOPE_EVENTS: 2, Stream.SUBARRAY_EVENTS: 2, Stream.TELESCOPE_TRIGGERS: 1}
 
 
 @attrs.frozen(kw_only=True)
 class Sighting:
-    """A trigger that is new or was made again, and whose data file is there.
+    """A trigger that was seen, and the file that it stands for.
 
     Attributes
     ----------
-    file
-        The data file, with what already stands against it.
+    path
+        Where the data file lies.
+    lfn
+        Its logical name; None if it cannot have one.
+    trigger
+        The trigger; None if there is none.
+    trigger_ns
+        The time of the last modification of the trigger, nanoseconds since 1970; 0 if there is none.
     stamp
-        What the data file was when it was seen; None if it is no regular file.
-    triggered_ns
-        When the trigger was made (its time of modification, a link's own), nanoseconds since 1970.
+        The stamp of the data file; None as long as there is no such file.
+    night, site
+        Where and when it was taken, if the name says so.
+    category
+        Its processing category, if it is known.
+    priority
+        The higher, the sooner.
+    defects
+        What already stands against the file, before a byte is read.
     """
 
-    file: LocalFile
-    stamp: Stamp | None
-    triggered_ns: int
+    path: Path
+    lfn: Lfn | None = None
+    trigger: Path | None = None
+    trigger_ns: int = 0
+    stamp: Stamp | None = None
+    night: Night | None = None
+    site: Site | None = None
+    category: str = ""
+    priority: int = 0
+    defects: tuple[Defect, ...] = ()
+
+    @classmethod
+    def of(cls, file: LocalFile, *, trigger_ns: int | None = None, site: Site | None = None) -> Sighting:
+        """Say what the name of a file of the inbox says of it, too.
+
+        Parameters
+        ----------
+        file
+            The file.
+        trigger_ns
+            The time of its trigger, nanoseconds since 1970; by default it is looked at.
+        site
+            The site where it lies, if its name does not say.
+        """
+        night, priority = None, 0
+        if file.lfn is not None:
+            try:
+                parts = AcadaPath.parse(file.lfn)
+            except InvalidNameError:
+                pass
+            else:
+                night, priority = parts.night, _PRIORITY.get(parts.name.stream, 0)
+                if ArrayElement.exists(parts.element):
+                    site = ArrayElement.parse(parts.element).site
+        return cls(
+            path=file.path,
+            lfn=file.lfn,
+            trigger=file.trigger,
+            trigger_ns=_modified_ns(file.trigger) if trigger_ns is None else trigger_ns,
+            stamp=file.stamp,
+            night=night,
+            site=site,
+            priority=priority,
+            defects=file.defects,
+        )
 
     @property
     def is_later_than_trigger(self) -> bool:
@@ -68,7 +101,15 @@ class Sighting:
 
         That is accepted, since clocks of producer and storage differ; that nobody writes any more is shown by the scan.
         """
-        return self.stamp is not None and self.stamp.modified_ns > self.triggered_ns
+        return self.stamp is not None and self.stamp.modified_ns > self.trigger_ns
+
+
+def _modified_ns(trigger: Path | None) -> int:
+    """Return when a trigger was made, nanoseconds since 1970; 0 if there is none."""
+    if trigger is not None:
+        with suppress(OSError):
+            return trigger.lstat().st_mtime_ns
+    return 0
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms.ingest.folders import Folder, Round, folder_stamp, trigger_stamp
 from ctao_bdms.ingest.inbox import local_file
-from ctao_bdms.ingest.sightings import Notice, Poll, Sighting, Stamp
+from ctao_bdms.ingest.sightings import Notice, Poll, Sighting
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX, contradiction, data_of
 from ctao_bdms.model import DefectKind
 
@@ -252,7 +252,7 @@ class Watch:
             message = next((defect.message for defect in file.defects if defect.kind in _PASSING), None)
             if message is None:
                 self._waiting.pop(trigger, None)
-                poll.found.append(Sighting(file=file, stamp=Stamp.of(file.path), triggered_ns=status.st_mtime_ns))
+                poll.found.append(Sighting.of(file, trigger_ns=status.st_mtime_ns))
                 return
         if self._waiting.get(trigger) != message:
             self._waiting[trigger] = message

@@ -2,7 +2,7 @@
 
 from ctao_bdms.integrity.copying import TEMPORARY_PATTERN, FileDigests, copy_verified, digest_file
 from ctao_bdms.integrity.errors import ChecksumMismatchError, NotAFileError, SourceChangedError, UnreadableError
-from ctao_bdms.integrity.formats import FileFormat, Findings, Reading, format_of, formats
+from ctao_bdms.integrity.formats import FileFormat, Findings, Reading, format_of
 from ctao_bdms.integrity.many import ScanInterruptedError, scan_many
 from ctao_bdms.integrity.scanner import Scanner
 from ctao_bdms.integrity.scanning import scan
@@ -26,7 +26,6 @@ __all__ = [
     "copy_verified",
     "digest_file",
     "format_of",
-    "formats",
     "kind_of",
     "scan",
     "scan_many",

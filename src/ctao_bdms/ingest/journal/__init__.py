@@ -11,11 +11,11 @@ from ctao_bdms.ingest.journal.values import (
     Order,
     Rejected,
     Scanned,
-    Sighting,
-    Stamp,
     Tally,
     Waiting,
 )
+from ctao_bdms.ingest.sightings import Sighting
+from ctao_bdms.ingest.stamps import Stamp
 
 __all__ = [
     "Entry",

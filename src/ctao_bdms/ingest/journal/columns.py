@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ctao_bdms.ingest.journal.values import Entry, FileState, Stamp
+from ctao_bdms.ingest.journal.values import Entry, FileState
+from ctao_bdms.ingest.stamps import Stamp
 from ctao_bdms.model import Did, Lfn, Night, Site
 
 __all__ = ["ENTRY", "ENTRY_FROM", "entry_of", "instant", "known_instant", "microseconds", "place_of", "to_column"]

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from ctao_bdms.ingest.journal.values import Rejected, Scanned, Sighting, Waiting
+    from ctao_bdms.ingest.journal.values import Rejected, Scanned, Waiting
     from ctao_bdms.ingest.journal.writing import Transaction
+    from ctao_bdms.ingest.sightings import Sighting
     from ctao_bdms.model import ArchivedFile, Did
 
 __all__ = ["Journal", "Observed"]

@@ -10,8 +10,8 @@ from ctao_bdms.ingest.journal.values import FileState
 from ctao_bdms.ingest.journal.writing import RESET
 
 if TYPE_CHECKING:
-    from ctao_bdms.ingest.journal.values import Sighting
     from ctao_bdms.ingest.journal.writing import Transaction
+    from ctao_bdms.ingest.sightings import Sighting
 
 __all__ = ["NO_FILE", "observe"]
 

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.errors import InvalidNameError
-from ctao_bdms.model import ArrayElement, Did, FileFacts, Lfn, Night, Site
-from ctao_bdms.naming import AcadaPath
+from ctao_bdms.ingest.stamps import Stamp
+from ctao_bdms.model import Did, FileFacts, Lfn, Night, Site
 
-if TYPE_CHECKING:
-    from ctao_bdms.ingest.inbox import LocalFile
-
-__all__ = ["Entry", "Event", "FileState", "Order", "Rejected", "Scanned", "Sighting", "Stamp", "Tally", "Waiting"]
+__all__ = ["Entry", "Event", "FileState", "Order", "Rejected", "Scanned", "Tally", "Waiting"]
 
 
 class FileState(StrEnum):
@@ -48,128 +41,8 @@ class Order(StrEnum):
     NEWEST_NIGHT = "newest-night-first"
     #: The oldest night first, and of a night the file that was found first.
     OLDEST = "oldest-first"
-    #: The highest priority first, and among the same the newest night.
+    #: Events first, then triggers, then everything else, as the names say; among the same the newest night.
     PRIORITY = "priority"
-
-
-@attrs.frozen
-class Stamp:
-    """Which bytes lay at a path: the file's identity, size and time.
-
-    Attributes
-    ----------
-    device, inode
-        The file, as the operating system counts. The number of a device changes when a network storage is mounted anew.
-    size_bytes
-        Its size.
-    modified_ns
-        The time of the last modification, nanoseconds since 1970.
-    """
-
-    device: int
-    inode: int
-    size_bytes: int
-    modified_ns: int
-
-    @classmethod
-    def of(cls, path: Path | str) -> Stamp:
-        """Return the stamp of the file at `path`; links are followed.
-
-        Raises
-        ------
-        OSError
-            If there is none.
-        """
-        return cls.from_status(os.stat(path))  # noqa: PTH116 - a path may be text that pathlib would change
-
-    @classmethod
-    def from_status(cls, status: os.stat_result) -> Stamp:
-        """Return the stamp that the operating system's answer holds."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-
-    def is_same_but_device(self, other: Stamp) -> bool:
-        """Whether both are the same file if they lay at the same path, perhaps mounted anew in between."""
-        return attrs.astuple(self)[1:] == attrs.astuple(other)[1:]
-
-
-@attrs.frozen(kw_only=True)
-class Sighting:
-    """A trigger that was seen, and the file that it stands for.
-
-    Attributes
-    ----------
-    path
-        Where the data file lies.
-    lfn
-        Its logical name; None if it cannot have one.
-    trigger
-        The trigger; None if there is none.
-    trigger_ns
-        The time of the last modification of the trigger, nanoseconds since 1970; 0 if there is none.
-    stamp
-        The stamp of the data file; None as long as there is no such file.
-    night, site
-        Where and when it was taken, if the name says so.
-    category
-        Its processing category, if it is known.
-    priority
-        The higher, the sooner.
-    """
-
-    path: Path
-    lfn: Lfn | None = None
-    trigger: Path | None = None
-    trigger_ns: int = 0
-    stamp: Stamp | None = None
-    night: Night | None = None
-    site: Site | None = None
-    category: str = ""
-    priority: int = 0
-
-    @classmethod
-    def of(cls, file: LocalFile, site: Site | None = None, priority: int = 0) -> Sighting:
-        """Look at a file of the inbox and at its trigger.
-
-        Parameters
-        ----------
-        file
-            The file.
-        site
-            The site where it lies, if its name does not say.
-        priority
-            The higher, the sooner.
-
-        Raises
-        ------
-        OSError
-            If the storage does not say whether they are there.
-        """
-        night = None
-        if file.lfn is not None:
-            try:
-                parts = AcadaPath.parse(file.lfn)
-            except InvalidNameError:
-                pass
-            else:
-                night = parts.night
-                if ArrayElement.exists(parts.element):
-                    site = ArrayElement.parse(parts.element).site
-        stamp, trigger_ns = None, 0
-        with suppress(FileNotFoundError, NotADirectoryError):
-            stamp = Stamp.of(file.path)
-        if file.trigger is not None:
-            with suppress(FileNotFoundError, NotADirectoryError):
-                trigger_ns = file.trigger.lstat().st_mtime_ns
-        return cls(
-            path=file.path,
-            lfn=file.lfn,
-            trigger=file.trigger,
-            trigger_ns=trigger_ns,
-            stamp=stamp,
-            night=night,
-            site=site,
-            priority=priority,
-        )
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,235 @@
+"""The loop of the daemon: who runs, who waits for what, who probes, and that it never spins."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import logging
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from ctao_bdms.daemon.backoff import Backoff, Circuits
+from ctao_bdms.daemon.coordinator import Coordinator
+from ctao_bdms.daemon.lease import Holder, Lease
+from ctao_bdms.daemon.metrics import Metrics
+from ctao_bdms.errors import ForbiddenError, JournalUnavailableError, LeaseLostError, UnreachableError
+from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.journal import Journal, Sighting, Stamp, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOW = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@attrs.define(eq=False)
+class Part:
+    """A stage that is due when it is told, and meets what it is told."""
+
+    name: str
+    causes: frozenset[Cause]
+    error: Exception | None = None
+    due_s: float = 0.0
+    steps: list[bool] = attrs.Factory(list)
+
+    def due_in_s(self) -> float:
+        return self.due_s
+
+    def step(self, *, probe: bool) -> None:
+        self.steps.append(probe)
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def circuits(clock: Clock) -> Circuits:
+    return Circuits(Backoff(first_s=1, cap_s=60), monotonic=clock, dice=lambda: 1.0)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "journal.sqlite", by="test", now=lambda: NOW) as journal:
+        yield journal
+
+
+@pytest.fixture
+def lease(tmp_path: Path) -> Iterator[Lease]:
+    with Lease.claim(tmp_path / "lease", beat_every_s=0) as lease:
+        yield lease
+
+
+def loop(*stages: Part, lease: Lease, circuits: Circuits, journal: Journal) -> Coordinator:
+    metrics = Metrics(causes=Cause)
+    return Coordinator(stages, lease=lease, circuits=circuits, journal=journal, metrics=metrics, on_turn=lambda: None)
+
+
+def stages(*names: str, causes: frozenset[Cause] = frozenset({Cause.CATALOGUE, Cause.JOURNAL})) -> list[Part]:
+    return [Part(name, causes) for name in names]
+
+
+def test_one_probe_a_time_by_the_stage_that_met_it(
+    clock: Clock, circuits: Circuits, journal: Journal, lease: Lease
+) -> None:
+    one, two = stages("one", "two")
+    coordinator = loop(one, two, lease=lease, circuits=circuits, journal=journal)
+    two.error = UnreachableError("it does not answer")
+    coordinator.turn()
+    assert (one.steps, two.steps) == ([False], [False])
+    for _ in range(50):
+        coordinator.turn()
+    assert (one.steps, two.steps) == ([False], [False]), "both wait"
+    assert coordinator._sleep_s() == 1.0
+    clock.now_s = 1.0
+    for _ in range(50):
+        coordinator.turn()
+    assert (one.steps, two.steps) == ([False], [False, True]), "one probe, of the one that met it"
+    clock.now_s = 3.0
+    two.due_s = 5.0
+    one.error = UnreachableError("still")
+    coordinator.turn()
+    assert one.steps == [False, True], "the one that met it has nothing to do: another one probes"
+    clock.now_s = 7.0
+    one.error = two.error = None
+    two.due_s = 0.0
+    coordinator.turn()
+    assert not circuits.open
+    coordinator.turn()
+    assert one.steps[-1] is two.steps[-1] is False
+
+
+def test_what_waited_goes_on_when_the_outage_is_over(
+    clock: Clock, circuits: Circuits, journal: Journal, lease: Lease, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    journal.observe([Sighting(path=path, stamp=Stamp(1, 2, 3, 4))])
+    journal.waits([Waiting(path=path, cause=Cause.CATALOGUE, why="down")])
+    (one,) = stages("one")
+    one.error = UnreachableError("down")
+    coordinator = loop(one, lease=lease, circuits=circuits, journal=journal)
+    coordinator.turn()
+    assert journal.waiting().keys() == {Cause.CATALOGUE}
+    one.error, clock.now_s = None, 1.0
+    coordinator.turn()
+    assert not journal.waiting()
+
+
+def test_a_stage_that_fails_does_not_stop_the_others(circuits: Circuits, journal: Journal, lease: Lease) -> None:
+    bad = Part("bad", frozenset({Cause.CATALOGUE, Cause.JOURNAL}), error=UnreachableError("down"))
+    good = Part("good", frozenset({Cause.STORAGE, Cause.JOURNAL}))
+    coordinator = loop(bad, good, lease=lease, circuits=circuits, journal=journal)
+    for _ in range(5):
+        coordinator.turn()
+    assert (len(bad.steps), len(good.steps)) == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (ForbiddenError("no right"), Cause.CATALOGUE),
+        (OSError(errno.EIO, "I/O error"), Cause.JOURNAL),
+        (OSError(errno.EMFILE, "too many open files"), Cause.JOURNAL),
+        (JournalUnavailableError("/j", "full"), Cause.JOURNAL),
+    ],
+)
+def test_whatever_fails_is_waited_for(
+    clock: Clock, circuits: Circuits, journal: Journal, lease: Lease, error: Exception, cause: Cause
+) -> None:
+    """A failure that is none of the stage's own would be tried again at once, and for ever."""
+    (one,) = stages("one")
+    one.error = error
+    coordinator = loop(one, lease=lease, circuits=circuits, journal=journal)
+    for _ in range(20):
+        coordinator.turn()
+    assert (len(one.steps), set(circuits.open)) == (1, {cause})
+    assert coordinator._sleep_s() > 0
+    one.error, clock.now_s = None, 2.0
+    coordinator.turn()
+    assert not circuits.open
+
+
+def test_two_outages_at_once_do_not_wait_for_each_other(
+    clock: Clock, circuits: Circuits, journal: Journal, lease: Lease
+) -> None:
+    one, two = stages("one", "two")
+    coordinator = loop(one, two, lease=lease, circuits=circuits, journal=journal)
+    one.error, two.due_s = UnreachableError("down"), 1.0
+    coordinator.turn()
+    one.due_s, two.due_s = 1.0, 0.0
+    two.error = JournalUnavailableError("/j", "full")
+    clock.now_s = 1.0
+    coordinator.turn()
+    assert set(circuits.open) == {Cause.CATALOGUE, Cause.JOURNAL}
+    one.due_s, one.error, two.error = 0.0, None, None
+    clock.now_s = 100.0
+    for _ in range(3):
+        coordinator.turn()
+    assert not circuits.open
+
+
+def test_the_loop_does_not_spin_while_a_probe_is_under_way(
+    clock: Clock, circuits: Circuits, journal: Journal, lease: Lease
+) -> None:
+    (one,) = stages("one", causes=frozenset({Cause.STORAGE, Cause.JOURNAL}))
+    coordinator = loop(one, lease=lease, circuits=circuits, journal=journal)
+    ticket = circuits.admit({Cause.STORAGE})
+    assert ticket is not None
+    circuits.settle(ticket, Cause.STORAGE)
+    clock.now_s = 2.0
+    probe = circuits.admit({Cause.STORAGE})  # a scan, in another process
+    assert probe is not None
+    assert probe.probes == {Cause.STORAGE}
+    coordinator.turn()
+    assert one.steps == []
+    assert coordinator._sleep_s() == 1.0
+
+
+def test_it_sleeps_until_something_is_due(circuits: Circuits, journal: Journal, lease: Lease) -> None:
+    one, two = stages("one", "two")
+    coordinator = loop(one, two, lease=lease, circuits=circuits, journal=journal)
+    one.due_s, two.due_s = 0.25, 30.0
+    assert coordinator._sleep_s() == 0.25
+    one.due_s = float("inf")
+    assert coordinator._sleep_s() == 1.0, "the lease wants its beat"
+    one.due_s = -3.0
+    assert coordinator._sleep_s() == 0.0
+
+
+def test_stop_ends_the_loop_after_the_turn(circuits: Circuits, journal: Journal, lease: Lease) -> None:
+    (one,) = stages("one")
+    coordinator = loop(one, lease=lease, circuits=circuits, journal=journal)
+    coordinator.stop()
+    assert coordinator.is_stopping
+    coordinator.run()
+    assert one.steps == []
+
+
+def test_a_lost_lease_ends_it_at_once(
+    circuits: Circuits, journal: Journal, lease: Lease, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (one,) = stages("one")
+    coordinator = loop(one, lease=lease, circuits=circuits, journal=journal)
+    coordinator.turn()
+    other = Lease(tmp_path / "lease", lease.token + 1, Holder.this_process(), 5.0, lambda: 0.0)
+    assert other._take()
+    with caplog.at_level(logging.ERROR), pytest.raises(LeaseLostError):
+        coordinator.turn()
+    assert len(one.steps) == 1
+    assert not caplog.records

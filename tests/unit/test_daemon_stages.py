@@ -1,0 +1,481 @@
+"""The daemon's stages together: real folders, journal, watch and scans; an archive in memory; clocks moved by hand."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.daemon import reading
+from ctao_bdms.daemon.backoff import Backoff, Circuits
+from ctao_bdms.daemon.connection import Connection
+from ctao_bdms.daemon.coordinator import Coordinator
+from ctao_bdms.daemon.copying import Copying
+from ctao_bdms.daemon.description import description
+from ctao_bdms.daemon.entering import REFUSED, Entering
+from ctao_bdms.daemon.intake import Intake
+from ctao_bdms.daemon.lease import Lease
+from ctao_bdms.daemon.metrics import Metrics
+from ctao_bdms.daemon.reading import Reading
+from ctao_bdms.daemon.recovery import recover
+from ctao_bdms.daemon.settings import Batches as BatchSettings
+from ctao_bdms.daemon.settings import Checks, Settings, State, Storage
+from ctao_bdms.daemon.upkeep import Upkeep
+from ctao_bdms.errors import AuthenticationError, BdmsError, JournalUnavailableError, UnreachableError
+from ctao_bdms.ingest import BlockPolicy, Quarantine, Registrar, Watch
+from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.journal import FileState, Journal, Order
+from ctao_bdms.ingest.workers import Scans
+from ctao_bdms.model import FileFacts, Rse, Site
+from ctao_bdms.testing.contract import NIGHT, ONSITE
+from ctao_bdms.testing.damage import Damage, damage
+from ctao_bdms.testing.dl0 import night_specs, write_night
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from ctao_bdms.ingest.journal import Observed, Sighting
+    from ctao_bdms.model import ArchivedFile, Did, Lfn, Registration
+    from ctao_bdms.testing.dl0 import WrittenFile
+
+BEGIN = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
+
+
+class Clock:
+    """A clock that is moved by hand: the seconds of a loop, and the time of day."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def now(self) -> dt.datetime:
+        return BEGIN + dt.timedelta(seconds=self.now_s)
+
+
+class Archive(InMemoryCatalogue):
+    """An archive that may be down, and counts how often it is asked for what files it knows."""
+
+    def __init__(self, root: Path, clock: Clock) -> None:
+        onsite = Rse(name=ONSITE, prefix=str(root), site="CTAO-North")
+        centres = [Rse(name=f"{name}-DISK", prefix=f"/{name}", centre=name) for name in ("PIC", "CSCS")]
+        super().__init__([onsite, *centres], now=clock.now)
+        self.error: BdmsError | None = None
+        self.asked = 0
+
+    def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return super().files(lfns)
+
+    def close_block(self, block: Did) -> None:
+        if self.error is not None:
+            raise self.error
+        super().close_block(block)
+
+    def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
+        if self.error is not None:
+            raise self.error
+        super().register(block, rse, files)
+
+
+class Paper(Journal):
+    """A journal that cannot be written when it is told so."""
+
+    is_full = False
+
+    def observe(self, sightings: Iterable[Sighting]) -> Observed:
+        if self.is_full:
+            raise JournalUnavailableError(self.path, "the disk is full")
+        return super().observe(sightings)
+
+
+class Reader(Scans):
+    """Scans in threads; some files cannot be read."""
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        super().__init__(executor)
+        self.raised: dict[str, Exception] = {}
+
+    def submit(
+        self, path: str | os.PathLike[str], size_bytes: int = 0, *, algorithms: tuple[str, ...] = ("adler32", "sha256")
+    ) -> Future[FileFacts]:
+        error = self.raised.get(Path(path).name)
+        if error is None:
+            return super().submit(path, size_bytes, algorithms=algorithms)
+        future: Future[FileFacts] = Future()
+        future.set_exception(error)
+        return future
+
+
+class House:
+    """All stages, and a loop that is turned by hand."""
+
+    def __init__(self, folder: Path, scans: Reader, lease: Lease) -> None:
+        self.clock = clock = Clock()
+        self.root = folder / "onsite"
+        self.root.mkdir(exist_ok=True)
+        self.archive = Archive(self.root, clock)
+        self.connections = 0
+        self.scans = scans
+        self.journal = Paper(folder / "journal.sqlite", by="test", now=clock.now, fence=lease.token)
+        self.metrics = Metrics(states=FileState, causes=Cause)
+        self.circuits = Circuits(Backoff(), monotonic=clock, dice=lambda: 1.0)
+        self.ended = threading.Event()
+        self.settings = Settings(
+            storage=Storage(root=self.root, rse=ONSITE, site=Site.NORTH, low_disk_bytes=0), state=State(folder=folder)
+        )
+        clocks: dict[str, Any] = {"now": clock.now, "monotonic": clock}
+        common: dict[str, Any] = {"metrics": self.metrics, **clocks, "backoff": Backoff, "dice": lambda: 1.0}
+        self.connection = Connection(self._connect, lease.check)
+        self.intake = Intake(
+            Watch([self.root], self.root, settle_s=0, monotonic=clock),
+            self.journal,
+            interval_s=lambda: 1.0,
+            metrics=self.metrics,
+            monotonic=clock,
+        )
+        self.reading = Reading(
+            self.journal,
+            scans,
+            workers=2,
+            algorithms=lambda _: ("adler32", "sha256"),
+            order=lambda: Order.NEWEST_NIGHT,
+            circuits=self.circuits,
+            wake=self.ended.set,
+            **common,
+        )
+        self.entering = Entering(
+            self.journal,
+            self._registrar,
+            nameless=self.reading.nameless,
+            root=self.root,
+            describe=lambda file, facts: description(file, facts, self.settings),
+            batches=BatchSettings,
+            order=lambda: Order.NEWEST_NIGHT,
+            **common,
+        )
+        self.copying = Copying(
+            self.connection,
+            self.journal,
+            lambda: self.entering.registrar,
+            interval_s=60.0,
+            metrics=self.metrics,
+            **clocks,
+        )
+        self.upkeep = Upkeep(
+            lambda: self.settings,
+            self.journal,
+            self.intake,
+            self.reading,
+            self.entering,
+            self.circuits,
+            token=lease.token,
+            metrics=self.metrics,
+            **clocks,
+        )
+        self.coordinator = Coordinator(
+            (self.reading, self.entering, self.copying, self.intake, self.upkeep),
+            lease=lease,
+            circuits=self.circuits,
+            journal=self.journal,
+            metrics=self.metrics,
+            on_turn=lambda: None,
+        )
+
+    def _connect(self) -> Archive:
+        self.connections += 1
+        return self.archive
+
+    def _registrar(self) -> Registrar:
+        recover(self.connection, self.journal, rse=ONSITE, site=Site.NORTH, now=self.clock.now)
+        return Registrar(
+            self.connection,
+            self.connection.rses()[ONSITE],
+            policy=BlockPolicy(age_s=60),
+            quarantine=Quarantine(self.settings.quarantine),
+            now=self.clock.now,
+        )
+
+    def turn(self, turns: int = 1, *, seconds: float = 1.0) -> None:
+        """Turn so often, with time in between; wait for scans that are under way, as the loop would."""
+        for _ in range(turns):
+            self.coordinator.turn()
+            for running in list(self.reading._running.values()):
+                running.future.exception(30)
+            self.clock.now_s += seconds
+
+    def states(self) -> dict[str, int]:
+        return {state.value: tally.files for state, tally in self.journal.tallies().items() if tally.files}
+
+    def write(self, count: int = 4) -> list[WrittenFile]:
+        return write_night(self.root, night_specs(count, megabytes=0.02, night=NIGHT))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[[], House]]:
+    houses: list[House] = []
+    with ThreadPoolExecutor(2) as threads, Lease.claim(tmp_path / "lease") as lease:
+
+        def new() -> House:
+            houses.append(House(tmp_path, Reader(threads), lease))
+            return houses[-1]
+
+        yield new
+        for house in houses:
+            house.journal.close()
+
+
+@pytest.fixture
+def house(make: Callable[[], House]) -> House:
+    return make()
+
+
+def test_from_trigger_to_two_centres(house: House) -> None:
+    files = house.write()
+    house.turn(6)
+    assert house.states() == {"registered": 4}
+    assert len(house.archive.files([file.lfn for file in files])) == 4
+    assert not any(os.path.lexists(file.trigger) for file in files)
+    house.turn(seconds=61)
+    for _ in range(2):
+        house.turn(2)
+        house.archive.transfer()
+    house.turn(3)
+    assert house.states() == {"replicated": 4}
+    house.turn(2)
+    totals = house.upkeep.snapshot["files"]
+    assert totals["replicated"]["files"] == 4
+    assert house.upkeep.snapshot["outages"] == {}
+
+
+def test_an_outage_costs_one_probe_a_time_and_all_go_on_after_it(house: House) -> None:
+    house.write(6)
+    house.archive.error = UnreachableError("it does not answer")
+    house.turn(4)
+    begin = house.archive.asked
+    house.turn(200, seconds=0.1)
+    assert house.states() == {"scanned": 6}
+    assert 1 <= house.archive.asked - begin <= 6, "20 s with doubling waits, whatever the number of files"
+    assert house.upkeep.snapshot["outages"].keys() == {"catalogue"}
+    house.archive.error = None
+    house.turn(70)
+    assert house.states() == {"registered": 6}
+    assert not house.circuits.open
+    assert not house.journal.waiting()
+
+
+def test_credentials_that_were_refused_are_read_anew(house: House) -> None:
+    house.write(2)
+    house.archive.error = AuthenticationError("the token has expired")
+    house.turn(5)
+    assert set(house.circuits.open) == {Cause.CREDENTIALS}
+    before = house.connections
+    house.archive.error = None
+    house.turn(30)
+    assert house.connections == before + 1
+    assert house.states() == {"registered": 2}
+
+
+def test_what_the_journal_did_not_take_is_told_again(house: House) -> None:
+    files = house.write(3)
+    house.journal.is_full = True
+    house.turn(3)
+    assert house.states() == {}
+    assert set(house.circuits.open) == {Cause.JOURNAL}
+    house.journal.is_full = False
+    house.turn(20)
+    assert house.states() == {"registered": len(files)}
+
+
+def test_bad_files_go_to_quarantine_and_stop_nobody(house: House) -> None:
+    files = house.write(3)
+    damage(files[0].path, Damage.TRUNCATED)
+    strange = files[1].path.with_name("no name at all.fits.fz")
+    strange.write_bytes(b"x")
+    strange.with_name(strange.name + ".trigger").touch()
+    house.turn(8)
+    assert house.states() == {"registered": 2, "quarantined": 2}
+    assert len(Quarantine(house.settings.quarantine).cases()) == 2
+    assert house.reading.nameless == {}
+
+
+def test_a_file_outside_the_root_waits_for_somebody(house: House, tmp_path: Path) -> None:
+    outside = tmp_path / "elsewhere.fits"
+    outside.write_bytes(b"x")
+    link = house.root / "link.fits"
+    link.symlink_to(outside)
+    link.with_name("link.fits.trigger").touch()
+    house.turn(10)
+    assert {cause: tally.files for cause, tally in house.journal.waiting().items()} == {REFUSED: 1}
+    assert outside.exists()
+    house.write(1)
+    house.turn(6)
+    assert house.states() == {"registered": 1, "found": 1}
+
+
+def test_a_file_that_changed_between_scan_and_registration_is_read_again(house: House) -> None:
+    (file,) = house.write(1)
+    house.archive.error = UnreachableError("down")
+    house.turn(4)
+    assert house.states() == {"scanned": 1}
+    content = file.path.read_bytes()
+    other = file.path.with_name("other")
+    other.write_bytes(content)
+    os.utime(other, (1, 1))
+    other.rename(file.path)
+    house.archive.error = None
+    house.turn(80)
+    assert house.states() == {"registered": 1}
+    (entry,) = house.journal.entries()
+    assert entry.stamp is not None
+    assert entry.stamp.modified_ns == 10**9
+
+
+def test_a_file_that_went_away_and_came_back_is_taken(house: House) -> None:
+    """The trigger never moved: nobody tells again that the file is there."""
+    (file,) = house.write(1)
+    house.archive.error = UnreachableError("down")
+    house.turn(4)
+    away = house.settings.state.folder / "away"
+    file.path.rename(away)
+    house.archive.error = None
+    house.turn(20)
+    assert house.journal.waiting().keys() == {Cause.NO_FILE}
+    away.rename(file.path)
+    house.turn(150)
+    assert house.states() == {"registered": 1}
+
+
+def test_a_scan_that_raises_concerns_its_file_only(house: House) -> None:
+    files = house.write(3)
+    house.scans.raised[files[1].path.name] = ImportError("the library was replaced under us")
+    house.turn(8)
+    assert house.states() == {"registered": 2, "found": 1}
+    (waiting,) = house.journal.entries(waiting=True)
+    assert (waiting.cause, waiting.path) == (Cause.WORKER, files[1].path)
+    assert "ImportError: the library was replaced under us" in waiting.why
+    house.scans.raised.clear()
+    house.turn(100)
+    assert house.states() == {"registered": 3}
+
+
+def test_storage_that_fails_is_probed_by_one_file(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = house.write(6)
+    looked: list[str] = []
+
+    class Failing:
+        @staticmethod
+        def of(path: Path) -> None:
+            looked.append(path.name)
+            raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(reading, "Stamp", Failing)
+    house.turn(100, seconds=0.1)
+    assert 1 <= len(looked) <= 12, "one file a probe, not all of them"
+    monkeypatch.undo()
+    house.turn(100)
+    assert house.states() == {"registered": len(files)}
+
+
+def test_draining_hands_out_nothing_more(house: House) -> None:
+    house.turn(2)
+    house.reading.drain()
+    house.write(2)
+    house.turn(5)
+    assert house.states() == {"found": 2}
+    assert house.reading.running == 0
+    assert not house.entering.has_due
+
+
+def test_a_withdrawn_trigger_takes_its_file_out(house: House) -> None:
+    house.archive.error = UnreachableError("down")
+    files = house.write(2)
+    house.turn(4)
+    files[0].trigger.unlink()
+    house.turn(3)
+    assert house.states() == {"scanned": 1, "withdrawn": 1}
+
+
+def test_a_second_life_reads_nothing_again_and_ends_what_was_begun(make: Callable[[], House]) -> None:
+    first = make()
+    files = first.write(3)
+    first.turn(6)
+    assert [block.is_open for block in first.archive.blocks("acada", "*")] == [True]
+    first.journal.close()
+    second = make()
+    second.archive = first.archive
+    for file in files:
+        file.trigger.symlink_to(file.path.name)
+    second.scans.raised = {file.path.name: AssertionError("it was read again") for file in files}
+    second.turn(6)
+    assert second.states() == {"registered": 3}
+    assert [block.is_open for block in second.archive.blocks("acada", "*")] == [False]
+    for _ in range(2):
+        second.archive.transfer()
+        second.turn(3)
+    assert second.states() == {"replicated": 3}, "files that were known already are followed, too"
+
+
+def test_what_was_begun_is_ended_though_no_file_comes(make: Callable[[], House]) -> None:
+    """The clock of the second daemon is behind that of the server, which knows when the block was made."""
+    first = make()
+    first.write(3)
+    first.turn(6)
+    first.journal.close()
+    second = make()
+    second.archive = first.archive
+    for _ in range(3):
+        second.turn(2)
+        second.archive.transfer()
+    assert second.states() == {"replicated": 3}
+
+
+def test_a_lost_journal_is_filled_from_the_archive(make: Callable[[], House], tmp_path: Path) -> None:
+    first = make()
+    first.write(3)
+    first.turn(6)
+    first.journal.close()
+    for piece in tmp_path.glob("journal.sqlite*"):
+        piece.unlink()
+    second = make()
+    second.archive = first.archive
+    second.write(4)
+    second.turn(6)
+    assert second.states() == {"registered": 4}
+    for _ in range(4):  # the server's clock stands still: what is fulfilled is found when everything is looked at
+        second.turn(2, seconds=61)
+        second.archive.transfer()
+    assert second.states() == {"replicated": 4}
+
+
+def test_status_is_shown_while_the_storage_is_away(house: House) -> None:
+    house.write(1)
+    house.turn(3)
+    house.root.rename(house.root.with_name("unmounted"))
+    house.turn(3)
+    assert house.upkeep.snapshot["time"] == (BEGIN + dt.timedelta(seconds=house.clock.now_s - 1)).isoformat()
+    assert house.upkeep.snapshot["free_bytes"].keys() == {"state"}
+    assert house.upkeep.snapshot["inbox"]["errors"]
+
+
+def test_what_the_settings_say_of_cross_checks_holds(house: House) -> None:
+    (file,) = house.write(1)
+    wrong = file.path.with_name(file.path.name.replace("CHUNK000", "CHUNK007"))
+    assert wrong != file.path
+    file.path.rename(wrong)
+    file.trigger.unlink()
+    wrong.with_name(wrong.name + ".trigger").touch()
+    house.settings = attrs.evolve(house.settings, checks=Checks(warn=("chunk",)))
+    house.turn(6)
+    assert house.states() == {"registered": 1}
