@@ -6,8 +6,6 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-import attrs
-
 from ctao_bdms.integrity.checksums import new_digests
 from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, UnreadableError
 from ctao_bdms.integrity.reading import open_source
@@ -73,10 +71,10 @@ def scan(
         with open_source(text, keep_cached=keep_cached) as source:
             scanner = Scanner(text, algorithms=("adler32",))
             source.read_through(scanner.feed, beside=beside if slow else None, on_bytes=on_bytes)
-            facts = scanner.finish(text)
-            source.demand_unchanged()
             digests = {name: digest.hexdigest() for name, digest in slow.items()}
-            return attrs.evolve(facts, modified_ns=source.modified_ns, digests={**facts.digests, **digests})
+            facts = scanner.finish(text, modified_ns=source.modified_ns, digests=digests)
+            source.demand_unchanged()
+            return facts
     except SourceChangedError as error:
         kind, message = DefectKind.CHANGING, str(error)
     except NotAFileError as error:
