@@ -6,6 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from ctao_bdms.errors import MissingExtraError
 from ctao_bdms.integrity.checksums import new_digests
 from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, UnreadableError
 from ctao_bdms.integrity.reading import open_source
@@ -30,7 +31,8 @@ def scan(
     """Prove a file in one pass over its bytes.
 
     Content never makes this raise. What cannot be read to the end, or changes meanwhile, has the verdict ``error`` and
-    no digests, for they would be digests of something else.
+    no digests, for they would be digests of something else. So has a file of a format whose library is not installed:
+    its defect says what to install.
 
     Parameters
     ----------
@@ -81,6 +83,8 @@ def scan(
         kind, message = DefectKind.NOT_A_FILE, str(error)
     except UnreadableError as error:
         kind, message = DefectKind.UNREADABLE, str(error)
+    except MissingExtraError as error:
+        kind, message = DefectKind.UNEXAMINED, str(error)
     except (FileNotFoundError, NotADirectoryError):
         kind, message = DefectKind.MISSING, f"there is no file {text if text.isprintable() else ascii(text)}"
     except OSError as error:

@@ -237,7 +237,7 @@ def _fault(header: bytearray, keywords: Mapping[str, Keyword], illegible: int, *
 
 
 @functools.lru_cache(maxsize=16)
-def _first_cards(axes: int, is_first: bool) -> tuple[bytes, ...]:  # noqa: FBT001 - a cache knows places only
+def _first_cards(axes: int, is_first: bool) -> tuple[bytes, ...]:
     """Return the begins of the cards that a header must begin with, in their order."""
     keywords = ["SIMPLE" if is_first else "XTENSION", "BITPIX", "NAXIS"]
     keywords += [f"NAXIS{axis}" for axis in range(1, axes + 1)]
