@@ -1,4 +1,4 @@
-"""The option and the summary of this ring."""
+"""The summary of this ring."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ if TYPE_CHECKING:
     import pytest
 
 _KEY = "differential"
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    # It is known only where this folder is named: pytest tests/differential --differential-files 100000
-    parser.addoption("--differential-files", type=int, help="how many random files are compared")
-    parser.addoption("--differential-seed", type=int, help="where the random files come from")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -255,6 +255,18 @@ DISAGREEMENTS = (
         applies=lambda d: _theirs(d, "cfitsio 204") or _theirs(d, "cfitsio 205"),
     ),
     Disagreement(
+        key="illegible-equals",
+        reader="cfitsio",
+        situation="a byte that is no ASCII text stands in the place of = behind a keyword of eight letters",
+        ours="a card without a value: a CHECKSUM is absent",
+        theirs="error 207: taken for a keyword of nine letters",
+        reason="absent is not valid: such a part is not called checked",
+        applies=lambda d: (
+            _theirs(d, "cfitsio 207")
+            and any(line[8] > 126 and re.fullmatch(rb"[A-Z0-9_-]{8}", line[:8]) is not None for line in _cards(d))
+        ),
+    ),
+    Disagreement(
         key="gzip",
         reader="astropy",
         situation="the whole file is wrapped in gzip",

@@ -64,7 +64,7 @@ class Tally:
 
 
 def _option(config: pytest.Config, name: str, default: int) -> int:
-    value = config.getoption(name, None)
+    value = config.getoption(name)
     return default if value is None else int(value)
 
 

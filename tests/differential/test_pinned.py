@@ -82,6 +82,11 @@ PINS: dict[tuple[str, str], tuple[bytes, bool, bool]] = {
     ),
     ("cfitsio", "no-simple"): (_table(card("TFORM1", "5B")), True, False),
     ("cfitsio", "sum-without-value"): (_image(_ONLY_DATASUM, "CHECKSUM= / none".ljust(CARD)), False, True),
+    ("cfitsio", "illegible-equals"): (
+        _BOTH + _edited(_extension(Sums()), b"CHECKSUM=", b"CHECKSUM\xbd"),
+        False,
+        True,
+    ),
     ("astropy", "gzip"): (gzip.compress(_BOTH, mtime=0), True, False),
     ("astropy", "trailing"): (_TRAILING_END, False, True),
     ("astropy", "file-behind-file"): (_BOTH + _BOTH, False, False),

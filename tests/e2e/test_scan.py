@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -21,7 +22,6 @@ from ctao_bdms.cli.app import run
 from ctao_bdms.model import Flag, Verdict
 from ctao_bdms.testing.dl0 import Dl0Kind, night_specs, write_content
 from ctao_bdms.testing.products import write_dl1, write_dl2, write_ecsv, write_netcdf
-from tests.e2e.conftest import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -282,6 +282,9 @@ def test_rows_come_as_they_are_known_and_an_interruption_leaves_no_process(folde
         listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
         children = [int(pid) for pid in listed.split()]
         assert children
+        ends = [os.pidfd_open(pid) for pid in children]
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
-    assert not any(alive(pid) for pid in children)
+    for end in ends:  # the last one, multiprocessing's own, ends when it sees that the command has ended
+        assert select.select([end], [], [], 30)[0]
+        os.close(end)

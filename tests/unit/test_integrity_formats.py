@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ctao_bdms.cli.app import run
 from ctao_bdms.errors import MissingExtraError
 from ctao_bdms.integrity import Scanner, format_of, scan
 from ctao_bdms.integrity.formats import formats
@@ -42,6 +43,7 @@ class Recording:
 class Tape:
     name = "tape"
     suffixes = (".tape", ".long.tape")
+    promise = "Tape: nothing is lost."
     def begin(self, name):
         return Recording(name)
 
@@ -176,3 +178,18 @@ def test_a_library_that_is_not_installed_is_named(installed: Callable[[dict[str,
     installed({"absent": "other_formats:absent"})
     with pytest.raises(MissingExtraError, match=r"tapelib is not installed; .*ctao-bdms\[tapes\]"):
         Scanner("x.absent")
+
+
+def test_a_library_that_is_not_installed_ends_the_scan_of_its_files_only(
+    installed: Callable[[dict[str, str]], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed({"absent": "other_formats:absent", "tape": "other_formats:tape"})
+    files = [tmp_path / "x.absent", tmp_path / "x.tape"]
+    for file in files:
+        file.write_bytes(b"good")
+    assert run(["scan", "--explain", *map(str, files)]) == 1
+    said = capsys.readouterr().out
+    assert "x.absent: error\n  unexamined: tapelib is not installed; install it with: pip install " in said
+    assert "x.tape: good, tape, a tape, 4 bytes" in said
+    assert "  Tape: nothing is lost.\n" in said
+    assert scan(files[0]).digests == {}

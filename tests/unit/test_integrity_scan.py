@@ -353,7 +353,7 @@ def test_a_file_that_changes_while_the_library_of_its_format_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Slow:
-        name, suffixes = "slow", (".slow",)
+        name, suffixes, promise = "slow", (".slow",), ""
 
         def begin(self, name: str) -> Slow:
             return self

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.integrity import DL0_KINDS
+from ctao_bdms.integrity import DL0_KINDS, format_of, formats
+from ctao_bdms.integrity.formats import OPAQUE
 from ctao_bdms.model import Defect, FileFacts, Flag, HduFacts, SumStatus, Verdict
 from ctao_bdms.rows import Rows
 
@@ -14,18 +15,6 @@ if TYPE_CHECKING:
     from ctao_bdms.cli.output import Output
 
 __all__ = ["Files", "ScannedFile", "explain"]
-
-#: What a format promises of its content, by its word. Formats of other packages speak for themselves.
-_PROMISES = {
-    "fits": "FITS: headers say where every part ends. A part may carry DATASUM and CHECKSUM, which are 32-bit sums of "
-    "data and of the whole part; of a part without them only the extent is known. In .fits.fz every part has both.",
-    "hdf5": "HDF5: a header says how long the file is, and tables where their chunks lie. Chunks and headers may carry "
-    "checksums; where they carry none, only the extent is known.",
-    "ecsv": "ECSV: a header of text says which columns there are; every row must fit. There are no checksums.",
-    "netcdf": "NetCDF: a header says how long the file is. Version 4 is HDF5 and may carry its checksums; "
-    "the classic format has none.",
-    "opaque": "Opaque: the name promises nothing that can be checked. There are digests, to be compared elsewhere.",
-}
 
 
 @attrs.frozen
@@ -153,7 +142,8 @@ def explain(output: Output, file: ScannedFile) -> None:
 
 def _promises(file: ScannedFile) -> list[str]:
     """Say what the format of a file promises, and what its kind must have."""
-    sentences = [_PROMISES[file.format]] if file.format in _PROMISES else []
+    known = (format_of(file.path), *formats().values(), OPAQUE)  # the content may be another than the name promises
+    sentences = [each.promise for each in known if each.name == file.format][:1]
     for kind in DL0_KINDS:
         if kind.name == file.kind:
             tables = (part.name + ("" if part.rows is None else f" (rows: {part.rows})") for part in kind.parts)

@@ -11,11 +11,9 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ctao_bdms.model.facts import Keyword
 
-__all__ = ["CARD_BYTES", "find_end", "find_illegible", "parse_header"]
+__all__ = ["CARD_BYTES", "find_end", "parse_header", "read_header"]
 
 CARD_BYTES = 80
 
@@ -35,27 +33,15 @@ _VALUE = re.compile(
 
 def find_end(block: bytes | bytearray) -> bool:
     """Say whether one of the cards in `block`, a whole number of cards, is END."""
-    position = block.find(_END)
+    return _end(block) >= 0
+
+
+def _end(header: bytes | bytearray) -> int:
+    """Return where the END card begins, -1 if there is none."""
+    position = header.find(_END)
     while position % CARD_BYTES and position > 0:
-        position = block.find(_END, position + 1)
-    return position >= 0
-
-
-def find_illegible(header: bytes | bytearray) -> int:
-    """Return the number (from 1) of the first card whose keyword is not ASCII text, 0 if there is none up to END.
-
-    Such a block of a header is data that strayed there. What stands behind the keyword may be anything, as in CFITSIO:
-    there are files with a name in Latin-1 in a comment.
-    """
-    if not b"".join(header[column::CARD_BYTES] for column in range(8)).translate(None, _TEXT):
-        return 0
-    for start in range(0, len(header), CARD_BYTES):
-        keyword = header[start : start + 8]
-        if keyword == _END:
-            break
-        if keyword.translate(None, _TEXT):
-            return start // CARD_BYTES + 1
-    return 0
+        position = header.find(_END, position + 1)
+    return position
 
 
 def parse_header(header: bytes | bytearray) -> dict[str, Keyword]:
@@ -64,42 +50,55 @@ def parse_header(header: bytes | bytearray) -> dict[str, Keyword]:
     The first card of a keyword wins. Comments, history and cards without a value are left out. A value that is of no
     FITS type (or a number that no float can hold) is kept as the text that stands there.
     """
+    return read_header(header)[0]
+
+
+def read_header(header: bytes | bytearray) -> tuple[dict[str, Keyword], int]:
+    """Return the values as `parse_header` does, and the number (from 1) of the first card that is illegible, else 0.
+
+    The keyword of such a card is not ASCII text: its block is data that strayed there. What stands behind the keyword
+    may be anything, as in CFITSIO: there are files with a name in Latin-1 in a comment.
+    """
     keywords: dict[str, Keyword] = {}
     continued = ""
-    for keyword, text in _cards(header.decode("latin-1")):
+    illegible = 0
+    image = bytes(header)
+    end = _end(image)
+    for start in range(0, end if end >= 0 else len(image), CARD_BYTES):
+        keyword, value, is_legible = _read(image[start : start + CARD_BYTES])
+        if not is_legible:
+            illegible = illegible or start // CARD_BYTES + 1
+        if not keyword:
+            continue
         if keyword == "CONTINUE":
-            more = _value(text)
             before = keywords.get(continued)
-            if isinstance(before, str) and before.endswith("&") and isinstance(more, str):
-                keywords[continued] = before[:-1] + more
+            if isinstance(before, str) and before.endswith("&") and isinstance(value, str):
+                keywords[continued] = before[:-1] + value
             continue
         continued = ""
-        if keyword not in keywords:
-            value = _value(text)
-            if value is not None:
-                keywords[keyword] = value
-                continued = keyword
-    return keywords
+        if value is not None and keyword not in keywords:
+            keywords[keyword] = value
+            continued = keyword
+    return keywords, illegible
 
 
-def _cards(header: str) -> Iterator[tuple[str, str]]:
-    """Yield keyword and value field of each card that has a value."""
-    for start in range(0, len(header), CARD_BYTES):
-        card = header[start : start + CARD_BYTES]
-        keyword = card[:8].rstrip(" ")
-        if keyword == "END":
-            return
-        if card[8:9] == "=" and keyword:  # the standard demands a blank behind; readers do not
-            # Nor are small letters allowed, but a sum whose keyword was damaged by one bit is still to be compared.
-            yield keyword.upper(), card[9:]
-        elif keyword == "CONTINUE":
-            yield keyword, card[8:]
-        elif keyword == "HIERARCH" and "=" in card:
-            name, _, text = card[8:].partition("=")
-            yield name.strip(" "), text
+@functools.lru_cache(maxsize=4096)  # the files of one night have most of their cards in common
+def _read(image: bytes) -> tuple[str, Keyword | None, bool]:
+    """Return of a card the keyword, if it is one of those that have a value, the value, and whether it is legible."""
+    is_legible = not image[:8].translate(None, _TEXT)
+    card = image.decode("latin-1")
+    keyword = card[:8].rstrip(" ")
+    if card[8:9] == "=" and keyword:  # the standard demands a blank behind; readers do not
+        # Nor are small letters allowed, but a sum whose keyword was damaged by one bit is still to be compared.
+        return keyword.upper(), _value(card[9:]), is_legible
+    if keyword == "CONTINUE":
+        return keyword, _value(card[8:]), is_legible
+    name, equals, text = card[8:].partition("=")
+    if keyword == "HIERARCH" and equals and name.strip(" "):
+        return name.strip(" "), _value(text), is_legible
+    return "", None, is_legible
 
 
-@functools.lru_cache(maxsize=4096)
 def _value(field: str) -> Keyword | None:
     """Return the value in a value field, None if there is none."""
     match = _VALUE.match(field)

@@ -122,20 +122,20 @@ def _fold(total: int) -> int:
     return total
 
 
-def datasum_status(card: Keyword | None, data: Sum32) -> SumStatus:
+def datasum_status(card: Keyword | None, data_sum: int) -> SumStatus:
     """Say whether a DATASUM card agrees with the data: equal as unsigned decimal number. Blank is absent."""
     if card is None or (isinstance(card, str) and not card.strip()):
         return SumStatus.ABSENT
     text = str(card).strip()
-    agrees = not isinstance(card, bool) and _NUMBER.fullmatch(text) and int(text) == data.value
+    agrees = not isinstance(card, bool) and _NUMBER.fullmatch(text) and int(text) == data_sum
     return SumStatus.OK if agrees else SumStatus.BAD
 
 
-def checksum_status(card: Keyword | None, header: Sum32, data: Sum32) -> SumStatus:
+def checksum_status(card: Keyword | None, header_sum: int, data_sum: int) -> SumStatus:
     """Say whether a CHECKSUM card makes header and data sum up to all ones (or to nothing). Blank is absent.
 
     The text of the card is not compared: any text that brings the sum to all ones is a valid one.
     """
     if card is None or (isinstance(card, str) and not card.strip()):
         return SumStatus.ABSENT
-    return SumStatus.OK if _fold(header.value + data.value) in {0, _ALL_ONES} else SumStatus.BAD
+    return SumStatus.OK if _fold(header_sum + data_sum) in {0, _ALL_ONES} else SumStatus.BAD

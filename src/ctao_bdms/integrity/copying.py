@@ -68,6 +68,7 @@ def digest_file(
     with open_source(path) as source:
         fast, slow = _sinks(digests)
         size_bytes = source.read_through(fast, beside=slow, on_bytes=on_bytes)
+        source.demand_unchanged()
     return FileDigests(size_bytes, {name: digest.hexdigest() for name, digest in digests.items()})
 
 
@@ -132,6 +133,7 @@ def copy_verified(
                         piece = piece[os.write(descriptor, piece) :]
 
                 total = source.read_through(write, beside=slow, on_bytes=on_bytes)
+                source.demand_unchanged()
                 found = {name: digest.hexdigest() for name, digest in digests.items()}
                 for name, value in wanted.items():
                     _compare(source.path, name, value.lower() if value is not None else None, found[name])

@@ -83,7 +83,7 @@ DL3_CLASSES = (
 
 def is_dl3(hdus: Sequence[HduFacts]) -> bool:
     """Whether a part says that it follows the convention."""
-    return any(class_of(hdu) and _text(hdu, "HDUCLASS").upper() in _CONVENTIONS for hdu in hdus)
+    return any(_text(hdu, "HDUCLASS").upper() in _CONVENTIONS and class_of(hdu) for hdu in hdus)
 
 
 def class_of(hdu: HduFacts) -> HduClass | None:

@@ -60,7 +60,7 @@ class SourceFile:
         beside: Callable[[memoryview], object] | None = None,
         on_bytes: Callable[[int], object] | None = None,
     ) -> int:
-        """Read from the begin to the end, once.
+        """Read from the begin to the end, once. Whether it is still the same file, `demand_unchanged` says afterwards.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class SourceFile:
         UnreadableError
             If the operating system fails to read.
         SourceChangedError
-            If size, time of modification, or the file at this path were not the same before and after.
+            If there were more bytes, or fewer, than when it was opened.
         """
         total = 0
         is_large = beside is not None and self.size_bytes > _THREAD_ABOVE_BYTES
@@ -106,11 +106,12 @@ class SourceFile:
                 total += len(piece)
                 if on_bytes is not None:
                     on_bytes(len(piece))
+                if total == self.size_bytes and len(piece) < length:
+                    break  # there was room for more, and no more
             for future in running:
                 future.result()
         if total != self.size_bytes:
             raise SourceChangedError(self.path)
-        self.demand_unchanged()
         return total
 
     def demand_unchanged(self) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ctao_bdms.integrity.checksums import new_digests
 from ctao_bdms.integrity.formats import Findings, format_of
 from ctao_bdms.model import Defect, DefectKind, FileFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Scanner"]
 
@@ -57,7 +62,9 @@ class Scanner:
         self._reading.feed(data)
         self._size_bytes += len(data)
 
-    def finish(self, path: str | None = None) -> FileFacts:
+    def finish(
+        self, path: str | None = None, *, modified_ns: int = 0, digests: Mapping[str, str] | None = None
+    ) -> FileFacts:
         """Say what the bytes fed so far are, as a whole file.
 
         Parameters
@@ -65,11 +72,15 @@ class Scanner:
         path
             Where the same bytes lie, for formats whose library must seek, such as HDF5; without it their structure
             is not examined.
+        modified_ns
+            The time of their last modification there, nanoseconds since 1970: bytes have none.
+        digests
+            Digests of the same bytes that were made beside.
 
         Returns
         -------
         FileFacts
-            With the name as path, and 0 as time of modification: bytes have none.
+            With the name as path.
         """
         if self._size_bytes:
             found = self._reading.finish(path)
@@ -78,8 +89,8 @@ class Scanner:
         return FileFacts(
             path=self._name,
             size_bytes=self._size_bytes,
-            modified_ns=0,
-            digests={algorithm: digest.hexdigest() for algorithm, digest in self._digests.items()},
+            modified_ns=modified_ns,
+            digests={name: digest.hexdigest() for name, digest in self._digests.items()} | dict(digests or {}),
             format=found.format or self._format.name,
             kind=found.kind,
             checked=found.checked,

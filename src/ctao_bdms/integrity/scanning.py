@@ -6,8 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-import attrs
-
+from ctao_bdms.errors import MissingExtraError
 from ctao_bdms.integrity.checksums import new_digests
 from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, UnreadableError
 from ctao_bdms.integrity.reading import open_source
@@ -32,7 +31,8 @@ def scan(
     """Prove a file in one pass over its bytes.
 
     Content never makes this raise. What cannot be read to the end, or changes meanwhile, has the verdict ``error`` and
-    no digests, for they would be digests of something else.
+    no digests, for they would be digests of something else. So has a file of a format whose library is not installed:
+    its defect says what to install.
 
     Parameters
     ----------
@@ -73,16 +73,18 @@ def scan(
         with open_source(text, keep_cached=keep_cached) as source:
             scanner = Scanner(text, algorithms=("adler32",))
             source.read_through(scanner.feed, beside=beside if slow else None, on_bytes=on_bytes)
-            facts = scanner.finish(text)
-            source.demand_unchanged()
             digests = {name: digest.hexdigest() for name, digest in slow.items()}
-            return attrs.evolve(facts, modified_ns=source.modified_ns, digests={**facts.digests, **digests})
+            facts = scanner.finish(text, modified_ns=source.modified_ns, digests=digests)
+            source.demand_unchanged()
+            return facts
     except SourceChangedError as error:
         kind, message = DefectKind.CHANGING, str(error)
     except NotAFileError as error:
         kind, message = DefectKind.NOT_A_FILE, str(error)
     except UnreadableError as error:
         kind, message = DefectKind.UNREADABLE, str(error)
+    except MissingExtraError as error:
+        kind, message = DefectKind.UNEXAMINED, str(error)
     except (FileNotFoundError, NotADirectoryError):
         kind, message = DefectKind.MISSING, f"there is no file {text if text.isprintable() else ascii(text)}"
     except OSError as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.integrity.cards import CARD_BYTES, find_end, find_illegible, parse_header
+from ctao_bdms.integrity.cards import CARD_BYTES, find_end, read_header
 from ctao_bdms.integrity.checksums import Sum32, checksum_status, datasum_status
 from ctao_bdms.model import Defect, DefectKind, HduFacts, SumStatus
 
@@ -155,7 +156,7 @@ class FitsWalk:
 
     def _open_data(self) -> None:
         """Read a header that is complete, and find out how long its data are."""
-        self._keywords = parse_header(self._header)
+        self._keywords, illegible = read_header(self._header)
         self._header_sum = Sum32()
         self._header_sum.update(memoryview(bytes(self._header)))
         self._data_sum = Sum32()
@@ -164,7 +165,7 @@ class FitsWalk:
         except ValueError as error:
             self._lose(str(error))
             return
-        fault = _fault(self._header, self._keywords, is_first=not self._hdus)
+        fault = _fault(self._header, self._keywords, illegible, is_first=not self._hdus)
         if fault:
             self._defects.append(Defect(DefectKind.CORRUPT, f"{self._label()}: {fault}"))
         self._data_bytes = self._missing_bytes = -(-size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
@@ -191,15 +192,16 @@ class FitsWalk:
 
     def _facts(self) -> HduFacts:
         """Say what is known of the present part; the sums are those of the bytes that were there."""
+        data_sum = self._data_sum.value
         return HduFacts(
             index=len(self._hdus),
             name=str(self._keywords.get("EXTNAME", "" if self._hdus else "PRIMARY")),
             offset=self._offset,
             header_bytes=len(self._header),
             data_bytes=self._data_bytes,
-            datasum=datasum_status(self._keywords.get("DATASUM"), self._data_sum),
-            checksum=checksum_status(self._keywords.get("CHECKSUM"), self._header_sum, self._data_sum),
-            data_sum32=self._data_sum.value,
+            datasum=datasum_status(self._keywords.get("DATASUM"), data_sum),
+            checksum=checksum_status(self._keywords.get("CHECKSUM"), self._header_sum.value, data_sum),
+            data_sum32=data_sum,
             keywords=self._keywords,
         )
 
@@ -217,22 +219,30 @@ class FitsWalk:
         return f"HDU {index} ({name})" if name else f"HDU {index}"
 
 
-def _fault(header: bytearray, keywords: Mapping[str, Keyword], *, is_first: bool) -> str:
+def _fault(header: bytearray, keywords: Mapping[str, Keyword], illegible: int, *, is_first: bool) -> str:
     """Say what is wrong with a header whose data can be found nevertheless; empty if nothing is."""
-    number = find_illegible(header)
-    if number:
-        return f"its card {number} has no keyword, but bytes that are not text"
+    if illegible:
+        return f"its card {illegible} has no keyword, but bytes that are not text"
     axes = keywords["NAXIS"]
-    expected = ["SIMPLE" if is_first else "XTENSION", "BITPIX", "NAXIS"]
-    expected += [f"NAXIS{axis}" for axis in range(1, axes + 1)] if isinstance(axes, int) else []
-    expected += [] if is_first else ["PCOUNT", "GCOUNT"]
-    for number, keyword in enumerate(expected, 1):
-        found = header[(number - 1) * CARD_BYTES :][:9]
-        if found != f"{keyword:<8}=".encode("ascii"):
-            return f"its card {number} must be {keyword}, but is {found.decode('latin-1').rstrip()!a}"
-    if not isinstance(keywords.get(expected[0]), bool if is_first else str):
-        return f"its first card, {expected[0]}, must have a {'logical value' if is_first else 'text'}"
+    expected = _first_cards(axes if isinstance(axes, int) else 0, is_first)
+    for number, begin in enumerate(expected):
+        place = number * CARD_BYTES
+        if not header.startswith(begin, place):
+            found = header[place : place + len(begin)].decode("latin-1").rstrip()
+            return f"its card {number + 1} must be {begin[:8].decode('ascii').rstrip()}, but is {found!a}"
+    first = "SIMPLE" if is_first else "XTENSION"
+    if not isinstance(keywords.get(first), bool if is_first else str):
+        return f"its first card, {first}, must have a {'logical value' if is_first else 'text'}"
     return ""
+
+
+@functools.lru_cache(maxsize=16)
+def _first_cards(axes: int, is_first: bool) -> tuple[bytes, ...]:
+    """Return the begins of the cards that a header must begin with, in their order."""
+    keywords = ["SIMPLE" if is_first else "XTENSION", "BITPIX", "NAXIS"]
+    keywords += [f"NAXIS{axis}" for axis in range(1, axes + 1)]
+    keywords += [] if is_first else ["PCOUNT", "GCOUNT"]
+    return tuple(f"{keyword:<8}=".encode("ascii") for keyword in keywords)
 
 
 def _data_bytes(keywords: Mapping[str, Keyword], *, is_first: bool) -> int:

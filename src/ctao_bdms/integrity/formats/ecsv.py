@@ -28,6 +28,7 @@ class EcsvFormat:
 
     name = "ecsv"
     suffixes = (".ecsv",)
+    promise = "ECSV: a header of text says which columns there are; every row must fit. There are no checksums."
 
     def begin(self, name: str) -> _EcsvReading:
         """Begin with one file.

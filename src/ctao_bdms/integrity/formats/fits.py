@@ -29,6 +29,10 @@ class FitsFormat:
 
     name: str = _NAME
     suffixes: tuple[str, ...] = (".fits", ".fits.fz")
+    promise: str = (
+        "FITS: headers say where every part ends. A part may carry DATASUM and CHECKSUM, which are 32-bit sums of "
+        "data and of the whole part; of a part without them only the extent is known. In .fits.fz every part has both."
+    )
 
     def begin(self, name: str) -> Reading:
         """Begin with one file."""
@@ -41,6 +45,7 @@ class OpaqueFormat:
 
     name: str = "opaque"
     suffixes: tuple[str, ...] = ()
+    promise: str = "Opaque: the name promises nothing that can be checked. There are digests, to be compared elsewhere."
 
     def begin(self, name: str) -> Reading:
         """Begin with one file."""

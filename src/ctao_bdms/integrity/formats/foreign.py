@@ -54,9 +54,10 @@ class _Guarded:
     def __init__(self, point: EntryPoint) -> None:
         self._format: FileFormat = point.load()
         self.name, self.suffixes = self._format.name, tuple(self._format.suffixes)
-        texts = (self.name, *self.suffixes)
+        self.promise = self._format.promise
+        texts = (self.name, self.promise, *self.suffixes)
         if not all(isinstance(text, str) for text in texts) or not all(s.startswith(".") for s in self.suffixes):
-            raise UsageError(f"{point.value} must have a name, and suffixes that begin with a dot")
+            raise UsageError(f"{point.value} must have a name, a promise, and suffixes that begin with a dot")
 
     def begin(self, name: str) -> Reading:
         """Begin with one file."""

@@ -31,6 +31,9 @@ class GzippedFitsFormat:
 
     name: str = "fits"
     suffixes: tuple[str, ...] = (".fits.gz",)
+    promise: str = (
+        "Packed FITS: gzip carries the length and a sum of all that was packed; within, it is FITS as any other."
+    )
 
     def begin(self, name: str) -> Reading:
         """Begin with one file."""

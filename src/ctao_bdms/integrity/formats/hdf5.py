@@ -36,6 +36,10 @@ class Hdf5Format:
 
     name = "hdf5"
     suffixes = (".h5", ".hdf5")
+    promise = (
+        "HDF5: a header says how long the file is, and tables where their chunks lie. Chunks and headers may carry "
+        "checksums; where they carry none, only the extent is known."
+    )
 
     def begin(self, name: str) -> _Hdf5Reading:
         """Begin with one file.

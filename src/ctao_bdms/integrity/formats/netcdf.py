@@ -26,6 +26,10 @@ class NetcdfFormat:
 
     name = "netcdf"
     suffixes = (".nc",)
+    promise = (
+        "NetCDF: a header says how long the file is. Version 4 is HDF5 and may carry its checksums; "
+        "the classic format has none."
+    )
 
     def begin(self, name: str) -> _NetcdfReading:
         """Begin with one file.

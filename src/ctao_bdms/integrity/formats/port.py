@@ -82,6 +82,10 @@ class FileFormat(Protocol):
     def suffixes(self) -> tuple[str, ...]:
         """The ends of names that promise it, with the dot; of several that fit, the longest counts."""
 
+    @property
+    def promise(self) -> str:
+        """What it promises of a content, and what of it is checked: a sentence or two for ``bdms scan --explain``."""
+
     def begin(self, name: str) -> Reading:
         """Begin with one file.
 
