@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,19 +15,19 @@ from ctao_bdms.model import Night
 
 if TYPE_CHECKING:
     from ctao_bdms.cli.output import Output
-    from ctao_bdms.nights import NightReport
+    from ctao_bdms.nights import NightFile, NightReport
 
 __all__ = ["as_document", "night", "show"]
 
-#: How many files are named if not all are asked for.
-_FEW = 20
+#: How many files with the same reasons are all named, and how many of them if there are more.
+_FEW, _SOME = 10, 3
 
 
 def night(
     night: Annotated[str, Parameter(name="NIGHT", help="The night, the date of its evening.")],
     /,
     *,
-    names: Annotated[bool, Parameter(negative="", help="Name all files, not only the first that need a look.")] = False,
+    names: Annotated[bool, Parameter(negative="", help="Name all files, not only some that need a look.")] = False,
     scope: Annotated[str, Parameter(help="Only files of this scope; by default of all but the users' own.")] = "",
     site: SiteChoice = DEFAULT_SITE,
     archive: Archive = DEFAULT_ARCHIVE,
@@ -80,13 +81,23 @@ def show(output: Output, report: NightReport, *, names: bool) -> None:
     for step, lag in report.lags.items():
         times = f"50 % {lag.p50_s:.1f} s, 95 % {lag.p95_s:.1f} s, all {lag.max_s:.1f} s"
         output.text(f"{step}: {times}, of {lag.files} files")
-    unfinished = list(report.unfinished())
-    listed = list(report.files) if names else unfinished[:_FEW]
-    for file in listed:
-        why = "; ".join(file.reasons) or f"copies at {', '.join(file.centres)}"
-        output.text(f"  {file.stage:<12} {file.path}: {why}")
-    if len(unfinished) > len(listed):
-        output.text(f"  ... and {len(unfinished) - len(listed)} more; --names says all")
+    if names:
+        output.rows(report.files, "\nfiles")
+    _reasons(output, report, names=names)
     for gap in report.gaps:
         output.text(f"  perhaps missing: {gap}")
     output.text(report.verdict)
+
+
+def _reasons(output: Output, report: NightReport, *, names: bool) -> None:
+    """Print what is not complete, the same reasons once, with the names of the files if they are few."""
+    groups: dict[tuple[str, str], list[NightFile]] = defaultdict(list)
+    for file in report.unfinished():
+        groups[file.stage, "; ".join(file.reasons)].append(file)
+    for (stage, why), files in groups.items():
+        output.text(f"{len(files)} {stage}: {why}")
+        shown = files if names or len(files) <= _FEW else files[:_SOME]
+        for file in shown:
+            output.text(f"  {file.lfn or file.path}")
+        if len(shown) < len(files):
+            output.text(f"  ... and {len(files) - len(shown)} more; --names says all")
