@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.cli.onsite import DEFAULT_SITE, SiteChoice
+from ctao_bdms.cli.output import size_text
 from ctao_bdms.ingest.journal import JournalReader
 from ctao_bdms.model import Night
 
@@ -77,7 +78,7 @@ def show(output: Output, report: NightReport, *, names: bool) -> None:
         output.rows(report)
     for stage, tally in report.stages.items():
         if tally.files:
-            output.text(f"{stage:<12} {tally.files:>7} files {tally.size_bytes / 1e9:>12.3f} GB")
+            output.text(f"{stage:<12} {tally.files:>7,} files {size_text(tally.size_bytes):>10}")
     for step, lag in report.lags.items():
         times = f"50 % {lag.p50_s:.1f} s, 95 % {lag.p95_s:.1f} s, all {lag.max_s:.1f} s"
         output.text(f"{step}: {times}, of {lag.files} files")

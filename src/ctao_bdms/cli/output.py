@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.rows import Rows
 
-__all__ = ["Output", "plain", "save_picture"]
+__all__ = ["Output", "plain", "save_picture", "size_text"]
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can carry is no type
@@ -46,6 +46,16 @@ def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can carry is no typ
     if attrs.has(kind):
         return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(kind)}
     return value
+
+
+def size_text(size_bytes: float) -> str:
+    """Return a size for people, in decimal units."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} PB"
 
 
 def save_picture(console: Console, picture: Path, title: str) -> None:

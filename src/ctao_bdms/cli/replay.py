@@ -79,8 +79,9 @@ def replay(
         }
     )
     if not output.as_json:
-        output.rows(done.report, "\nwalked again")
-        output.rows(done.blocks, "\nblocks")
+        for rows, title in ((done.report, "walked again"), (done.blocks, "blocks")):
+            if rows:
+                output.rows(rows, title)
         output.text(f"before: {done.before.verdict}")
         output.text(f"now:    {done.after.verdict}")
     return 0 if done.after.is_complete else 1
@@ -122,8 +123,9 @@ def _foresee(
         }
     )
     if not output.as_json:
-        output.rows(foreseen, "\nwould be walked again")
-        output.rows(foreseen.blocks, "\nblocks that would be made")
+        for rows, title in ((foreseen, "would be walked again"), (foreseen.blocks, "blocks that would be made")):
+            if rows:
+                output.rows(rows, title)
         for file in left:
             output.text(f"would not be walked: {file.path}: {'; '.join(file.reasons)}")
         output.text(before.verdict)

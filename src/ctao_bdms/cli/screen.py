@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ctao_bdms.cli.output import size_text
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.naming import BlockName
 
@@ -107,7 +108,7 @@ def _queue(said: Mapping[str, Any]) -> Table:
         colour = _COLOURS[state] if tally["files"] else "dim"
         bar = ProgressBar(total=max(total, 1), completed=tally["files"], width=_BAR, complete_style=colour)
         bar.finished_style = colour
-        table.add_row(Text(state, style=colour), f"{tally['files']:,}", _bytes(tally["size_bytes"]), bar)
+        table.add_row(Text(state, style=colour), f"{tally['files']:,}", size_text(tally["size_bytes"]), bar)
     return table
 
 
@@ -124,7 +125,7 @@ def _speed(said: Mapping[str, Any], rates: Rates) -> Table:
             "" if files_per_s is None else f"{files_per_s:,.1f}",
             "" if bytes_per_s is None else f"{bytes_per_s / 1e6:,.1f}",
             f"{int(totals.get(f'{step}_files_total', 0)):,}",
-            _bytes(totals.get(f"{step}_bytes_total", 0)),
+            size_text(totals.get(f"{step}_bytes_total", 0)),
         )
     return table
 
@@ -160,7 +161,7 @@ def _blocks(said: Mapping[str, Any], now: dt.datetime) -> Table | None:
             age = _age((now - BlockName.parse(block["block"]).opened).total_seconds())
         except InvalidNameError:
             age = ""
-        table.add_row(block["block"], f"{block['files']:,}", _bytes(block["size_bytes"]), age)
+        table.add_row(block["block"], f"{block['files']:,}", size_text(block["size_bytes"]), age)
     if len(blocks) > _MANY:
         table.add_row(f"... and {len(blocks) - _MANY} more")
     return table
@@ -190,8 +191,8 @@ def _inbox(said: Mapping[str, Any]) -> Text:
         text.append(f"\n         {place}: {why}", style="red")
     text.append("\nspace    ", style="bold")
     for place, left in free.items():
-        text.append(f"{place}: {_bytes(left)} free   ", style="bold red" if place in low else "")
-    return text.append(f"journal: {_bytes(said.get('journal_bytes', 0))}")
+        text.append(f"{place}: {size_text(left)} free   ", style="bold red" if place in low else "")
+    return text.append(f"journal: {size_text(said.get('journal_bytes', 0))}")
 
 
 def _table(first: str, *others: str) -> Table:
@@ -218,13 +219,3 @@ def _age(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size} {word} {whole % size // small} {less}"
     return f"{whole} s"
-
-
-def _bytes(number: float) -> str:
-    """Return a size in decimal units."""
-    size = float(number)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} PB"
