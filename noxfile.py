@@ -105,9 +105,10 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def picture(session: nox.Session) -> None:
-    """Draw the picture of the demonstration in the README anew: docs/_static/demo.svg."""
+    """Draw the pictures of README and docs anew, from real runs: docs/_static/demo.svg and status.svg."""
     install(session, "embedded")
     session.run("bdms", "demo", "--svg", "docs/_static/demo.svg")
+    session.run("python", "docs/pictures/status.py", "docs/_static/status.svg")
 
 
 @nox.session

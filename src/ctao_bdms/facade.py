@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctao_bdms import access, ingest, preservation, replication
+from ctao_bdms import access, ingest, nights, preservation, replication
 from ctao_bdms.errors import UsageError
 from ctao_bdms.foresee import Foreseen, foresee
-from ctao_bdms.model import Lfn, Site
+from ctao_bdms.model import Lfn, Night, Site
 from ctao_bdms.naming import blocks_pattern
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
         Plan,
         Quarantine,
     )
-    from ctao_bdms.model import Did, FileFacts, Night, Rse
+    from ctao_bdms.ingest.journal import JournalReader
+    from ctao_bdms.model import Did, FileFacts, Rse
 
 __all__ = ["Bdms", "connect"]
 
@@ -78,14 +80,23 @@ class Bdms:
         A connected catalogue, or the one in memory.
     now
         The clock (aware).
+    quarantine
+        The folder of the quarantine; by default beside the storage root.
     """
 
-    def __init__(self, catalogue: Catalogue, *, now: Callable[[], dt.datetime] = _now) -> None:
+    def __init__(
+        self, catalogue: Catalogue, *, now: Callable[[], dt.datetime] = _now, quarantine: Path | None = None
+    ) -> None:
         self.catalogue = catalogue
-        self._now = now
+        self.now = now
+        self._quarantine_folder = quarantine
 
     def __repr__(self) -> str:
         return f"Bdms({self.catalogue!r})"
+
+    def through(self, catalogue: Catalogue, *, quarantine: Path | None = None) -> Bdms:
+        """Return the same archive, asked through another catalogue, or with another folder of the quarantine."""
+        return Bdms(catalogue, now=self.now, quarantine=quarantine or self._quarantine_folder)
 
     def ingest(
         self,
@@ -167,7 +178,7 @@ class Bdms:
             self.catalogue.files(item.file.lfn for item in items if not item.defects and item.file.lfn is not None),
             rse=storage.name,
             site=Site(storage.site),
-            now=self._now(),
+            now=self.now(),
             token=lambda: secrets.token_hex(4),
             limits=limits or ingest.BlockLimits(),
         )
@@ -182,14 +193,14 @@ class Bdms:
         """Do what is to be done."""
         batches = ingest.Batches(self.catalogue, FIRST_BATCH)
         quarantine = self._quarantine(storage)
-        report = ingest.execute(plan, items, self.catalogue, batches, quarantine, self._now, on_outcome)
+        report = ingest.execute(plan, items, self.catalogue, batches, quarantine, self.now, on_outcome)
         filled = {outcome.block for outcome in report}
         replication.begin(self.catalogue, (block.did for block in plan.blocks if block.did in filled))
         return report
 
     def quarantine(self, rse: str = "") -> Quarantine:
         """Return the quarantine of a storage element on site, by default of the only one."""
-        return self._quarantine(self._onsite(rse, ()))
+        return self._quarantine(self.onsite(rse))
 
     def retry(self, case: Case, *, rse: str = "", why: str = "") -> IngestReport:
         """Put a file from quarantine back to where it came from, and ingest it again.
@@ -203,7 +214,7 @@ class Bdms:
         why
             The reason, for the record.
         """
-        deed = ingest.Deed.now("retry", self._now(), why)
+        deed = ingest.Deed.now("retry", self.now(), why)
         return self.ingest(ingest.release(self.quarantine(rse), case, deed), rse=rse)
 
     def accept(self, case: Case, why: str, *, rse: str = "") -> IngestReport:
@@ -229,20 +240,31 @@ class Bdms:
         if not why.strip():
             raise UsageError("a file is accepted for a reason; say which")
         ingest.require_acceptable(case)
-        deed = ingest.Deed.now("accept", self._now(), why)
+        deed = ingest.Deed.now("accept", self.now(), why)
         storage, files = self._survey(ingest.release(self.quarantine(rse), case, deed), rse)
         items = [ingest.accepted(item, case.defects, deed) for item in ingest.read_all(files)]
         return self._carry_out(self._planned(items, storage), items, storage)
 
     def _quarantine(self, storage: Rse) -> Quarantine:
         """Return the quarantine beside the root of `storage`; no storage element may hold it."""
-        quarantine = ingest.Quarantine.beside(Path(storage.prefix))
+        beside = ingest.Quarantine.beside(Path(storage.prefix))
+        quarantine = beside if self._quarantine_folder is None else ingest.Quarantine(self._quarantine_folder)
         for other in self.catalogue.rses().values():
             if other.prefix and quarantine.folder.is_relative_to(other.prefix):
                 raise UsageError(
                     f"the quarantine {quarantine.folder} lies in the namespace of {other.name}, {other.prefix}"
                 )
         return quarantine
+
+    def onsite(self, rse: str = "") -> Rse:
+        """Return the storage element on site called `rse`, by default the only one.
+
+        Raises
+        ------
+        UsageError
+            If there is no such, or there are several to choose from.
+        """
+        return self._onsite(rse, ())
 
     def _onsite(self, name: str, paths: Sequence[Path]) -> Rse:
         """Return the on-site storage element called `name`, or the one that holds the first of `paths`."""
@@ -327,7 +349,7 @@ class Bdms:
             Called with block and RSE expression for each rule that is made.
         """
         pattern = blocks_pattern(DEFAULT_VO, scope, site, night)
-        return replication.reconcile(self.catalogue, scope, pattern, now=self._now, on_rule=on_rule)
+        return replication.reconcile(self.catalogue, scope, pattern, now=self.now, on_rule=on_rule)
 
     def replication(
         self, scope: str, *, site: Site | None = None, night: Night | None = None
@@ -335,12 +357,49 @@ class Bdms:
         """Return how far the replication of each closed block is; nothing is changed."""
         return replication.look(self.catalogue, scope, blocks_pattern(DEFAULT_VO, scope, site, night))
 
+    def night(
+        self,
+        night: Night | str,
+        *,
+        rse: str = "",
+        scope: str = "",
+        journal: JournalReader | None = None,
+    ) -> nights.NightReport:
+        """Say what became of the files of a night: found, registered, replicated, quarantined, missing.
+
+        The storage is listed, the catalogue and the quarantine are asked; nothing is changed.
+
+        Parameters
+        ----------
+        night
+            The night, by the date of its evening.
+        rse
+            The storage element on site; by default the only one.
+        scope
+            Only files of this scope; by default of all but the users' own.
+        journal
+            The journal of the daemon: it knows of files that have gone, what others wait for, and the times.
+        """
+        storage = self.onsite(rse)
+        chosen = Night.parse(night) if isinstance(night, str) else night
+        return nights.look(
+            self.catalogue,
+            storage,
+            Site(storage.site),
+            chosen,
+            root=Path(os.path.realpath(storage.prefix)),
+            vo=DEFAULT_VO,
+            scope=scope,
+            cases=self._quarantine(storage).cases(),
+            entries=() if journal is None else journal.entries(night=chosen),
+        )
+
     def verify(
         self, lfns: Iterable[Lfn | str] | Lfn | str, on_bytes: Callable[[int], None] = lambda _: None
     ) -> list[preservation.Evidence]:
         """Read back every copy of files, and say what each shows."""
         files = self.catalogue.files(_names(lfns)).values()
-        return list(preservation.read_back(files, now=self._now, on_bytes=on_bytes))
+        return list(preservation.read_back(files, now=self.now, on_bytes=on_bytes))
 
 
 def _names(lfns: Iterable[Lfn | str] | Lfn | str) -> list[Lfn]:

@@ -20,11 +20,13 @@ from ctao_bdms.cli.ingestd import ingestd
 from ctao_bdms.cli.journal import journal
 from ctao_bdms.cli.locate import locate
 from ctao_bdms.cli.name import name
+from ctao_bdms.cli.night import night
 from ctao_bdms.cli.plan import plan
 from ctao_bdms.cli.policy import policy
 from ctao_bdms.cli.quarantine import quarantine
 from ctao_bdms.cli.query import query
 from ctao_bdms.cli.reconcile import reconcile
+from ctao_bdms.cli.replay import replay
 from ctao_bdms.cli.rules import rules
 from ctao_bdms.cli.scan import scan
 from ctao_bdms.cli.status import status
@@ -56,7 +58,7 @@ app = cyclopts.App(
 for _group, _commands in (
     ("See it work", (demo,)),
     ("A Rucio on this machine", (up, down, status, policy)),
-    ("Files into the archive", (scan, plan, ingest, ingestd, journal, quarantine, reconcile, rules)),
+    ("Files into the archive", (scan, plan, ingest, ingestd, night, replay, journal, quarantine, reconcile, rules)),
     ("Files out of the archive", (query, locate, get)),
     ("Words of the archive", (name,)),
 ):

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ctao_bdms.cli.common import Json
-from ctao_bdms.cli.output import Output
+from ctao_bdms.cli.output import Output, save_picture
 from ctao_bdms.errors import MissingExtraError, UsageError
 from ctao_bdms.facade import connect
 
@@ -72,7 +72,7 @@ def demo(
     if keep is not None:
         console.print(f"[dim]The archive is kept: bdms up --home {folder / 'rucio'}[/]")
     if svg is not None:
-        _save(console, svg)
+        save_picture(console, svg, "bdms demo")
     Output(as_json=as_json).json(
         {
             "ok": result.ok,
@@ -92,12 +92,6 @@ def _console(*, as_json: bool, picture: bool) -> Console:
     if picture or not console.is_terminal:
         console.width = 124
     return console
-
-
-def _save(console: Console, picture: Path) -> None:
-    """Save what was shown; the picture uses the reader's own fonts and fetches none."""
-    drawn = console.export_svg(title="bdms demo")
-    picture.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
 
 
 def _folder(keep: Path | None, stack: ExitStack) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from ctao_bdms.model import Did, Lfn, Night, ProductMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from ctao_bdms.rows import Rows
 
-__all__ = ["Output", "plain"]
+__all__ = ["Output", "plain", "save_picture", "size_text"]
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can carry is no type
@@ -44,6 +46,22 @@ def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can carry is no typ
     if attrs.has(kind):
         return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(kind)}
     return value
+
+
+def size_text(size_bytes: float) -> str:
+    """Return a size for people, in decimal units."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} PB"
+
+
+def save_picture(console: Console, picture: Path, title: str) -> None:
+    """Save what a recording `console` has shown; the picture uses the reader's own fonts and fetches none."""
+    drawn = console.export_svg(title=title)
+    picture.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
 
 
 class Output:

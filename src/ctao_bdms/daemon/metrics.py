@@ -97,10 +97,15 @@ class Metrics:
         return prometheus_client.generate_latest(self.registry)
 
     def totals(self) -> dict[str, float]:
-        """Return what was registered, read and replicated since the start, by the name of the counter."""
+        """Return what was done since the start, and how many workers were lost, by the name of the counter."""
         totals = {
             name: self.registry.get_sample_value(f"bdms_ingestd_{name}")
-            for name in ("registered_bytes_total", "scanned_bytes_total", "replicated_bytes_total")
+            for name in (
+                "registered_bytes_total",
+                "scanned_bytes_total",
+                "replicated_bytes_total",
+                "workers_restarted_total",
+            )
         }
         counts = {
             f"{name}_files_total": self.registry.get_sample_value(f"bdms_ingestd_{family}_seconds_count")

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 from contextlib import suppress
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ctao_bdms.ingest.causes import Cause
@@ -108,6 +109,7 @@ class Upkeep:
             "pid": os.getpid(),
             "since": self._since.isoformat(),
             "lease": self._token,
+            "version": version("ctao-bdms"),
             "files": {state.value: {"files": t.files, "size_bytes": t.size_bytes} for state, t in tallies.items()},
             "waiting": {cause: tally.files for cause, tally in self._journal.waiting().items()},
             "outages": {str(cause): self._circuits.failures(cause) for cause in self._circuits.open},
@@ -119,6 +121,7 @@ class Upkeep:
                 "errors": {str(path): why for path, why in list(self._intake.watch.errors.items())[:20]},
             },
             "reading": self._reading.running,
+            "workers": self._settings().workers.number,
             "batch_files": None if registrar is None else registrar.batches.size.files,
             "open_blocks": [
                 {"block": block.did.name, "files": block.n_files, "size_bytes": block.size_bytes}
@@ -132,6 +135,7 @@ class Upkeep:
             },
             "journal_bytes": self._journal.size_bytes,
             "free_bytes": free,
+            "low_on_space": self.low_on_space,
         }
         if self._monotonic() >= self._next_compact_s:
             self._next_compact_s = self._monotonic() + _COMPACT_S

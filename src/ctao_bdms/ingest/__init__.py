@@ -14,7 +14,7 @@ from ctao_bdms.ingest.read import read_all
 from ctao_bdms.ingest.registrar import Registrar
 from ctao_bdms.ingest.release import ACCEPTABLE, Deed, accepted, release, require_acceptable
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
-from ctao_bdms.ingest.sidecar import Statement, disagreements, read_statement
+from ctao_bdms.ingest.sidecar import DIGEST_SUFFIXES, Statement, disagreements, read_statement
 from ctao_bdms.ingest.sightings import Notice, Poll, Sighting
 from ctao_bdms.ingest.stamps import Stamp
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX
@@ -30,6 +30,7 @@ __all__ = [
     "Cases",
     "Deed",
     "CheckPolicy",
+    "DIGEST_SUFFIXES",
     "Described",
     "IngestReport",
     "LocalFile",

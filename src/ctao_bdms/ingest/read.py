@@ -5,8 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import attrs
+
 from ctao_bdms.ingest.checks import CheckPolicy
 from ctao_bdms.ingest.describe import Described, describe
+from ctao_bdms.ingest.sidecar import disagreements, read_statement
 from ctao_bdms.integrity import scan
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ def read_all(
     on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> list[Described]:
-    """Read and describe `files`, in their order.
+    """Read and describe `files`, in their order, and compare them with what their producers say of them.
 
     Parameters
     ----------
@@ -41,9 +44,14 @@ def read_all(
     """
 
     def read(file: LocalFile) -> Described:
-        facts = None if file.defects else scan(file.path, on_bytes=on_bytes)
+        if file.defects:
+            on_scanned(file, None)
+            return describe(file, None, policy or CheckPolicy())
+        said = read_statement(file.path, file.trigger)
+        facts = scan(file.path, algorithms=said.algorithms, on_bytes=on_bytes)
         on_scanned(file, facts)
-        return describe(file, facts, policy or CheckPolicy())
+        described = describe(file, facts, policy or CheckPolicy())
+        return attrs.evolve(described, defects=(*described.defects, *disagreements(said, facts)))
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         return list(pool.map(read, files))

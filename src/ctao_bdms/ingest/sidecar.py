@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import FileFacts
 
-__all__ = ["Statement", "disagreements", "read_statement"]
+__all__ = ["DIGEST_SUFFIXES", "Statement", "disagreements", "read_statement"]
 
 #: The algorithms, and how many hexadecimal digits each has.
 _DIGITS = {"adler32": 8, "md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 _ALGORITHMS = {digits: algorithm for algorithm, digits in _DIGITS.items()}
+
+#: What the name of a file of digests adds to that of its data file.
+DIGEST_SUFFIXES = frozenset(f".{algorithm}" for algorithm in _DIGITS)
 
 #: A statement is a few lines; what is longer is something else, and is not read.
 _LONGEST = 65_536

@@ -1,0 +1,104 @@
+"""bdms night."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
+from ctao_bdms.cli.onsite import DEFAULT_SITE, SiteChoice
+from ctao_bdms.cli.output import size_text
+from ctao_bdms.ingest.journal import JournalReader
+from ctao_bdms.model import Night
+
+if TYPE_CHECKING:
+    from ctao_bdms.cli.output import Output
+    from ctao_bdms.nights import NightFile, NightReport
+
+__all__ = ["as_document", "night", "show"]
+
+#: How many files with the same reasons are all named, and how many of them if there are more.
+_FEW, _SOME = 10, 3
+
+
+def night(
+    night: Annotated[str, Parameter(name="NIGHT", help="The night, the date of its evening.")],
+    /,
+    *,
+    names: Annotated[bool, Parameter(negative="", help="Name all files, not only some that need a look.")] = False,
+    scope: Annotated[str, Parameter(help="Only files of this scope; by default of all but the users' own.")] = "",
+    site: SiteChoice = DEFAULT_SITE,
+    archive: Archive = DEFAULT_ARCHIVE,
+) -> int:
+    """Say what became of a night: found, registered, replicated, quarantined, missing.
+
+    The storage is listed, the catalogue and the quarantine are asked; nothing is changed. With the daemon's journal it
+    also says of files that have gone, what others wait for, and how long the steps took.
+
+    Exit code 0 if nothing is open, missing or perhaps missing, 1 if something is. What is in quarantine is accounted
+    for.
+
+    Example: `bdms night 2026-11-21 --config /etc/bdms/ingestd.toml`
+    """
+    output, meant, chosen = archive.output, site.opened(archive), Night.parse(night)
+    with ExitStack() as stack:
+        journal = None if meant.journal is None else stack.enter_context(JournalReader(meant.journal))
+        report = meant.bdms.night(chosen, rse=meant.rse, scope=scope, journal=journal)
+    output.json(as_document(report, names=names))
+    show(output, report, names=names)
+    return 0 if report.is_complete else 1
+
+
+def as_document(report: NightReport, *, names: bool) -> dict[str, object]:
+    """Return a report as one JSON object; `names` adds all files to those that are not complete."""
+    document: dict[str, object] = {
+        "night": report.night,
+        "site": report.site,
+        "complete": report.is_complete,
+        "centres": report.centres,
+        "total": report.total,
+        "stages": report.stages,
+        "streams": list(report),
+        "unfinished": list(report.unfinished()),
+        "perhaps_missing": report.gaps,
+        "lags": report.lags,
+    }
+    return document | ({"files": list(report.files)} if names else {})
+
+
+def show(output: Output, report: NightReport, *, names: bool) -> None:
+    """Print a report for people."""
+    if output.as_json:
+        return
+    output.text(f"night {report.night} at {report.site}")
+    if report.files:
+        output.rows(report)
+    for stage, tally in report.stages.items():
+        if tally.files:
+            output.text(f"{stage:<12} {tally.files:>7,} files {size_text(tally.size_bytes):>10}")
+    for step, lag in report.lags.items():
+        times = f"50 % {lag.p50_s:.1f} s, 95 % {lag.p95_s:.1f} s, all {lag.max_s:.1f} s"
+        output.text(f"{step}: {times}, of {lag.files} files")
+    if names:
+        output.rows(report.files, "\nfiles")
+    _reasons(output, report, names=names)
+    for gap in report.gaps:
+        output.text(f"  perhaps missing: {gap}")
+    output.text(report.verdict)
+
+
+def _reasons(output: Output, report: NightReport, *, names: bool) -> None:
+    """Print what is not complete, the same reasons once, with the names of the files if they are few."""
+    groups: dict[tuple[str, str], list[NightFile]] = defaultdict(list)
+    for file in report.unfinished():
+        groups[file.stage, "; ".join(file.reasons)].append(file)
+    for (stage, why), files in groups.items():
+        output.text(f"{len(files)} {stage}: {why}")
+        shown = files if names or len(files) <= _FEW else files[:_SOME]
+        for file in shown:
+            output.text(f"  {file.lfn or file.path}")
+        if len(shown) < len(files):
+            output.text(f"  ... and {len(files) - len(shown)} more; --names says all")

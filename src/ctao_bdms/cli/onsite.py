@@ -1,0 +1,86 @@
+"""What commands about a site's nights share: which archive, which storage element, which journal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import attrs
+from cyclopts import Parameter
+
+from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
+from ctao_bdms.facade import Bdms, connect
+
+__all__ = ["DEFAULT_SITE", "OnSite", "SiteChoice"]
+
+
+@attrs.frozen(kw_only=True)
+class OnSite:
+    """The archive and the place on site that a command means.
+
+    Attributes
+    ----------
+    bdms
+        The archive.
+    rse
+        The storage element; empty for the only one.
+    journal
+        The journal; None if none is named.
+    lease
+        The folder of the daemon's lease; None for the one beside the storage root.
+    lease_silent_s
+        How long a silent holder of it is watched, in seconds.
+    """
+
+    bdms: Bdms
+    rse: str = ""
+    journal: Path | None = None
+    lease: Path | None = None
+    lease_silent_s: float = 120.0
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class SiteChoice:
+    """How a command is told what it means.
+
+    Attributes
+    ----------
+    config
+        The settings of the daemon.
+    journal
+        The journal.
+    rse
+        The storage element on site.
+    """
+
+    config: Annotated[
+        Path | None,
+        Parameter(name="--config", help="The settings of the daemon: they name archive, storage and journal."),
+    ] = None
+    journal: Annotated[
+        Path | None, Parameter(name="--journal", help="The journal, in the state folder of the daemon.")
+    ] = None
+    rse: Annotated[str, Parameter(name="--rse", help="The storage element; by default the only one on site.")] = ""
+
+    def opened(self, archive: Archive) -> OnSite:
+        """Connect to what is meant; the options win over the settings."""
+        if self.config is None:
+            return OnSite(bdms=archive.connect(), rse=self.rse, journal=self.journal)
+        from ctao_bdms.daemon import settings_from
+
+        settings = settings_from(self.config, os.environ)
+        is_named = archive != attrs.evolve(DEFAULT_ARCHIVE, as_json=archive.as_json)
+        bdms = archive.connect() if is_named else connect(settings.rucio.config)
+        return OnSite(
+            bdms=bdms.through(bdms.catalogue, quarantine=settings.quarantine),
+            rse=self.rse or settings.storage.rse,
+            journal=self.journal or (settings.journal if settings.journal.exists() else None),
+            lease=settings.lease,
+            lease_silent_s=settings.state.lease_silent_s,
+        )
+
+
+#: What is meant if nothing is said.
+DEFAULT_SITE = SiteChoice()

@@ -1,0 +1,205 @@
+"""Walking a night again, by hand, while no daemon runs: what is not complete goes the way that the daemon takes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+import itertools
+import os
+import socket
+import threading
+from collections import defaultdict
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms import replication
+from ctao_bdms.daemon.connection import Connection
+from ctao_bdms.daemon.lease import Lease
+from ctao_bdms.facade import DEFAULT_VO, Bdms
+from ctao_bdms.ingest import IngestReport, Outcome, Status, survey
+from ctao_bdms.ingest.journal import Journal, Rejected, Sighting
+from ctao_bdms.model import Night, Site
+from ctao_bdms.naming import blocks_pattern, scope_of
+from ctao_bdms.nights import NightReport
+from ctao_bdms.replication import BlockStates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ctao_bdms.model import Did
+
+__all__ = ["Replayed", "replay", "to_walk"]
+
+#: How many files are read before they are registered: what an interruption lets be read again.
+_CHUNK = 500
+_AT_ONCE = dt.timedelta()
+
+
+@attrs.frozen(kw_only=True)
+class Replayed:
+    """What walking a night again has done.
+
+    Attributes
+    ----------
+    before, after
+        The night before and after it.
+    report
+        What became of the files that were walked again.
+    blocks
+        How far the replication of the night's blocks is.
+    """
+
+    before: NightReport
+    report: IngestReport
+    blocks: BlockStates
+    after: NightReport
+
+
+def to_walk(report: NightReport, pattern: str = "") -> list[Path]:
+    """Return the files of a night for which a walk can do something: they are there, and their trigger stands.
+
+    Parameters
+    ----------
+    report
+        The night.
+    pattern
+        Only paths that match it, with ``*``, ``?`` and ``[...]``.
+    """
+    return [
+        file.path for file in report.open if file.has_trigger and fnmatch.fnmatchcase(str(file.path), pattern or "*")
+    ]
+
+
+def replay(
+    bdms: Bdms,
+    night: Night,
+    *,
+    rse: str = "",
+    scope: str = "",
+    pattern: str = "",
+    lease: Path | None = None,
+    lease_silent_s: float = 120.0,
+    journal: Path | None = None,
+    jobs: int = 2,
+    on_bytes: Callable[[int], None] = lambda _: None,
+    on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
+) -> Replayed:
+    """Walk the files of a night again that are not complete, and give its blocks the rules that they lack.
+
+    To repeat it is safe. A file without a trigger is left alone: its producer has not said that it is complete.
+
+    Parameters
+    ----------
+    bdms
+        The archive.
+    night
+        The night.
+    rse, scope
+        The storage element on site, and the scope; by default the only one, and all.
+    pattern
+        Only files whose paths match it, with ``*``, ``?`` and ``[...]``.
+    lease
+        The folder of the daemon's lease, which is held meanwhile; by default beside the storage root.
+    lease_silent_s
+        How long a silent holder is watched before it is replaced, in seconds.
+    journal
+        The journal of the daemon, in which it is written down; none if None.
+    jobs
+        How many files are read at once.
+    on_bytes
+        Called with the size of each piece of a file that was read.
+    on_rule
+        Called with block and RSE expression for each rule that is made.
+
+    Raises
+    ------
+    LeaseHeldError
+        If a daemon is at work. It walks by itself, and two must not.
+    """
+    storage = bdms.onsite(rse)
+    folder = lease or Path(f"{storage.prefix}.lease")
+    with ExitStack() as stack:
+        held = stack.enter_context(Lease.claim(folder, silent_after_s=lease_silent_s))
+        book = None
+        if journal is not None:
+            by = f"replay {os.getpid()}@{socket.gethostname()}"
+            book = stack.enter_context(Journal(journal, by=by, now=bdms.now, fence=held.token))
+        fenced = bdms.through(Connection(lambda: bdms.catalogue, held.check))
+        before = fenced.night(night, rse=storage.name, scope=scope, journal=book)
+        beat = _beating(held)
+
+        def read(count: int) -> None:
+            beat()
+            on_bytes(count)
+
+        outcomes: list[Outcome] = []
+        rest = iter(to_walk(before, pattern))
+        while chunk := list(itertools.islice(rest, _CHUNK)):
+            if book is not None:
+                root = Path(os.path.realpath(storage.prefix))
+                book.observe(Sighting.of(file) for file in survey(chunk, root))
+            done: list[Outcome] = []
+            try:
+                fenced.ingest(chunk, rse=storage.name, jobs=jobs, on_bytes=read, on_outcome=done.append)
+            finally:
+                if book is not None:
+                    _write(book, done)
+                outcomes += done
+            beat()
+        archived = [file.lfn for file in (*before.files, *outcomes) if file.is_archived and file.lfn is not None]
+        scopes = sorted({scope_of(lfn.text) for lfn in archived})
+        blocks = _rules(fenced, scopes, Site(storage.site), night, on_rule)
+        if book is not None:
+            book.replicated(state.did for state in blocks if state.is_complete)
+        after = fenced.night(night, rse=storage.name, scope=scope, journal=book)
+    return Replayed(before=before, report=IngestReport(outcomes), blocks=blocks, after=after)
+
+
+def _beating(lease: Lease) -> Callable[[], None]:
+    """Return what shows that this process lives; several threads may call it."""
+    lock = threading.Lock()
+
+    def beat() -> None:
+        with lock:
+            lease.beat()
+
+    return beat
+
+
+def _write(journal: Journal, outcomes: Iterable[Outcome]) -> None:
+    """Write into the journal what became of files; what was not taken stays due."""
+    by_block: dict[Did | None, list[Path]] = defaultdict(list)
+    rejected = []
+    for outcome in outcomes:
+        if outcome.is_archived:
+            by_block[outcome.block].append(outcome.path)
+        elif outcome.status is Status.QUARANTINED:
+            why = "; ".join(map(str, outcome.defects))
+            rejected.append(Rejected(path=outcome.path, why=why, case=outcome.case))
+    for block, paths in by_block.items():
+        journal.registered(paths, block)
+    journal.quarantined(rejected)
+
+
+def _rules(
+    bdms: Bdms, scopes: Iterable[str], site: Site, night: Night, on_rule: Callable[[Did, str], None]
+) -> BlockStates:
+    """Close what a daemon has left open, and make the rules of the night's blocks that are wanted and not there.
+
+    The lease is held: no block that is open is being filled.
+    """
+    return BlockStates(
+        state
+        for scope in scopes
+        for state in replication.reconcile(
+            bdms.catalogue,
+            scope,
+            blocks_pattern(DEFAULT_VO, scope, site, night),
+            now=bdms.now,
+            abandoned_after=_AT_ONCE,
+            on_rule=on_rule,
+        )
+    )

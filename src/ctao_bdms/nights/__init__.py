@@ -1,0 +1,8 @@
+"""What became of a night: what the storage, the archive, the quarantine and the journal say of its files."""
+
+from ctao_bdms.nights.gaps import Gap, gaps
+from ctao_bdms.nights.look import look
+from ctao_bdms.nights.report import NightReport
+from ctao_bdms.nights.values import Lag, NightFile, Stage, StreamTally
+
+__all__ = ["Gap", "Lag", "NightFile", "NightReport", "Stage", "StreamTally", "gaps", "look"]

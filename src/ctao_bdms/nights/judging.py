@@ -1,0 +1,174 @@
+"""From all that is said of one file to how far it is: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.ingest.journal import Entry, FileState
+from ctao_bdms.model import ArchivedFile, Did, Lfn, ReplicaState, Rse, RuleState
+from ctao_bdms.naming import is_block
+from ctao_bdms.nights.storage import Stored
+from ctao_bdms.nights.values import NightFile, Stage
+from ctao_bdms.replication import BlockState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ctao_bdms.ingest import Case
+
+__all__ = ["Archive", "Evidence", "in_quarantine", "judge"]
+
+
+@attrs.frozen(kw_only=True)
+class Archive:
+    """What must be known of the archive to judge a file.
+
+    Attributes
+    ----------
+    onsite
+        The storage element on site.
+    elements
+        All storage elements.
+    centres
+        The centres that keep copies of the night, the one that receives them from the site first.
+    blocks
+        The closed blocks of the night.
+    """
+
+    onsite: Rse
+    elements: Mapping[str, Rse]
+    centres: tuple[str, ...]
+    blocks: Mapping[Did, BlockState]
+
+
+@attrs.define(kw_only=True)
+class Evidence:
+    """All that is said of one file; what nobody says is None.
+
+    Attributes
+    ----------
+    path
+        Its place on site.
+    lfn
+        Its name in the archive.
+    stored, archived, entry
+        What storage, archive and journal say.
+    is_in_quarantine
+        Whether there is a case about this place.
+    """
+
+    path: Path
+    lfn: Lfn | None = None
+    stored: Stored | None = None
+    archived: ArchivedFile | None = None
+    entry: Entry | None = None
+    is_in_quarantine: bool = False
+
+
+def in_quarantine(case: Case) -> NightFile:
+    """Return what a case of the quarantine says of its file."""
+    reasons = tuple(map(str, case.defects))
+    return NightFile(path=case.path, lfn=case.lfn, stage=Stage.QUARANTINED, size_bytes=case.size_bytes, reasons=reasons)
+
+
+def judge(evidence: Evidence, archive: Archive) -> NightFile | None:
+    """Return how far a file is; None if only the quarantine has it, whose cases speak for themselves."""
+    if evidence.archived is not None:
+        return _archived(evidence, evidence.archived, archive)
+    stored = evidence.stored
+    if stored is not None and stored.size_bytes is not None:
+        return _file(evidence, Stage.WAITING, stored.size_bytes, (_why_waiting(evidence),))
+    standing = stored is not None and stored.trigger is not None
+    if evidence.is_in_quarantine and not standing:
+        return None
+    size_bytes = None if evidence.entry is None else evidence.entry.size_bytes
+    return _file(evidence, Stage.MISSING, size_bytes, (_why_missing(evidence),))
+
+
+def _file(
+    evidence: Evidence, stage: Stage, size_bytes: int | None, reasons: tuple[str, ...], centres: tuple[str, ...] = ()
+) -> NightFile:
+    return NightFile(
+        path=evidence.path,
+        lfn=evidence.lfn,
+        stage=stage,
+        size_bytes=size_bytes,
+        centres=centres,
+        reasons=reasons,
+        has_trigger=evidence.stored is not None and evidence.stored.trigger is not None,
+    )
+
+
+def _archived(evidence: Evidence, file: ArchivedFile, archive: Archive) -> NightFile:
+    """Judge a file that the archive has."""
+    holding = {
+        archive.elements[replica.rse].centre
+        for replica in file.replicas
+        if replica.state is ReplicaState.AVAILABLE and replica.rse in archive.elements
+    }
+    centres = tuple(centre for centre in archive.centres if centre in holding)
+    stage = Stage.REPLICATED if centres == archive.centres else Stage.REGISTERED
+    reasons = (*_lacking(file, set(archive.centres) - holding, archive), *_on_site(evidence, file, archive.onsite.name))
+    return _file(evidence, stage, file.size_bytes, reasons, centres)
+
+
+def _lacking(file: ArchivedFile, lacking: set[str], archive: Archive) -> Iterator[str]:
+    """Say why centres do not have a file yet."""
+    dids = [did for did in file.datasets if is_block(did.name)]
+    if lacking and not dids:
+        yield "no copies are asked for: it is in no block"
+    for centre in (centre for centre in archive.centres if centre in lacking and dids):
+        states = [archive.blocks[did] for did in dids if did in archive.blocks]
+        rules = [rule for state in states for rule in state.rules if rule.rse_expression == f"centre={centre}"]
+        if not states:
+            yield f"no copy at {centre}: its block is open"
+        elif not rules:
+            yield f"no copy at {centre}: its block has no rule for it yet"
+        else:
+            said = f" ({rules[0].error})" if rules[0].error else ""
+            done = ", and all the same it is not there" if rules[0].state is RuleState.OK else ""
+            yield f"no copy at {centre}: the rule of its block is {rules[0].state}{said}{done}"
+
+
+def _on_site(evidence: Evidence, file: ArchivedFile, rse: str) -> Iterator[str]:
+    """Say where the storage contradicts the archive."""
+    stored, replica = evidence.stored, file.at(rse)
+    size_bytes = None if stored is None else stored.size_bytes
+    if replica is not None and replica.state is ReplicaState.AVAILABLE and size_bytes is None:
+        yield f"the archive says that a copy is at {rse}, and there is none"
+    if size_bytes is not None and size_bytes != file.size_bytes:
+        yield f"its size is {size_bytes} at {rse}, and {file.size_bytes} in the archive"
+    if stored is not None and stored.trigger is not None:
+        yield "its trigger still stands"
+
+
+def _why_waiting(evidence: Evidence) -> str:
+    """Say why a file that is there is in neither archive nor quarantine."""
+    entry = evidence.entry
+    if entry is not None and entry.state in {FileState.REGISTERED, FileState.REPLICATED}:
+        return f"the journal says that it was {entry.state}, and the archive does not know it"
+    if evidence.stored is None or evidence.stored.trigger is None:
+        return "it has no trigger: its producer has not said that it is complete"
+    if evidence.lfn is None:
+        return "its name cannot stand in the archive"
+    if entry is not None and entry.cause:
+        return f"it waits for {entry.cause}: {entry.why}"
+    if entry is not None and entry.state is FileState.SCANNED:
+        return "it has been read, and is not registered"
+    return "its trigger stands, and it is not registered"
+
+
+def _why_missing(evidence: Evidence) -> str:
+    """Say who knows of a file that is nowhere."""
+    entry, stored = evidence.entry, evidence.stored
+    if stored is not None and stored.trigger is not None:
+        return "its trigger stands, and there is no such file"
+    if entry is not None and entry.state is FileState.WITHDRAWN:
+        return "its trigger has gone, and so has the file"
+    if entry is not None:
+        return f"the journal says that it was {entry.state}, and it is nowhere"
+    return "its producer's digests are there, and it is not"

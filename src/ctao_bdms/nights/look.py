@@ -1,0 +1,134 @@
+"""Looking at a night: storage, archive, quarantine and journal are asked, none is believed alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from ctao_bdms import replication
+from ctao_bdms.catalogue import Comparison, Condition, Find, Lookup, Query
+from ctao_bdms.errors import InvalidNameError
+from ctao_bdms.model import DataLevel, Lfn
+from ctao_bdms.naming import blocks_pattern, lfn_of_path, scope_of
+from ctao_bdms.naming.users import USER_AREA
+from ctao_bdms.nights.judging import Archive, Evidence, in_quarantine, judge
+from ctao_bdms.nights.report import NightReport
+from ctao_bdms.nights.storage import stored_files
+from ctao_bdms.nights.values import Lag
+from ctao_bdms.replication import Replicating
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from ctao_bdms.ingest import Case
+    from ctao_bdms.ingest.journal import Entry
+    from ctao_bdms.model import Night, Rse, Site
+
+__all__ = ["look"]
+
+
+class _Asked(Find, Lookup, Replicating, Protocol):
+    """What looking at a night asks of a catalogue; it changes nothing there."""
+
+
+def look(
+    catalogue: _Asked,
+    onsite: Rse,
+    site: Site,
+    night: Night,
+    *,
+    root: Path,
+    vo: str,
+    scope: str = "",
+    cases: Iterable[Case],
+    entries: Iterable[Entry] = (),
+) -> NightReport:
+    """Return what became of a night.
+
+    Parameters
+    ----------
+    catalogue
+        The archive.
+    onsite, site, night
+        The storage element on site, and the night there.
+    root
+        The root of its storage, links resolved.
+    vo, scope
+        What is looked at: files below ``/<vo>/<scope>``; without a scope all of the VO but the users' own.
+    cases
+        The quarantine.
+    entries
+        What the journal says of the night.
+    """
+    known: dict[Path, Evidence] = {}
+
+    def about(path: Path) -> Evidence:
+        return known.setdefault(path, Evidence(path=path, lfn=_lfn(path, root)))
+
+    bases = [root / vo / scope] if scope else _areas(root / vo)
+    for base in (base for base in bases if base.is_dir()):
+        for path, stored in stored_files(base, night).items():
+            about(path).stored = stored
+    here = [entry for entry in entries if any(map(entry.path.is_relative_to, bases))]
+    for entry in here:
+        about(entry.path).entry = entry
+    quarantined = [c for c in cases if c.night == str(night) and any(map(c.path.is_relative_to, bases))]
+    for case in quarantined:
+        about(case.path).is_in_quarantine = True
+    names = {evidence.lfn for evidence in known.values() if evidence.lfn is not None}
+    names |= _products(catalogue, (scope,) if scope else tuple(catalogue.scopes()), site, night)
+    for lfn, file in catalogue.files(sorted(names)).items():
+        about(root.joinpath(*lfn.parts)).archived = file
+    elements = catalogue.rses()
+    archive = Archive(
+        onsite=onsite,
+        elements=elements,
+        centres=replication.centres_for(site, night, replication.shares_of(elements.values())),
+        blocks={
+            state.did: state
+            for area in sorted({scope_of(str(e.lfn)) for e in known.values() if e.archived is not None})
+            for state in replication.look(catalogue, area, blocks_pattern(vo, area, site, night))
+        },
+    )
+    judged = (judge(evidence, archive) for evidence in known.values())
+    files = [*map(in_quarantine, quarantined), *(file for file in judged if file is not None)]
+    return NightReport(site, night, files, archive.centres, _lags(here))
+
+
+def _products(catalogue: Find, scopes: tuple[str, ...], site: Site, night: Night) -> set[Lfn]:
+    """Return the names of what the archive says was taken in the night."""
+    conditions = (
+        Condition("data__level", Comparison.EQ, (str(DataLevel.DL0),)),
+        Condition("instance__observing_night", Comparison.EQ, (night.date,)),
+    )
+    found = catalogue.find(Query(scopes=scopes, conditions=conditions))
+    return {product.lfn for product in found if product.metadata.get("instance__site_id", site) == site}
+
+
+def _areas(folder: Path) -> list[Path]:
+    """Return the directories of all scopes but the users' own, whether the archive knows them or not."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name != USER_AREA)
+
+
+def _lfn(path: Path, root: Path) -> Lfn | None:
+    """Return the name in the archive of what lies at `path`; None if it cannot have one."""
+    try:
+        lfn = lfn_of_path(path, root)
+        scope_of(lfn.text)
+    except InvalidNameError:
+        return None
+    return lfn
+
+
+def _lags(entries: Iterable[Entry]) -> Mapping[str, Lag]:
+    """Return how long the steps took of files whose times the journal knows."""
+    steps: dict[str, list[float]] = {"registered": [], "replicated": []}
+    for entry in entries:
+        for step, seconds in steps.items():
+            done = getattr(entry, step)
+            if entry.triggered is not None and done is not None:
+                seconds.append(max(0.0, (done - entry.triggered).total_seconds()))
+    lags = {f"trigger to {step}": Lag.of(seconds) for step, seconds in steps.items()}
+    return {step: lag for step, lag in lags.items() if lag is not None}

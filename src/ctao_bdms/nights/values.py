@@ -1,0 +1,165 @@
+"""What is said of the files of a night."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.errors import InvalidNameError
+from ctao_bdms.model import Lfn
+from ctao_bdms.naming import AcadaPath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Lag", "NightFile", "Stage", "StreamTally"]
+
+
+class Stage(StrEnum):
+    """How far a file of a night is."""
+
+    #: It lies on the storage, and neither the archive nor the quarantine has it.
+    WAITING = "waiting"
+    #: The archive has it, and copies are still to come.
+    REGISTERED = "registered"
+    #: Every centre that shall keep it has a copy.
+    REPLICATED = "replicated"
+    #: It is in quarantine.
+    QUARANTINED = "quarantined"
+    #: It was seen, or its producer has spoken of it, and it is nowhere.
+    MISSING = "missing"
+
+
+@attrs.frozen(kw_only=True)
+class NightFile:
+    """One file of a night.
+
+    Attributes
+    ----------
+    path
+        Where it lies on site, or shall lie, or lay.
+    lfn
+        Its name in the archive; None if it cannot have one.
+    stage
+        How far it is.
+    size_bytes
+        Its size; None if nobody knows it.
+    centres
+        The centres that have a copy.
+    reasons
+        What is still to be done, what is wrong; for a file in quarantine, why it is there.
+    has_trigger
+        Whether its trigger stands.
+    """
+
+    path: Path
+    lfn: Lfn | None
+    stage: Stage
+    size_bytes: int | None
+    centres: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    has_trigger: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to be done before it is replicated, and it is there."""
+        return self.stage not in {Stage.QUARANTINED, Stage.MISSING} and bool(self.reasons)
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the archive has it."""
+        return self.stage in {Stage.REGISTERED, Stage.REPLICATED}
+
+    @property
+    def file(self) -> str:
+        """The name of the file, without its directory."""
+        return self.path.name
+
+    @property
+    def place(self) -> AcadaPath | None:
+        """What its name says; None if it does not follow the grammar of the acquisition."""
+        try:
+            return None if self.lfn is None else AcadaPath.parse(self.lfn)
+        except InvalidNameError:
+            return None
+
+
+@attrs.frozen(kw_only=True)
+class StreamTally:
+    """How many files of one telescope and stream are how far.
+
+    Attributes
+    ----------
+    telescope
+        The array element, or ``ARRAY``; empty for files whose names say none.
+    stream
+        What the files hold.
+    found
+        All files that are known of.
+    size_bytes
+        Their size together, as far as it is known.
+    registered, replicated
+        Files that the archive has, and those of them that every centre has.
+    quarantined, open, missing
+        Files in quarantine, those for which something is still to be done, and those that are nowhere.
+    """
+
+    telescope: str
+    stream: str
+    found: int
+    size_bytes: int
+    registered: int
+    replicated: int
+    quarantined: int
+    open: int
+    missing: int
+
+    @classmethod
+    def of(cls, telescope: str, stream: str, files: Iterable[NightFile]) -> StreamTally:
+        """Count files."""
+        files = list(files)
+        return cls(
+            telescope=telescope,
+            stream=stream,
+            found=len(files),
+            size_bytes=sum(file.size_bytes or 0 for file in files),
+            registered=sum(file.is_archived for file in files),
+            replicated=sum(file.stage is Stage.REPLICATED for file in files),
+            quarantined=sum(file.stage is Stage.QUARANTINED for file in files),
+            open=sum(file.is_open for file in files),
+            missing=sum(file.stage is Stage.MISSING for file in files),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Lag:
+    """How long a step took.
+
+    Attributes
+    ----------
+    files
+        How many files have taken it.
+    p50_s, p95_s, max_s
+        The time that half of them, 95 of 100, and all of them took at most, in seconds.
+    """
+
+    files: int
+    p50_s: float
+    p95_s: float
+    max_s: float
+
+    @classmethod
+    def of(cls, seconds: Iterable[float]) -> Lag | None:
+        """Return the lag of single files' times; None if there are none."""
+        ordered = sorted(seconds)
+        if not ordered:
+            return None
+
+        def least(share: float) -> float:
+            return ordered[math.ceil(share * len(ordered)) - 1]
+
+        return cls(files=len(ordered), p50_s=least(0.5), p95_s=least(0.95), max_s=ordered[-1])
