@@ -321,7 +321,7 @@ def test_what_is_done_is_no_longer_in_the_plan(root: Path) -> None:
     assert [len(block.files) for block in first.blocks] == [5]
     _carry_out(first, archive)
     second = _plan([*items, _item(7)], archive)
-    assert second.known == tuple(item.file.lfn for item in items)
+    assert second.known == {item.file.lfn: first.blocks[0].did for item in items}
     assert [file.lfn for block in second.blocks for file in block.files] == [_item(7).file.lfn]
 
 
@@ -344,7 +344,7 @@ def test_other_content_under_a_known_name_is_a_conflict(root: Path) -> None:
     for other in (_item(0, adler32="deadbeef"), _item(0, size_bytes=101)):
         made = _plan([other], archive)
         (reject,) = made.rejected
-        assert (made.blocks, made.known, reject.quarantine) == ((), (), True)
+        assert (made.blocks, made.known, reject.quarantine) == ((), {}, True)
         assert [defect.kind for defect in reject.defects] == [DefectKind.CONFLICT]
 
 

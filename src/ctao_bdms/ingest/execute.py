@@ -63,10 +63,10 @@ def execute(
         outcomes[id(item)] = outcome
         on_outcome(outcome)
 
-    for lfn in plan.known:
+    for lfn, block_did in plan.known.items():
         item = by_name[lfn]
         _release(item)
-        done(item, Outcome.of(item, Status.KNOWN))
+        done(item, Outcome.of(item, Status.KNOWN, block=block_did))
     rejects = list(plan.rejected)
     batches.prepare([file for block in plan.blocks for file in block.files])
     for block in plan.blocks:

@@ -91,14 +91,14 @@ class Plan:
     blocks
         Blocks to be filled; the directories of their files come first.
     known
-        Names of files that the archive holds already, whole.
+        Names of files that the archive holds already, whole, and the block that each is in.
     rejected
         Files that do not enter.
     """
 
     rse: str
     blocks: tuple[PlannedBlock, ...]
-    known: tuple[Lfn, ...]
+    known: Mapping[Lfn, Did]
     rejected: tuple[Reject, ...]
 
 
@@ -135,7 +135,7 @@ def plan(
     keep_open
         Whether blocks that are not full stay open for more.
     """
-    known: list[Lfn] = []
+    known: dict[Lfn, Did] = {}
     rejected: list[Reject] = []
     groups: dict[tuple[str, str, Night], list[Registration]] = {}
     for item in items:
@@ -145,8 +145,8 @@ def plan(
         if defects or item.facts is None or item.file.lfn is None:
             passing = {defect.kind for defect in defects} <= _PASSING
             rejected.append(Reject(item=item, defects=defects, quarantine=item.file.is_ours and not passing))
-        elif _is_whole(archive.get(item.file.lfn), rse):
-            known.append(item.file.lfn)
+        elif (block := _whole_in(archive.get(item.file.lfn), rse)) is not None:
+            known[item.file.lfn] = block
         else:
             registration = Registration(
                 lfn=item.file.lfn,
@@ -168,7 +168,7 @@ def plan(
         for group, members in groups.items()
         for block in _filled(members, limits, current.get(group), partial(new, *group), keep_open)
     ]
-    return Plan(rse=rse, blocks=tuple(blocks), known=tuple(known), rejected=tuple(rejected))
+    return Plan(rse=rse, blocks=tuple(blocks), known=known, rejected=tuple(rejected))
 
 
 def _conflicts(item: Described, archived: ArchivedFile | None) -> Iterator[Defect]:
@@ -184,16 +184,15 @@ def _conflicts(item: Described, archived: ArchivedFile | None) -> Iterator[Defec
         yield Defect(DefectKind.CONFLICT, message)
 
 
-def _is_whole(archived: ArchivedFile | None, rse: str) -> bool:
-    """Whether the archive holds the file, here, in its directory and in a block."""
+def _whole_in(archived: ArchivedFile | None, rse: str) -> Did | None:
+    """Return the block of a file that the archive holds, here and in its directory; None if anything is missing."""
     if archived is None:
-        return False
+        return None
     replica = archived.at(rse)
     directory = directories_of(archived.lfn)[-1].did
-    in_block = any(is_block(did.name) for did in archived.datasets)
-    return (
-        replica is not None and replica.state is ReplicaState.AVAILABLE and directory in archived.datasets and in_block
-    )
+    if replica is None or replica.state is not ReplicaState.AVAILABLE or directory not in archived.datasets:
+        return None
+    return next((did for did in sorted(archived.datasets) if is_block(did.name)), None)
 
 
 def _group(file: Registration, site: Site) -> tuple[str, str, Night]:

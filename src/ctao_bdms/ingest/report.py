@@ -49,7 +49,7 @@ class Outcome:
     warnings
         What is wrong with it too, but does not keep it out.
     block
-        The block that it is in, if it entered now.
+        The block that it is in, if the archive holds it.
     case
         The folder in quarantine that it is in.
     """
