@@ -108,7 +108,9 @@ class Entering:
         return bool(self._nameless or self._journal.due(FileState.SCANNED, 1, now=now, order=order))
 
     def due_in_s(self) -> float:
-        """Return when a batch is full, or its first file has waited long enough, or nothing more comes along."""
+        """Return when a batch is full, or its first file has waited long enough; at once if nothing was asked yet."""
+        if self._registrar is None:
+            return 0.0
         count = self._journal.tallies()[FileState.SCANNED].files + len(self._nameless)
         if not count:
             self._since_s = None
@@ -126,9 +128,12 @@ class Entering:
         """Register one batch."""
         self._since_s = None
         if self._registrar is None:
+            # Also when no file waits: what a predecessor has begun is ended with it.
             self._registrar = self._make_registrar()
         due = self._journal.due(FileState.SCANNED, 1 if probe else self._limit, now=self._now(), order=self._order())
         entries = {entry.path: entry for entry in (*due, *self._nameless.values())}
+        if not entries:
+            return
         items = {entry.path: self._item(entry) for entry in entries.values()}
         outcomes: dict[Path, Outcome] = {}
         try:

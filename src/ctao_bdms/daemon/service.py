@@ -50,6 +50,8 @@ __all__ = ["Service"]
 _log = logging.getLogger(__name__)
 
 _PAUSE_S = 0.05
+#: How often the lease is written, in seconds, unless it would count as silent then.
+_BEAT_S = 5.0
 
 
 def _now() -> dt.datetime:
@@ -92,7 +94,13 @@ class Service:
         root = Path(os.path.realpath(settings.storage.root))
         with ExitStack() as stack:
             settings.state.folder.mkdir(parents=True, exist_ok=True)
-            lease = stack.enter_context(Lease.claim(settings.lease, silent_after_s=settings.state.lease_silent_s))
+            lease = stack.enter_context(
+                Lease.claim(
+                    settings.lease,
+                    beat_every_s=min(_BEAT_S, settings.state.lease_silent_s / 4),
+                    silent_after_s=settings.state.lease_silent_s,
+                )
+            )
             by = f"ingestd {os.getpid()}@{socket.gethostname()}"
             journal = stack.enter_context(Journal(settings.journal, by=by, now=_now, fence=lease.token))
             pool = WorkerPool(
@@ -188,7 +196,7 @@ class Service:
 
     def _connect(self) -> RucioCatalogue:
         """Connect to the archive, and count what it answers."""
-        catalogue = RucioCatalogue.connect(self.settings.rucio.config)
+        catalogue = RucioCatalogue.connect(self.settings.rucio.config, timeout_s=self.settings.rucio.timeout_s)
 
         def count(response: requests.Response) -> None:
             self._metrics.request(response.status_code)

@@ -7,6 +7,7 @@ repaired by planning again: what is done already is no longer in the plan.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ from ctao_bdms.model import (
 from ctao_bdms.naming import BlockName, directories_of, is_block, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["PlannedBlock", "Plan", "Reject", "plan"]
 
