@@ -119,7 +119,7 @@ def foresee(plan: Plan, items: Sequence[Described], catalogue: _Asked) -> Forese
         if the catalogue takes every file.
     """
     missing, strangers = _directories(plan, catalogue)
-    fates: dict[Lfn, tuple[Status, Did | None]] = {lfn: (Status.KNOWN, did) for lfn, did in plan.known.items()}
+    fates: dict[Lfn, tuple[Status, Did | None]] = {lfn: (Status.KNOWN, block) for lfn, block in plan.known.items()}
     blocks, lfns = [], []
     for block in plan.blocks:
         files = [file for file in block.files if scope_of(str(file.lfn)) not in strangers]

@@ -111,7 +111,7 @@ def _detach(rest: Rest) -> None:
 
 def _strange_dataset(rest: Rest) -> None:
     datasets = rest.archive._files[rest.good.lfn].datasets
-    rest.change(datasets=datasets | {directories_of(rest.good.lfn)[1].did})
+    rest.change(datasets=datasets | {directories_of(registration("acada").lfn)[-1].did})
 
 
 def _digest(rest: Rest) -> None:
@@ -197,7 +197,7 @@ def _closed_with_a_file(rest: Rest) -> None:
         (_forget_at_site, "it has no copy on site"),
         (lambda rest: rest.change(size_bytes=7), "the catalogue says 7 bytes"),
         (_detach, "it is not attached to its directory"),
-        (_strange_dataset, "it is also in acada:/ctao/acada"),
+        (_strange_dataset, "it is also in acada:/ctao/acada/DL0/LSTN-01/events"),
         (_digest, "its metadata say sha256 0000"),
         (_open, "the block is open"),
         (_miscounted, "it says 3 files, and 2 of those given are in it"),

@@ -92,7 +92,7 @@ class Plan:
     blocks
         Blocks to be filled; the directories of their files come first.
     known
-        Names of files that the archive holds already, whole, and the block that each is in.
+        The files that the archive holds already, whole, each with its block.
     rejected
         Files that do not enter.
     """
@@ -146,7 +146,7 @@ def plan(
         if defects or item.facts is None or item.file.lfn is None:
             passing = {defect.kind for defect in defects} <= _PASSING
             rejected.append(Reject(item=item, defects=defects, quarantine=item.file.is_ours and not passing))
-        elif (block := _whole_in(archive.get(item.file.lfn), rse)) is not None:
+        elif (block := _block_of(archive.get(item.file.lfn), rse)) is not None:
             known[item.file.lfn] = block
         else:
             registration = Registration(
@@ -185,15 +185,16 @@ def _conflicts(item: Described, archived: ArchivedFile | None) -> Iterator[Defec
         yield Defect(DefectKind.CONFLICT, message)
 
 
-def _whole_in(archived: ArchivedFile | None, rse: str) -> Did | None:
-    """Return the block of a file that the archive holds, here and in its directory; None if anything is missing."""
+def _block_of(archived: ArchivedFile | None, rse: str) -> Did | None:
+    """Return the block of a file that the archive holds whole: here, in its directory and in a block; None if not."""
     if archived is None:
         return None
     replica = archived.at(rse)
-    directory = directories_of(archived.lfn)[-1].did
-    if replica is None or replica.state is not ReplicaState.AVAILABLE or directory not in archived.datasets:
+    if replica is None or replica.state is not ReplicaState.AVAILABLE:
         return None
-    return next((did for did in sorted(archived.datasets) if is_block(did.name)), None)
+    if directories_of(archived.lfn)[-1].did not in archived.datasets:
+        return None
+    return min((did for did in archived.datasets if is_block(did.name)), default=None)
 
 
 def _group(file: Registration, site: Site) -> tuple[str, str, Night]:

@@ -151,13 +151,15 @@ def _registered(
             yield f"{file.lfn}: its copy at {replica.rse} is {replica.state.value}"
     if archived.at(rse) is None:
         yield f"{file.lfn}: it has no copy on site, at {rse}"
-    leaf = directories_of(file.lfn)[-1].did
+    directories = [directory.did for directory in directories_of(file.lfn)]
+    leaf = directories[-1]
     blocks = sorted(did for did in archived.datasets if is_block(did.name))
     if leaf not in archived.datasets:
         yield f"{file.lfn}: it is not attached to its directory {leaf}"
     if len(blocks) != 1:
         yield f"{file.lfn}: it is in {len(blocks)} blocks instead of one: {', '.join(map(str, blocks)) or 'none'}"
-    if others := archived.datasets - {leaf, *blocks}:
+    # Rucio names the folders above a file with its datasets.
+    if others := archived.datasets.difference(directories, blocks):
         yield f"{file.lfn}: it is also in {', '.join(map(str, sorted(others)))}"
     where = Counter(centres.get(replica.rse, "") for replica in archived.replicas if replica.rse != rse)
     wanted = Counter(centre for did in blocks[:1] for centre in _centres(catalogue, did))
