@@ -7,6 +7,7 @@ import errno
 import os
 import random
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,17 +23,20 @@ from ctao_bdms.daemon.coordinator import Coordinator
 from ctao_bdms.daemon.entering import Entering
 from ctao_bdms.daemon.lease import Lease, current
 from ctao_bdms.daemon.metrics import Metrics
+from ctao_bdms.daemon.recovery import settle
 from ctao_bdms.daemon.settings import Batches
-from ctao_bdms.ingest import Registrar
+from ctao_bdms.ingest import Described, Quarantine, Registrar
 from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import FileState, Journal, Order
-from ctao_bdms.model import Rse
+from ctao_bdms.ingest.inbox import local_file
+from ctao_bdms.ingest.journal import FileState, Journal, Order, Scanned, Sighting, Stamp
+from ctao_bdms.ingest.plan import Reject
+from ctao_bdms.integrity import scan
+from ctao_bdms.model import Defect, DefectKind, ProductMetadata, Rse
+from ctao_bdms.testing.dl0 import night_specs, write_night
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from ctao_bdms.ingest.describe import Described
 
 
 @contextmanager
@@ -107,6 +111,39 @@ def test_what_a_predecessor_has_begun_is_ended_also_if_no_file_comes(tmp_path: P
         entering.step(probe=False)
         assert entering.registrar is made[0]
         assert entering.due_in_s() == float("inf")
+
+
+@pytest.mark.parametrize("is_trigger_moved", [False, True])
+def test_what_a_predecessor_was_putting_into_quarantine_is_put_there(tmp_path: Path, is_trigger_moved: bool) -> None:
+    root = tmp_path / "site"
+    bad, other = write_night(root, night_specs(2, telescopes=1, megabytes=0.001))
+    file = local_file(bad.path, bad.trigger, root)
+    defect = Defect(DefectKind.CORRUPT, "a bit is another")
+    facts = scan(bad.path)
+    quarantine = Quarantine.beside(root)
+    with Journal(tmp_path / "journal", by="test", now=lambda: dt.datetime.now(dt.UTC)) as journal:
+        for written in (bad, other):
+            seen = local_file(written.path, written.trigger, root)
+            journal.observe([Sighting.of(seen)])
+        journal.scanned([Scanned(path=bad.path, stamp=Stamp.of(bad.path), facts=facts)])
+        item = Described(file=file, facts=facts, metadata=ProductMetadata({}), defects=(defect,))
+        case = quarantine.admit(Reject(item=item, defects=(defect,), quarantine=True), dt.datetime.now(dt.UTC))
+        if not is_trigger_moved:  # as if it had been killed after the file and before the trigger
+            (case / "trigger").rename(bad.trigger)
+        settle(journal, Quarantine.beside(root), root)
+        entry = journal.entry(bad.path)
+        assert entry is not None
+        assert (entry.state, entry.why) == (FileState.QUARANTINED, "corrupt: a bit is another")
+        assert (case / "trigger").is_symlink()
+        assert not bad.trigger.is_symlink()
+        assert [entry.path for entry in journal.entries(state=FileState.FOUND)] == [other.path]
+        # A new file of the same name is another matter.
+        shutil.copyfile(other.path, bad.path)
+        bad.trigger.symlink_to(bad.path.name)
+        journal.observe([Sighting.of(file)])
+        settle(journal, Quarantine.beside(root), root)
+        assert len(list(journal.entries(state=FileState.FOUND))) == 2
+        assert bad.trigger.is_symlink()
 
 
 CONNECT = """

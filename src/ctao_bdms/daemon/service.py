@@ -28,7 +28,7 @@ from ctao_bdms.daemon.logs import configure
 from ctao_bdms.daemon.metrics import CONTENT_TYPE, Metrics
 from ctao_bdms.daemon.notify import Notifier
 from ctao_bdms.daemon.reading import Reading
-from ctao_bdms.daemon.recovery import recover
+from ctao_bdms.daemon.recovery import recover, settle
 from ctao_bdms.daemon.settings import restart_needed
 from ctao_bdms.daemon.upkeep import Upkeep
 from ctao_bdms.errors import BdmsError, InvalidSettingsError, UnknownRseError
@@ -211,6 +211,8 @@ class Service:
         elements = connection.rses()
         if settings.storage.rse not in elements:
             raise UnknownRseError(settings.storage.rse, elements)
+        quarantine = Quarantine(settings.quarantine)
+        settle(journal, quarantine, Path(os.path.realpath(settings.storage.root)))
         recover(connection, journal, rse=settings.storage.rse, site=settings.storage.site, now=_now)
         size = BatchSize(files=min(BatchSize().files, settings.batches.files), largest=settings.batches.files)
         limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
@@ -218,7 +220,7 @@ class Service:
             connection,
             elements[settings.storage.rse],
             policy=BlockPolicy(limits=limits, age_s=settings.blocks.age_s),
-            quarantine=Quarantine(settings.quarantine),
+            quarantine=quarantine,
             batches=Batches(connection, size, on_batch=lambda files, _seconds: self._metrics.batch(files)),
             now=_now,
         )
