@@ -14,6 +14,7 @@ _KEY = "campaign"
 def pytest_addoption(parser: pytest.Parser) -> None:
     # They are known only where this folder is named: pytest tests/campaign --rounds 50
     parser.addoption("--rounds", type=int, help="how many rounds the campaign has")
+    parser.addoption("--fault", help="only this fault, e.g. taken_over")
     parser.addoption("--campaign-seed", type=int, help="what chooses files, faults and times")
 
 

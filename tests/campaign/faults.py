@@ -147,6 +147,13 @@ def reads_fail(site: Site, chance: random.Random) -> None:
     daemon_stopped(site, chance)
 
 
+def clock_steps(site: Site, chance: random.Random) -> None:
+    """The wall clock of the daemon steps by hours, forth or back, and later back to what it was."""
+    site.step_clock(chance.choice([-1, 1]) * chance.uniform(2, 20) * 3600)
+    time.sleep(chance.uniform(1, 4))
+    site.step_clock(0)
+
+
 def read_only(site: Site, chance: random.Random) -> None:
     """The file system of all storages is made read-only for a while."""
     end_s = time.monotonic() + 5
@@ -198,6 +205,7 @@ FAULTS: tuple[Callable[[Site, random.Random], None], ...] = (
     backend_killed,
     everything_killed,
     reads_fail,
+    clock_steps,
 )
 #: Those that need a file system of their own.
 ON_MOUNT: tuple[Callable[[Site, random.Random], None], ...] = (read_only, full)

@@ -60,6 +60,19 @@ form = "text"
 drain_s = 5
 """
 
+#: A daemon whose wall clock differs from the machine's by the seconds in a file. That of the machine cannot be stepped
+#: without harm to all that runs there.
+_DAEMON = """\
+import datetime as dt, sys
+from pathlib import Path
+from ctao_bdms.cli import main
+from ctao_bdms.daemon import service
+
+clock = Path(sys.argv.pop(1))
+service._now = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(seconds=float(clock.read_text()))
+main()
+"""
+
 
 def until(condition: Callable[[], bool], limit_s: float, what: str) -> None:
     """Wait for a condition."""
@@ -87,6 +100,8 @@ class Site:
         self.state = folder / "state"
         self.lease = self.root.with_name(f"{self.root.name}.lease")
         self.log = folder / "ingestd.log"
+        self._clock = folder / "clock"
+        self.step_clock(0)
         self._config = folder / "ingestd.toml"
         self._config.write_text(
             _SETTINGS.format(root=self.root, rse=RSE, config=instance.client_config(), state=self.state)
@@ -100,9 +115,15 @@ class Site:
 
     def new_daemon(self, *before: str) -> subprocess.Popen[bytes]:
         """Start a daemon; `before` are the words of the command that starts it."""
-        command = [sys.executable, "-c", "from ctao_bdms.cli import main; main()", "ingestd", "--config", self._config]
+        command = [sys.executable, "-c", _DAEMON, self._clock, "ingestd", "--config", self._config]
         with self.log.open("ab") as log:
             return subprocess.Popen([*before, *map(str, command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def step_clock(self, ahead_s: float) -> None:
+        """Set the daemon's wall clock so many seconds ahead of the machine's."""
+        new = self._clock.with_suffix(".new")
+        new.write_text(str(ahead_s), encoding="ascii")
+        new.replace(self._clock)
 
     def end_daemon(self, signum: signal.Signals = signal.SIGKILL) -> int:
         """Send the daemon a signal and wait for its end; return its exit code."""

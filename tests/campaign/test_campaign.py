@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import os
 import random
@@ -170,7 +171,9 @@ def test_whatever_breaks_no_file_is_lost_doubled_or_half_registered(
     seed = request.config.getoption("--campaign-seed", default=None)
     seed = SEED if seed is None else seed
     chance = random.Random(seed)
-    faults = _faults(rounds, chance, is_mounted)
+    faults: Iterator[Fault] = _faults(rounds, chance, is_mounted)
+    if only := request.config.getoption("--fault", default=None):
+        faults = itertools.repeat({fault.__name__: fault for fault in (*CORE, *FAULTS, *ON_MOUNT)}[only])
     expected: list[Expected] = []
     rows: list[Row] = []
     try:
