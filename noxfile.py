@@ -35,6 +35,14 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or ["tests"]))
 
 
+@nox.session
+def campaign(session: nox.Session) -> None:
+    """Break a real daemon and a real Rucio again and again: `nox -s campaign -- --rounds 50 --campaign-seed 5`."""
+    install(session, "testing")
+    session.install("pytest-timeout")
+    session.run("pytest", "tests/campaign", "-s", *session.posargs)
+
+
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """Run the quick rings and a small demo with each supported Python."""

@@ -330,6 +330,8 @@ def test_what_was_done_before_an_error_is_told(place: Place) -> None:
     place.archive.refused.clear()
     report = place.registrar.take(place.items(0, 9))
     assert [outcome.status for outcome in report] == [*[Status.KNOWN] * 8, Status.REGISTERED]
+    # Whoever was not told of the first answer must know where the files are, to see to their copies.
+    assert {outcome.block for outcome in report[:8]} <= set(place.blocks())
 
 
 def test_a_file_that_the_catalogue_refuses_goes_to_quarantine_with_its_words(place: Place) -> None:

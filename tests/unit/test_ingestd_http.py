@@ -141,6 +141,13 @@ def test_the_address_file_is_there_while_it_runs(tmp_path: Path) -> None:
         ask(f"{server.url}/healthz")
 
 
+def test_the_address_file_of_another_daemon_stays(tmp_path: Path) -> None:
+    path = tmp_path / "address"
+    with Owner().serve(address_file=path):
+        path.write_text("http://127.0.0.1:1\n")
+    assert path.read_text() == "http://127.0.0.1:1\n"
+
+
 def test_a_port_that_is_taken() -> None:
     with Owner().serve() as server:
         port = int(server.url.rpartition(":")[2])

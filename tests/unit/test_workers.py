@@ -65,7 +65,7 @@ def test_calls_are_answered_and_errors_come_back(pool: WorkerPool) -> None:
 
 
 def test_what_cannot_cross_is_told_to_the_caller(pool: WorkerPool) -> None:
-    with pytest.raises((AttributeError, TypeError), match="pickle|local object"):
+    with pytest.raises((AttributeError, TypeError), match=r"pickle|local object"):
         pool.submit(lambda: 1)
     with pytest.raises(TypeError, match="pickle"):
         pool.submit(threading.Lock).result(WAIT_S)

@@ -56,7 +56,7 @@ class RucioCatalogue:
         self._known: set[Did] = set()
 
     @classmethod
-    def connect(cls, config: Path | None = None) -> RucioCatalogue:
+    def connect(cls, config: Path | None = None, *, timeout_s: float = 600.0) -> RucioCatalogue:
         """Connect as a Rucio configuration file says.
 
         Rucio reads its configuration once for the whole process, from the file that ``RUCIO_CONFIG`` names; `config`
@@ -66,6 +66,8 @@ class RucioCatalogue:
         ----------
         config
             The client's ``rucio.cfg``; by default the one that Rucio finds by itself.
+        timeout_s
+            How long the server may be silent within a request, in seconds: then it is not answered.
 
         Raises
         ------
@@ -81,7 +83,7 @@ class RucioCatalogue:
                 os.environ["RUCIO_CONFIG"] = str(config)
                 rucio_config.clean_cached_config()
             with converted(f"connecting to Rucio as {config or 'its own configuration'} says"):
-                client = Client(logger=_LOG)
+                client = Client(logger=_LOG, timeout=timeout_s)
                 client.whoami()  # a token that was kept from last time proves nothing
             return cls(client)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.integrity import DL0_KINDS, format_of, formats
-from ctao_bdms.integrity.formats import OPAQUE
+from ctao_bdms.integrity import DL0_KINDS, format_of
+from ctao_bdms.integrity.formats import OPAQUE, formats
 from ctao_bdms.model import Defect, FileFacts, Flag, HduFacts, SumStatus, Verdict
 from ctao_bdms.rows import Rows
 

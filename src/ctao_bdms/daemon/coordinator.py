@@ -98,13 +98,26 @@ class Coordinator:
 
     def turn(self) -> None:
         """Do once what is due."""
-        self._lease.beat()
+        self._beat()
         for stage in self._stages:
             if stage.due_in_s() <= 0:
                 self._run(stage)
         for cause in Cause:
             self._metrics.circuit(cause, is_open=cause in self._circuits.open)
         self._on_turn()
+
+    def _beat(self) -> None:
+        """Show that this process lives.
+
+        Where that cannot be written, nothing can be changed without the leave of the lease either: the stages meet the
+        same failure, and wait for it.
+        """
+        try:
+            self._lease.beat()
+        except LeaseLostError:
+            raise
+        except OSError as error:
+            _log.warning("the lease cannot be written: %s", error)
 
     def _sleep_s(self) -> float:
         """Return how long nothing is due, and nothing can be probed."""

@@ -133,12 +133,13 @@ class Entering:
         """Register one batch."""
         self._since_s = None
         if self._registrar is None:
+            # Also when no file waits: what a predecessor has begun is ended with it.
             self._registrar = self._make_registrar()
         due = self._journal.due(FileState.SCANNED, 1 if probe else self._limit, now=self._now(), order=self._order())
         entries = {entry.path: entry for entry in (*due, *self._nameless.values())}
-        items = {entry.path: self._item(entry) for entry in entries.values()}
-        if not items:
+        if not entries:
             return
+        items = {entry.path: self._item(entry) for entry in entries.values()}
         outcomes: dict[Path, Outcome] = {}
         try:
             self._registrar.take(list(items.values()), lambda outcome: outcomes.__setitem__(outcome.path, outcome))

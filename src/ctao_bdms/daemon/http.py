@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
@@ -111,12 +112,15 @@ class StatusServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop, and remove the address file."""
+        """Stop, and remove the address file, unless another daemon has written its own there."""
+        url = self.url
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
         if self._address_file is not None:
-            self._address_file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                if self._address_file.read_text(encoding="ascii") == f"{url}\n":
+                    self._address_file.unlink()
 
     def answer(self, path: str) -> tuple[HTTPStatus, bytes, str]:
         """Return status, body and content type of the answer to a path."""

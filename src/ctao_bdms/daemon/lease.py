@@ -189,7 +189,12 @@ class Lease:
     def _draft(self, holder: Holder) -> Path:
         """Write what the lease says to a file beside it."""
         draft = self.folder / f".draft-{os.getpid()}-{secrets.token_hex(4)}"
-        draft.write_text(json.dumps(attrs.asdict(holder)) + "\n", encoding="utf-8")
+        try:
+            draft.write_text(json.dumps(attrs.asdict(holder)) + "\n", encoding="utf-8")
+        except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
         return draft
 
     def _write(self, *, released: bool) -> None:
@@ -233,9 +238,13 @@ class Lease:
 
     def release(self) -> None:
         """Give the lease back, so that the next one need not wait; nothing happens if it is lost already."""
-        with contextlib.suppress(LeaseLostError):
+        try:
             self.check()
             self._write(released=True)
+        except LeaseLostError:
+            return
+        except OSError as error:
+            _log.warning("lease %d of %s cannot be given back: %s", self.token, self.folder, error)
 
     def __enter__(self) -> Self:
         return self

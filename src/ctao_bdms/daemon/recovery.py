@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from ctao_bdms import replication
 from ctao_bdms.catalogue import Comparison, Condition, Query
 from ctao_bdms.facade import DEFAULT_VO
-from ctao_bdms.ingest.journal import FileState
+from ctao_bdms.ingest.inbox import local_file
+from ctao_bdms.ingest.journal import FileState, Rejected
 from ctao_bdms.model import Night
 from ctao_bdms.naming import BlockName, blocks_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from ctao_bdms.catalogue import Catalogue
+    from ctao_bdms.ingest import Quarantine
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.model import Site
 
-__all__ = ["recover"]
+__all__ = ["recover", "settle"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +57,31 @@ def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now
         lfns = [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=(condition,)))]
         journal.rebuild((), catalogue.files(lfns).values(), rse)
         _log.warning("the journal is new: %d files of the night %s were written into it again", len(lfns), night)
+
+
+def settle(journal: Journal, quarantine: Quarantine, root: Path) -> None:
+    """Finish what a predecessor has begun to put into quarantine: move the trigger after its file, and write it down.
+
+    A trigger without its file waits for it, and nobody looks at it again; an entry of the journal waits with it.
+
+    Parameters
+    ----------
+    journal, quarantine
+        The journal and the quarantine.
+    root
+        The storage root, links resolved.
+    """
+    rejected = []
+    for case in quarantine.cases():
+        if os.path.lexists(case.path):
+            continue  # another file of the name has come since
+        if case.trigger is not None and quarantine.settle(local_file(case.path, case.trigger, root)) is not None:
+            _log.warning("the trigger %s follows its file into %s", case.trigger, case.folder)
+        entry = journal.entry(case.path)
+        if entry is not None and entry.state in {FileState.FOUND, FileState.SCANNED}:
+            why = "; ".join(map(str, case.defects))
+            rejected.append(Rejected(path=case.path, why=why, case=case.folder))
+    journal.quarantined(rejected)
 
 
 def _patterns(catalogue: Catalogue, journal: Journal, site: Site, now: dt.datetime) -> Iterator[tuple[str, str]]:

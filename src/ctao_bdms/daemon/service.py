@@ -28,7 +28,7 @@ from ctao_bdms.daemon.logs import configure
 from ctao_bdms.daemon.metrics import CONTENT_TYPE, Metrics
 from ctao_bdms.daemon.notify import Notifier
 from ctao_bdms.daemon.reading import Reading
-from ctao_bdms.daemon.recovery import recover
+from ctao_bdms.daemon.recovery import recover, settle
 from ctao_bdms.daemon.settings import restart_needed
 from ctao_bdms.daemon.upkeep import Upkeep
 from ctao_bdms.errors import BdmsError, InvalidSettingsError, UnknownRseError
@@ -50,6 +50,8 @@ __all__ = ["Service"]
 _log = logging.getLogger(__name__)
 
 _PAUSE_S = 0.05
+#: How often the lease is written, in seconds, unless it would count as silent then.
+_BEAT_S = 5.0
 
 
 def _now() -> dt.datetime:
@@ -107,7 +109,13 @@ class Service:
         root = Path(os.path.realpath(settings.storage.root))
         with ExitStack() as stack:
             settings.state.folder.mkdir(parents=True, exist_ok=True)
-            lease = stack.enter_context(Lease.claim(settings.lease, silent_after_s=settings.state.lease_silent_s))
+            lease = stack.enter_context(
+                Lease.claim(
+                    settings.lease,
+                    beat_every_s=min(_BEAT_S, settings.state.lease_silent_s / 4),
+                    silent_after_s=settings.state.lease_silent_s,
+                )
+            )
             by = f"ingestd {os.getpid()}@{socket.gethostname()}"
             journal = stack.enter_context(Journal(settings.journal, by=by, now=_now, fence=lease.token))
             scans, lost = stack.enter_context(_scans(settings.workers))
@@ -196,7 +204,7 @@ class Service:
 
     def _connect(self) -> RucioCatalogue:
         """Connect to the archive, and count what it answers."""
-        catalogue = RucioCatalogue.connect(self.settings.rucio.config)
+        catalogue = RucioCatalogue.connect(self.settings.rucio.config, timeout_s=self.settings.rucio.timeout_s)
 
         def count(response: requests.Response) -> None:
             self._metrics.request(response.status_code)
@@ -211,6 +219,8 @@ class Service:
         elements = connection.rses()
         if settings.storage.rse not in elements:
             raise UnknownRseError(settings.storage.rse, elements)
+        quarantine = Quarantine(settings.quarantine)
+        settle(journal, quarantine, Path(os.path.realpath(settings.storage.root)))
         recover(connection, journal, rse=settings.storage.rse, site=settings.storage.site, now=_now)
         size = BatchSize(files=min(BatchSize().files, settings.batches.files), largest=settings.batches.files)
         limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
@@ -218,7 +228,7 @@ class Service:
             connection,
             elements[settings.storage.rse],
             policy=BlockPolicy(limits=limits, age_s=settings.blocks.age_s),
-            quarantine=Quarantine(settings.quarantine),
+            quarantine=quarantine,
             batches=Batches(connection, size, on_batch=lambda files, _seconds: self._metrics.batch(files)),
             now=_now,
         )

@@ -107,6 +107,7 @@ class Rucio:
     """The archive."""
 
     config: Path | None = _setting("The client's rucio.cfg; empty: the one that Rucio finds by itself.", None)
+    timeout_s: float = _setting("Silence of the server after which a request counts as not answered.", 60.0, least=1)
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,276 @@
+"""What must hold when an ingest has come to rest, whatever happened meanwhile.
+
+Every sound file is in the archive once, with its metadata, its rules and equal bytes at every centre; every bad one is
+in quarantine with the reason; there is nothing else. It is found out from the catalogue and the disks alone, never from
+what an ingest says of itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from ctao_bdms.catalogue import Comparison, Condition, Find, FindBlocks, FindRules, KnowStorage, Lookup, Query
+from ctao_bdms.ingest import Quarantine
+from ctao_bdms.ingest.cases import REASON, TRIGGER, stored_name
+from ctao_bdms.ingest.quarantine import CLOSED
+from ctao_bdms.integrity import digest_file
+from ctao_bdms.model import ArchivedFile, DefectKind, Did, Lfn, ReplicaState, RuleState
+from ctao_bdms.naming import AcadaPath, BlockName, blocks_pattern, directories_of, is_block, path_of_lfn, scope_of
+from ctao_bdms.replication import centres_for, shares_of, wanted_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from ctao_bdms.model import Night, Rule
+    from ctao_bdms.replication import WantedRule
+    from ctao_bdms.testing.dl0 import WrittenFile
+
+__all__ = ["Audited", "Expected", "violations"]
+
+
+class Audited(KnowStorage, Lookup, Find, FindBlocks, FindRules, Protocol):
+    """What the check asks of a catalogue; it changes nothing."""
+
+
+@attrs.frozen(kw_only=True)
+class Expected:
+    """A file that was given to an ingest.
+
+    Attributes
+    ----------
+    path
+        Where it was put.
+    trigger
+        Where its trigger was put.
+    lfn
+        Its logical file name.
+    size_bytes, sha256
+        What its bytes were when the trigger came.
+    defects
+        What may be found wrong with it, one kind at least being named in the reason document; empty: it is sound.
+    """
+
+    path: Path
+    trigger: Path
+    lfn: Lfn
+    size_bytes: int
+    sha256: str
+    defects: frozenset[DefectKind] = frozenset()
+
+    @classmethod
+    def of(cls, written: WrittenFile, *defects: DefectKind) -> Expected:
+        """Return a file that was written, with the bytes that it has now: it may have been damaged since.
+
+        Parameters
+        ----------
+        written
+            The file.
+        *defects
+            What is wrong with it.
+
+        Raises
+        ------
+        OSError
+            If it is not there any more.
+        """
+        size_bytes, digests = digest_file(written.path, ("sha256",))
+        return cls(
+            path=written.path,
+            trigger=written.trigger,
+            lfn=written.lfn,
+            size_bytes=size_bytes,
+            sha256=digests["sha256"],
+            defects=frozenset(defects),
+        )
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it belongs into the archive."""
+        return not self.defects
+
+
+def violations(
+    expected: Sequence[Expected],
+    catalogue: Audited,
+    *,
+    rse: str,
+    storages: Mapping[str, Path],
+    quarantine: Path,
+) -> list[str]:
+    """Return what does not hold, each as a sentence; an empty list says that everything is as it must be.
+
+    Parameters
+    ----------
+    expected
+        All files of their nights, and all files that were ever put into the storages.
+    catalogue
+        The archive.
+    rse
+        The storage element on site.
+    storages
+        The folder of every storage element, by its name.
+    quarantine
+        The folder of the quarantine.
+    """
+    sound = {file.lfn: file for file in expected if file.is_sound}
+    said = [f"{file.trigger}: the trigger stands still" for file in expected if os.path.lexists(file.trigger)]
+    archive = catalogue.files(sorted({file.lfn for file in expected}))
+    said += [f"{lfn}: it is bad and stands in the catalogue" for lfn in archive if lfn not in sound]
+    centres = {name: about.centre for name, about in catalogue.rses().items()}
+    for file in sound.values():
+        said += _registered(file, archive.get(file.lfn), catalogue, rse, centres)
+    nights = {(file.lfn.vo, scope_of(str(file.lfn)), AcadaPath.parse(file.lfn).night) for file in expected}
+    for vo, scope, night in sorted(nights, key=str):
+        said += _metadata(sound, catalogue, scope, night)
+        said += _blocks(sound, archive, catalogue, rse, vo, scope, night)
+    copies = {name: {lfn for lfn, file in archive.items() if file.at(name)} for name in storages}
+    triggers = {file.trigger for file in expected}
+    for name, folder in storages.items():
+        said += _disk(name, folder, [sound[lfn] for lfn in sorted(copies[name] & sound.keys())], triggers)
+    said += _quarantined([file for file in expected if not file.is_sound], quarantine)
+    return said
+
+
+def _registered(
+    file: Expected, archived: ArchivedFile | None, catalogue: KnowStorage, rse: str, centres: Mapping[str, str]
+) -> Iterator[str]:
+    """Say what is wrong with the entry of a sound file."""
+    if archived is None:
+        yield f"{file.lfn}: it is sound and not in the catalogue"
+        return
+    if archived.size_bytes != file.size_bytes:
+        yield f"{file.lfn}: the catalogue says {archived.size_bytes} bytes, it has {file.size_bytes}"
+    for replica in archived.replicas:
+        if replica.state is not ReplicaState.AVAILABLE:
+            yield f"{file.lfn}: its copy at {replica.rse} is {replica.state.value}"
+    if archived.at(rse) is None:
+        yield f"{file.lfn}: it has no copy on site, at {rse}"
+    directories = [directory.did for directory in directories_of(file.lfn)]
+    leaf = directories[-1]
+    blocks = sorted(did for did in archived.datasets if is_block(did.name))
+    if leaf not in archived.datasets:
+        yield f"{file.lfn}: it is not attached to its directory {leaf}"
+    if len(blocks) != 1:
+        yield f"{file.lfn}: it is in {len(blocks)} blocks instead of one: {', '.join(map(str, blocks)) or 'none'}"
+    # Rucio names the folders above a file with its datasets.
+    if others := archived.datasets.difference(directories, blocks):
+        yield f"{file.lfn}: it is also in {', '.join(map(str, sorted(others)))}"
+    where = Counter(centres.get(replica.rse, "") for replica in archived.replicas if replica.rse != rse)
+    wanted = Counter(centre for did in blocks[:1] for centre in _centres(catalogue, did))
+    if where != wanted:
+        found = ", ".join(sorted(where.elements())) or "none"
+        yield f"{file.lfn}: there are copies at {found} instead of {', '.join(sorted(wanted)) or 'none'}"
+
+
+def _centres(catalogue: KnowStorage, block: Did) -> tuple[str, ...]:
+    """Return the centres that a block belongs to, in the order in which they receive it."""
+    name = BlockName.parse(block.name)
+    return centres_for(name.site, name.night, shares_of(catalogue.rses().values()))
+
+
+def _metadata(sound: Mapping[Lfn, Expected], catalogue: Find, scope: str, night: Night) -> Iterator[str]:
+    """Say what the metadata of a night do not say of the sound files, or say of others."""
+    condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
+    found = list(catalogue.find(Query(scopes=(scope,), conditions=(condition,))))
+    digests = {product.lfn: product.metadata.get("integrity__sha256") for product in found}
+    for lfn, count in Counter(product.lfn for product in found).items():
+        if count > 1:
+            yield f"{lfn}: a query finds it {count} times"
+        if lfn not in sound:
+            yield f"{lfn}: a query for the night {night} finds it, and no such sound file was given"
+    for lfn, file in sound.items():
+        if (scope_of(str(lfn)), AcadaPath.parse(lfn).night) != (scope, night):
+            continue
+        if lfn not in digests:
+            yield f"{lfn}: a query for the night {night} does not find it"
+        elif digests[lfn] != file.sha256:
+            yield f"{lfn}: its metadata say sha256 {digests[lfn]}, it has {file.sha256}"
+
+
+def _blocks(
+    sound: Mapping[Lfn, Expected],
+    archive: Mapping[Lfn, ArchivedFile],
+    catalogue: Audited,
+    rse: str,
+    vo: str,
+    scope: str,
+    night: Night,
+) -> Iterator[str]:
+    """Say what is wrong with the blocks of a night: open, without rules, or with strangers in them."""
+    members = Counter(did for lfn in sound if lfn in archive for did in archive[lfn].datasets)
+    pattern = blocks_pattern(vo, scope).removesuffix("*") + f"*/{night.date:%Y/%m/%d}/*"
+    blocks = [block for block in catalogue.blocks(scope, pattern) if is_block(block.did.name)]
+    rules = catalogue.rules(scope, [block.did.name for block in blocks])
+    for block in blocks:
+        if block.is_open:
+            yield f"{block.did}: the block is open"
+        if block.n_files != members[block.did]:
+            yield f"{block.did}: it says {block.n_files} files, and {members[block.did]} of those given are in it"
+        if block.n_files:
+            yield from _ruled(block.did, rules[block.did.name], wanted_rules(rse, _centres(catalogue, block.did)))
+
+
+def _ruled(block: Did, rules: Sequence[Rule], wanted: Iterable[WantedRule]) -> Iterator[str]:
+    """Say what is wrong with the rules of a block."""
+    standing = {rule.rse_expression: rule for rule in rules if rule.expires is None}
+    for want in wanted:
+        rule = standing.pop(want.rse_expression, None)
+        if rule is None:
+            yield f"{block}: it has no rule for {want.rse_expression}"
+        elif rule.state is not RuleState.OK:
+            yield f"{block}: its rule for {want.rse_expression} is {rule.state.value}"
+    if standing:
+        yield f"{block}: it has rules that nobody wants, for {', '.join(sorted(standing))}"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield everything below a folder that is no folder."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place) / name for name in names)
+
+
+def _disk(name: str, folder: Path, files: Iterable[Expected], triggers: AbstractSet[Path]) -> Iterator[str]:
+    """Say which bytes of a storage element are absent, others, or more than the catalogue has there."""
+    there = set(_files(folder)) - triggers
+    for file in files:
+        path = Path(path_of_lfn(file.lfn, folder))
+        if path not in there:
+            yield f"{path}: the catalogue has this copy at {name}, the disk has not"
+            continue
+        there.discard(path)
+        if digest_file(path, ("sha256",))[1]["sha256"] != file.sha256:
+            yield f"{path}: its bytes at {name} are others than those that were given"
+    yield from (f"{path}: nothing in the catalogue says why this lies at {name}" for path in sorted(there))
+
+
+def _quarantined(bad: Iterable[Expected], folder: Path) -> Iterator[str]:
+    """Say what is wrong with the quarantine: each bad file once, with the reason, and nothing else."""
+    cases = defaultdict(list)
+    for case in Quarantine(folder).cases():
+        cases[case.path].append(case)
+    there = {path for path in _files(folder) if CLOSED not in path.relative_to(folder).parts[:1]}
+    # A crash may leave the document of a case whose file has another one by now; never a file.
+    closed = {path for path in _files(folder / CLOSED) if not path.name.lstrip(".").startswith(REASON)}
+    for file in bad:
+        about = cases.pop(file.path, [])
+        if len(about) != 1:
+            yield f"{file.path}: it is bad, and {len(about)} cases of the quarantine are about it"
+        for case in about:
+            if not file.defects & {defect.kind for defect in case.defects}:
+                right = ", ".join(sorted(defect.value for defect in file.defects))
+                yield f"{case.folder}: the reason is {', '.join(case.kinds) or 'none'} instead of {right}"
+            if digest_file(case.file, ("sha256",))[1]["sha256"] != file.sha256:
+                yield f"{case.file}: its bytes are others than those that were given"
+            if not os.path.lexists(case.folder / TRIGGER):
+                yield f"{case.folder}: the trigger is not in the case"
+            there -= {case.folder / piece for piece in (REASON, TRIGGER, stored_name(file.path))}
+    for path, about in sorted(cases.items()):
+        yield f"{about[0].folder}: it is about {path}, which is not bad"
+        there -= {path for case in about for path in _files(case.folder)}
+    yield from (f"{path}: nothing says why this lies in the quarantine" for path in sorted(there | closed))

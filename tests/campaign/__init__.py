@@ -1,0 +1,1 @@
+"""The fault campaign: a real daemon on a real Rucio, broken again and again."""

@@ -1,0 +1,208 @@
+"""A site: an embedded Rucio, the storage, and one daemon that is restarted whenever it ends, as systemd does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.embedded.processes import RunRecord
+from ctao_bdms.errors import BdmsError
+from ctao_bdms.ingest.journal import FileState, JournalReader
+from ctao_bdms.testing.invariant import Expected, violations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ctao_bdms.embedded import Instance
+    from ctao_bdms.processes import ProcessId
+
+__all__ = ["RSE", "Site", "until"]
+
+RSE = "CTAO-NORTH-ONSITE"
+_OPEN = (FileState.FOUND, FileState.SCANNED, FileState.REGISTERED)
+_SETTINGS = """\
+[storage]
+root = "{root}"
+rse = "{rse}"
+site = "CTAO-North"
+low_disk_bytes = 1000000
+[rucio]
+config = "{config}"
+timeout_s = 3
+[state]
+folder = "{state}"
+lease_silent_s = 3
+[workers]
+number = 2
+[inbox]
+poll_interval_s = 0.2
+[batches]
+files = 4
+age_s = 0.2
+[blocks]
+age_s = 2
+[retries]
+first_s = 0.2
+cap_s = 2
+[replication]
+reconcile_interval_s = 5
+[http]
+port = 0
+[log]
+form = "text"
+[stop]
+drain_s = 5
+"""
+
+#: A daemon whose wall clock differs from the machine's by the seconds in a file. That of the machine cannot be stepped
+#: without harm to all that runs there.
+_DAEMON = """\
+import datetime as dt, sys
+from pathlib import Path
+from ctao_bdms.cli import main
+from ctao_bdms.daemon import service
+
+clock = Path(sys.argv.pop(1))
+service._now = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(seconds=float(clock.read_text()))
+main()
+"""
+
+
+def until(condition: Callable[[], bool], limit_s: float, what: str) -> None:
+    """Wait for a condition."""
+    end_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end_s, f"{what}: not within {limit_s:g} s"
+        time.sleep(0.02)
+
+
+class Site:
+    """Everything that faults can strike.
+
+    Parameters
+    ----------
+    instance
+        The embedded Rucio.
+    folder
+        The daemon's own folder.
+    """
+
+    def __init__(self, instance: Instance, folder: Path) -> None:
+        self.instance = instance
+        self.root = instance.storage(RSE)
+        self.storages = {rse: instance.storage(rse) for rse in instance.rses}
+        self.state = folder / "state"
+        self.lease = self.root.with_name(f"{self.root.name}.lease")
+        self.log = folder / "ingestd.log"
+        self._clock = folder / "clock"
+        self.step_clock(0)
+        self._config = folder / "ingestd.toml"
+        self._config.write_text(
+            _SETTINGS.format(root=self.root, rse=RSE, config=instance.client_config(), state=self.state)
+        )
+        self.daemon = self.new_daemon()
+        self._catalogue: RucioCatalogue | None = None
+        #: Ends of the daemon that no fault has brought about.
+        self.complaints: list[str] = []
+
+    # -- the daemon
+
+    def new_daemon(self, *before: str) -> subprocess.Popen[bytes]:
+        """Start a daemon; `before` are the words of the command that starts it."""
+        command = [sys.executable, "-c", _DAEMON, self._clock, "ingestd", "--config", self._config]
+        with self.log.open("ab") as log:
+            return subprocess.Popen([*before, *map(str, command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def step_clock(self, ahead_s: float) -> None:
+        """Set the daemon's wall clock so many seconds ahead of the machine's."""
+        new = self._clock.with_suffix(".new")
+        new.write_text(str(ahead_s), encoding="ascii")
+        new.replace(self._clock)
+
+    def end_daemon(self, signum: signal.Signals = signal.SIGKILL) -> int:
+        """Send the daemon a signal and wait for its end; return its exit code."""
+        self.daemon.send_signal(signum)
+        return self.daemon.wait(30)
+
+    def restart_daemon(self) -> None:
+        """Kill the daemon and start it again at once."""
+        self.end_daemon()
+        self.daemon = self.new_daemon()
+
+    def keep_daemon(self) -> None:
+        """Start the daemon again if it has ended by itself, and say so."""
+        code = self.daemon.poll()
+        if code is not None:
+            words = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+            self.complaints.append(f"the daemon ended by itself with code {code}: {' '.join(words)}")
+            self.daemon = self.new_daemon()
+
+    @property
+    def workers(self) -> list[int]:
+        """The processes of the daemon's workers."""
+        return _children(self.daemon.pid)
+
+    # -- the parts of Rucio
+
+    def part(self, name: str) -> ProcessId:
+        """Return the process of a part of the embedded Rucio."""
+
+        def known() -> ProcessId | None:
+            record = RunRecord.load(self.instance.home.run_file)
+            return None if record is None else record.parts.get(name)
+
+        until(lambda: (process := known()) is not None and process.alive, 60, f"{name} is not up")
+        process = known()
+        assert process is not None
+        return process
+
+    def signal_part(self, name: str, signum: signal.Signals, *, children: bool = False) -> None:
+        """Send a signal to a part, and to the processes that it has made."""
+        process = self.part(name)
+        for pid in (process.pid, *(_children(process.pid) if children else ())):
+            try:
+                os.kill(pid, signum)
+            except ProcessLookupError:
+                continue
+
+    # -- how things are
+
+    def open_files(self) -> dict[str, int]:
+        """Return what is still on its way: triggers that stand, and files by the state that the journal gives."""
+        counts = {"triggers": sum(name.endswith(".trigger") for *_, names in os.walk(self.root) for name in names)}
+        try:
+            with JournalReader(self.state / "journal.sqlite") as journal:
+                tallies = journal.tallies()
+        except BdmsError:
+            return {**counts, "journal": 1}
+        return {key: n for key, n in {**counts, **{s.value: tallies[s].files for s in _OPEN}}.items() if n}
+
+    def violations(self, expected: Sequence[Expected]) -> list[str]:
+        """Return what does not hold, from the catalogue and the disks; also if they do not answer."""
+        try:
+            if self._catalogue is None:
+                self._catalogue = RucioCatalogue.connect(self.instance.client_config(), timeout_s=10)
+            return violations(
+                expected,
+                self._catalogue,
+                rse=RSE,
+                storages=self.storages,
+                quarantine=self.root.with_name(f"{self.root.name}.quarantine"),
+            )
+        except (BdmsError, OSError) as error:
+            return [f"it cannot be checked: {error}"]
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that a process has made."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        return [int(child) for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []

@@ -1,0 +1,216 @@
+"""Rounds of files and faults; after each, the invariant holds: read from the catalogue and the disks.
+
+``pytest tests`` runs a short campaign; ``nox -s campaign -- --rounds 50`` a long one, with the table at the end.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from ctao_bdms.embedded import Home, start
+from ctao_bdms.model import DefectKind, Night
+from ctao_bdms.naming import path_of_lfn
+from ctao_bdms.testing.damage import Damage, damage
+from ctao_bdms.testing.dl0 import night_specs, write_night
+from ctao_bdms.testing.invariant import Expected
+from tests.campaign.faults import CORE, FAULTS, ON_MOUNT, mounted
+from tests.campaign.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Fault = Callable[[Site, random.Random], None]
+
+pytestmark = pytest.mark.timeout(7200)
+
+ROUNDS, SEED = len(CORE), 1
+#: How long nothing may change before an ingest that is not through counts as one that never will be, in seconds.
+PATIENCE_S = 60.0
+_BAD = {
+    Damage.BIT_FLIP: DefectKind.CORRUPT,
+    Damage.TRUNCATED: DefectKind.TRUNCATED,
+    Damage.CUT_AT_BORDER: DefectKind.STRUCTURE,
+    Damage.EMPTY: DefectKind.EMPTY,
+    Damage.GARBAGE: DefectKind.NOT_A_PRODUCT,
+    Damage.TRAILING_BYTES: DefectKind.TRAILING_BYTES,
+    Damage.WRONG_NAME: DefectKind.NAME_MISMATCH,
+    Damage.MISSING_HEADERS: DefectKind.MISSING_METADATA,
+}
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """What came of a round."""
+
+    number: int
+    fault: str
+    n_files: int
+    n_bad: int
+    recovered_s: float
+    said: tuple[str, ...]
+
+    def __str__(self) -> str:
+        head = f"{self.number:5d}  {self.fault:22}{self.n_files:5d}{self.n_bad:5d}{self.recovered_s:11.1f}"
+        return "\n        ".join([f"{head}{len(self.said):12d}", *self.said])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, bool]]:
+    folder = tmp_path_factory.mktemp("campaign")
+    home = Home(folder / "home")
+    storage = home.path / "storage"
+    storage.mkdir(parents=True)
+    home.lock_file.touch()  # which says that the folder is a home, though it is not empty
+    is_mounted = mounted(storage)
+    try:
+        with start(home.path) as instance:
+            site = Site(instance, folder)
+            # It makes rules, too. Here the daemon must.
+            site.signal_part("follower", signal.SIGSTOP)
+            try:
+                yield site, is_mounted
+            finally:
+                site.daemon.kill()
+                site.daemon.wait()
+                site.signal_part("follower", signal.SIGCONT)
+    finally:
+        if is_mounted:
+            subprocess.run(["umount", storage], check=True)
+
+
+def _written(site: Site, scratch: Path, number: int, chance: random.Random) -> list[tuple[Path, Expected]]:
+    """Write the files of a round, each a night of its own, out of sight; return where, and what they will be."""
+    night = Night(dt.date(2026, 1, 1) + dt.timedelta(days=number))
+    specs = night_specs(chance.randint(5, 9), megabytes=0.01, seed=chance.getrandbits(30), night=night)
+    prepared = []
+    bad = set(chance.sample(range(len(specs)), chance.randint(0, 2)))
+    for index, written in enumerate(write_night(scratch, specs)):
+        defects: tuple[DefectKind, ...] = ()
+        if index in bad:
+            kind = chance.choice(list(_BAD))
+            damage(written.path, kind, seed=index)
+            defects = (_BAD[kind],)
+        path = Path(path_of_lfn(written.lfn, site.root))
+        trigger = path.with_name(written.trigger.name)
+        prepared.append((written.path, attrs.evolve(Expected.of(written, *defects), path=path, trigger=trigger)))
+    chance.shuffle(prepared)
+    return prepared
+
+
+def _arrive(prepared: list[tuple[Path, Expected]], pauses_s: list[float]) -> None:
+    """Put files and their triggers into the storage, as one who writes does: again, if the storage fails."""
+    for (source, file), pause_s in zip(prepared, pauses_s, strict=True):
+        time.sleep(pause_s)
+        while not _put(source, file):
+            time.sleep(0.1)
+
+
+def _put(source: Path, file: Expected) -> bool:
+    try:
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, file.path)
+        file.trigger.symlink_to(file.path.name)
+    except OSError:
+        return False
+    return True
+
+
+def _at_rest(site: Site, expected: list[Expected]) -> tuple[str, ...]:
+    """Wait until the invariant holds and nothing is on its way; return what is wrong if it never does."""
+    last: object = None
+    since_s = time.monotonic()
+    while True:
+        site.keep_daemon()
+        on_its_way = site.open_files()
+        said = [] if on_its_way else site.violations(expected)
+        if not on_its_way and not said:
+            return ()
+        if (on_its_way, said) != last:
+            last, since_s = (on_its_way, said), time.monotonic()
+        elif time.monotonic() - since_s > PATIENCE_S:
+            return (*([f"on its way for ever: {on_its_way}"] if on_its_way else []), *site.violations(expected))
+        time.sleep(0.3)
+
+
+def _faults(rounds: int, chance: random.Random, is_mounted: bool) -> Iterator[Fault]:
+    """Yield faults: the most important ones first, then all, in ever new orders."""
+    core: list[Fault] = list(CORE)
+    others: list[Fault] = [*FAULTS, *(ON_MOUNT if is_mounted else ())]
+    chance.shuffle(core)
+    yield from core
+    chance.shuffle(others)
+    yield from others
+    for _ in range(rounds):
+        every = core + others
+        chance.shuffle(every)
+        yield from every
+
+
+def test_whatever_breaks_no_file_is_lost_doubled_or_half_registered(
+    site: tuple[Site, bool],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
+) -> None:
+    place, is_mounted = site
+    rounds = request.config.getoption("--rounds", default=None) or ROUNDS
+    seed = request.config.getoption("--campaign-seed", default=None)
+    seed = SEED if seed is None else seed
+    chance = random.Random(seed)
+    faults: Iterator[Fault] = _faults(rounds, chance, is_mounted)
+    if only := request.config.getoption("--fault", default=None):
+        faults = itertools.repeat({fault.__name__: fault for fault in (*CORE, *FAULTS, *ON_MOUNT)}[only])
+    expected: list[Expected] = []
+    rows: list[Row] = []
+    try:
+        for number, fault in zip(range(1, rounds + 1), faults, strict=False):
+            prepared = _written(place, tmp_path / str(number), number, chance)
+            expected += [file for _, file in prepared]
+            pauses_s = [chance.uniform(0, 0.5) for _ in prepared]
+            arrival = threading.Thread(target=_arrive, args=(prepared, pauses_s))
+            arrival.start()
+            time.sleep(chance.uniform(0, 2))
+            fault(place, chance)
+            begin_s = time.monotonic()
+            arrival.join()
+            said = _at_rest(place, expected)
+            rows.append(
+                Row(
+                    number=number,
+                    fault=fault.__name__.replace("_", " "),
+                    n_files=len(prepared),
+                    n_bad=sum(not file.is_sound for _, file in prepared),
+                    recovered_s=time.monotonic() - begin_s,
+                    said=(*said, *place.complaints),
+                )
+            )
+            place.complaints.clear()
+            shutil.rmtree(tmp_path / str(number))
+            if os.environ.get("BDMS_CAMPAIGN_TELL"):
+                print(rows[-1], flush=True)
+            if said:
+                break
+        assert place.end_daemon(signal.SIGTERM) == 0
+        assert place.violations(expected) == []
+        assert "Traceback" not in place.log.read_text(encoding="utf-8", errors="replace")
+    finally:
+        kinds = "with" if is_mounted else "without"
+        title = f"campaign of {len(rows)} rounds, seed {seed}, {kinds} a file system of its own"
+        head = "round  fault                 files  bad  recovery s  violations"
+        record_property("campaign", json.dumps([title, head, *map(str, rows)]))
+    assert [row for row in rows if row.said] == []
+    assert len(rows) == rounds

@@ -1,0 +1,179 @@
+"""What the daemon does when it cannot write its lease, when the server is silent, and when it finds work begun."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import os
+import random
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.daemon.backoff import Backoff, Circuits
+from ctao_bdms.daemon.coordinator import Coordinator
+from ctao_bdms.daemon.entering import Entering
+from ctao_bdms.daemon.lease import Lease, current
+from ctao_bdms.daemon.metrics import Metrics
+from ctao_bdms.daemon.recovery import settle
+from ctao_bdms.daemon.settings import Batches
+from ctao_bdms.ingest import Described, Quarantine, Registrar
+from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.inbox import local_file
+from ctao_bdms.ingest.journal import FileState, Journal, Order, Scanned, Sighting, Stamp
+from ctao_bdms.ingest.plan import Reject
+from ctao_bdms.integrity import scan
+from ctao_bdms.model import Defect, DefectKind, ProductMetadata, Rse
+from ctao_bdms.testing.dl0 import night_specs, write_night
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def nothing_can_be_written() -> Iterator[None]:
+    """Have every write to a file fail, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_lease_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    lease = Lease.claim(tmp_path, beat_every_s=0.0)
+    with nothing_can_be_written():
+        with pytest.raises(OSError) as raised:
+            lease.beat()
+        lease.release()
+    assert raised.value.errno == errno.EFBIG
+    assert [path.name for path in tmp_path.iterdir()] == ["lease.1"]
+    lease.beat()
+    holder = current(tmp_path)
+    assert holder is not None
+    assert holder.beat > 0
+
+
+def test_a_lease_that_cannot_be_written_does_not_end_the_daemon(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Metrics(states=FileState, causes=Cause)
+    circuits = Circuits(Backoff(), monotonic=time.monotonic, dice=random.random)
+    turns: list[None] = []
+    lease = Lease.claim(tmp_path / "lease", beat_every_s=0.0)
+    with Journal(tmp_path / "journal", by="test", now=lambda: dt.datetime.now(dt.UTC)) as journal:
+        coordinator = Coordinator(
+            (), lease=lease, circuits=circuits, journal=journal, metrics=metrics, on_turn=lambda: turns.append(None)
+        )
+        with nothing_can_be_written():
+            coordinator.turn()
+    assert turns == [None]
+    assert f"the lease cannot be written: [Errno {errno.EFBIG}]" in caplog.text
+
+
+def test_what_a_predecessor_has_begun_is_ended_also_if_no_file_comes(tmp_path: Path) -> None:
+    archive = InMemoryCatalogue([Rse(name="SITE", prefix=str(tmp_path), site="CTAO-North")])
+    made: list[Registrar] = []
+
+    def registrar() -> Registrar:
+        made.append(Registrar(archive, archive.rses()["SITE"]))
+        return made[-1]
+
+    def nothing(*_: object) -> Described:
+        raise AssertionError
+
+    with Journal(tmp_path / "journal", by="test", now=lambda: dt.datetime.now(dt.UTC)) as journal:
+        entering = Entering(
+            journal,
+            registrar,
+            nameless={},
+            root=tmp_path,
+            describe=nothing,
+            batches=Batches,
+            order=lambda: Order.OLDEST,
+            backoff=Backoff,
+            metrics=Metrics(states=FileState, causes=Cause),
+            now=lambda: dt.datetime.now(dt.UTC),
+            monotonic=time.monotonic,
+            dice=random.random,
+        )
+        assert entering.due_in_s() <= 0
+        entering.step(probe=False)
+        assert entering.registrar is made[0]
+        assert entering.due_in_s() == float("inf")
+
+
+@pytest.mark.parametrize("is_trigger_moved", [False, True])
+def test_what_a_predecessor_was_putting_into_quarantine_is_put_there(tmp_path: Path, is_trigger_moved: bool) -> None:
+    root = tmp_path / "site"
+    bad, other = write_night(root, night_specs(2, telescopes=1, megabytes=0.001))
+    file = local_file(bad.path, bad.trigger, root)
+    defect = Defect(DefectKind.CORRUPT, "a bit is another")
+    facts = scan(bad.path)
+    quarantine = Quarantine.beside(root)
+    with Journal(tmp_path / "journal", by="test", now=lambda: dt.datetime.now(dt.UTC)) as journal:
+        for written in (bad, other):
+            seen = local_file(written.path, written.trigger, root)
+            journal.observe([Sighting.of(seen)])
+        journal.scanned([Scanned(path=bad.path, stamp=Stamp.of(bad.path), facts=facts)])
+        item = Described(file=file, facts=facts, metadata=ProductMetadata({}), defects=(defect,))
+        case = quarantine.admit(Reject(item=item, defects=(defect,), quarantine=True), dt.datetime.now(dt.UTC))
+        if not is_trigger_moved:  # as if it had been killed after the file and before the trigger
+            (case / "trigger").rename(bad.trigger)
+        settle(journal, Quarantine.beside(root), root)
+        entry = journal.entry(bad.path)
+        assert entry is not None
+        assert (entry.state, entry.why) == (FileState.QUARANTINED, "corrupt: a bit is another")
+        assert (case / "trigger").is_symlink()
+        assert not bad.trigger.is_symlink()
+        assert [entry.path for entry in journal.entries(state=FileState.FOUND)] == [other.path]
+        # A new file of the same name is another matter.
+        shutil.copyfile(other.path, bad.path)
+        bad.trigger.symlink_to(bad.path.name)
+        journal.observe([Sighting.of(file)])
+        settle(journal, Quarantine.beside(root), root)
+        assert len(list(journal.entries(state=FileState.FOUND))) == 2
+        assert bad.trigger.is_symlink()
+
+
+CONNECT = """
+import sys
+from pathlib import Path
+from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.errors import UnreachableError
+
+try:
+    RucioCatalogue.connect(Path(sys.argv[1]), timeout_s=1)
+except UnreachableError as error:
+    print(error)
+"""
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        (tmp_path / "rucio.cfg").write_text(
+            f"[client]\nrucio_host = {url}\nauth_host = {url}\nauth_type = userpass\naccount = a\nusername = a\n"
+            f"password = b\nauth_token_file_path = {tmp_path / 'token'}\n"
+        )
+        begin_s = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", CONNECT, tmp_path / "rucio.cfg"],
+            env=os.environ | {"no_proxy": "*"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    assert "read timeout=1" in done.stdout
+    assert time.monotonic() - begin_s < 30

@@ -1,0 +1,259 @@
+"""The check of the invariant finds what is wrong: each violation is made on purpose, and is the only one found."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.facade import Bdms
+from ctao_bdms.model import DefectKind, ProductMetadata, ReplicaState, Rse, RuleState
+from ctao_bdms.naming import directories_of, is_block, path_of_lfn
+from ctao_bdms.replication import reconcile
+from ctao_bdms.testing.contract import registration
+from ctao_bdms.testing.damage import Damage, damage
+from ctao_bdms.testing.dl0 import night_specs, write_night
+from ctao_bdms.testing.invariant import Expected, violations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ctao_bdms.model import Did
+
+ONSITE, PIC, CSCS = "CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"
+
+
+@attrs.define
+class Rest:
+    """An ingest that has come to rest: one bad file and two sound ones."""
+
+    archive: InMemoryCatalogue
+    expected: list[Expected]
+    storages: dict[str, Path]
+    quarantine: Path
+
+    @property
+    def bad(self) -> Expected:
+        return self.expected[0]
+
+    @property
+    def good(self) -> Expected:
+        return self.expected[1]
+
+    @property
+    def case(self) -> Path:
+        (case,) = self.quarantine.glob("2*")
+        return case
+
+    @property
+    def block(self) -> Did:
+        return next(did for did in self.archive._files[self.good.lfn].datasets if is_block(did.name))
+
+    def change(self, **changes: Any) -> None:  # noqa: ANN401
+        """Change what the archive says of the good file."""
+        self.archive._files[self.good.lfn] = attrs.evolve(self.archive._files[self.good.lfn], **changes)
+
+    def violations(self) -> list[str]:
+        return violations(self.expected, self.archive, rse=ONSITE, storages=self.storages, quarantine=self.quarantine)
+
+
+@pytest.fixture
+def rest(tmp_path: Path) -> Rest:
+    root = tmp_path / ONSITE
+    written = write_night(root, night_specs(3, telescopes=1, megabytes=0.001))
+    damage(written[0].path, Damage.BIT_FLIP)
+    expected = [Expected.of(written[0], DefectKind.CORRUPT), *map(Expected.of, written[1:])]
+    storages = {name: tmp_path / name for name in (ONSITE, PIC, CSCS)}
+    archive = InMemoryCatalogue(
+        [
+            Rse(name=ONSITE, prefix=str(root), site="CTAO-North"),
+            Rse(name=PIC, prefix=str(storages[PIC]), centre="PIC"),
+            Rse(name=CSCS, prefix=str(storages[CSCS]), centre="CSCS"),
+        ]
+    )
+    bdms = Bdms(archive)
+    bdms.ingest(root)
+    for _ in range(2):
+        archive.transfer()
+        reconcile(archive, "acada", "*", now=lambda: archive._now())
+    archive.transfer()
+    for centre in (PIC, CSCS):
+        shutil.copytree(root, storages[centre])
+    return Rest(archive, expected, storages, bdms.quarantine().folder)
+
+
+def test_all_is_well(rest: Rest) -> None:
+    assert rest.violations() == []
+
+
+def _replicas(rest: Rest, name: str, state: ReplicaState | None) -> None:
+    """Give the copy at an element another state, or take it out."""
+    replicas = rest.archive._files[rest.good.lfn].replicas
+    kept = [replica for replica in replicas if replica.rse != name]
+    changed = [attrs.evolve(replica, state=state) for replica in replicas if replica.rse == name and state]
+    rest.change(replicas=(*kept, *changed))
+
+
+def _forget_at_site(rest: Rest) -> None:
+    _replicas(rest, ONSITE, None)
+    rest.good.path.unlink()
+
+
+def _detach(rest: Rest) -> None:
+    rest.change(datasets=frozenset({rest.block}))
+
+
+def _strange_dataset(rest: Rest) -> None:
+    datasets = rest.archive._files[rest.good.lfn].datasets
+    rest.change(datasets=datasets | {directories_of(registration("acada").lfn)[-1].did})
+
+
+def _digest(rest: Rest) -> None:
+    metadata = rest.archive._metadata[rest.good.lfn]
+    rest.archive._metadata[rest.good.lfn] = ProductMetadata({**metadata, "integrity__sha256": "0" * 64})
+
+
+def _stranger(rest: Rest) -> None:
+    file = registration("acada", 7)
+    rest.archive.ensure_directories([file.lfn])
+    _open(rest)
+    rest.archive.register(rest.block, ONSITE, [file])
+
+
+def _bad_one_in(rest: Rest) -> None:
+    """Register the bad file as it is, in no block."""
+    good = rest.archive._files[rest.good.lfn]
+    rest.archive._files[rest.bad.lfn] = attrs.evolve(good, lfn=rest.bad.lfn, replicas=(), datasets=frozenset())
+    rest.archive._metadata[rest.bad.lfn] = rest.archive._metadata[rest.good.lfn]
+
+
+def _open(rest: Rest) -> None:
+    rest.archive._blocks[rest.block] = attrs.evolve(rest.archive._blocks[rest.block], is_open=True)
+
+
+def _miscounted(rest: Rest) -> None:
+    rest.archive._blocks[rest.block] = attrs.evolve(rest.archive._blocks[rest.block], n_files=3)
+
+
+def _no_rule(rest: Rest) -> None:
+    rest.archive._rules.pop()
+
+
+def _stuck(rest: Rest) -> None:
+    rest.archive._rules[-1] = attrs.evolve(rest.archive._rules[-1], state=RuleState.STUCK)
+
+
+def _unwanted_rule(rest: Rest) -> None:
+    rest.archive.add_rule(rest.block, rse_expression=PIC)
+
+
+def _bytes(rest: Rest) -> None:
+    with Path(path_of_lfn(rest.good.lfn, rest.storages[CSCS])).open("r+b") as stream:
+        stream.write(b"s")
+
+
+def _lost_copy(rest: Rest) -> None:
+    Path(path_of_lfn(rest.good.lfn, rest.storages[PIC])).unlink()
+
+
+def _case_twice(rest: Rest) -> None:
+    shutil.copytree(rest.case, rest.case.with_name(f"{rest.case.name}-2"), symlinks=True)
+
+
+def _reason(rest: Rest) -> None:
+    document = json.loads((rest.case / "reason.json").read_text())
+    document["defects"][0]["kind"] = "empty"
+    (rest.case / "reason.json").write_text(json.dumps(document))
+
+
+def _not_bad(rest: Rest) -> None:
+    document = json.loads((rest.case / "reason.json").read_text())
+    case = shutil.copytree(rest.case, rest.case.with_name("20260101T000000Z-00000000"), symlinks=True)
+    (case / rest.bad.path.name).rename(case / rest.good.path.name)
+    (case / "reason.json").write_text(json.dumps({**document, "path": str(rest.good.path)}))
+
+
+def _quarantined_bytes(rest: Rest) -> None:
+    (rest.case / rest.bad.path.name).write_bytes(b"other")
+
+
+def _closed_with_a_file(rest: Rest) -> None:
+    (rest.quarantine / "closed" / "x").mkdir(parents=True)
+    (rest.quarantine / "closed" / "x" / "data").touch()
+
+
+@pytest.mark.parametrize(
+    ("breaks", "said"),
+    [
+        (lambda rest: rest.good.trigger.symlink_to("x"), "the trigger stands still"),
+        (lambda rest: _replicas(rest, PIC, ReplicaState.BAD), "its copy at PIC-DISK is bad"),
+        (lambda rest: _replicas(rest, ONSITE, ReplicaState.UNAVAILABLE), "its copy at CTAO-NORTH-ONSITE is unavail"),
+        (_forget_at_site, "it has no copy on site"),
+        (lambda rest: rest.change(size_bytes=7), "the catalogue says 7 bytes"),
+        (_detach, "it is not attached to its directory"),
+        (_strange_dataset, "it is also in acada:/ctao/acada/DL0/LSTN-01/events"),
+        (_digest, "its metadata say sha256 0000"),
+        (_open, "the block is open"),
+        (_miscounted, "it says 3 files, and 2 of those given are in it"),
+        (_no_rule, "it has no rule for centre="),
+        (_stuck, "is stuck"),
+        (_unwanted_rule, "rules that nobody wants, for PIC-DISK"),
+        (_bytes, "its bytes at CSCS-DISK are others"),
+        (_lost_copy, "the disk has not"),
+        (
+            lambda rest: (rest.storages[PIC] / ".part").touch(),
+            "says why this lies at PIC-DISK",
+        ),
+        (_case_twice, "2 cases of the quarantine are about it"),
+        (_reason, "the reason is empty instead of corrupt"),
+        (_not_bad, "which is not bad"),
+        (_quarantined_bytes, "its bytes are others"),
+        (lambda rest: (rest.case / "trigger").unlink(), "the trigger is not in the case"),
+        (lambda rest: (rest.case / "more").touch(), "nothing says why this lies in the quarantine"),
+        (_closed_with_a_file, "nothing says why this lies in the quarantine"),
+    ],
+)
+def test_each_violation_is_found_alone(rest: Rest, breaks: Callable[[Rest], object], said: str) -> None:
+    breaks(rest)
+    (violation,) = rest.violations()
+    assert said in violation
+
+
+def test_what_has_more_than_one_side_is_found_from_each(rest: Rest) -> None:
+    _stranger(rest)
+    _bad_one_in(rest)
+    found = "\n".join(rest.violations())
+    assert f"{rest.bad.lfn}: it is bad and stands in the catalogue" in found
+    assert "and no such sound file was given" in found
+    assert "file0007.fits.fz: a query for the night 2026-11-21 finds it" in found
+
+
+def test_a_sound_file_that_is_nowhere(rest: Rest) -> None:
+    del rest.archive._files[rest.good.lfn], rest.archive._metadata[rest.good.lfn]
+    rest.archive._blocks.clear()
+    found = "\n".join(rest.violations())
+    assert f"{rest.good.lfn}: it is sound and not in the catalogue" in found
+    assert f"{rest.good.lfn}: a query for the night 2026-11-21 does not find it" in found
+    assert f"{rest.good.path}: nothing in the catalogue says why this lies at {ONSITE}" in found
+
+
+def test_a_file_in_no_block_or_at_no_centre(rest: Rest) -> None:
+    files = rest.archive._files
+    rest.change(datasets=frozenset(did for did in files[rest.good.lfn].datasets if not is_block(did.name)))
+    assert "it is in 0 blocks instead of one: none" in "\n".join(rest.violations())
+    _replicas(rest, CSCS, None)
+    assert "there are copies at PIC instead of" in "\n".join(rest.violations())
+
+
+def test_a_bad_file_that_is_not_in_quarantine(rest: Rest) -> None:
+    shutil.rmtree(rest.quarantine)
+    (violation,) = rest.violations()
+    assert violation == f"{rest.bad.path}: it is bad, and 0 cases of the quarantine are about it"
+    os.link(rest.good.path, rest.bad.path)
+    assert len(rest.violations()) == 2
