@@ -146,14 +146,16 @@ class Service:
                 dice=random.random,
             )
             copying = Copying(
-                connection,
+                Connection(self._connect, lease.check),
                 journal,
                 lambda: entering.registrar,
                 interval_s=settings.replication.reconcile_interval_s,
+                wake=lambda: coordinator.wake(),
                 metrics=self._metrics,
                 now=_now,
                 monotonic=time.monotonic,
             )
+            stack.callback(copying.shutdown)
             upkeep = Upkeep(
                 lambda: self.settings,
                 journal,
