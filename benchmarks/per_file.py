@@ -5,8 +5,8 @@ Used by ``ingest.py``; alone: ``python benchmarks/per_file.py rucio.cfg ROOT RSE
 For each file: the storage elements, the account, the scope, the replicas, two passes over the bytes (every HDU's
 checksum by astropy, then adler32), a container for each level and its place in the level above, the dataset and its
 place, the replica, the metadata, the file's place in the dataset, the rules of the dataset; the first file of a dataset
-gets it two rules. Nothing is remembered and nothing is sent together; most answers are "it exists already". The connection is
-kept from file to file, which such clients do not always do: that is in favour of this way.
+gets it two rules. Nothing is remembered and nothing is sent together; most answers are "it exists already". The
+connection is kept from file to file, which such clients do not always do: that is in favour of this way.
 """
 
 from __future__ import annotations
