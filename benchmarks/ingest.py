@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ctao_bdms.embedded import Instance
 
 _LIMIT_S = 1800.0
+_SETTLED_S, _SETTLED_CPUS = 5.0, 0.3
 
 
 @attrs.frozen(kw_only=True)
@@ -104,6 +105,16 @@ class Usage:
         return Cpu(client_s=ours, server_s=server, others_s=max(0.0, busy - ours - server))
 
 
+def settle(rucio: Instance) -> None:
+    """Wait until the server has done what earlier measurements left to it: their replication."""
+    end_s = time.monotonic() + _LIMIT_S
+    while time.monotonic() < end_s:
+        usage = Usage(rucio)
+        time.sleep(_SETTLED_S)
+        if usage.taken(0.0).server_s < _SETTLED_CPUS * _SETTLED_S:
+            return
+
+
 def write(rucio: Instance, count: int, night: Night) -> list[WrittenFile]:
     """Write the files of a night, without triggers."""
     specs = night_specs(count, megabytes=0.01, night=night)
@@ -120,6 +131,7 @@ def one_by_one(rucio: Instance, files: list[WrittenFile], processes: int) -> Row
     command = [sys.executable, str(Path(__file__).with_name("per_file.py")), str(rucio.client_config("root"))]
     for file in files:
         announce(file)
+    settle(rucio)
     usage = Usage(rucio)
     clients = []
     for number in range(processes):
@@ -149,6 +161,7 @@ def by_daemon(rucio: Instance, folder: Path, files: list[WrittenFile], workers: 
     """Have the daemon take files: all at once, or at a rate."""
     night = files[0].spec.night
     with Ingestd(rucio, folder, workers) as daemon:
+        settle(rucio)
         usage, requests = Usage(rucio, daemon.pid), daemon.requests()
         begin_s = time.monotonic()
         for number, file in enumerate(files):

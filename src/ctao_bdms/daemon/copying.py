@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar
 
 from ctao_bdms import replication
@@ -19,7 +18,7 @@ from ctao_bdms.naming import BlockName, blocks_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
 
     from ctao_bdms.daemon.metrics import Metrics
     from ctao_bdms.ingest.journal import Journal
@@ -48,12 +47,14 @@ class Copying:
         Returns what registers files; None as long as there is none.
     interval_s
         The time after which the rules of all blocks that are not complete are looked at again, in seconds.
-    wake
-        Called, in another thread, when the server has done what was asked.
     metrics
         What is counted.
     now, monotonic
         The clocks (aware; seconds).
+    aside
+        One thread that asks the server while the loop goes on; by default the loop waits for the answers.
+    wake
+        Called, in that thread, when the server has done what was asked.
     """
 
     name: ClassVar[str] = "copying"
@@ -66,14 +67,16 @@ class Copying:
         registrar: Callable[[], Registrar | None],
         *,
         interval_s: float,
-        wake: Callable[[], None],
         metrics: Metrics,
         now: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
+        aside: Executor | None = None,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._catalogue = catalogue
         self._journal = journal
         self._registrar = registrar
+        self._aside = aside
         self._wake = wake
         self._metrics = metrics
         self._now = now
@@ -88,7 +91,6 @@ class Copying:
             on_rule=self._on_rule,
             on_complete=self._complete.extend,
         )
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copying")
         self._asked: Future[None] | None = None
         self._next_s = monotonic()
 
@@ -108,9 +110,8 @@ class Copying:
         if follow and self._follower.is_everything_due:
             self._patterns = tuple(self._pending())
         if closed or follow:
-            self._asked = self._thread.submit(self._ask, closed, follow=follow)
-            self._asked.add_done_callback(lambda _: self._wake())
-            if probe:
+            self._begin(closed, follow=follow)
+            if probe and self._asked is not None:
                 self._answered()
         self._next_s = self._monotonic() + _FOLLOW_S
 
@@ -122,9 +123,16 @@ class Copying:
         if registrar is not None:
             self._ask(registrar.close(everything=True), follow=False)
 
-    def shutdown(self) -> None:
-        """Ask nothing more."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    def _begin(self, closed: tuple[Did, ...], *, follow: bool) -> None:
+        """Have the server asked."""
+        if self._aside is not None:
+            self._asked = self._aside.submit(self._ask, closed, follow=follow)
+            self._asked.add_done_callback(lambda _: self._wake())
+            return
+        try:
+            self._ask(closed, follow=follow)
+        finally:
+            self._write()
 
     def _ask(self, closed: tuple[Did, ...], *, follow: bool) -> None:
         """Make the first rules of `closed`, and those whose time has come of the others.
