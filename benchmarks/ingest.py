@@ -168,7 +168,7 @@ def by_daemon(rucio: Instance, folder: Path, files: list[WrittenFile], workers: 
             if rate is not None:
                 time.sleep(max(0.0, begin_s + number / rate - time.monotonic()))
             announce(file)
-        daemon.wait(night, len(files), IN_ARCHIVE, _LIMIT_S)
+        assert daemon.wait(night, len(files), IN_ARCHIVE, _LIMIT_S) == len(files), daemon.log.read_text()
         taken, requests = usage.taken(), daemon.requests() - requests
         entries = list(daemon.journal.entries(night=night))
     return Row(

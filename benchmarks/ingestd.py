@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import statistics
 import subprocess
@@ -39,6 +40,15 @@ number = {workers}
 port = 0
 """
 
+#: What the process runs; it must not go on when the measurement has been killed.
+_MAIN = """
+from signal import SIGTERM
+from ctao_bdms.processes import die_with_parent
+die_with_parent(SIGTERM, {parent})
+from ctao_bdms.cli import main
+raise SystemExit(main())
+"""
+
 
 class Ingestd:
     """The daemon as a process; it stops at the end of the block."""
@@ -50,7 +60,7 @@ class Ingestd:
         config.write_text(_SETTINGS.format(workers=workers, **values), encoding="utf-8")
         self._state = state
         self.log = folder / "ingestd.log"
-        code = "from ctao_bdms.cli import main; raise SystemExit(main())"
+        code = _MAIN.format(parent=os.getpid())
         with self.log.open("w", encoding="utf-8") as log:
             command = [sys.executable, "-c", code, "ingestd", "--config", str(config)]
             self._process = subprocess.Popen(command, stderr=log)
@@ -102,15 +112,15 @@ class Ingestd:
         """The size of its journal."""
         return self.journal.size_bytes
 
-    def wait(self, night: Night, count: int, states: Sequence[FileState], limit_s: float) -> None:
-        """Wait until so many files of a night are in one of the states."""
+    def wait(self, night: Night, count: int, states: Sequence[FileState], limit_s: float) -> int:
+        """Wait until so many files of a night are in one of the states; return how many are when the time is over."""
         end_s = time.monotonic() + limit_s
-        while self._process.poll() is None and time.monotonic() < end_s:
+        while True:
             tallies = self.journal.tallies(night)
-            if sum(tallies[state].files for state in states) >= count:
-                return
+            reached = sum(tallies[state].files for state in states)
+            if reached >= count or time.monotonic() >= end_s or self._process.poll() is not None:
+                return reached
             time.sleep(0.1)
-        raise RuntimeError(f"{dict(self.journal.tallies(night))} after {limit_s} s; {self.log}")
 
 
 IN_ARCHIVE = (FileState.REGISTERED, FileState.REPLICATED)

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from ctao_bdms.testing.dl0 import WrittenFile
 
 _SAMPLE_S = 2.0
-_LIMIT_S = 900.0
 _ASKED = 100
 
 
@@ -127,6 +126,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=20.0, help="files a second")
     parser.add_argument("--workers", type=int, default=2, help="processes of the daemon that read files")
     parser.add_argument("--growth-mb", type=float, default=20.0, help="the most by which the daemon's memory may grow")
+    parser.add_argument("--patience-s", type=float, default=900.0, help="for the last files, and for their copies")
     parser.add_argument("--folder", type=Path, help="where to make the embedded Rucio")
     options = parser.parse_args()
     night, count = Night(dt.date(2026, 1, 1)), round(options.minutes * 60 * options.rate)
@@ -135,17 +135,18 @@ def main() -> int:
             sampler = Sampler(daemon.pid)
             sampler.start()
             files = feed(rucio, night, count, options.rate)
-            daemon.wait(night, count, IN_ARCHIVE, _LIMIT_S)
+            daemon.wait(night, count, IN_ARCHIVE, options.patience_s)
             sampler.stop()
             journal_bytes = daemon.journal_bytes
-            daemon.wait(night, count, [FileState.REPLICATED], _LIMIT_S)
+            daemon.wait(night, count, [FileState.REPLICATED], options.patience_s)
             entries = list(daemon.journal.entries(night=night))
         lost = missing(rucio, files)
     print(f"{count} files at {options.rate:g} files/s, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
     growth_mb = show(sampler.samples)
     for what, field in (("registered", "registered"), ("all copies", "replicated")):
-        middle, high, longest = percentiles(lags_s(entries, field))
-        print(f"trigger to {what}: p50 {middle:.1f} s, p95 {high:.1f} s, longest {longest:.1f} s")
+        lags = lags_s(entries, field)
+        numbers = "p50 {:.1f} s, p95 {:.1f} s, longest {:.1f} s".format(*percentiles(lags)) if lags else "none"
+        print(f"trigger to {what}: {numbers}; {len(lags)} files")
     print(f"journal: {journal_bytes / count:.0f} bytes a file")
     print(f"not whole at all three places, as the catalogue says: {lost} of {count}")
     return 1 if lost or growth_mb > options.growth_mb else 0
