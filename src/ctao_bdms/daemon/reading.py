@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctao_bdms.daemon.metrics import Metrics
-    from ctao_bdms.ingest.journal import Journal
+    from ctao_bdms.ingest.journal import Journal, Tally
     from ctao_bdms.ingest.workers import Scans
 
 __all__ = ["Reading"]
 
 _log = logging.getLogger(__name__)
 
-#: Files handed out for each worker: one that is read, and the next ones, so that no worker waits for the loop.
-_AHEAD = 4
+#: What is handed out for each worker: the file that is read, and the next ones, so that no worker waits for the loop.
+#: Of large files a few; of small ones as many as are read while the loop waits for an answer of the catalogue.
+_AHEAD, _AHEAD_BYTES, _AHEAD_MOST = 4, 64_000_000, 256
 
 #: How often files are looked at that wait for a time of their own, in seconds.
 _IDLE_S = 0.2
@@ -102,7 +103,7 @@ class Reading:
     ) -> None:
         self._journal = journal
         self._scans = scans
-        self._limit = workers * _AHEAD
+        self._workers = workers
         self._algorithms = algorithms
         self._order = order
         self._circuits = circuits
@@ -129,10 +130,18 @@ class Reading:
         """Return 0 if a scan has ended or a file could be handed out; otherwise `wake` says when it is time."""
         if not self._ended.empty() or self._unwritten:
             return 0.0
-        if self._is_draining or len(self._running) >= self._limit:
+        if self._is_draining:
             return float("inf")
-        waiting = self._journal.tallies()[FileState.FOUND].files - len(self._running) - len(self.nameless)
-        return self._idle_s - self._monotonic() if waiting > 0 else float("inf")
+        found = self._journal.tallies()[FileState.FOUND]
+        waiting = found.files - len(self._running) - len(self.nameless)
+        return self._idle_s - self._monotonic() if waiting > 0 and self._room(found) else float("inf")
+
+    def _room(self, found: Tally) -> int:
+        """Return how many of the files that wait may be handed out: none until half of the last ones have been read."""
+        mean_bytes = max(1, found.size_bytes // max(1, found.files))
+        most = self._workers * max(_AHEAD, min(_AHEAD_MOST, _AHEAD_BYTES // mean_bytes))
+        count = len(self._running)
+        return most - count if count <= most // 2 else 0
 
     def drain(self) -> None:
         """Hand out no more files."""
@@ -142,7 +151,7 @@ class Reading:
         """Take what has been read, and hand out what is due."""
         self._take()
         if not self._is_draining:
-            self._hand_out(1 if probe else self._limit - len(self._running))
+            self._hand_out(1 if probe else self._room(self._journal.tallies()[FileState.FOUND]))
             # What is left waits for itself; it is looked at again soon enough.
             self._idle_s = self._monotonic() + _IDLE_S
 

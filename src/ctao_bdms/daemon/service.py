@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -161,14 +162,18 @@ class Service:
                 monotonic=time.monotonic,
                 dice=random.random,
             )
+            aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copying")
+            stack.callback(aside.shutdown, wait=False, cancel_futures=True)
             copying = Copying(
-                connection,
+                Connection(self._connect, lease.check),
                 journal,
                 lambda: entering.registrar,
                 interval_s=settings.replication.reconcile_interval_s,
                 metrics=self._metrics,
                 now=_now,
                 monotonic=time.monotonic,
+                aside=aside,
+                wake=lambda: coordinator.wake(),
             )
             upkeep = Upkeep(
                 lambda: self.settings,

@@ -63,10 +63,15 @@ class Follower:
         self._all_seen: dt.datetime | None = None
         self._seen: dt.datetime | None = None
 
+    @property
+    def is_everything_due(self) -> bool:
+        """Whether the next step looks at everything."""
+        return self._seen is None or not self._is_fresh(self._now())
+
     def step(self) -> None:
         """Make the rules whose time has come since the last step."""
         begin = self._now()
-        if self._seen is None or self._all_seen is None or not self._is_fresh(begin):
+        if self._seen is None or not self._is_fresh(begin):
             for scope, pattern in self._everything():
                 self._reconcile(scope, pattern)
             self._all_seen = begin

@@ -1,0 +1,145 @@
+"""A daemon under measurement: ``bdms ingestd`` as a process, with a state folder of its own, and what it has done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any, Self
+
+from ctao_bdms.ingest.journal import FileState, JournalReader
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ctao_bdms.embedded import Instance
+    from ctao_bdms.ingest.journal import Entry
+    from ctao_bdms.model import Night
+
+RSE = "CTAO-NORTH-ONSITE"
+_SETTINGS = """
+[storage]
+root = "{root}"
+rse = "{rse}"
+site = "CTAO-North"
+low_disk_bytes = 1000000
+[rucio]
+config = "{config}"
+[state]
+folder = "{state}"
+[workers]
+number = {workers}
+[http]
+port = 0
+"""
+
+#: What the process runs; it must not go on when the measurement has been killed.
+_MAIN = """
+from signal import SIGTERM
+from ctao_bdms.processes import die_with_parent
+die_with_parent(SIGTERM, {parent})
+from ctao_bdms.cli import main
+raise SystemExit(main())
+"""
+
+
+class Ingestd:
+    """The daemon as a process; it stops at the end of the block."""
+
+    def __init__(self, rucio: Instance, folder: Path, workers: int) -> None:
+        folder.mkdir()
+        config, state = folder / "ingestd.toml", folder / "state"
+        values = {"root": rucio.storage(RSE), "rse": RSE, "config": rucio.client_config(), "state": state}
+        config.write_text(_SETTINGS.format(workers=workers, **values), encoding="utf-8")
+        self._state = state
+        self.log = folder / "ingestd.log"
+        code = _MAIN.format(parent=os.getpid())
+        with self.log.open("w", encoding="utf-8") as log:
+            command = [sys.executable, "-c", code, "ingestd", "--config", str(config)]
+            self._process = subprocess.Popen(command, stderr=log)
+        self.journal = self._ready()
+
+    def _ready(self) -> JournalReader:
+        """Wait until the daemon shows itself."""
+        end_s = time.monotonic() + 60
+        while self._process.poll() is None and time.monotonic() < end_s:
+            try:
+                if self.status():
+                    return JournalReader(self._state / "journal.sqlite")
+            except OSError:
+                time.sleep(0.1)
+        self._process.terminate()
+        raise RuntimeError(self.log.read_text(encoding="utf-8"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.journal.close()
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Its process number."""
+        return self._process.pid
+
+    def _get(self, path: str) -> str:
+        url = (self._state / "address").read_text(encoding="utf-8").strip()
+        with urllib.request.urlopen(f"{url}{path}", timeout=10) as answer:
+            text: str = answer.read().decode()
+        return text
+
+    def status(self) -> dict[str, Any]:
+        """Return what it says of itself."""
+        status: dict[str, Any] = json.loads(self._get("/status"))
+        return status
+
+    def requests(self) -> float:
+        """Return how many requests it has made to the catalogue."""
+        lines = [line for line in self._get("/metrics").splitlines() if "catalogue_requests_total{" in line]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+    @property
+    def journal_bytes(self) -> int:
+        """The size of its journal."""
+        return self.journal.size_bytes
+
+    def wait(self, night: Night, count: int, states: Sequence[FileState], limit_s: float) -> int:
+        """Wait until so many files of a night are in one of the states; return how many are when the time is over."""
+        end_s = time.monotonic() + limit_s
+        while True:
+            tallies = self.journal.tallies(night)
+            reached = sum(tallies[state].files for state in states)
+            if reached >= count or time.monotonic() >= end_s or self._process.poll() is not None:
+                return reached
+            time.sleep(0.1)
+
+
+IN_ARCHIVE = (FileState.REGISTERED, FileState.REPLICATED)
+
+
+def registered_within_s(entries: Sequence[Entry]) -> float:
+    """Return the time from the first trigger to the last registration."""
+    begin = min(entry.triggered for entry in entries if entry.triggered)
+    return (max(entry.registered for entry in entries if entry.registered) - begin).total_seconds()
+
+
+def lags_s(entries: Sequence[Entry], field: str = "registered") -> list[float]:
+    """Return the times from trigger to registration, or to replication, in order."""
+    pairs: list[tuple[dt.datetime, dt.datetime]] = [
+        (entry.triggered, getattr(entry, field)) for entry in entries if entry.triggered and getattr(entry, field)
+    ]
+    return sorted((end - begin).total_seconds() for begin, end in pairs)
+
+
+def percentiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return median, 95th percentile and maximum."""
+    return statistics.median(values), statistics.quantiles(values, n=20)[-1], max(values)

@@ -1,0 +1,129 @@
+"""Copies: the loop does not wait while the server makes rules."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.daemon.copying import Copying
+from ctao_bdms.daemon.metrics import Metrics
+from ctao_bdms.errors import UnreachableError
+from ctao_bdms.ingest import BlockPolicy, Registrar
+from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.journal import FileState, Journal
+from ctao_bdms.model import Did, Rse
+from ctao_bdms.testing.contract import ONSITE, block_of, registration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
+BLOCK = block_of("acada", "00000001")
+
+
+class Archive(InMemoryCatalogue):
+    """An archive that answers when it is told to."""
+
+    def __init__(self) -> None:
+        rses = [Rse(name=ONSITE, prefix="/onsite", site="CTAO-North")]
+        rses += [Rse(name=f"{centre}-DISK", prefix=f"/{centre}", centre=centre) for centre in ("PIC", "CSCS")]
+        super().__init__(rses, now=lambda: NOW)
+        self.may_answer = threading.Event()
+        self.is_down = False
+
+    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+        assert self.may_answer.wait(10)
+        if self.is_down:
+            raise UnreachableError("the server does not answer")
+        super().add_rule(did, rse_expression=rse_expression, source=source, lifetime_s=lifetime_s)
+
+
+class Closing(Registrar):
+    """A registrar that has closed a block."""
+
+    def close(self, *, everything: bool = False) -> tuple[Did, ...]:
+        return (BLOCK,)
+
+
+@attrs.frozen
+class Setting:
+    """The stage, and what it works with."""
+
+    archive: Archive
+    copying: Copying
+    woken: threading.Event
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Iterator[Setting]:
+    archive, woken = Archive(), threading.Event()
+    file = registration("acada", 1)
+    archive.ensure_directories([file.lfn])
+    archive.open_block(BLOCK)
+    archive.register(BLOCK, ONSITE, [file])
+    archive.close_block(BLOCK)
+    registrar = Closing(archive, archive.rses()[ONSITE], policy=BlockPolicy())
+    with (
+        Journal(tmp_path / "journal.sqlite", by="test", now=lambda: NOW) as journal,
+        ThreadPoolExecutor(max_workers=1) as aside,
+    ):
+        copying = Copying(
+            archive,
+            journal,
+            lambda: registrar,
+            interval_s=60.0,
+            metrics=Metrics(states=FileState, causes=Cause),
+            now=lambda: NOW,
+            monotonic=lambda: 0.0,
+            aside=aside,
+            wake=woken.set,
+        )
+        yield Setting(archive, copying, woken)
+        archive.may_answer.set()
+
+
+def _rules(archive: Archive) -> int:
+    return len(archive.rules(BLOCK.scope, [BLOCK.name])[BLOCK.name])
+
+
+def test_the_loop_goes_on_while_rules_are_made(setting: Setting) -> None:
+    setting.copying.step(probe=False)
+    assert _rules(setting.archive) == 0
+    assert setting.copying.due_in_s() == float("inf")
+    setting.archive.may_answer.set()
+    assert setting.woken.wait(10)
+    assert setting.copying.due_in_s() <= 0
+    assert _rules(setting.archive) == 2
+
+
+def test_what_the_server_could_not_do_is_told_by_the_next_step(setting: Setting) -> None:
+    setting.archive.is_down = True
+    setting.copying.step(probe=False)
+    setting.archive.may_answer.set()
+    assert setting.woken.wait(10)
+    with pytest.raises(UnreachableError):
+        setting.copying.step(probe=False)
+
+
+def test_a_probe_waits_for_the_answer(setting: Setting) -> None:
+    setting.archive.is_down = True
+    setting.archive.may_answer.set()
+    with pytest.raises(UnreachableError):
+        setting.copying.step(probe=True)
+    setting.archive.is_down = False
+    setting.copying.step(probe=True)
+    assert _rules(setting.archive) == 2
+
+
+def test_at_the_end_it_waits_for_the_answer(setting: Setting) -> None:
+    setting.copying.step(probe=False)
+    setting.archive.may_answer.set()
+    setting.copying.close_all()
+    assert _rules(setting.archive) == 2
