@@ -10,6 +10,8 @@ import attrs
 import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.cli.night import show
+from ctao_bdms.cli.output import Output
 from ctao_bdms.daemon import Lease
 from ctao_bdms.daemon.replay import replay, to_walk
 from ctao_bdms.errors import LeaseHeldError
@@ -324,3 +326,16 @@ def test_no_replay_while_a_daemon_works(bdms: Bdms, root: Path, written: list[Wr
             daemon.join()
     assert bdms.night(NIGHT).total.registered == 0
     assert replay(bdms, NIGHT).after.total.registered == 8
+
+
+def test_what_people_are_shown(bdms: Bdms, written: list[WrittenFile], capsys: pytest.CaptureFixture[str]) -> None:
+    trigger(written[0].path).unlink()
+    written[1].path.unlink()
+    report = bdms.night(NIGHT)
+    show(Output(), report, names=False)
+    shown = capsys.readouterr().out
+    assert shown.startswith("night 2026-11-21 at CTAO-North\n")
+    assert "1 waiting: it has no trigger" in shown
+    assert f"1 missing: its trigger stands, and there is no such file\n  {written[1].spec.lfn}\n" in shown
+    assert "6 waiting: its trigger stands, and it is not registered" in shown
+    assert shown.endswith("0 quarantined, 7 open, 1 missing.\n")
