@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ctao_bdms.ingest import Poll, Stamp, Watch, survey
+from ctao_bdms.ingest import Poll, Watch, survey
 from ctao_bdms.ingest.folders import Round
+from ctao_bdms.ingest.stamps import Stamp
 from ctao_bdms.model import DefectKind
 
 NAME = "TEL001_SDH0001_20261121T221500_SBID2_OBSID2_CHUNK{:03d}.fits.fz"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import distributed
 import pytest
 
+from ctao_bdms.daemon.scans import scans_of
+from ctao_bdms.daemon.settings import Workers
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.ingest.workers import Scans, scans_on_nodes
 from ctao_bdms.integrity import scan
@@ -63,6 +65,15 @@ def test_facts_come_from_the_nodes_and_never_from_the_last_time(scans: Scans, tm
     assert first.result(WAIT_S) == scan(path)
     path.write_bytes(b"second")
     assert scans.submit(path).result(WAIT_S) == scan(path)
+
+
+def test_the_daemon_reads_where_its_settings_say(cluster: distributed.LocalCluster, tmp_path: Path) -> None:
+    path = tmp_path / "data.txt"
+    path.write_bytes(b"content")
+    for workers in (Workers(number=1), Workers(dask_scheduler=cluster.scheduler_address)):
+        with scans_of(workers) as (scans, lost):
+            assert scans.submit(path).result(WAIT_S) == scan(path)
+            assert lost() == 0
 
 
 def test_a_killed_worker_costs_nothing_but_time(

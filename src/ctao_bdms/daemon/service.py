@@ -30,13 +30,13 @@ from ctao_bdms.daemon.metrics import CONTENT_TYPE, Metrics
 from ctao_bdms.daemon.notify import Notifier
 from ctao_bdms.daemon.reading import Reading
 from ctao_bdms.daemon.recovery import recover, settle
+from ctao_bdms.daemon.scans import scans_of
 from ctao_bdms.daemon.settings import restart_needed
 from ctao_bdms.daemon.upkeep import Upkeep
 from ctao_bdms.errors import BdmsError, InvalidSettingsError, UnknownRseError
 from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Quarantine, Registrar, Watch
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Journal
-from ctao_bdms.ingest.workers import Scans, TimeLimit, WorkerPool, scans_on_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from ctao_bdms.daemon.settings import Settings, Workers
+    from ctao_bdms.daemon.settings import Settings
 
 __all__ = ["Service"]
 
@@ -57,21 +57,6 @@ _BEAT_S = 5.0
 
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
-
-
-@contextmanager
-def _scans(workers: Workers) -> Iterator[tuple[Scans, Callable[[], int]]]:
-    """Yield what reads files, on this machine or on the nodes of Dask, and what counts the workers that it lost."""
-    if workers.dask_scheduler:
-        with scans_on_nodes(workers.dask_scheduler) as scans:
-            yield scans, lambda: 0  # its nannies replace them
-        return
-    limit = TimeLimit(base_s=workers.base_time_s, minimum_rate_bytes_per_s=workers.minimum_rate_bytes_per_s)
-    pool = WorkerPool(workers.number, memory_bytes=workers.memory_bytes, attempts=workers.attempts)
-    try:
-        yield Scans(pool, limit), lambda: pool.lost
-    finally:
-        pool.shutdown(cancel_futures=True, grace_s=0.0)
 
 
 class Service:
@@ -119,7 +104,7 @@ class Service:
             )
             by = f"ingestd {os.getpid()}@{socket.gethostname()}"
             journal = stack.enter_context(Journal(settings.journal, by=by, now=_now, fence=lease.token))
-            scans, lost = stack.enter_context(_scans(settings.workers))
+            scans, lost = stack.enter_context(scans_of(settings.workers))
             connection = Connection(self._connect, lease.check)
             circuits = Circuits(self._backoff(), monotonic=time.monotonic, dice=random.random)
             intake = Intake(

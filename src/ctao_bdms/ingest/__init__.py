@@ -15,8 +15,7 @@ from ctao_bdms.ingest.registrar import Registrar
 from ctao_bdms.ingest.release import ACCEPTABLE, Deed, accepted, release, require_acceptable
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 from ctao_bdms.ingest.sidecar import DIGEST_SUFFIXES, Statement, disagreements, read_statement
-from ctao_bdms.ingest.sightings import Notice, Poll, Sighting
-from ctao_bdms.ingest.stamps import Stamp
+from ctao_bdms.ingest.sightings import Notice, Poll
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX
 from ctao_bdms.ingest.watch import Watch
 
@@ -43,8 +42,6 @@ __all__ = [
     "Quarantine",
     "Registrar",
     "Reject",
-    "Sighting",
-    "Stamp",
     "Statement",
     "Severity",
     "Status",
