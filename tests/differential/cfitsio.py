@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.model import SumStatus
+from tests.debian import demand
 from tests.differential.views import Part, View
 
 if TYPE_CHECKING:
@@ -25,7 +26,19 @@ _INT = ctypes.POINTER(ctypes.c_int)
 _LONGLONG = ctypes.POINTER(ctypes.c_longlong)
 _HANDLE = ctypes.c_void_p
 
-_library = ctypes.CDLL("libcfitsio.so.10")
+_NAME = "libcfitsio.so.10"
+
+
+def _is_there() -> bool:
+    try:
+        ctypes.CDLL(_NAME)
+    except OSError:
+        return False
+    return True
+
+
+demand("libcfitsio10", there=_is_there())
+_library = ctypes.CDLL(_NAME)
 _library.ffdkopn.argtypes = [ctypes.POINTER(_HANDLE), ctypes.c_char_p, ctypes.c_int, _INT]
 _library.ffmrhd.argtypes = [_HANDLE, ctypes.c_int, _INT, _INT]
 _library.ffghadll.argtypes = [_HANDLE, _LONGLONG, _LONGLONG, _LONGLONG, _INT]

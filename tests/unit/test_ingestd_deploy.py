@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.debian import demand
 
 from ctao_bdms.cli.app import app
 from ctao_bdms.daemon.deploy import FILES, deployed, unit
@@ -32,6 +33,7 @@ def shown() -> set[str]:
 
 
 def promtool(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    demand("prometheus", there=shutil.which("promtool") is not None)
     return subprocess.run(["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False)
 
 

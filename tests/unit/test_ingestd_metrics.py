@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from tests.debian import demand
 
 from ctao_bdms.daemon.families import FAMILIES, Kind
 from ctao_bdms.daemon.metrics import CONTENT_TYPE, Metrics
@@ -101,6 +103,7 @@ def test_the_exposition_is_what_the_table_says() -> None:
 
 
 def test_promtool_takes_the_exposition() -> None:
+    demand("prometheus", there=shutil.which("promtool") is not None)
     exposition = busy().exposition()
     done = subprocess.run(["promtool", "check", "metrics"], input=exposition, capture_output=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
