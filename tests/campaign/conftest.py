@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     tables = [value for report in reports for key, value in getattr(report, "user_properties", []) if key == _KEY]
-    for table in tables:
+    for table in dict.fromkeys(tables):
         title, *lines = json.loads(table)
         terminalreporter.write_sep("-", title)
         for line in lines:

@@ -46,7 +46,7 @@ def daemon_killed(site: Site, chance: random.Random) -> None:
 def daemon_stopped(site: Site, chance: random.Random) -> None:
     """SIGTERM to the daemon, and its start anew."""
     code = site.end_daemon(signal.SIGTERM)
-    if code:
+    if code not in {0, -signal.SIGTERM}:  # the signal's own if it came before the daemon had begun to work
         site.complaints.append(f"after SIGTERM the daemon ended with code {code}")
     site.daemon = site.new_daemon()
 
