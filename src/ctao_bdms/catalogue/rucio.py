@@ -8,6 +8,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from rucio.client.client import Client
 from rucio.common import config as rucio_config
 from rucio.common import exception as rucio_exception
@@ -234,7 +235,16 @@ class RucioCatalogue:
                 for chunk in _chunks([{"scope": scope, "name": name} for name in names])
                 for row in self.client.get_metadata_bulk(chunk)
             ]
-        return sorted((answers.block(row) for row in rows), key=lambda block: block.did)
+            blocks = [answers.block(row) for row in rows]
+            # Rucio counts when it closes. A request that was under way then may have filled a block that says 0, and
+            # one without files would get no rules.
+            blocks = [block if block.is_open or block.n_files else self._counted(block) for block in blocks]
+        return sorted(blocks, key=lambda block: block.did)
+
+    def _counted(self, block: Block) -> Block:
+        """Return a block with what is in it now."""
+        files = list(self.client.list_files(block.did.scope, block.did.name))
+        return attrs.evolve(block, n_files=len(files), size_bytes=sum(file["bytes"] for file in files))
 
     def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
         """Return the data identifiers that have a rule which is fulfilled and has changed after `since`."""
