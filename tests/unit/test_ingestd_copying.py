@@ -101,6 +101,8 @@ def test_the_loop_goes_on_while_rules_are_made(setting: Setting) -> None:
     assert setting.woken.wait(10)
     assert setting.copying.due_in_s() <= 0
     assert _rules(setting.archive) == 2
+    setting.copying.step(probe=False)
+    assert 0 < setting.copying.due_in_s() < 10, "an answer is no reason to ask again at once"
 
 
 def test_what_the_server_could_not_do_is_told_by_the_next_step(setting: Setting) -> None:

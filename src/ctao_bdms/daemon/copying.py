@@ -104,6 +104,8 @@ class Copying:
         """Close what is due, and have made what rules are missing; a probe waits for the answer."""
         if self._asked is not None:
             self._answered()
+            if self._next_s > self._monotonic() and not probe:
+                return
         registrar = self._registrar()
         closed = () if registrar is None else registrar.close()
         follow = self._journal.tallies()[FileState.REGISTERED].files > 0
