@@ -113,7 +113,7 @@ def test_a_stopped_worker_is_taken_for_dead_and_the_others_do_not_wait(pool: Wor
 
 def test_a_worker_that_is_stopped_while_it_answers_holds_nobody_up(pool: WorkerPool) -> None:
     """An answer larger than the socket's buffer, of a worker that is stopped in the middle of it."""
-    big = pool.submit_within(1.0, bytes, 50_000_000)
+    big = pool.submit_within(WAIT_S, bytes, 50_000_000)
     while not big.done():
         for pid in pool.pids:
             with contextlib.suppress(ProcessLookupError):

@@ -78,11 +78,16 @@ def _add(work: Transaction, seen: Sighting) -> None:
 
 def _take_facts(work: Transaction, number: int, seen: Sighting) -> None:
     """Find by its stamp what the bytes of a file said, and mark it as scanned if that is known."""
+    device, inode, size_bytes, modified_ns = place_of(seen.stamp)
     known = work.run(
-        "SELECT e.id, e.path FROM entries e JOIN facts f ON f.entry = e.id WHERE e.inode = ?2 AND e.size_bytes = ?3 "
-        "AND e.modified_ns = ?4 AND (e.device = ?1 OR e.id = ?5) ORDER BY e.id = ?5 DESC LIMIT 1",
-        *place_of(seen.stamp),
-        number,
+        "SELECT e.id, e.path FROM entries e JOIN facts f ON f.entry = e.id WHERE e.inode = :inode "
+        "AND e.size_bytes = :size_bytes AND e.modified_ns = :modified_ns AND (e.device = :device OR e.id = :number) "
+        "ORDER BY e.id = :number DESC LIMIT 1",
+        device=device,
+        inode=inode,
+        size_bytes=size_bytes,
+        modified_ns=modified_ns,
+        number=number,
     )
     for other, path in known:
         if other != number:

@@ -48,10 +48,12 @@ def thin(work: Transaction, night: str, before_us: int, limit: int) -> int:
 def forget(work: Transaction, night: str, before_us: int, limit: int) -> int:
     """Remove the entries of files of a night that were replicated or withdrawn long ago; return how many."""
     rows = work.run(
-        "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE night = ?1 AND "
-        "((state = 'replicated' AND replicated_us < ?2) OR (state = 'withdrawn' AND found_us < ?2)) LIMIT ?3) "
-        "RETURNING id",
-        *(night, before_us, limit),
+        "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE night = :night AND "
+        "((state = 'replicated' AND replicated_us < :before_us) OR (state = 'withdrawn' AND found_us < :before_us)) "
+        "LIMIT :limit) RETURNING id",
+        night=night,
+        before_us=before_us,
+        limit=limit,
     )
     for (number,) in rows:
         work.run("DELETE FROM events WHERE entry = ?", number)

@@ -52,8 +52,15 @@ class Transaction:
     def event(self, entry: int, event: str, detail: str = "") -> None:
         """Append to the history of an entry."""
         self.connection.execute(
-            "INSERT INTO events SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, ?5 FROM events WHERE entry = ?1",
-            (entry, self.now_us, event, printable(detail), self.writer),
+            "INSERT INTO events SELECT :entry, coalesce(max(number), 0) + 1, :now_us, :event, :detail, :writer "
+            "FROM events WHERE entry = :entry",
+            {
+                "entry": entry,
+                "now_us": self.now_us,
+                "event": event,
+                "detail": printable(detail),
+                "writer": self.writer,
+            },
         )
 
     def move(self, path: Path, assignments: str, only: str, **named: object) -> int | None:
