@@ -61,7 +61,7 @@ NOT_OURS = {
     "observation__coverage__time__reference__unit",
 }
 #: Keys of ours that theirs does not have: set by ingest.
-NOT_THEIRS = {"integrity__sha256"}
+NOT_THEIRS = {"integrity__sha256", "integrity__datasums"}
 #: Keys whose keyword differs (theirs, ours): raw data carry the dates of the FITS standard, and comments say anything.
 OTHER_KEYWORDS = {
     "disclaimer": ("COMMENT", ()),
