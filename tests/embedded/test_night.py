@@ -170,7 +170,7 @@ def test_a_night_with_its_daemon(site: Site) -> None:
     daemon = site.start()  # it takes over a journal in which all stands that the replay has done
     try:
         said = site.until(lambda said: said["nights"].get(NIGHT, {}).get("replicated") == 8)
-        assert said["files"]["registered"]["files"] == 0
+        assert said["nights"][NIGHT].get("registered", 0) == 0
     finally:
         daemon.terminate()
         assert daemon.wait(60) == 0
