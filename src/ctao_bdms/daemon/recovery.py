@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms import replication
 from ctao_bdms.catalogue import Comparison, Condition, Query
-from ctao_bdms.facade import DEFAULT_VO
+from ctao_bdms.facade.connected import DEFAULT_VO
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import FileState, Rejected
 from ctao_bdms.model import Night

@@ -18,7 +18,7 @@ import attrs
 from ctao_bdms import replication
 from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.facade import DEFAULT_VO, Bdms
+from ctao_bdms.facade.connected import DEFAULT_VO
 from ctao_bdms.ingest import IngestReport, Outcome, Status, survey
 from ctao_bdms.ingest.journal import Journal, Rejected, Sighting
 from ctao_bdms.model import Night, Site
@@ -29,6 +29,7 @@ from ctao_bdms.replication import BlockStates
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ctao_bdms.facade import Bdms
     from ctao_bdms.model import Did
 
 __all__ = ["Replayed", "replay", "to_walk"]

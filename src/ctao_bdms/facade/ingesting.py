@@ -1,0 +1,185 @@
+"""How files enter the archive: what is on site, and what was in quarantine."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctao_bdms import ingest, replication
+from ctao_bdms.errors import UsageError
+from ctao_bdms.facade.connected import Connected
+from ctao_bdms.foresee import Foreseen, foresee
+from ctao_bdms.model import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ctao_bdms.ingest import (
+        BlockLimits,
+        Case,
+        CheckPolicy,
+        Described,
+        IngestReport,
+        LocalFile,
+        Outcome,
+        Plan,
+        Quarantine,
+    )
+    from ctao_bdms.model import FileFacts, Rse
+
+__all__ = ["Ingesting"]
+
+#: How many files one request registers: what a batch of one call can hold, until the server says otherwise.
+FIRST_BATCH = ingest.BatchSize(files=1000)
+
+
+class Ingesting(Connected):
+    """How files enter the archive."""
+
+    def ingest(
+        self,
+        paths: Iterable[Path | str] | Path | str,
+        *,
+        rse: str = "",
+        jobs: int = 2,
+        limits: BlockLimits | None = None,
+        policy: CheckPolicy | None = None,
+        on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
+        on_bytes: Callable[[int], None] = lambda _: None,
+        on_outcome: Callable[[Outcome], None] = lambda _: None,
+    ) -> IngestReport:
+        """Check files, register them where they lie, and ask for their copies.
+
+        A file that is bad goes to quarantine beside the storage root and never stops the others. To call it again is
+        safe: what is done already is not done twice.
+
+        Parameters
+        ----------
+        paths
+            Data files on the site's storage, or directories that are searched for ``.trigger`` files.
+        rse
+            The storage element where they lie; by default the one whose prefix they are under.
+        jobs
+            How many files are read at once.
+        limits
+            How large a block may become.
+        policy
+            How serious it is where name and content of a file disagree; by default it stays out.
+        on_scanned, on_bytes, on_outcome
+            Called after each file that was read, after each piece of one, and when it is known what became of a file.
+
+        Returns
+        -------
+        ctao_bdms.ingest.IngestReport
+            What became of each file.
+        """
+        storage, files = self._survey(paths, rse)
+        items = ingest.read_all(files, policy, jobs=jobs, on_scanned=on_scanned, on_bytes=on_bytes)
+        return self._carry_out(self._planned(items, storage, limits), items, storage, on_outcome)
+
+    def plan(
+        self,
+        paths: Iterable[Path | str] | Path | str,
+        *,
+        rse: str = "",
+        jobs: int = 2,
+        limits: BlockLimits | None = None,
+        policy: CheckPolicy | None = None,
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> Foreseen:
+        """Say what `ingest` would do with the same paths; nothing is changed, neither on disk nor in the archive.
+
+        Parameters
+        ----------
+        paths, rse, jobs, limits, policy, on_bytes
+            As of `ingest`.
+
+        Returns
+        -------
+        ctao_bdms.foresee.Foreseen
+            What would become of each file, and which blocks, copies and requests that would take.
+        """
+        storage, files = self._survey(paths, rse)
+        items = ingest.read_all(files, policy, jobs=jobs, on_bytes=on_bytes)
+        return foresee(self._planned(items, storage, limits), items, self.catalogue)
+
+    def _survey(self, paths: Iterable[Path | str] | Path | str, rse: str) -> tuple[Rse, list[LocalFile]]:
+        """Return the storage element where `paths` lie, and the files that they stand for."""
+        given = [Path(path) for path in ([paths] if isinstance(paths, Path | str) else paths)]
+        storage = self._onsite(rse, given)
+        return storage, ingest.survey(given, Path(storage.prefix))
+
+    def _planned(self, items: Sequence[Described], storage: Rse, limits: BlockLimits | None = None) -> Plan:
+        """Return what is still to be done with `items`."""
+        return ingest.plan(
+            items,
+            self.catalogue.files(item.file.lfn for item in items if not item.defects and item.file.lfn is not None),
+            rse=storage.name,
+            site=Site(storage.site),
+            now=self.now(),
+            token=lambda: secrets.token_hex(4),
+            limits=limits or ingest.BlockLimits(),
+        )
+
+    def _carry_out(
+        self,
+        plan: Plan,
+        items: Sequence[Described],
+        storage: Rse,
+        on_outcome: Callable[[Outcome], None] = lambda _: None,
+    ) -> IngestReport:
+        """Do what is to be done."""
+        batches = ingest.Batches(self.catalogue, FIRST_BATCH)
+        quarantine = self._quarantine(storage)
+        report = ingest.execute(plan, items, self.catalogue, batches, quarantine, self.now, on_outcome)
+        filled = {outcome.block for outcome in report}
+        replication.begin(self.catalogue, (block.did for block in plan.blocks if block.did in filled))
+        return report
+
+    def quarantine(self, rse: str = "") -> Quarantine:
+        """Return the quarantine of a storage element on site, by default of the only one."""
+        return self._quarantine(self.onsite(rse))
+
+    def retry(self, case: Case, *, rse: str = "", why: str = "") -> IngestReport:
+        """Put a file from quarantine back to where it came from, and ingest it again.
+
+        Parameters
+        ----------
+        case
+            The case.
+        rse
+            The storage element whose quarantine it is in.
+        why
+            The reason, for the record.
+        """
+        deed = ingest.Deed.now("retry", self.now(), why)
+        return self.ingest(ingest.release(self.quarantine(rse), case, deed), rse=rse)
+
+    def accept(self, case: Case, why: str, *, rse: str = "") -> IngestReport:
+        """Let a file enter the archive in spite of the defects that its case names.
+
+        It is read again. Defects that the case does not name still keep it out. What was accepted, by whom and why,
+        stands in the product's ``disclaimer``, in the case's document and in the log of the quarantine.
+
+        Parameters
+        ----------
+        case
+            The case.
+        why
+            The reason.
+        rse
+            The storage element whose quarantine it is in.
+
+        Raises
+        ------
+        UsageError
+            If there is no reason, or a defect that nobody can accept, a conflict for one.
+        """
+        if not why.strip():
+            raise UsageError("a file is accepted for a reason; say which")
+        ingest.require_acceptable(case)
+        deed = ingest.Deed.now("accept", self.now(), why)
+        storage, files = self._survey(ingest.release(self.quarantine(rse), case, deed), rse)
+        items = [ingest.accepted(item, case.defects, deed) for item in ingest.read_all(files)]
+        return self._carry_out(self._planned(items, storage), items, storage)
