@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from astropy.io import fits
 
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon import reading
@@ -273,6 +274,24 @@ def test_an_outage_costs_one_probe_a_time_and_all_go_on_after_it(house: House) -
     assert house.states() == {"registered": 6}
     assert not house.circuits.open
     assert not house.journal.waiting()
+
+
+def test_after_an_outage_the_most_urgent_category_comes_first(house: House) -> None:
+    files = house.write(4)
+    for file, category in zip(files, ("C", "A", "", "B"), strict=True):
+        with fits.open(file.path, mode="update") as hdus:
+            if category:
+                hdus[1].header["DATACAT"] = category
+            for hdu in hdus:
+                hdu.add_checksum()
+    house.archive.error = UnreachableError("it does not answer")
+    house.turn(4)
+    now = house.clock.now()
+    due = house.journal.due(FileState.SCANNED, 4, now=now, order=Order.PRIORITY)
+    assert [entry.category for entry in due] == ["A", "B", "C", ""]
+    house.archive.error = None
+    house.turn(70)
+    assert house.states() == {"registered": 4}
 
 
 def test_credentials_that_were_refused_are_read_anew(house: House) -> None:
