@@ -219,7 +219,14 @@ class Service:
             raise UnknownRseError(settings.storage.rse, elements)
         quarantine = Quarantine(settings.quarantine)
         settle(journal, quarantine, Path(os.path.realpath(settings.storage.root)))
-        recover(connection, journal, rse=settings.storage.rse, site=settings.storage.site, now=_now)
+        recover(
+            connection,
+            journal,
+            rse=settings.storage.rse,
+            site=settings.storage.site,
+            now=_now,
+            new_since=dt.timedelta(days=settings.state.recover_days),
+        )
         size = BatchSize(files=min(BatchSize().files, settings.batches.files), largest=settings.batches.files)
         limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
         return Registrar(
