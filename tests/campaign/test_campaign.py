@@ -167,12 +167,12 @@ def test_whatever_breaks_no_file_is_lost_doubled_or_half_registered(
     record_property: Callable[[str, object], None],
 ) -> None:
     place, is_mounted = site
-    rounds = request.config.getoption("--rounds", default=None) or ROUNDS
-    seed = request.config.getoption("--campaign-seed", default=None)
+    rounds = request.config.getoption("--rounds") or ROUNDS
+    seed = request.config.getoption("--campaign-seed")
     seed = SEED if seed is None else seed
     chance = random.Random(seed)
     faults: Iterator[Fault] = _faults(rounds, chance, is_mounted)
-    if only := request.config.getoption("--fault", default=None):
+    if only := request.config.getoption("--fault"):
         faults = itertools.repeat({fault.__name__: fault for fault in (*CORE, *FAULTS, *ON_MOUNT)}[only])
     expected: list[Expected] = []
     rows: list[Row] = []
