@@ -6,7 +6,7 @@ import datetime as dt
 import errno
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ from ctao_bdms.ingest.workers import Scans
 from ctao_bdms.model import FileFacts, Rse, Site
 from ctao_bdms.testing.contract import NIGHT, ONSITE
 from ctao_bdms.testing.damage import Damage, damage
-from ctao_bdms.testing.dl0 import night_specs, write_night
+from ctao_bdms.testing.dl0 import night_specs, write_dl0, write_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -73,6 +73,8 @@ class Archive(InMemoryCatalogue):
         super().__init__([onsite, *centres], now=clock.now)
         self.error: BdmsError | None = None
         self.asked = 0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         self.asked += 1
@@ -89,6 +91,7 @@ class Archive(InMemoryCatalogue):
         if self.error is not None:
             raise self.error
         super().register(block, rse, files)
+        assert self.may_answer.wait(30)
 
 
 class Paper(Journal):
@@ -129,7 +132,7 @@ class Reader(Scans):
 class House:
     """All stages, and a loop that is turned by hand."""
 
-    def __init__(self, folder: Path, scans: Reader, lease: Lease) -> None:
+    def __init__(self, folder: Path, scans: Reader, lease: Lease, aside: Executor | None = None) -> None:
         self.clock = clock = Clock()
         self.root = folder / "onsite"
         self.root.mkdir(exist_ok=True)
@@ -140,6 +143,7 @@ class House:
         self.metrics = Metrics(states=FileState, causes=Cause)
         self.circuits = Circuits(Backoff(), monotonic=clock, dice=lambda: 1.0)
         self.ended = threading.Event()
+        self.answered = threading.Event()
         self.settings = Settings(
             storage=Storage(root=self.root, rse=ONSITE, site=Site.NORTH, low_disk_bytes=0), state=State(folder=folder)
         )
@@ -152,6 +156,7 @@ class House:
             interval_s=lambda: 1.0,
             metrics=self.metrics,
             monotonic=clock,
+            busy=lambda: self.entering.busy,
         )
         self.reading = Reading(
             self.journal,
@@ -171,12 +176,14 @@ class House:
             describe=lambda file, facts: description(file, facts, self.settings),
             batches=BatchSettings,
             order=lambda: Order.NEWEST_NIGHT,
+            aside=aside,
+            wake=self.answered.set,
             **common,
         )
         self.copying = Copying(
             self.connection,
             self.journal,
-            lambda: self.entering.registrar,
+            self.entering.close,
             interval_s=60.0,
             metrics=self.metrics,
             **clocks,
@@ -247,6 +254,85 @@ def make(tmp_path: Path) -> Iterator[Callable[[], House]]:
 @pytest.fixture
 def house(make: Callable[[], House]) -> House:
     return make()
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Iterator[House]:
+    """A house that has files registered beside its loop."""
+    with ThreadPoolExecutor(2) as threads, ThreadPoolExecutor(1) as aside, Lease.claim(tmp_path / "lease") as lease:
+        house = House(tmp_path, Reader(threads), lease, aside)
+        yield house
+        house.archive.may_answer.set()
+        house.journal.close()
+
+
+def _until_registered(house: House) -> None:
+    """Turn until the archive has files, and does not answer."""
+    house.archive.may_answer.clear()
+    files = house.write()
+    house.answered.clear()
+    for _ in range(50):
+        house.turn()
+        if house.entering.busy and len(house.archive.files([file.lfn for file in files])) == 4:
+            return
+    raise AssertionError(house.states())
+
+
+def _answer(house: House) -> None:
+    """Let the archive answer."""
+    house.archive.may_answer.set()
+    assert house.answered.wait(30)
+
+
+def test_the_loop_goes_on_while_files_are_registered(beside: House) -> None:
+    _until_registered(beside)
+    assert beside.entering.due_in_s() == float("inf")
+    assert beside.entering.has_due
+    more = write_dl0(night_specs(5, megabytes=0.02, night=NIGHT)[4], beside.root)
+    beside.turn(3)
+    assert beside.states() == {"scanned": 5}
+    _answer(beside)
+    beside.turn(1)
+    assert beside.states() == {"registered": 4, "scanned": 1}
+    beside.turn(3)
+    beside.archive.may_answer.set()
+    assert beside.entering.close(everything=True)
+    assert beside.states() == {"registered": 5}
+    assert not os.path.lexists(more.trigger)
+
+
+def test_what_happens_to_a_file_while_it_is_registered_is_written_afterwards(beside: House) -> None:
+    _until_registered(beside)
+    entries = {entry.path.name: entry for entry in beside.journal.entries()}
+    gone, again, *_ = entries.values()
+    assert gone.trigger is not None
+    assert again.trigger is not None
+    gone.trigger.unlink()
+    again.path.write_bytes(b"other")
+    again.trigger.unlink()
+    again.trigger.touch()
+    beside.turn(3)
+    assert beside.states() == {"scanned": 4}
+    _answer(beside)
+    beside.turn(4)
+    events = [event.event for event in beside.journal.events(gone.path)]
+    assert "withdrawn" not in events
+    beside.entering.close(everything=True)
+    assert beside.states() == {"registered": 3, "quarantined": 1}
+
+
+def test_an_archive_that_fails_beside_the_loop_is_probed(beside: House) -> None:
+    beside.archive.error = UnreachableError("down")
+    beside.write()
+    for _ in range(20):
+        beside.turn()
+    assert Cause.CATALOGUE in beside.circuits.open
+    assert beside.states() == {"scanned": 4}
+    beside.archive.error = None
+    for _ in range(200):
+        beside.turn()
+    beside.entering.close(everything=True)
+    assert beside.states() == {"registered": 4}
 
 
 def test_from_trigger_to_two_centres(house: House) -> None:

@@ -77,7 +77,7 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
         copying = Copying(
             archive,
             journal,
-            lambda: registrar,
+            registrar.close,
             interval_s=60.0,
             metrics=Metrics(states=FileState, causes=Cause),
             now=lambda: NOW,

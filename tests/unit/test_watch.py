@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from ctao_bdms.ingest import Poll, Watch, survey
 from ctao_bdms.ingest.folders import Round
 from ctao_bdms.ingest.stamps import Stamp
 from ctao_bdms.model import DefectKind
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "TEL001_SDH0001_20261121T221500_SBID2_OBSID2_CHUNK{:03d}.fits.fz"
 
@@ -114,16 +117,6 @@ def test_a_trigger_that_is_made_again_is_found_again(watch: Watch, folder: Path,
     other.replace(trigger_of(data))
     assert paths(watch.poll()) == [data]
     settle(watch, clock)
-
-
-def test_a_trigger_that_is_forgotten_is_found_again(watch: Watch, folder: Path, clock: Clock) -> None:
-    data, other = add(folder, 1), add(folder, 2)
-    watch.poll()
-    settle(watch, clock)
-    watch.forget([trigger_of(data), folder / "unknown.trigger", Path("/nowhere/x.trigger")])
-    assert paths(watch.poll()) == [data]
-    trigger_of(other).unlink()
-    assert watch.poll().gone == [trigger_of(other)]
 
 
 def test_an_unchanged_folder_is_not_listed_but_within_the_tick_of_the_clock_it_is(

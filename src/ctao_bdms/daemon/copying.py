@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from ctao_bdms import replication
 from ctao_bdms.ingest.causes import Cause
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from ctao_bdms.daemon.metrics import Metrics
     from ctao_bdms.ingest.journal import Journal
-    from ctao_bdms.ingest.registrar import Registrar
     from ctao_bdms.model import Did
     from ctao_bdms.replication import Replicating
 
@@ -34,6 +33,12 @@ _log = logging.getLogger(__name__)
 _FOLLOW_S = 1.0
 
 
+class Close(Protocol):
+    """Closes the blocks whose time has come, or everything; returns those that were closed and need rules."""
+
+    def __call__(self, *, everything: bool = False) -> tuple[Did, ...]: ...
+
+
 class Copying:
     """Sees to the copies.
 
@@ -43,8 +48,8 @@ class Copying:
         The archive; no other thread may use this connection.
     journal
         The journal.
-    registrar
-        Returns what registers files; None as long as there is none.
+    close
+        Closes the blocks whose time has come, or everything; returns those that were closed and need rules.
     interval_s
         The time after which the rules of all blocks that are not complete are looked at again, in seconds.
     metrics
@@ -64,7 +69,7 @@ class Copying:
         self,
         catalogue: Replicating,
         journal: Journal,
-        registrar: Callable[[], Registrar | None],
+        close: Close,
         *,
         interval_s: float,
         metrics: Metrics,
@@ -75,7 +80,7 @@ class Copying:
     ) -> None:
         self._catalogue = catalogue
         self._journal = journal
-        self._registrar = registrar
+        self._close = close
         self._aside = aside
         self._wake = wake
         self._metrics = metrics
@@ -106,8 +111,7 @@ class Copying:
             self._answered()
             if self._next_s > self._monotonic() and not probe:
                 return
-        registrar = self._registrar()
-        closed = () if registrar is None else registrar.close()
+        closed = self._close()
         follow = self._journal.tallies()[FileState.REGISTERED].files > 0
         if follow and self._follower.is_everything_due:
             self._patterns = tuple(self._pending())
@@ -121,9 +125,7 @@ class Copying:
         """Close all blocks, as at the end of the process, and make their first rules."""
         if self._asked is not None:
             self._answered()
-        registrar = self._registrar()
-        if registrar is not None:
-            self._ask(registrar.close(everything=True), follow=False)
+        self._ask(self._close(everything=True), follow=False)
 
     def _begin(self, closed: tuple[Did, ...], *, follow: bool) -> None:
         """Have the server asked."""

@@ -1,29 +1,38 @@
-"""From facts into the archive: batches of files that have been read are registered, or put into quarantine."""
+"""From facts into the archive: batches of files that have been read are registered, or put into quarantine.
+
+The server takes about as long for a batch as the loop does for everything else. So it is asked in a thread of its own,
+while other files are read; the journal is written by the loop alone.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
+from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+import attrs
 
 from ctao_bdms.daemon.logs import about
 from ctao_bdms.errors import BdmsError
 from ctao_bdms.ingest.causes import Cause, cause_of, cause_of_defects
 from ctao_bdms.ingest.inbox import local_file
-from ctao_bdms.ingest.journal import FileState, Rejected, Sighting, Waiting
+from ctao_bdms.ingest.journal import Entry, FileState, Rejected, Sighting, Waiting
 from ctao_bdms.ingest.report import Outcome, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Set as AbstractSet
+    from concurrent.futures import Executor
 
     from ctao_bdms.daemon.backoff import Backoff
     from ctao_bdms.daemon.metrics import Metrics
     from ctao_bdms.daemon.settings import Batches
     from ctao_bdms.ingest.describe import Described
     from ctao_bdms.ingest.inbox import LocalFile
-    from ctao_bdms.ingest.journal import Entry, Journal, Order
+    from ctao_bdms.ingest.journal import Journal, Order
     from ctao_bdms.ingest.registrar import Registrar
     from ctao_bdms.model import Did, FileFacts
 
@@ -33,6 +42,15 @@ _log = logging.getLogger(__name__)
 
 #: What a file waits for that is not taken though nothing is wrong with its content: somebody must see to it.
 REFUSED = "refused"
+
+
+@attrs.frozen
+class _Asked:
+    """A batch that the archive is being asked to take, and what has become of its files so far."""
+
+    entries: dict[Path, Entry]
+    outcomes: dict[Path, Outcome]
+    answer: Future[None]
 
 
 class Entering:
@@ -60,6 +78,10 @@ class Entering:
         What is counted.
     now, monotonic, dice
         The clocks (aware; seconds), and random numbers from 0 to 1.
+    aside
+        One thread in which the archive is asked while the loop goes on; by default the loop waits for the answers.
+    wake
+        Called, in that thread, when the archive has answered.
     """
 
     name: ClassVar[str] = "entering"
@@ -82,6 +104,8 @@ class Entering:
         now: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
         dice: Callable[[], float],
+        aside: Executor | None = None,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._journal = journal
         self._make_registrar = registrar
@@ -96,7 +120,11 @@ class Entering:
         self._now = now
         self._monotonic = monotonic
         self._dice = dice
+        self._aside = aside
+        self._wake = wake
         self._since_s: float | None = None
+        self._asked: _Asked | None = None
+        self._closed: deque[Did] = deque()
 
     @property
     def registrar(self) -> Registrar | None:
@@ -105,9 +133,15 @@ class Entering:
 
     @property
     def has_due(self) -> bool:
-        """Whether there are files that could be registered now."""
+        """Whether there are files that are being registered, or could be."""
         now, order = self._now(), self._order()
-        return bool(self._nameless or self._journal.due(FileState.SCANNED, 1, now=now, order=order))
+        return bool(self._asked or self._nameless or self._journal.due(FileState.SCANNED, 1, now=now, order=order))
+
+    @property
+    def busy(self) -> AbstractSet[Path]:
+        """The triggers of the files that are being registered."""
+        entries = () if self._asked is None else self._asked.entries.values()
+        return {entry.trigger for entry in entries if entry.trigger is not None}
 
     def due_in_s(self) -> float:
         """Return when a batch is full, or its first file has waited long enough; at once until the archive answered.
@@ -116,6 +150,8 @@ class Entering:
         """
         if self._registrar is None:
             return 0.0
+        if self._asked is not None:
+            return 0.0 if self._asked.answer.done() else float("inf")  # `wake` says when it is time
         count = self._journal.tallies()[FileState.SCANNED].files + len(self._nameless)
         if not count:
             self._since_s = None
@@ -130,7 +166,11 @@ class Entering:
         return most if self._registrar is None else min(most, self._registrar.batches.size.files)
 
     def step(self, *, probe: bool) -> None:
-        """Register one batch."""
+        """Take the answer to the last batch, and have the next one registered; a probe waits for its answer."""
+        if self._asked is not None:
+            self._answered()
+            if self.due_in_s() > 0:
+                return
         self._since_s = None
         if self._registrar is None:
             # Also when no file waits: what a predecessor has begun is ended with it.
@@ -139,10 +179,51 @@ class Entering:
         entries = {entry.path: entry for entry in (*due, *self._nameless.values())}
         if not entries:
             return
-        items = {entry.path: self._item(entry) for entry in entries.values()}
+        self._ask(self._registrar, entries)
+        if self._aside is None or probe:
+            self._answered()
+
+    def close(self, *, everything: bool = False) -> tuple[Did, ...]:
+        """Close the blocks whose time has come; return all that were closed since the last call and need rules.
+
+        Parameters
+        ----------
+        everything
+            Close all, as at the end of the process.
+        """
+        if self._asked is not None and everything:
+            self._answered()
+        if self._asked is None and self._registrar is not None:
+            self._closed.extend(self._registrar.close(everything=everything))
+        return tuple(self._closed.popleft() for _ in range(len(self._closed)))
+
+    def _ask(self, registrar: Registrar, entries: dict[Path, Entry]) -> None:
+        """Have a batch registered."""
+        items = [self._item(entry) for entry in entries.values()]
         outcomes: dict[Path, Outcome] = {}
+        if self._aside is None:
+            answer: Future[None] = Future()
+            try:
+                self._take(registrar, items, outcomes)
+                answer.set_result(None)
+            except BaseException as error:  # noqa: BLE001 - it is raised when the answer is taken
+                answer.set_exception(error)
+        else:
+            answer = self._aside.submit(self._take, registrar, items, outcomes)
+        self._asked = _Asked(entries, outcomes, answer)
+        answer.add_done_callback(lambda _: self._wake())
+
+    def _take(self, registrar: Registrar, items: Sequence[Described], outcomes: dict[Path, Outcome]) -> None:
+        """Register a batch, and close the blocks whose time has come: nobody else may meanwhile."""
+        registrar.take(items, lambda outcome: outcomes.__setitem__(outcome.path, outcome))
+        self._closed.extend(registrar.close())
+
+    def _answered(self) -> None:
+        """Wait for the answer to a batch, and write down what has become of its files."""
+        assert self._asked is not None
+        asked, entries, outcomes = self._asked, self._asked.entries, self._asked.outcomes
         try:
-            self._registrar.take(list(items.values()), lambda outcome: outcomes.__setitem__(outcome.path, outcome))
+            asked.answer.result()
         except (BdmsError, OSError) as error:
             if cause_of(error) is Cause.STORAGE:
                 # The others must not wait behind a file that cannot be moved to quarantine.
@@ -150,6 +231,7 @@ class Entering:
                 self._journal.waits(self._wait(entry, Cause.STORAGE, str(error)) for entry in left)
             raise
         finally:
+            self._asked = None
             self._write(entries, outcomes.values())
 
     def _item(self, entry: Entry) -> Described:

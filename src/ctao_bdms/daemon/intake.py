@@ -9,10 +9,12 @@ from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.triggers import data_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
+    from pathlib import Path
 
     from ctao_bdms.daemon.metrics import Metrics
     from ctao_bdms.ingest.journal import Journal
+    from ctao_bdms.ingest.sightings import Sighting
     from ctao_bdms.ingest.watch import Watch
 
 __all__ = ["Intake"]
@@ -35,6 +37,9 @@ class Intake:
         What is counted.
     monotonic
         The clock, in seconds.
+    busy
+        Returns the triggers of files that are being registered: what is new of those is written down when it is known
+        what has become of them.
     """
 
     name: ClassVar[str] = "intake"
@@ -48,12 +53,15 @@ class Intake:
         interval_s: Callable[[], float],
         metrics: Metrics,
         monotonic: Callable[[], float],
+        busy: Callable[[], Container[Path]] = tuple,
     ) -> None:
         self.watch = watch
         self._journal = journal
         self._interval_s = interval_s
         self._metrics = metrics
         self._monotonic = monotonic
+        self._busy = busy
+        self._told: dict[Path, Sighting | None] = {}
         self._next_s = monotonic()
 
     def due_in_s(self) -> float:
@@ -65,13 +73,15 @@ class Intake:
         begin_s = self._monotonic()
         poll = self.watch.poll()
         self._metrics.polled(self._monotonic() - begin_s)
-        try:
-            observed = self._journal.observe(poll.found)
-            self._journal.withdrawn(data_of(trigger) for trigger in poll.gone)
-        except BaseException:
-            # The watch tells everything once; what the journal did not take must be told again.
-            self.watch.forget(seen.trigger for seen in poll.found if seen.trigger is not None)
-            raise
+        # The last word on a trigger counts: one that went and came again has not gone.
+        self._told.update(dict.fromkeys(poll.gone))
+        self._told.update((seen.trigger, seen) for seen in poll.found if seen.trigger is not None)
+        busy = self._busy()
+        ready = {trigger: seen for trigger, seen in self._told.items() if trigger not in busy}
+        observed = self._journal.observe(seen for seen in ready.values() if seen is not None)
+        self._journal.withdrawn(data_of(trigger) for trigger, seen in ready.items() if seen is None)
+        # The watch tells everything once; what the journal did not take is offered again.
+        self._told = {trigger: seen for trigger, seen in self._told.items() if trigger in busy}
         if observed.new or observed.again:
             _log.info("%d new files, %d again", observed.new, observed.again)
         self._next_s = begin_s if poll.more else begin_s + self._interval_s()

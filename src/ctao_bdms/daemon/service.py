@@ -126,6 +126,7 @@ class Service:
                 interval_s=lambda: self.settings.inbox.poll_interval_s,
                 metrics=self._metrics,
                 monotonic=time.monotonic,
+                busy=lambda: entering.busy,
             )
             reading = Reading(
                 journal,
@@ -141,6 +142,7 @@ class Service:
                 monotonic=time.monotonic,
                 dice=random.random,
             )
+            registering, copying_aside = self._aside(stack, "registering"), self._aside(stack, "copying")
             entering = Entering(
                 journal,
                 lambda: self._registrar(connection, journal),
@@ -154,18 +156,18 @@ class Service:
                 now=_now,
                 monotonic=time.monotonic,
                 dice=random.random,
+                aside=registering,
+                wake=lambda: coordinator.wake(),
             )
-            aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="copying")
-            stack.callback(aside.shutdown, wait=False, cancel_futures=True)
             copying = Copying(
                 Connection(self._connect, lease.check),
                 journal,
-                lambda: entering.registrar,
+                entering.close,
                 interval_s=settings.replication.reconcile_interval_s,
                 metrics=self._metrics,
                 now=_now,
                 monotonic=time.monotonic,
-                aside=aside,
+                aside=copying_aside,
                 wake=lambda: coordinator.wake(),
             )
             upkeep = Upkeep(
@@ -196,6 +198,13 @@ class Service:
                 self._notifier.stopping()
                 drain(coordinator, reading, entering, copying, limit_s=self.settings.stop.drain_s)
             _log.info("stopped")
+
+    @staticmethod
+    def _aside(stack: ExitStack, name: str) -> ThreadPoolExecutor:
+        """Return one thread that asks the archive while the loop goes on."""
+        aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        stack.callback(aside.shutdown, wait=False, cancel_futures=True)
+        return aside
 
     def _backoff(self) -> Backoff:
         return Backoff(first_s=self.settings.retries.first_s, cap_s=self.settings.retries.cap_s)

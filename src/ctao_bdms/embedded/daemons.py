@@ -7,6 +7,7 @@ their own they would ask for a transfer's state only every ten minutes.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -20,6 +21,8 @@ _LOG = logging.getLogger(__name__)
 _CONVEYOR_POLL_S = 0.5
 _BULK = 200  # so that a stage takes seconds
 _STOP_S = 15
+#: People and the ingestion wait for the server; nobody waits for the daemons.
+_NICE = 10
 
 
 @attrs.frozen
@@ -153,6 +156,7 @@ def run_daemons() -> int:
         0 if they were asked to stop, 1 if one ended by itself.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+    os.nice(_NICE)
     over = threading.Event()
     asked = threading.Event()
 

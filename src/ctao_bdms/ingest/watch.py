@@ -115,24 +115,6 @@ class Watch:
         """How many folders are watched."""
         return len(self._folders)
 
-    def forget(self, triggers: Iterable[Path]) -> None:
-        """Have triggers found again by the next poll, if they are still there.
-
-        Parameters
-        ----------
-        triggers
-            The triggers; unknown ones are ignored.
-        """
-        names: dict[bytes, set[bytes]] = {}
-        for trigger in triggers:
-            folder, name = os.path.split(os.fsencode(trigger))
-            names.setdefault(folder, set()).add(name)
-        for path, forgotten in names.items():
-            folder_ = self._folders.get(path)
-            if folder_ is not None:
-                folder_.remember({n: s for n, s in folder_.triggers().items() if n not in forgotten})
-                folder_.stamp = None
-
     def poll(self) -> Poll:
         """Look, and say what is new since the last look.
 

@@ -195,6 +195,10 @@ class FileFacts(_Picklable):
             return Verdict.BAD
         return Verdict.GOOD if self.checked else Verdict.UNCHECKED
 
+    def without_headers(self) -> FileFacts:
+        """Return the same without the values of every header; those that identify the product are in `keywords`."""
+        return attrs.evolve(self, hdus=tuple(attrs.evolve(hdu, keywords={}) for hdu in self.hdus))
+
     def to_wire(self, *, headers: bool = True) -> dict[str, object]:
         """Return everything as JSON can carry it.
 
@@ -204,11 +208,11 @@ class FileFacts(_Picklable):
             Whether with the values of every header of a FITS file, some kilobytes. Those that identify the product
             are in `keywords` in any case.
         """
-        hdus = self.hdus if headers else tuple(attrs.evolve(hdu, keywords={}) for hdu in self.hdus)
+        told = self if headers else self.without_headers()
         return {
-            **self.__getstate__(),
+            **told.__getstate__(),
             "flags": [flag.value for flag in self.flags],
-            "hdus": [hdu.to_wire() for hdu in hdus],
+            "hdus": [hdu.to_wire() for hdu in told.hdus],
             "defects": [{"kind": defect.kind.value, "message": defect.message} for defect in self.defects],
         }
 

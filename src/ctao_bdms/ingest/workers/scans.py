@@ -78,11 +78,12 @@ class Scans:
         Returns
         -------
         Future[FileFacts]
-            The facts, as of `ctao_bdms.scan`. A scan over which the workers were lost again and again has the verdict
+            The facts, as of `ctao_bdms.scan`, without the values of every header: they are most of what would have to
+            travel, and to be kept. A scan over which the workers were lost again and again has the verdict
             ``error`` and a defect of the kind ``worker``. The future raises only what is wrong with the installation.
         """
         text, outer = os.fspath(path), Future[FileFacts]()
-        call = functools.partial(scan, text, algorithms, keep_cached=False)
+        call = functools.partial(_scanned, text, algorithms)
         if isinstance(self._executor, WorkerPool):
             inner = self._executor.submit_within(self._limit.of(size_bytes), call)
         else:
@@ -107,6 +108,11 @@ class Scans:
         outer.add_done_callback(lambda outer: outer.cancelled() and inner.cancel())
         inner.add_done_callback(done)
         return outer
+
+
+def _scanned(path: str, algorithms: tuple[str, ...]) -> FileFacts:
+    """Scan a file, in the worker."""
+    return scan(path, algorithms, keep_cached=False).without_headers()
 
 
 def _nothing_known(path: str, error: BaseException) -> FileFacts:
