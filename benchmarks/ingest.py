@@ -26,13 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
-from ingestd import IN_ARCHIVE, RSE, Ingestd, lags_s, percentiles, registered_within_s
+from ingestd import IN_ARCHIVE, Ingestd, lags_s, percentiles, registered_within_s
 from machine import busy_s, cpu_s
 
 from ctao_bdms.embedded import start
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.model import Night
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_dl0
+from ctao_bdms.testing.ingestd import ONSITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +119,7 @@ def settle(rucio: Instance) -> None:
 def write(rucio: Instance, count: int, night: Night) -> list[WrittenFile]:
     """Write the files of a night, without triggers."""
     specs = night_specs(count, megabytes=0.01, night=night)
-    return [write_dl0(spec, rucio.storage(RSE), trigger=False) for spec in specs]
+    return [write_dl0(spec, rucio.storage(ONSITE), trigger=False) for spec in specs]
 
 
 def announce(file: WrittenFile) -> None:
@@ -136,7 +137,7 @@ def one_by_one(rucio: Instance, files: list[WrittenFile], processes: int) -> Row
     clients = []
     for number in range(processes):
         process = subprocess.Popen(
-            [*command, str(rucio.storage(RSE)), RSE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*command, str(rucio.storage(ONSITE)), ONSITE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert process.stdin is not None
         with process.stdin as stream:

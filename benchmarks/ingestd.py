@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import statistics
-import subprocess
-import sys
 import time
 import urllib.request
 from typing import TYPE_CHECKING, Any, Self
 
 from ctao_bdms.ingest.journal import FileState, JournalReader
+from ctao_bdms.testing.ingestd import IngestdFolder
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -23,47 +21,14 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.journal import Entry
     from ctao_bdms.model import Night
 
-RSE = "CTAO-NORTH-ONSITE"
-_SETTINGS = """
-[storage]
-root = "{root}"
-rse = "{rse}"
-site = "CTAO-North"
-low_disk_bytes = 1000000
-[rucio]
-config = "{config}"
-[state]
-folder = "{state}"
-[workers]
-number = {workers}
-[http]
-port = 0
-"""
-
-#: What the process runs; it must not go on when the measurement has been killed.
-_MAIN = """
-from signal import SIGTERM
-from ctao_bdms.processes import die_with_parent
-die_with_parent(SIGTERM, {parent})
-from ctao_bdms.cli import main
-raise SystemExit(main())
-"""
-
 
 class Ingestd:
     """The daemon as a process; it stops at the end of the block."""
 
     def __init__(self, rucio: Instance, folder: Path, workers: int) -> None:
-        folder.mkdir()
-        config, state = folder / "ingestd.toml", folder / "state"
-        values = {"root": rucio.storage(RSE), "rse": RSE, "config": rucio.client_config(), "state": state}
-        config.write_text(_SETTINGS.format(workers=workers, **values), encoding="utf-8")
-        self._state = state
-        self.log = folder / "ingestd.log"
-        code = _MAIN.format(parent=os.getpid())
-        with self.log.open("w", encoding="utf-8") as log:
-            command = [sys.executable, "-c", code, "ingestd", "--config", str(config)]
-            self._process = subprocess.Popen(command, stderr=log)
+        made = IngestdFolder.for_instance(rucio, folder, {"workers": {"number": workers}})
+        self._state, self.log = made.state, made.log
+        self._process = made.start()
         self.journal = self._ready()
 
     def _ready(self) -> JournalReader:

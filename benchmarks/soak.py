@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
-from ingestd import IN_ARCHIVE, RSE, Ingestd, lags_s, percentiles
+from ingestd import IN_ARCHIVE, Ingestd, lags_s, percentiles
 from machine import memory_mb
 
 from ctao_bdms.catalogue.rucio import RucioCatalogue
@@ -29,6 +29,7 @@ from ctao_bdms.embedded import start
 from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.model import Night, ReplicaState
 from ctao_bdms.testing.dl0 import night_specs, write_dl0
+from ctao_bdms.testing.ingestd import ONSITE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +98,7 @@ def feed(rucio: Instance, night: Night, count: int, rate: float) -> list[Written
     begin_s = time.monotonic()
     for number, spec in enumerate(night_specs(count, megabytes=0.01, night=night)):
         time.sleep(max(0.0, begin_s + number / rate - time.monotonic()))
-        written.append(write_dl0(spec, rucio.storage(RSE)))
+        written.append(write_dl0(spec, rucio.storage(ONSITE)))
     return written
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,63 +12,40 @@ from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.errors import BdmsError
 from ctao_bdms.ingest.journal import FileState, JournalReader
+from ctao_bdms.testing.ingestd import ONSITE, IngestdFolder
 from ctao_bdms.testing.invariant import Expected, violations
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Sequence
 
     from ctao_bdms.embedded import Instance
     from ctao_bdms.processes import ProcessId
 
-__all__ = ["RSE", "Site", "until"]
+__all__ = ["Site", "until"]
 
-RSE = "CTAO-NORTH-ONSITE"
 _OPEN = (FileState.FOUND, FileState.SCANNED, FileState.REGISTERED)
-_SETTINGS = """\
-[storage]
-root = "{root}"
-rse = "{rse}"
-site = "CTAO-North"
-low_disk_bytes = 1000000
-[rucio]
-config = "{config}"
-timeout_s = 3
-[state]
-folder = "{state}"
-lease_silent_s = 3
-[workers]
-number = 2
-[inbox]
-poll_interval_s = 0.2
-[batches]
-files = 4
-age_s = 0.2
-[blocks]
-age_s = 2
-[retries]
-first_s = 0.2
-cap_s = 2
-[replication]
-reconcile_interval_s = 5
-[http]
-port = 0
-[log]
-form = "text"
-[stop]
-drain_s = 5
-"""
+_SETTINGS: dict[str, dict[str, object]] = {
+    "rucio": {"timeout_s": 3},
+    "state": {"lease_silent_s": 3},
+    "workers": {"number": 2},
+    "inbox": {"poll_interval_s": 0.2},
+    "batches": {"files": 4, "age_s": 0.2},
+    "blocks": {"age_s": 2},
+    "retries": {"first_s": 0.2, "cap_s": 2},
+    "replication": {"reconcile_interval_s": 5},
+    "log": {"form": "text"},
+    "stop": {"drain_s": 5},
+}
 
 #: A daemon whose wall clock differs from the machine's by the seconds in a file. That of the machine cannot be stepped
 #: without harm to all that runs there.
-_DAEMON = """\
-import datetime as dt, sys
+_CLOCK = """\
+import datetime as dt
 from pathlib import Path
-from ctao_bdms.cli import main
 from ctao_bdms.daemon import service
 
-clock = Path(sys.argv.pop(1))
-service._now = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(seconds=float(clock.read_text()))
-main()
+service._now = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(seconds=float(Path({clock!r}).read_text()))
 """
 
 
@@ -95,17 +70,13 @@ class Site:
 
     def __init__(self, instance: Instance, folder: Path) -> None:
         self.instance = instance
-        self.root = instance.storage(RSE)
+        self.root = instance.storage(ONSITE)
         self.storages = {rse: instance.storage(rse) for rse in instance.rses}
-        self.state = folder / "state"
         self.lease = self.root.with_name(f"{self.root.name}.lease")
-        self.log = folder / "ingestd.log"
+        self._folder = IngestdFolder.for_instance(instance, folder, _SETTINGS)
+        self.state, self.log = self._folder.state, self._folder.log
         self._clock = folder / "clock"
         self.step_clock(0)
-        self._config = folder / "ingestd.toml"
-        self._config.write_text(
-            _SETTINGS.format(root=self.root, rse=RSE, config=instance.client_config(), state=self.state)
-        )
         self.daemon = self.new_daemon()
         self._catalogue: RucioCatalogue | None = None
         #: Ends of the daemon that no fault has brought about.
@@ -115,9 +86,7 @@ class Site:
 
     def new_daemon(self, *before: str) -> subprocess.Popen[bytes]:
         """Start a daemon; `before` are the words of the command that starts it."""
-        command = [sys.executable, "-c", _DAEMON, self._clock, "ingestd", "--config", self._config]
-        with self.log.open("ab") as log:
-            return subprocess.Popen([*before, *map(str, command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return self._folder.start(before=before, first=_CLOCK.format(clock=str(self._clock)))
 
     def step_clock(self, ahead_s: float) -> None:
         """Set the daemon's wall clock so many seconds ahead of the machine's."""
@@ -191,7 +160,7 @@ class Site:
             return violations(
                 expected,
                 self._catalogue,
-                rse=RSE,
+                rse=ONSITE,
                 storages=self.storages,
                 quarantine=self.root.with_name(f"{self.root.name}.quarantine"),
             )

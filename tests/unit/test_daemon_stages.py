@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from astropy.io import fits
 
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon import reading
@@ -20,6 +21,7 @@ from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.coordinator import Coordinator
 from ctao_bdms.daemon.copying import Copying
 from ctao_bdms.daemon.description import description
+from ctao_bdms.daemon.draining import drain
 from ctao_bdms.daemon.entering import REFUSED, Entering
 from ctao_bdms.daemon.intake import Intake
 from ctao_bdms.daemon.lease import Lease
@@ -93,9 +95,15 @@ class Archive(InMemoryCatalogue):
 
 
 class Paper(Journal):
-    """A journal that cannot be written when it is told so."""
+    """A journal that cannot be written, or not even read, when it is told so."""
 
     is_full = False
+    is_broken = False
+
+    def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        if self.is_broken:
+            raise JournalUnavailableError(self.path, "disk I/O error")
+        return super()._rows(sql, *values)
 
     def observe(self, sightings: Iterable[Sighting]) -> Observed:
         if self.is_full:
@@ -361,6 +369,24 @@ def test_an_outage_costs_one_probe_a_time_and_all_go_on_after_it(house: House) -
     assert not house.journal.waiting()
 
 
+def test_after_an_outage_the_most_urgent_category_comes_first(house: House) -> None:
+    files = house.write(4)
+    for file, category in zip(files, ("C", "A", "", "B"), strict=True):
+        with fits.open(file.path, mode="update") as hdus:
+            if category:
+                hdus[1].header["DATACAT"] = category
+            for hdu in hdus:
+                hdu.add_checksum()
+    house.archive.error = UnreachableError("it does not answer")
+    house.turn(4)
+    now = house.clock.now()
+    due = house.journal.due(FileState.SCANNED, 4, now=now, order=Order.PRIORITY)
+    assert [entry.category for entry in due] == ["A", "B", "C", ""]
+    house.archive.error = None
+    house.turn(70)
+    assert house.states() == {"registered": 4}
+
+
 def test_credentials_that_were_refused_are_read_anew(house: House) -> None:
     house.write(2)
     house.archive.error = AuthenticationError("the token has expired")
@@ -482,6 +508,48 @@ def test_draining_hands_out_nothing_more(house: House) -> None:
     assert house.states() == {"found": 2}
     assert house.reading.running == 0
     assert not house.entering.has_due
+
+
+def finish(house: House) -> None:
+    """Do what a daemon does when it is told to stop."""
+
+    def pause(seconds: float) -> None:
+        house.turn(seconds=seconds)
+
+    stages = (house.coordinator, house.reading, house.entering, house.copying)
+    drain(*stages, limit_s=10, monotonic=house.clock, pause=pause)
+
+
+def test_a_daemon_that_is_told_to_stop_ends_what_it_has_begun(house: House) -> None:
+    house.write(3)
+    house.turn(2)
+    assert house.states() == {"found": 3}
+    finish(house)
+    assert house.states() == {"registered": 3}
+    (block,) = house.archive.blocks("acada", "*")
+    assert (block.is_open, block.n_files) == (False, 3)
+
+
+def test_a_daemon_that_is_told_to_stop_waits_for_no_archive(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.write(2)
+    house.turn(6)
+    house.write(4)
+    house.archive.error = UnreachableError("it does not answer")
+    begin_s = house.clock.now_s
+    finish(house)
+    assert house.clock.now_s - begin_s < 12
+    assert "open blocks are left to the next daemon: it does not answer" in caplog.text
+
+
+def test_a_daemon_that_is_told_to_stop_closes_its_blocks_without_its_journal(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.write(2)
+    house.turn(6)
+    house.journal.is_broken = True
+    finish(house)
+    assert "files at hand are left to the next daemon" in caplog.text
+    assert not any(block.is_open for block in house.archive.blocks("acada", "*"))
 
 
 def test_a_withdrawn_trigger_takes_its_file_out(house: House) -> None:

@@ -325,6 +325,25 @@ def test_no_clock_makes_a_file_wait_for_ever(journal: Journal) -> None:
     assert numbers(journal, now=NOW - dt.timedelta(days=30)) == [1], "the clock was set back"
 
 
+def test_a_wait_that_a_fast_clock_wrote_is_no_longer_than_any(tmp_path: Path) -> None:
+    clock = Clock()
+    with Journal(tmp_path / "journal.sqlite", by="daemon", now=clock, longest_wait_s=lambda: 60.0) as journal:
+        one = seen(1)
+        journal.observe([one])
+
+        def wait(seconds: float, *, ahead_s: float) -> list[int]:
+            clock.time = NOW + dt.timedelta(seconds=ahead_s)
+            until = clock.time + dt.timedelta(seconds=seconds)
+            journal.waits([Waiting(path=one.path, cause="c", why="", next_try=until)])
+            return numbers(journal, now=NOW)
+
+        assert wait(3600, ahead_s=0) == []
+        assert wait(3600, ahead_s=1) == [1], "the clock is right again"
+        assert wait(30, ahead_s=3000) == [1]
+        assert wait(10, ahead_s=20) == []
+        assert numbers(journal, now=NOW + dt.timedelta(seconds=30)) == [1]
+
+
 def test_a_cause_that_has_gone_makes_its_files_due(journal: Journal) -> None:
     files = [seen(n) for n in range(4)]
     journal.observe(files)

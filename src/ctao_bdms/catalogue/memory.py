@@ -164,10 +164,11 @@ class InMemoryCatalogue:
             raise NotFoundError(f"there is no block {block}")
         self._blocks[block] = attrs.evolve(self._blocks[block], is_open=False)
 
-    def blocks(self, scope: str, pattern: str) -> Sequence[Block]:
-        """Return the blocks of `scope` whose names match `pattern`, by name."""
+    def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
+        """Return the blocks of `scope` whose names match `pattern`, by name; or of them those made since."""
         dids = sorted(did for did in self._blocks if did.scope == scope and fnmatch.fnmatchcase(did.name, pattern))
-        return [self._blocks[did] for did in dids]
+        blocks = [self._blocks[did] for did in dids]
+        return [block for block in blocks if opened_since is None or block.created >= opened_since]
 
     def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
         """Return the data identifiers that have a rule which is fulfilled and has changed after `since`."""
@@ -176,6 +177,10 @@ class InMemoryCatalogue:
             for rule in self._rules
             if rule.state is RuleState.OK and self._changed[rule.did, rule.rse_expression] > since
         }
+
+    def unfulfilled(self, scope: str) -> AbstractSet[Did]:
+        """Return the data identifiers of `scope` that have a rule whose copies are not all there."""
+        return {rule.did for rule in self._rules if rule.did.scope == scope and rule.state is not RuleState.OK}
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""

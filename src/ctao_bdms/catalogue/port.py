@@ -97,8 +97,11 @@ class Register(Protocol):
 class FindBlocks(Protocol):
     """Which blocks there are."""
 
-    def blocks(self, scope: str, pattern: str) -> Sequence[Block]:
-        """Return the blocks of `scope` whose names match `pattern` (``*`` stands for anything), by name."""
+    def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
+        """Return the blocks of `scope` whose names match `pattern` (``*`` stands for anything), by name.
+
+        With `opened_since` (aware) only those made since then: of all years they are few.
+        """
 
 
 class FindRules(Protocol):
@@ -106,6 +109,9 @@ class FindRules(Protocol):
 
     def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
         """Return the data identifiers that have a rule which is fulfilled and has changed after `since` (aware)."""
+
+    def unfulfilled(self, scope: str) -> AbstractSet[Did]:
+        """Return the data identifiers of `scope` that have a rule whose copies are not all there."""
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first as far as it knows."""

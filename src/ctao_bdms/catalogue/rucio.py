@@ -36,6 +36,8 @@ _LOG = logging.getLogger(__name__)
 _BULK = 1000
 #: True of every product. Without a condition on a key of ours Rucio asks its own columns and leaves the metadata out.
 _ANY = {"data__level.ne": ""}
+#: How Rucio's tables write the states of a rule that is on its way: replicating, stuck, waiting, injected, suspended.
+_UNFULFILLED = ("R", "S", "W", "I", "U")
 _CONFIG_LOCK = threading.Lock()
 
 
@@ -226,10 +228,13 @@ class RucioCatalogue:
             except rucio_exception.UnsupportedOperation:
                 _LOG.debug("block %s is closed already", block)
 
-    def blocks(self, scope: str, pattern: str) -> Sequence[Block]:
-        """Return the blocks of `scope` whose names match `pattern`, by name."""
+    def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
+        """Return the blocks of `scope` whose names match `pattern`, by name; or of them those made since."""
+        wanted = {"name": pattern}
+        if opened_since is not None:  # Rucio's own filter knows when, but not whether they are open
+            wanted["created_at.gte"] = f"{opened_since.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S}"
         with converted(f"listing the blocks {pattern}"):
-            names = sorted(self.client.list_dids(scope, [{"name": pattern}], did_type="dataset"))
+            names = sorted(self.client.list_dids(scope, [wanted], did_type="dataset"))
             rows = [
                 row
                 for chunk in _chunks([{"scope": scope, "name": name} for name in names])
@@ -253,6 +258,15 @@ class RucioCatalogue:
             # "O" is how Rucio's tables write the state OK; the filter takes no other spelling.
             rows = self.client.list_replication_rules(filters={"updated_after": stamp, "state": "O"})
             return {Did(str(row["scope"]), str(row["name"])) for row in rows}
+
+    def unfulfilled(self, scope: str) -> AbstractSet[Did]:
+        """Return the data identifiers of `scope` that have a rule whose copies are not all there."""
+        with converted("asking which rules are not fulfilled"):
+            return {
+                Did(scope, str(row["name"]))
+                for state in _UNFULFILLED
+                for row in self.client.list_replication_rules(filters={"scope": scope, "state": state})
+            }
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""

@@ -92,15 +92,20 @@ class Connection:
         with self._asked(changes=True) as catalogue:
             catalogue.close_block(block)
 
-    def blocks(self, scope: str, pattern: str) -> Sequence[Block]:
-        """Return the blocks of `scope` whose names match `pattern`."""
+    def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
+        """Return the blocks of `scope` whose names match `pattern`; or of them those made since."""
         with self._asked() as catalogue:
-            return catalogue.blocks(scope, pattern)
+            return catalogue.blocks(scope, pattern, opened_since=opened_since)
 
     def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
         """Return what has a rule that is fulfilled and has changed after `since`."""
         with self._asked() as catalogue:
             return catalogue.fulfilled_since(since)
+
+    def unfulfilled(self, scope: str) -> AbstractSet[Did]:
+        """Return what of `scope` has a rule whose copies are not all there."""
+        with self._asked() as catalogue:
+            return catalogue.unfulfilled(scope)
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names`."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from ctao_bdms.ingest.describe import describe
-from ctao_bdms.ingest.sidecar import disagreements, read_statement
+from ctao_bdms.ingest.sidecar import read_statement
 
 if TYPE_CHECKING:
     from ctao_bdms.daemon.settings import Settings
@@ -28,8 +26,6 @@ def algorithms_of(entry: Entry, *, sidecars: bool) -> tuple[str, ...]:
 
 def description(file: LocalFile, facts: FileFacts | None, settings: Settings) -> Described:
     """Put together what name and content say, and what the producer says of them."""
-    described = describe(file, facts, settings.checks.policy)
-    if facts is None or not settings.inbox.sidecars:
-        return described
-    said = disagreements(read_statement(file.path, file.trigger), facts)
-    return attrs.evolve(described, defects=(*described.defects, *said))
+    asked = facts is not None and settings.inbox.sidecars
+    said = read_statement(file.path, file.trigger) if asked else None
+    return describe(file, facts, settings.checks.policy, said)

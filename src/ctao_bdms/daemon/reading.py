@@ -14,6 +14,7 @@ from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
 from ctao_bdms.daemon.logs import about
 from ctao_bdms.ingest.causes import Cause, cause_of_defects
 from ctao_bdms.ingest.journal import Entry, FileState, Order, Scanned, Stamp, Waiting
+from ctao_bdms.ingest.sightings import priority_in
 from ctao_bdms.model import Defect, DefectKind, FileFacts, Verdict
 
 if TYPE_CHECKING:
@@ -55,6 +56,14 @@ def _facts_of(running: _Running) -> FileFacts:
     path = running.entry.path
     defect = Defect(DefectKind.WORKER, f"{path} could not be scanned: {type(error).__name__}: {error}".rstrip(": "))
     return FileFacts(path=str(path), size_bytes=0, modified_ns=0, digests={}, defects=(defect,))
+
+
+def _scanned(running: _Running, facts: FileFacts) -> Scanned:
+    """Return what a file is known to be once it was read: which category, and so how soon it is registered."""
+    entry = running.entry
+    category = str(facts.keywords.get("DATACAT", "")) or entry.category
+    priority = priority_in(category, entry.priority)
+    return Scanned(path=entry.path, stamp=running.stamp, facts=facts, category=category, priority=priority)
 
 
 class Reading:
@@ -166,8 +175,7 @@ class Reading:
         for running, facts in self._unwritten:
             cause = self._cause(facts)
             if cause is None:
-                category = str(facts.keywords.get("DATACAT", ""))
-                scanned.append(Scanned(path=running.entry.path, stamp=running.stamp, facts=facts, category=category))
+                scanned.append(_scanned(running, facts))
             else:
                 waiting.append(self._wait(running.entry, cause, facts))
         changed = self._journal.scanned(scanned)

@@ -13,7 +13,7 @@ from ctao_bdms.facade.connected import DEFAULT_VO
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import FileState, Rejected
 from ctao_bdms.model import Night
-from ctao_bdms.naming import BlockName, blocks_pattern
+from ctao_bdms.naming import BlockName, blocks_pattern, is_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,10 +32,20 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = dt.timedelta.min
 
 
-def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now: Callable[[], dt.datetime]) -> None:
+def recover(
+    catalogue: Catalogue,
+    journal: Journal,
+    *,
+    rse: str,
+    site: Site,
+    now: Callable[[], dt.datetime],
+    new_since: dt.timedelta = dt.timedelta(days=7),
+) -> None:
     """Close the blocks that a predecessor left open, give them their rules, and fill a journal that is new.
 
-    Only the holder of the lease may do this: an open block of a daemon that lives would be closed, too.
+    Only the holder of the lease may do this: an open block of a daemon that lives would be closed, too. What is asked
+    does not grow with the years: if the journal is new, the blocks of the last days are looked at, and the older ones
+    that have a rule which is not fulfilled. Files whose triggers stand are walked again, whatever their night.
 
     Parameters
     ----------
@@ -45,14 +55,18 @@ def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now
         The storage element on site, and the site.
     now
         The clock (aware).
+    new_since
+        How long ago a block may have been opened to be looked at, whatever its rules say, if the journal is new.
     """
-    nights: set[tuple[str, Night]] = set()
-    for scope, pattern in _patterns(catalogue, journal, site, now()):
-        states = replication.reconcile(catalogue, scope, pattern, now=now, abandoned_after=_AT_ONCE)
-        nights.update((scope, BlockName.parse(state.block).night) for state in states if not state.is_complete)
+    incomplete: set[tuple[str, Night]] = set()
+    for scope, pattern, opened_since in _patterns(catalogue, journal, site, now(), new_since):
+        states = replication.reconcile(
+            catalogue, scope, pattern, now=now, abandoned_after=_AT_ONCE, opened_since=opened_since
+        )
+        incomplete.update((scope, BlockName.parse(state.block).night) for state in states if not state.is_complete)
     if not journal.is_new:
         return
-    for scope, night in sorted(nights, key=str):
+    for scope, night in sorted(incomplete, key=str):
         condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
         lfns = [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=(condition,)))]
         journal.rebuild((), catalogue.files(lfns).values(), rse)
@@ -84,17 +98,29 @@ def settle(journal: Journal, quarantine: Quarantine, root: Path) -> None:
     journal.quarantined(rejected)
 
 
-def _patterns(catalogue: Catalogue, journal: Journal, site: Site, now: dt.datetime) -> Iterator[tuple[str, str]]:
-    """Yield scopes and patterns of the blocks that may have been left behind."""
+def _patterns(
+    catalogue: Catalogue, journal: Journal, site: Site, now: dt.datetime, new_since: dt.timedelta
+) -> Iterator[tuple[str, str, dt.datetime | None]]:
+    """Yield scopes and patterns of the blocks that may have been left behind, and since when they were opened."""
     today = Night.of(now, site)
-    nights = {today, Night(today.date - dt.timedelta(days=1))}
-    nights |= {
-        night
-        for night, tallies in journal.nights().items()
-        if any(tallies.get(state) for state in (FileState.FOUND, FileState.SCANNED, FileState.REGISTERED))
-    }
     for scope in catalogue.scopes():
         if journal.is_new:
-            yield scope, blocks_pattern(DEFAULT_VO, scope, site)
+            yield scope, blocks_pattern(DEFAULT_VO, scope, site), now - new_since
+            nights = _followed(catalogue, scope, site)
         else:
-            yield from ((scope, blocks_pattern(DEFAULT_VO, scope, site, night)) for night in sorted(nights, key=str))
+            nights = {today, Night(today.date - dt.timedelta(days=1)), *_on_their_way(journal)}
+        for night in sorted(nights, key=str):
+            yield scope, blocks_pattern(DEFAULT_VO, scope, site, night), None
+
+
+def _followed(catalogue: Catalogue, scope: str, site: Site) -> set[Night]:
+    """Return the nights, however old, that have a block with a rule which is not fulfilled."""
+    names = [BlockName.parse(did.name) for did in catalogue.unfulfilled(scope) if is_block(did.name)]
+    return {name.night for name in names if (name.vo, name.site) == (DEFAULT_VO, site)}
+
+
+def _on_their_way(journal: Journal) -> Iterator[Night]:
+    """Yield the nights of which the journal says that not all is through."""
+    for night, tallies in journal.nights().items():
+        if any(tallies.get(state) for state in (FileState.FOUND, FileState.SCANNED, FileState.REGISTERED)):
+            yield night

@@ -21,6 +21,7 @@ from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.coordinator import Coordinator
 from ctao_bdms.daemon.copying import Copying
 from ctao_bdms.daemon.description import algorithms_of, description
+from ctao_bdms.daemon.draining import drain
 from ctao_bdms.daemon.entering import Entering
 from ctao_bdms.daemon.http import StatusServer
 from ctao_bdms.daemon.intake import Intake
@@ -33,7 +34,7 @@ from ctao_bdms.daemon.recovery import recover, settle
 from ctao_bdms.daemon.scans import scans_of
 from ctao_bdms.daemon.settings import restart_needed
 from ctao_bdms.daemon.upkeep import Upkeep
-from ctao_bdms.errors import BdmsError, InvalidSettingsError, UnknownRseError
+from ctao_bdms.errors import InvalidSettingsError, UnknownRseError
 from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Quarantine, Registrar, Watch
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Journal
@@ -50,7 +51,6 @@ __all__ = ["Service"]
 
 _log = logging.getLogger(__name__)
 
-_PAUSE_S = 0.05
 #: How often the lease is written, in seconds, unless it would count as silent then.
 _BEAT_S = 5.0
 
@@ -103,7 +103,15 @@ class Service:
                 )
             )
             by = f"ingestd {os.getpid()}@{socket.gethostname()}"
-            journal = stack.enter_context(Journal(settings.journal, by=by, now=_now, fence=lease.token))
+            journal = stack.enter_context(
+                Journal(
+                    settings.journal,
+                    by=by,
+                    now=_now,
+                    fence=lease.token,
+                    longest_wait_s=lambda: self.settings.retries.cap_s,
+                )
+            )
             scans, lost = stack.enter_context(scans_of(settings.workers))
             connection = Connection(self._connect, lease.check)
             circuits = Circuits(self._backoff(), monotonic=time.monotonic, dice=random.random)
@@ -188,7 +196,7 @@ class Service:
                 _log.info("working: inbox %s, lease %d", ", ".join(map(str, settings.inbox_roots)), lease.token)
                 coordinator.run()
                 self._notifier.stopping()
-                self._drain(coordinator, reading, entering, copying)
+                drain(coordinator, reading, entering, copying, limit_s=self.settings.stop.drain_s)
             _log.info("stopped")
 
     @staticmethod
@@ -220,7 +228,14 @@ class Service:
             raise UnknownRseError(settings.storage.rse, elements)
         quarantine = Quarantine(settings.quarantine)
         settle(journal, quarantine, Path(os.path.realpath(settings.storage.root)))
-        recover(connection, journal, rse=settings.storage.rse, site=settings.storage.site, now=_now)
+        recover(
+            connection,
+            journal,
+            rse=settings.storage.rse,
+            site=settings.storage.site,
+            now=_now,
+            new_since=dt.timedelta(days=settings.state.recover_days),
+        )
         size = BatchSize(files=min(BatchSize().files, settings.batches.files), largest=settings.batches.files)
         limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
         return Registrar(
@@ -296,18 +311,6 @@ class Service:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-    def _drain(self, coordinator: Coordinator, reading: Reading, entering: Entering, copying: Copying) -> None:
-        """Finish what is at hand, for some seconds at most; what is left is done by the next daemon."""
-        end_s = time.monotonic() + self.settings.stop.drain_s
-        reading.drain()
-        while time.monotonic() < end_s and (reading.running or entering.has_due):
-            coordinator.turn()
-            time.sleep(_PAUSE_S)
-        try:
-            copying.close_all()
-        except (BdmsError, OSError) as error:
-            _log.warning("open blocks are left to the next daemon: %s", error)
 
 
 _CONDITIONS = (Cause.CATALOGUE, Cause.CREDENTIALS, Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL)

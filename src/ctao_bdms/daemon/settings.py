@@ -122,6 +122,9 @@ class State:
     keep_days: int = _setting(
         "Days for which the journal keeps every event of a complete night.", 90, least=1, reload=True
     )
+    recover_days: int = _setting(
+        "Days, back from now, whose blocks are all looked at if the journal was lost.", 7, least=1
+    )
 
 
 @attrs.frozen(kw_only=True)

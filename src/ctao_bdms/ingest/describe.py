@@ -1,14 +1,20 @@
-"""What a file is, from its name and its content together."""
+"""What a file is: name, content and what its producer says of it, together."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import attrs
 
 from ctao_bdms.errors import InvalidNameError
+from ctao_bdms.ingest import sidecar
 from ctao_bdms.ingest.checks import CheckPolicy, Severity, disagreements
 from ctao_bdms.ingest.inbox import LocalFile
 from ctao_bdms.model import METADATA, DataLevel, Defect, DefectKind, FileFacts, ProductMetadata, Verdict
 from ctao_bdms.naming import AcadaPath
+
+if TYPE_CHECKING:
+    from ctao_bdms.ingest.sidecar import Statement
 
 __all__ = ["Described", "describe"]
 
@@ -28,7 +34,7 @@ class Described:
     metadata
         What is known of the product.
     defects
-        Everything that keeps it out of the archive, from name, bytes and metadata.
+        Everything that keeps it out of the archive, from name, bytes, metadata and what its producer says.
     warnings
         What is wrong, too, but by the policy does not keep it out.
     """
@@ -40,8 +46,10 @@ class Described:
     warnings: tuple[Defect, ...] = ()
 
 
-def describe(file: LocalFile, facts: FileFacts | None, policy: CheckPolicy = _STRICT) -> Described:
-    """Put together what name and content say, and collect all that is wrong.
+def describe(
+    file: LocalFile, facts: FileFacts | None, policy: CheckPolicy = _STRICT, said: Statement | None = None
+) -> Described:
+    """Put together what name, content and producer say, and collect all that is wrong.
 
     Parameters
     ----------
@@ -51,6 +59,8 @@ def describe(file: LocalFile, facts: FileFacts | None, policy: CheckPolicy = _ST
         What one pass over its bytes said; None if there was none.
     policy
         How serious it is where name and content disagree.
+    said
+        What its producer says beside it; None if that was not asked. It is compared only with bytes that were read.
     """
     defects = list(file.defects)
     path: AcadaPath | None = None
@@ -71,6 +81,8 @@ def describe(file: LocalFile, facts: FileFacts | None, policy: CheckPolicy = _ST
             severity = policy.severity_of(check)
             if severity is not Severity.IGNORE:
                 (defects if severity is Severity.ERROR else warnings).append(defect)
+    if said is not None:
+        defects += sidecar.disagreements(said, facts)
     metadata = ProductMetadata({**metadata, **_ledger(facts)})
     return Described(file=file, facts=facts, metadata=metadata, defects=tuple(defects), warnings=tuple(warnings))
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import attrs
-
 from ctao_bdms.ingest.checks import CheckPolicy
 from ctao_bdms.ingest.describe import Described, describe
-from ctao_bdms.ingest.sidecar import disagreements, read_statement
+from ctao_bdms.ingest.sidecar import read_statement
 from ctao_bdms.integrity import scan
 
 if TYPE_CHECKING:
@@ -50,8 +48,7 @@ def read_all(
         said = read_statement(file.path, file.trigger)
         facts = scan(file.path, algorithms=said.algorithms, on_bytes=on_bytes)
         on_scanned(file, facts)
-        described = describe(file, facts, policy or CheckPolicy())
-        return attrs.evolve(described, defects=(*described.defects, *disagreements(said, facts)))
+        return describe(file, facts, policy or CheckPolicy(), said)
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         return list(pool.map(read, files))

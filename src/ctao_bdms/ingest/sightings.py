@@ -10,17 +10,30 @@ import attrs
 
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.ingest.stamps import Stamp
-from ctao_bdms.model import ArrayElement, Defect, Lfn, Night, Site
+from ctao_bdms.model import ArrayElement, Category, Defect, Lfn, Night, Site
 from ctao_bdms.naming import AcadaPath, Stream
 
 if TYPE_CHECKING:
     from ctao_bdms.ingest.inbox import LocalFile
 
-__all__ = ["Notice", "Poll", "Sighting"]
+__all__ = ["Notice", "Poll", "Sighting", "priority_in"]
 
 
-#: What comes first if priority is asked for.
-_PRIORITY = {Stream.TELESCOPE_EVENTS: 2, Stream.SUBARRAY_EVENTS: 2, Stream.TELESCOPE_TRIGGERS: 1}
+#: What comes first if priority is asked for: among the same category by the stream.
+_BY_STREAM = {Stream.TELESCOPE_EVENTS: 2, Stream.SUBARRAY_EVENTS: 2, Stream.TELESCOPE_TRIGGERS: 1}
+_BY_CATEGORY: dict[str, int] = {Category.A: 300, Category.B: 200, Category.C: 100}
+_CATEGORY = 100
+
+
+def priority_in(category: str, priority: int) -> int:
+    """Return the priority of a file in a category, whose priority was known by its name, or in another category.
+
+    Examples
+    --------
+    >>> priority_in("A", 2), priority_in("", 302)
+    (302, 2)
+    """
+    return _BY_CATEGORY.get(category, 0) + priority % _CATEGORY
 
 
 @attrs.frozen(kw_only=True)
@@ -80,7 +93,7 @@ class Sighting:
             except InvalidNameError:
                 pass
             else:
-                night, priority = parts.night, _PRIORITY.get(parts.name.stream, 0)
+                night, priority = parts.night, _BY_STREAM.get(parts.name.stream, 0)
                 if ArrayElement.exists(parts.element):
                     site = ArrayElement.parse(parts.element).site
         return cls(

@@ -1,9 +1,15 @@
 """What the bytes say: one pass proves a file, and one pass copies it."""
 
 from ctao_bdms.integrity.copying import TEMPORARY_PATTERN, FileDigests, copy_verified, digest_file
-from ctao_bdms.integrity.errors import ChecksumMismatchError, NotAFileError, SourceChangedError, UnreadableError
+from ctao_bdms.integrity.errors import (
+    ChecksumMismatchError,
+    NotAFileError,
+    ScanInterruptedError,
+    SourceChangedError,
+    UnreadableError,
+)
 from ctao_bdms.integrity.formats import FileFormat, Findings, Reading, format_of
-from ctao_bdms.integrity.many import ScanInterruptedError, scan_many
+from ctao_bdms.integrity.many import scan_many
 from ctao_bdms.integrity.scanner import Scanner
 from ctao_bdms.integrity.scanning import scan
 from ctao_bdms.integrity.structure import DL0_KINDS, Part, ProductKind, kind_of

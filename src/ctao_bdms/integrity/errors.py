@@ -9,7 +9,7 @@ from ctao_bdms.errors import BdmsError
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["ChecksumMismatchError", "NotAFileError", "SourceChangedError", "UnreadableError"]
+__all__ = ["ChecksumMismatchError", "NotAFileError", "ScanInterruptedError", "SourceChangedError", "UnreadableError"]
 
 
 class NotAFileError(BdmsError, OSError):
@@ -47,6 +47,10 @@ class UnreadableError(BdmsError, OSError):
         self.path = path
         self.position = position
         self.errno = cause.errno
+
+
+class ScanInterruptedError(BdmsError, RuntimeError):
+    """A process that was scanning ended before it had an answer."""
 
 
 class SourceChangedError(BdmsError, OSError):

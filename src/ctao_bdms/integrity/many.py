@@ -13,8 +13,8 @@ from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
-from ctao_bdms.errors import BdmsError
 from ctao_bdms.integrity.checksums import new_digests
+from ctao_bdms.integrity.errors import ScanInterruptedError
 from ctao_bdms.integrity.reading import will_need
 from ctao_bdms.integrity.scanning import scan
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import FileFacts
 
-__all__ = ["ScanInterruptedError", "scan_many"]
+__all__ = ["scan_many"]
 
 #: How many files ahead of the present one the operating system is asked to fetch.
 _AHEAD = 4
@@ -34,10 +34,6 @@ _TASK_FILES = 64
 _TASK_BYTES = 64 * 1024 * 1024
 #: How often progress is asked for, seconds.
 _PROGRESS_S = 0.1
-
-
-class ScanInterruptedError(BdmsError, RuntimeError):
-    """A process that was scanning ended before it had an answer."""
 
 
 def scan_many(
@@ -72,7 +68,7 @@ def scan_many(
     ------
     ctao_bdms.errors.UsageError
         If there is no such digest.
-    ScanInterruptedError
+    ctao_bdms.integrity.ScanInterruptedError
         If one of the processes was ended, for example by the kernel for want of memory.
 
     Examples

@@ -101,6 +101,7 @@ def reconcile(
     *,
     now: Callable[[], dt.datetime],
     abandoned_after: dt.timedelta = dt.timedelta(minutes=10),
+    opened_since: dt.datetime | None = None,
     on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
 ) -> BlockStates:
     """Give each block of `pattern` the rules that it lacks and whose time has come.
@@ -118,6 +119,8 @@ def reconcile(
         The clock.
     abandoned_after
         How old an open block must be to be closed here.
+    opened_since
+        Only blocks that were made since (aware); by default all.
     on_rule
         Called with block and RSE expression for each rule that is made.
 
@@ -126,12 +129,12 @@ def reconcile(
     BlockStates
         The closed blocks with what they have now.
     """
-    blocks = _blocks(catalogue, scope, pattern)
+    blocks = _blocks(catalogue, scope, pattern, opened_since)
     abandoned = [block for block in blocks if block.is_open and now() - block.created >= abandoned_after]
     for block in abandoned:
         catalogue.close_block(block.did)
     if abandoned:
-        blocks = _blocks(catalogue, scope, pattern)
+        blocks = _blocks(catalogue, scope, pattern, opened_since)
     closed = [block for block in blocks if not block.is_open and block.n_files]
     rules = _rules(catalogue, scope, closed)
     if sum(_make_rules(catalogue, block.did, rules[block.did.name], on_rule) for block in closed):
@@ -192,9 +195,9 @@ def begin(
         _make_rules(catalogue, did, (), on_rule)
 
 
-def _blocks(catalogue: FindBlocks, scope: str, pattern: str) -> list[Block]:
+def _blocks(catalogue: FindBlocks, scope: str, pattern: str, opened_since: dt.datetime | None = None) -> list[Block]:
     """Return what `pattern` finds, if its name is that of a block."""
-    return [block for block in catalogue.blocks(scope, pattern) if is_block(block.did.name)]
+    return [block for block in catalogue.blocks(scope, pattern, opened_since=opened_since) if is_block(block.did.name)]
 
 
 def _rules(catalogue: FindRules, scope: str, blocks: Sequence[Block]) -> Mapping[str, Sequence[Rule]]:

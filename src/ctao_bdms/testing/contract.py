@@ -154,6 +154,10 @@ class CatalogueContract:
         assert (found[first].n_files, found[first].size_bytes) == (len(files), 2880 * len(files))
         assert abs(dt.datetime.now(dt.UTC) - found[second].created) < dt.timedelta(minutes=5)
         assert not catalogue.blocks(scope, blocks_pattern("ctao", scope, Site.SOUTH))
+        every, hour = blocks_pattern("ctao", scope), dt.timedelta(hours=1)
+        since = found[first].created - hour
+        assert [block.did for block in catalogue.blocks(scope, every, opened_since=since)] == [first, second]
+        assert not catalogue.blocks(scope, every, opened_since=since + 2 * hour)
 
     def test_the_rule_of_a_copy_that_is_there_is_fulfilled(self, catalogue: Catalogue, scope: str) -> None:
         block, files = _fill(catalogue, scope)
@@ -179,6 +183,10 @@ class CatalogueContract:
         assert done in told
         assert waiting not in told
         assert done not in catalogue.fulfilled_since(before + dt.timedelta(hours=1))
+        assert catalogue.unfulfilled(scope) == frozenset()
+        catalogue.add_rule(done, rse_expression="centre=PIC", source=ONSITE, lifetime_s=1)
+        assert catalogue.unfulfilled(scope) == {done}
+        assert catalogue.unfulfilled("root") == frozenset()
 
     def test_a_rule_for_nowhere_is_an_error(self, catalogue: Catalogue, scope: str) -> None:
         block, _ = _fill(catalogue, scope)

@@ -37,8 +37,6 @@ _PATIENCE = 3
 
 _IS_OPEN = "state IN ('found', 'scanned')"
 
-_LONGEST_WAIT = dt.timedelta(seconds=LONGEST_WAIT_S)
-
 
 @attrs.frozen(kw_only=True)
 class Observed:
@@ -75,6 +73,8 @@ class Journal(JournalReader):
     fence
         The number of the lease that allows to write. Once a higher number has opened the journal, a lower one cannot
         write any more.
+    longest_wait_s
+        Returns the longest that a file waits for a time, in seconds: so much can a clock that was ahead cost.
 
     Attributes
     ----------
@@ -93,8 +93,17 @@ class Journal(JournalReader):
         If a higher number than `fence` has opened it. Every method that writes raises both of these, too.
     """
 
-    def __init__(self, path: Path, *, by: str, now: Callable[[], dt.datetime], fence: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        by: str,
+        now: Callable[[], dt.datetime],
+        fence: int = 0,
+        longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S,
+    ) -> None:
         self.path = path
+        self._longest_wait_s = longest_wait_s
         self._now = now
         self._fence = fence
         self._writer = 0
@@ -219,7 +228,7 @@ class Journal(JournalReader):
     def waits(self, waiting: Iterable[Waiting]) -> None:
         """Take note that files cannot go on now; each counts an attempt, and a new cause is an event."""
         with self._writing() as work:
-            latest = self._now() + _LONGEST_WAIT
+            latest = self._now() + dt.timedelta(seconds=self._longest_wait_s())
             for wait in waiting:
                 until = None if wait.next_try is None else microseconds(min(wait.next_try, latest))
                 rows = work.run("SELECT id, cause FROM entries WHERE path = ?", to_column(wait.path))

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST_WAIT_S", "JournalReader"]
 
-#: No wait is longer than this, in seconds: one that seems to be was written before the clock was set back.
-LONGEST_WAIT_S = 3600
+#: No wait is longer than this, in seconds, unless the writer says what its longest is.
+LONGEST_WAIT_S = 3600.0
 
 _PAGE = 1000
 
@@ -69,6 +69,7 @@ class JournalReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S
         self._connection = open_for_reading(path)
 
     def __repr__(self) -> str:
@@ -108,7 +109,8 @@ class JournalReader:
         limit
             The most files.
         now
-            The time, aware: files that wait for a time are due when it has come.
+            The time, aware: files that wait for a time are due when it has come. A wait that seems to be longer than
+            the longest was written before the clock was set back, and is over.
         order
             Which come first.
         without
@@ -116,12 +118,13 @@ class JournalReader:
         """
         index, by, key = _ORDERS[order]
         wanted, now_us = limit + len(without), microseconds(now)
+        latest_us = now_us + int(self._longest_wait_s() * 1_000_000)
         source = ENTRY_FROM.replace("entries e", f"entries e INDEXED BY {index}")
         rows = self._rows(f"SELECT {ENTRY} {source} WHERE e.ready = ? ORDER BY {by} LIMIT ?", state.value, wanted)
         late = self._rows(
             f"SELECT {ENTRY} {ENTRY_FROM} WHERE e.next_try_us IS NOT NULL AND e.state = ? "
             f"AND (e.next_try_us <= ? OR e.next_try_us > ?) ORDER BY {by} LIMIT ?",
-            *(state.value, now_us, now_us + LONGEST_WAIT_S * 1_000_000, wanted),
+            *(state.value, now_us, latest_us, wanted),
         )
         if late:
             rows = sorted([*rows, *late], key=key)

@@ -41,7 +41,8 @@ class Order(StrEnum):
     NEWEST_NIGHT = "newest-night-first"
     #: The oldest night first, and of a night the file that was found first.
     OLDEST = "oldest-first"
-    #: Events first, then triggers, then everything else, as the names say; among the same the newest night.
+    #: Category A first, then B, then C, as the headers say once they are read; then events, triggers and the rest, as
+    #: the names say; among the same the newest night.
     PRIORITY = "priority"
 
 

@@ -1,0 +1,146 @@
+"""What a daemon with a new journal asks: as much after ten years as after one, and nothing is overlooked."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ctao_bdms import replication
+from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.daemon.recovery import recover
+from ctao_bdms.ingest.journal import FileState, Journal
+from ctao_bdms.model import Night, ProductMetadata, Registration, RetentionClass, Rse, Site
+from ctao_bdms.naming import BlockName
+from ctao_bdms.testing.contract import ONSITE
+from ctao_bdms.testing.dl0 import night_specs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+    from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Rule
+
+TODAY = dt.date(2036, 3, 2)
+NOW = dt.datetime.combine(TODAY, dt.time(23), dt.UTC)
+
+
+class Archive(InMemoryCatalogue):
+    """An archive that counts questions and rows."""
+
+    def __init__(self, root: Path) -> None:
+        onsite = Rse(name=ONSITE, prefix=str(root), site="CTAO-North")
+        centres = [Rse(name=f"{name}-DISK", prefix=f"/{name}", centre=name) for name in ("PIC", "CSCS")]
+        self.time = NOW
+        super().__init__([onsite, *centres], now=lambda: self.time)
+        self.questions = self.rows = 0
+
+    def _count(self, rows: int) -> None:
+        self.questions += 1
+        self.rows += rows
+
+    def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
+        found = super().blocks(scope, pattern, opened_since=opened_since)
+        self._count(len(found))
+        return found
+
+    def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
+        found = super().rules(scope, names)
+        self._count(sum(map(len, found.values())))
+        return found
+
+    def unfulfilled(self, scope: str) -> AbstractSet[Did]:
+        found = super().unfulfilled(scope)
+        self._count(len(found))
+        return found
+
+    def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
+        found = super().files(lfns)
+        self._count(len(found))
+        return found
+
+    def fill(self, days_ago: int, *, opened_days_ago: int | None = None) -> Did:
+        """Register a file of a night in an open block."""
+        night = Night(TODAY - dt.timedelta(days=days_ago))
+        self.time = NOW - dt.timedelta(days=days_ago if opened_days_ago is None else opened_days_ago)
+        block = BlockName(
+            vo="ctao",
+            scope="acada",
+            site=Site.NORTH,
+            night=night,
+            retention=RetentionClass.PERMANENT,
+            opened=self.time,
+            token="0123abcd",
+        ).did
+        (spec,) = night_specs(1, night=night)
+        metadata = ProductMetadata({"instance__observing_night": night.date})
+        file = Registration(lfn=spec.lfn, size_bytes=2880, adler32="00000001", metadata=metadata)
+        self.open_block(block)
+        self.ensure_directories([spec.lfn])
+        self.register(block, ONSITE, [file])
+        self.time = NOW
+        return block
+
+    def complete(self) -> None:
+        """Close all blocks and have all copies made."""
+        for _ in range(3):
+            replication.reconcile(self, "acada", "*", now=lambda: NOW, abandoned_after=dt.timedelta.min)
+            self.transfer()
+
+
+@pytest.fixture
+def open_journal(tmp_path: Path) -> Iterator[Callable[[], Journal]]:
+    journals: list[Journal] = []
+
+    def new() -> Journal:
+        journals.append(Journal(tmp_path / f"{len(journals)}.sqlite", by="test", now=lambda: NOW))
+        return journals[-1]
+
+    yield new
+    for journal in journals:
+        journal.close()
+
+
+def asked(archive: Archive, journal: Journal) -> tuple[int, int]:
+    """Recover, and return how many questions were asked, and how many rows came."""
+    archive.questions = archive.rows = 0
+    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW)
+    return archive.questions, archive.rows
+
+
+def test_the_years_cost_nothing(tmp_path: Path, open_journal: Callable[[], Journal]) -> None:
+    young, old = Archive(tmp_path), Archive(tmp_path)
+    for archive, days in ((young, 60), (old, 1000)):
+        for day in range(days):
+            archive.fill(day)
+        archive.complete()
+    first, second = asked(young, open_journal()), asked(old, open_journal())
+    assert first == second
+    assert first[0] == 3, "blocks, rules, and rules that are not fulfilled"
+    assert first[1] == 8 * (1 + 3), "blocks of eight days, with three rules each"
+
+
+@pytest.mark.parametrize("days_ago", [1, 25, 700])
+def test_what_was_left_open_is_ended_however_old_its_night_is(
+    tmp_path: Path, open_journal: Callable[[], Journal], days_ago: int
+) -> None:
+    archive, journal = Archive(tmp_path), open_journal()
+    for day in (3, 300, 701):
+        archive.fill(day)
+    archive.complete()
+    block = archive.fill(days_ago, opened_days_ago=1)
+    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW)
+    (closed,) = archive.blocks("acada", block.name)
+    assert not closed.is_open
+    assert len(archive.rules("acada", [block.name])[block.name]) == 2, "on site, and at the first centre"
+    assert journal.blocks(FileState.REGISTERED) == [block]
+
+
+def test_copies_that_are_on_their_way_are_followed(tmp_path: Path, open_journal: Callable[[], Journal]) -> None:
+    archive, journal = Archive(tmp_path), open_journal()
+    block = archive.fill(300)
+    replication.reconcile(archive, "acada", "*", now=lambda: NOW, abandoned_after=dt.timedelta.min)
+    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW)
+    assert journal.blocks(FileState.REGISTERED) == [block]
