@@ -2,14 +2,20 @@
 
 from ctao_bdms.replication.follow import Follower
 from ctao_bdms.replication.placement import centres_for, shares_of
+from ctao_bdms.replication.policy import CentreTerms, PlacementTerms, Policy, ProductEntry, Retention
 from ctao_bdms.replication.reconcile import BlockState, BlockStates, Replicating, begin, look, placement_of, reconcile
 from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
 
 __all__ = [
     "BlockState",
     "BlockStates",
+    "CentreTerms",
     "Follower",
+    "PlacementTerms",
+    "Policy",
+    "ProductEntry",
     "Replicating",
+    "Retention",
     "WantedRule",
     "begin",
     "centres_for",
