@@ -21,6 +21,7 @@ __all__ = [
     "Log",
     "LogForm",
     "LogLevel",
+    "PolicyFile",
     "Queue",
     "Replication",
     "Retries",
@@ -165,6 +166,13 @@ class Replication:
 
 
 @attrs.frozen(kw_only=True)
+class PolicyFile:
+    """How products are kept."""
+
+    file: Path | None = setting("The policy file; empty: the observatory's own policy.", None)
+
+
+@attrs.frozen(kw_only=True)
 class Checks:
     """Cross-checks between name and content: all are errors but those named here."""
 
@@ -227,6 +235,7 @@ class Settings:
     queue: Queue = attrs.field(factory=Queue)
     retries: Retries = attrs.field(factory=Retries)
     replication: Replication = attrs.field(factory=Replication)
+    policy: PolicyFile = attrs.field(factory=PolicyFile)
     checks: Checks = attrs.field(factory=Checks)
     http: Http = attrs.field(factory=Http)
     log: Log = attrs.field(factory=Log)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ACTIVITIES"]
+__all__ = ["ACTIVITIES", "DEFAULT_ACTIVITY"]
 
 #: What each activity is for. Transfers of an activity share their part of a link; all names of Rucio's generic schema
 #: stay allowed, because its own daemons use them.
@@ -35,3 +35,6 @@ ACTIVITIES: Mapping[str, str] = MappingProxyType(
         "User Transfers": "replicas that DIRAC asks for (addReplica)",
     }
 )
+
+#: What transfers are for if nothing is said.
+DEFAULT_ACTIVITY = "Data Consolidation"

@@ -144,9 +144,9 @@ class Policy:
         InvalidSettingsError
             If anything in it is wrong; it says all of it.
         """
-        from ctao_bdms.replication.policyfile import DEFAULT, read_policy
+        from ctao_bdms.replication.policyfile import default_policy, read_policy
 
-        return read_policy(DEFAULT if path is None else Path(path))
+        return default_policy() if path is None else read_policy(Path(path))
 
     def retention_for(self, metadata: ProductMetadata, category: str = "", *, scope: str = "") -> RetentionClass:
         """Return the retention class of a product.
@@ -161,6 +161,10 @@ class Policy:
             Its scope.
         """
         return next(entry.retention for entry in self.products if entry.fits(metadata, category, scope))
+
+    def retention_of(self, metadata: ProductMetadata, scope: str) -> RetentionClass:
+        """Return the retention class of a product of a scope, as planning an ingest asks for it."""
+        return self.retention_for(metadata, scope=scope)
 
     def retention(self, retention_class: RetentionClass) -> Retention:
         """Return what a retention class means."""

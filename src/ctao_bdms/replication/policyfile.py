@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -16,11 +17,17 @@ from ctao_bdms.settings import document_of, keys_of, shown, take, unknown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DEFAULT", "read_policy"]
+__all__ = ["DEFAULT", "default_policy", "read_policy"]
 
 #: The observatory's own policy.
 DEFAULT = Path(__file__).with_name("ctao.toml")
 _SECTIONS = ("retention", "product", "centre", "placement")
+
+
+@functools.cache
+def default_policy() -> Policy:
+    """Return the observatory's own policy, read once."""
+    return read_policy(DEFAULT)
 
 
 def read_policy(path: Path) -> Policy:
