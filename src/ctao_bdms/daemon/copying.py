@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ctao_bdms.daemon.metrics import Metrics
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.model import Did
-    from ctao_bdms.replication import Replicating
+    from ctao_bdms.replication import Policy, Replicating
 
 __all__ = ["Copying"]
 
@@ -52,6 +52,8 @@ class Copying:
         Closes the blocks whose time has come, or everything; returns those that were closed and need rules.
     interval_s
         The time after which the rules of all blocks that are not complete are looked at again, in seconds.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     metrics
         What is counted.
     now, monotonic
@@ -72,6 +74,7 @@ class Copying:
         close: Close,
         *,
         interval_s: float,
+        policy: Policy | None = None,
         metrics: Metrics,
         now: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
@@ -79,6 +82,7 @@ class Copying:
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._catalogue = catalogue
+        self._policy = policy
         self._journal = journal
         self._close = close
         self._aside = aside
@@ -93,6 +97,7 @@ class Copying:
             now=now,
             everything=lambda: self._patterns,
             everything_after=dt.timedelta(seconds=interval_s),
+            policy=policy,
             on_rule=self._on_rule,
             on_complete=self._complete.extend,
         )
@@ -143,7 +148,7 @@ class Copying:
 
         If this is interrupted, the next look at everything finds blocks that have no rules.
         """
-        replication.begin(self._catalogue, closed, self._on_rule)
+        replication.begin(self._catalogue, closed, self._on_rule, self._policy)
         if follow:
             self._follower.step()
 

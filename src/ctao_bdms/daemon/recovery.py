@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest import Quarantine
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.model import Site
+    from ctao_bdms.replication import Policy
 
 __all__ = ["recover", "settle"]
 
@@ -39,6 +40,7 @@ def recover(
     rse: str,
     site: Site,
     now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
     new_since: dt.timedelta = dt.timedelta(days=7),
 ) -> None:
     """Close the blocks that a predecessor left open, give them their rules, and fill a journal that is new.
@@ -55,13 +57,21 @@ def recover(
         The storage element on site, and the site.
     now
         The clock (aware).
+    policy
+        How products are kept; by default as the observatory's own policy says.
     new_since
         How long ago a block may have been opened to be looked at, whatever its rules say, if the journal is new.
     """
     incomplete: set[tuple[str, Night]] = set()
     for scope, pattern, opened_since in _patterns(catalogue, journal, site, now(), new_since):
         states = replication.reconcile(
-            catalogue, scope, pattern, now=now, abandoned_after=_AT_ONCE, opened_since=opened_since
+            catalogue,
+            scope,
+            pattern,
+            now=now,
+            policy=policy,
+            abandoned_after=_AT_ONCE,
+            opened_since=opened_since,
         )
         incomplete.update((scope, BlockName.parse(state.block).night) for state in states if not state.is_complete)
     if not journal.is_new:

@@ -38,6 +38,7 @@ from ctao_bdms.errors import InvalidSettingsError, UnknownRseError
 from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Quarantine, Registrar, Watch
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Journal
+from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -113,6 +114,7 @@ class Service:
                 )
             )
             scans, lost = stack.enter_context(scans_of(settings.workers))
+            policy = Policy.load(settings.policy.file)
             connection = Connection(self._connect, lease.check)
             circuits = Circuits(self._backoff(), monotonic=time.monotonic, dice=random.random)
             intake = Intake(
@@ -145,7 +147,7 @@ class Service:
             registering, copying_aside = self._aside(stack, "registering"), self._aside(stack, "copying")
             entering = Entering(
                 journal,
-                lambda: self._registrar(connection, journal),
+                lambda: self._registrar(connection, journal, policy),
                 nameless=reading.nameless,
                 root=root,
                 describe=lambda file, facts: description(file, facts, self.settings),
@@ -164,6 +166,7 @@ class Service:
                 journal,
                 entering.close,
                 interval_s=settings.replication.reconcile_interval_s,
+                policy=policy,
                 metrics=self._metrics,
                 now=_now,
                 monotonic=time.monotonic,
@@ -220,7 +223,7 @@ class Service:
         _log.info("connected: %r", catalogue)
         return catalogue
 
-    def _registrar(self, connection: Connection, journal: Journal) -> Registrar:
+    def _registrar(self, connection: Connection, journal: Journal, policy: Policy) -> Registrar:
         """Return what registers files, after what a predecessor has begun was ended."""
         settings = self.settings
         elements = connection.rses()
@@ -233,6 +236,7 @@ class Service:
             journal,
             rse=settings.storage.rse,
             site=settings.storage.site,
+            policy=policy,
             now=_now,
             new_since=dt.timedelta(days=settings.state.recover_days),
         )
@@ -244,6 +248,7 @@ class Service:
             policy=BlockPolicy(limits=limits, age_s=settings.blocks.age_s),
             quarantine=quarantine,
             batches=Batches(connection, size, on_batch=lambda files, _seconds: self._metrics.batch(files)),
+            retention_of=policy.retention_of,
             now=_now,
         )
 
