@@ -38,11 +38,13 @@ class Archive(InMemoryCatalogue):
         self.may_answer = threading.Event()
         self.is_down = False
 
-    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+    def add_rule(
+        self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None, account: str = ""
+    ) -> None:
         assert self.may_answer.wait(10)
         if self.is_down:
             raise UnreachableError("the server does not answer")
-        super().add_rule(did, rse_expression=rse_expression, source=source, lifetime_s=lifetime_s)
+        super().add_rule(did, rse_expression=rse_expression, source=source, lifetime_s=lifetime_s, account=account)
 
 
 class Closing(Registrar):

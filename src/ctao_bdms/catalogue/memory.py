@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
+import itertools
 from typing import TYPE_CHECKING
 
 import attrs
@@ -49,6 +50,8 @@ class InMemoryCatalogue:
         The scopes that exist.
     now
         The clock.
+    account
+        The account that asks.
 
     Examples
     --------
@@ -62,20 +65,27 @@ class InMemoryCatalogue:
         rses: Iterable[Rse],
         scopes: Iterable[str] = ("acada",),
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        account: str = "bdms-ingest",
     ) -> None:
         self._rses = {rse.name: rse for rse in rses}
         self._scopes = {ROOT_SCOPE, *scopes}
         self._now = now
+        self._account = account
         self._files: dict[Lfn, ArchivedFile] = {}
         self._metadata: dict[Lfn, ProductMetadata] = {}
         self._blocks: dict[Did, Block] = {}
         self._rules: list[Rule] = []
+        self._numbers = itertools.count()
         self._changed: dict[tuple[Did, str], dt.datetime] = {}
         self.directories: dict[Did, Directory] = {}
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
         return dict(self._rses)
+
+    def set_rse(self, rse: Rse) -> None:
+        """Change what is known of a storage element, or add one."""
+        self._rses[rse.name] = rse
 
     def scopes(self) -> Sequence[str]:
         """Return the scopes that hold products, sorted."""
@@ -120,7 +130,8 @@ class InMemoryCatalogue:
         """Create the empty, open block; nothing happens if it exists."""
         if block.scope not in self._scopes:
             raise NotFoundError(f"scope {block.scope!r} does not exist")
-        self._blocks.setdefault(block, Block(did=block, is_open=True, n_files=0, size_bytes=0, created=self._now()))
+        new = Block(did=block, is_open=True, n_files=0, size_bytes=0, created=self._now(), account=self._account)
+        self._blocks.setdefault(block, new)
 
     def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
         """Register `files` where they lie on `rse`; all or nothing."""
@@ -181,11 +192,15 @@ class InMemoryCatalogue:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""
         return {name: [rule for rule in self._rules if rule.did == Did(scope, name)] for name in names}
 
-    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+    def add_rule(
+        self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None, account: str = ""
+    ) -> None:
         """Ask for one copy of `did` in `rse_expression`; nothing happens if the rule exists."""
         if not self._matching(rse_expression):
             raise NotFoundError(f"no storage element answers {rse_expression!r}")
-        if any(rule.did == did and rule.rse_expression == rse_expression for rule in self._rules):
+        account = account or self._account
+        same = (did, rse_expression, account)
+        if any((rule.did, rule.rse_expression, rule.account) == same for rule in self._rules):
             return
         members = [file for file in self._files.values() if did in file.datasets]
         there = sum(any(file.at(rse.name) for rse in self._matching(rse_expression)) for file in members)
@@ -193,7 +208,7 @@ class InMemoryCatalogue:
         expires = None if lifetime_s is None else self._now() + dt.timedelta(seconds=lifetime_s)
         self._rules.append(
             Rule(
-                id=f"{len(self._rules):032x}",
+                id=f"{next(self._numbers):032x}",
                 did=did,
                 rse_expression=rse_expression,
                 copies=1,
@@ -201,8 +216,34 @@ class InMemoryCatalogue:
                 locks={"ok": there, "replicating": len(members) - there, "stuck": 0},
                 source=source,
                 expires=expires,
+                account=account,
+                created=self._now(),
+                updated=self._now(),
             )
         )
+
+    def prolong_rule(self, rule_id: str) -> None:
+        """Let a rule stand for ever."""
+        self._rules[self._place(rule_id)] = attrs.evolve(self._rules[self._place(rule_id)], expires=None)
+
+    def redirect_rule(self, rule_id: str, source: str) -> None:
+        """Have the transfers that a rule will still ask for read from `source`."""
+        self._rules[self._place(rule_id)] = attrs.evolve(self._rules[self._place(rule_id)], source=source)
+
+    def retry_rule(self, rule_id: str) -> None:
+        """Have a rule that is stuck tried again; here, `transfer` tries every rule."""
+        self._place(rule_id)
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule; its copies stay here, where nothing deletes them."""
+        del self._rules[self._place(rule_id)]
+
+    def _place(self, rule_id: str) -> int:
+        """Return which of the rules is meant."""
+        for place, rule in enumerate(self._rules):
+            if rule.id == rule_id:
+                return place
+        raise NotFoundError(f"there is no rule {rule_id}")
 
     def _matching(self, expression: str) -> list[Rse]:
         """Return the storage elements that answer an expression: a name, or ``attribute=value``."""
@@ -212,18 +253,25 @@ class InMemoryCatalogue:
         return [self._rses[expression]] if expression in self._rses else []
 
     def transfer(self) -> int:
-        """Declare every copy that a rule still waits for as made; return how many there were."""
+        """Declare every copy that a rule still waits for as made, if it can be; return how many there were."""
         made = 0
         for place, rule in enumerate(self._rules):
             target = self._matching(rule.rse_expression)[0]
             members = [file for file in self._files.values() if rule.did in file.datasets]
+            if rule.state is RuleState.OK or not (target.is_writable and all(map(self._can_read(rule), members))):
+                continue
             for file in members:
                 if file.at(target.name) is None:
                     copy = self._replica(file.lfn, target, ReplicaState.AVAILABLE)
                     self._files[file.lfn] = attrs.evolve(file, replicas=(*file.replicas, copy))
                     made += 1
-            if rule.state is not RuleState.OK:
-                self._changed[rule.did, rule.rse_expression] = self._now()
+            self._changed[rule.did, rule.rse_expression] = self._now()
             locks = {"ok": len(members), "replicating": 0, "stuck": 0}
-            self._rules[place] = attrs.evolve(rule, state=RuleState.OK, locks=locks)
+            self._rules[place] = attrs.evolve(rule, state=RuleState.OK, locks=locks, updated=self._now())
         return made
+
+    def _can_read(self, rule: Rule) -> Callable[[ArchivedFile], bool]:
+        """Return whether a file has a copy that transfers of a rule can read."""
+        sources = self._matching(rule.source) if rule.source else self._rses.values()
+        readable = [rse.name for rse in sources if rse.is_readable]
+        return lambda file: any(file.at(name) is not None for name in readable)

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from ctao_bdms.catalogue.query import Query
     from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
 
-__all__ = ["AddRules", "Catalogue", "Find", "FindBlocks", "FindRules", "KnowStorage", "Lookup", "Register"]
+__all__ = [
+    "AddRules",
+    "Catalogue",
+    "ChangeRules",
+    "Find",
+    "FindBlocks",
+    "FindRules",
+    "KnowStorage",
+    "Lookup",
+    "Register",
+]
 
 
 class KnowStorage(Protocol):
@@ -114,17 +124,37 @@ class FindRules(Protocol):
 class AddRules(Protocol):
     """How replication is asked for."""
 
-    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+    def add_rule(
+        self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None, account: str = ""
+    ) -> None:
         """Ask for one copy of `did` in `rse_expression`, read from `source` (an RSE expression; empty = anywhere).
 
-        Nothing happens if the account has the same rule already.
+        The rule belongs to `account`; empty for the one that asks. Nothing happens if it has the same rule already.
 
         Raises
         ------
         NotFoundError
             If no storage element answers the expression.
+        NoRoomError
+            If no storage element that does takes so much of the account's data.
         """
 
 
-class Catalogue(KnowStorage, Lookup, Find, Register, FindBlocks, FindRules, AddRules, Protocol):
+class ChangeRules(Protocol):
+    """How rules that exist are changed; each raises `NotFoundError` if there is no such rule."""
+
+    def prolong_rule(self, rule_id: str) -> None:
+        """Let a rule stand for ever."""
+
+    def redirect_rule(self, rule_id: str, source: str) -> None:
+        """Have the transfers that a rule will still ask for read from `source`, an RSE expression."""
+
+    def retry_rule(self, rule_id: str) -> None:
+        """Have a rule that is stuck tried again soon."""
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule: what no other rule holds is deleted."""
+
+
+class Catalogue(KnowStorage, Lookup, Find, Register, FindBlocks, FindRules, AddRules, ChangeRules, Protocol):
     """All that the archive can be asked and told."""

@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -42,18 +43,22 @@ _CONFIG_LOCK = threading.Lock()
 class RucioCatalogue:
     """The archive in a Rucio server.
 
-    What cannot change while it runs is asked once and remembered: the storage elements, and the directories that exist.
+    What hardly changes is asked once and remembered: the directories that exist, and for a while the storage elements.
 
     Parameters
     ----------
     client
         A connected Rucio client.
+    remember_s
+        How long what is known of the storage elements is believed, in seconds.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, remember_s: float = 300.0) -> None:
         #: The Rucio client, for what this class has no words for.
         self.client = client
-        self._rses: Mapping[str, Rse] | None = None
+        self._remember_s = remember_s
+        self._rses: Mapping[str, Rse] = {}
+        self._rses_until_s = 0.0
         self._known: set[Did] = set()
 
     @classmethod
@@ -103,13 +108,14 @@ class RucioCatalogue:
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
-        if self._rses is None:
+        if not self._rses or time.monotonic() >= self._rses_until_s:
             with converted("listing the storage elements"):
-                names = [str(row["rse"]) for row in self.client.list_rses()]
-                self._rses = {name: self._rse(name) for name in names}
+                self._rses = {str(row["rse"]): self._rse(row) for row in self.client.list_rses()}
+            self._rses_until_s = time.monotonic() + self._remember_s
         return self._rses
 
-    def _rse(self, name: str) -> Rse:
+    def _rse(self, row: Mapping[str, Any]) -> Rse:
+        name = str(row["rse"])
         attributes = self.client.list_rse_attributes(name)
         protocols = list(self.client.get_protocols(name))
         return Rse(
@@ -120,6 +126,10 @@ class RucioCatalogue:
             tier=str(attributes.get("tier", "")),
             region=str(attributes.get("region", "")),
             share=float(attributes.get("share", 1.0)),
+            is_readable=bool(row["availability_read"]),
+            is_writable=bool(row["availability_write"]),
+            changed=answers.aware(row["updated_at"]),
+            lost=str(attributes.get("lost", "")),
         )
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
@@ -264,7 +274,9 @@ class RucioCatalogue:
                         wanted[row["name"]].append((answers.aware(row["created_at"]), answers.rule(row)))
         return {name: _oldest_first(rows) for name, rows in wanted.items()}
 
-    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+    def add_rule(
+        self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None, account: str = ""
+    ) -> None:
         """Ask for one copy of `did` in `rse_expression`; nothing happens if the account has the same rule."""
         with converted(f"asking for a copy of {did} in {rse_expression!r}"):
             try:
@@ -275,9 +287,31 @@ class RucioCatalogue:
                     source_replica_expression=source or None,
                     lifetime=lifetime_s,
                     activity="Data Consolidation",
+                    account=account or None,
                 )
             except rucio_exception.DuplicateRule:
                 _LOG.debug("rule on %s in %s exists", did, rse_expression)
+
+    def prolong_rule(self, rule_id: str) -> None:
+        """Let a rule stand for ever."""
+        self._update_rule(rule_id, {"lifetime": None})
+
+    def redirect_rule(self, rule_id: str, source: str) -> None:
+        """Have the transfers that a rule will still ask for read from `source`."""
+        self._update_rule(rule_id, {"source_replica_expression": source})
+
+    def retry_rule(self, rule_id: str) -> None:
+        """Have a rule that is stuck tried again soon: Rucio's repairer takes those first that it saw longest ago."""
+        self._update_rule(rule_id, {"boost_rule": True})
+
+    def _update_rule(self, rule_id: str, options: dict[str, Any]) -> None:
+        with converted(f"changing rule {rule_id}"):
+            self.client.update_replication_rule(rule_id, options)
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule: what no other rule holds is deleted."""
+        with converted(f"ending rule {rule_id}"):
+            self.client.delete_replication_rule(rule_id)
 
 
 def _chunks(rows: list[Any]) -> Iterator[list[Any]]:

@@ -107,7 +107,31 @@ class Connection:
         with self._asked() as catalogue:
             return catalogue.rules(scope, names)
 
-    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+    def add_rule(
+        self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None, account: str = ""
+    ) -> None:
         """Ask for one copy of `did` in `rse_expression`."""
         with self._asked(changes=True) as catalogue:
-            catalogue.add_rule(did, rse_expression=rse_expression, source=source, lifetime_s=lifetime_s)
+            catalogue.add_rule(
+                did, rse_expression=rse_expression, source=source, lifetime_s=lifetime_s, account=account
+            )
+
+    def prolong_rule(self, rule_id: str) -> None:
+        """Let a rule stand for ever."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.prolong_rule(rule_id)
+
+    def redirect_rule(self, rule_id: str, source: str) -> None:
+        """Have a rule read from `source`."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.redirect_rule(rule_id, source)
+
+    def retry_rule(self, rule_id: str) -> None:
+        """Have a rule that is stuck tried again soon."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.retry_rule(rule_id)
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.end_rule(rule_id)

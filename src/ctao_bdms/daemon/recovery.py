@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctao_bdms.catalogue import Catalogue
+    from ctao_bdms.errors import CatalogueError
     from ctao_bdms.ingest import Quarantine
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.model import Site
+    from ctao_bdms.replication import Action
 
 __all__ = ["recover", "settle"]
 
@@ -48,7 +50,9 @@ def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now
     """
     nights: set[tuple[str, Night]] = set()
     for scope, pattern in _patterns(catalogue, journal, site, now()):
-        states = replication.reconcile(catalogue, scope, pattern, now=now, abandoned_after=_AT_ONCE)
+        states = replication.reconcile(
+            catalogue, scope, pattern, now=now, abandoned_after=_AT_ONCE, on_refused=_on_refused
+        )
         nights.update((scope, BlockName.parse(state.block).night) for state in states if not state.is_complete)
     if not journal.is_new:
         return
@@ -57,6 +61,11 @@ def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now
         lfns = [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=(condition,)))]
         journal.rebuild((), catalogue.files(lfns).values(), rse)
         _log.warning("the journal is new: %d files of the night %s were written into it again", len(lfns), night)
+
+
+def _on_refused(action: Action, error: CatalogueError) -> None:
+    """Say what could not be done about one rule; the loop tries it again."""
+    _log.error("rule for %s on %s: %s", action.rse_expression, action.did, error, extra={"block": str(action.did)})
 
 
 def settle(journal: Journal, quarantine: Quarantine, root: Path) -> None:

@@ -154,6 +154,7 @@ class Service:
                 journal,
                 lambda: entering.registrar,
                 interval_s=settings.replication.reconcile_interval_s,
+                patience=dt.timedelta(seconds=settings.replication.patience_s),
                 metrics=self._metrics,
                 now=_now,
                 monotonic=time.monotonic,

@@ -12,6 +12,7 @@ from ctao_bdms.model import Lfn, Night, Site
 from ctao_bdms.naming import blocks_pattern
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable
 
     from ctao_bdms.ingest.journal import JournalReader
@@ -29,9 +30,11 @@ class Keeping(Connected):
         *,
         site: Site | None = None,
         night: Night | None = None,
+        patience: dt.timedelta = replication.PATIENCE,
+        prune: bool = False,
         on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
     ) -> replication.BlockStates:
-        """Give blocks the rules that they lack and whose time has come; return how far each is.
+        """Do what is to be done about the rules of blocks; return how far each is.
 
         Parameters
         ----------
@@ -39,17 +42,35 @@ class Keeping(Connected):
             The scope of the blocks.
         site, night
             Only the blocks of this site, and of this night of it.
+        patience
+            How long a centre that is shut is waited for.
+        prune
+            End the rules of centres that keep a block no longer, once all its copies are elsewhere.
         on_rule
             Called with block and RSE expression for each rule that is made.
         """
         pattern = blocks_pattern(DEFAULT_VO, scope, site, night)
-        return replication.reconcile(self.catalogue, scope, pattern, now=self.now, on_rule=on_rule)
+        return replication.reconcile(
+            self.catalogue, scope, pattern, now=self.now, patience=patience, prune=prune, on_rule=on_rule
+        )
+
+    def compare(
+        self,
+        scope: str,
+        *,
+        site: Site | None = None,
+        night: Night | None = None,
+        patience: dt.timedelta = replication.PATIENCE,
+    ) -> replication.Difference:
+        """Return what `reconcile` would do about the rules of blocks, and why; nothing is changed."""
+        pattern = blocks_pattern(DEFAULT_VO, scope, site, night)
+        return replication.compare(self.catalogue, scope, pattern, now=self.now, patience=patience)
 
     def replication(
         self, scope: str, *, site: Site | None = None, night: Night | None = None
     ) -> replication.BlockStates:
         """Return how far the replication of each closed block is; nothing is changed."""
-        return replication.look(self.catalogue, scope, blocks_pattern(DEFAULT_VO, scope, site, night))
+        return replication.look(self.catalogue, scope, blocks_pattern(DEFAULT_VO, scope, site, night), now=self.now)
 
     def night(
         self,
@@ -86,6 +107,7 @@ class Keeping(Connected):
             scope=scope,
             cases=self._quarantine(storage).cases(),
             entries=() if journal is None else journal.entries(night=chosen),
+            now=self.now,
         )
 
     def verify(

@@ -57,6 +57,13 @@ class Rse:
         Where it stands, e.g. ``ES``.
     share
         The share of the data that its centre takes, relative to the other centres.
+    is_readable, is_writable
+        Whether the catalogue lets transfers read there and write there now.
+    changed
+        When the catalogue's record of it last changed (aware): it has not been shut longer than since then; None if
+        unknown.
+    lost
+        Why the archive's administrator has marked it as lost; empty if it is not.
     """
 
     name: str
@@ -66,6 +73,10 @@ class Rse:
     tier: str = ""
     region: str = ""
     share: float = 1.0
+    is_readable: bool = True
+    is_writable: bool = True
+    changed: dt.datetime | None = None
+    lost: str = ""
 
     @property
     def is_onsite(self) -> bool:
@@ -153,6 +164,8 @@ class Block:
         How many files it holds, and their size together in bytes.
     created
         When it was opened (aware).
+    account
+        Whose block it is: rules of other accounts on it are theirs.
     """
 
     did: Did
@@ -160,6 +173,7 @@ class Block:
     n_files: int
     size_bytes: int
     created: dt.datetime
+    account: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -186,6 +200,10 @@ class Rule:
         What Rucio says is wrong; empty if nothing.
     expires
         When the rule ends; None if never.
+    account
+        Whose rule it is.
+    created, updated
+        When it was made, and when it last changed (aware); None if unknown.
     """
 
     id: str
@@ -197,6 +215,9 @@ class Rule:
     source: str = ""
     error: str = ""
     expires: dt.datetime | None = None
+    account: str = ""
+    created: dt.datetime | None = None
+    updated: dt.datetime | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -1,97 +1,42 @@
-"""Keeping the rules true: what a block must have, against what it has."""
+"""Keeping the rules true: what blocks must have, against what they have, and the difference done."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import attrs
-
-from ctao_bdms.catalogue import AddRules, FindBlocks, FindRules, KnowStorage, Register
-from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Block, Did, Rule, RuleState
+from ctao_bdms.catalogue import AddRules, ChangeRules, FindBlocks, FindRules, KnowStorage, Register
+from ctao_bdms.errors import ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError, UsageError
 from ctao_bdms.naming import BlockName, is_block
+from ctao_bdms.replication.centres import PATIENCE, centres_of
+from ctao_bdms.replication.difference import Action, Difference, Kind, Wanted, difference
 from ctao_bdms.replication.placement import centres_for, shares_of
-from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
-from ctao_bdms.rows import Rows
+from ctao_bdms.replication.states import BlockStates, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ctao_bdms.model import Rse, Site
+    from ctao_bdms.errors import CatalogueError
+    from ctao_bdms.model import Block, Did, Night, Rse, Rule, Site
 
-__all__ = ["BlockState", "BlockStates", "Replicating", "begin", "look", "placement_of", "reconcile"]
+__all__ = ["Looking", "Replicating", "begin", "compare", "look", "placed_now", "placement_of", "reconcile", "wanted_of"]
+
+#: How many distinct centres keep a block.
+_COPIES = 2
+#: What the catalogue says of one rule, and not of all: the others are seen to all the same.
+_OF_ONE_RULE = (ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError)
 
 
-class Replicating(KnowStorage, FindBlocks, FindRules, AddRules, Register, Protocol):
+class Looking(KnowStorage, FindBlocks, FindRules, Protocol):
+    """What comparing asks of a catalogue."""
+
+
+class Replicating(Looking, AddRules, ChangeRules, Register, Protocol):
     """What reconciling asks of a catalogue."""
 
 
-@attrs.frozen(kw_only=True)
-class BlockState:
-    """How far the replication of a block is.
-
-    Attributes
-    ----------
-    did
-        The block.
-    n_files, size_bytes
-        What it holds.
-    centres
-        The centres that shall keep copies.
-    rules
-        The rules that it has.
-    """
-
-    did: Did
-    n_files: int
-    size_bytes: int
-    centres: tuple[str, ...]
-    rules: tuple[Rule, ...]
-
-    @property
-    def block(self) -> str:
-        """The name of the block."""
-        return self.did.name
-
-    @property
-    def complete_at(self) -> tuple[str, ...]:
-        """The centres that have every file, as the catalogue says."""
-        done = {rule.rse_expression for rule in self.rules if rule.state is RuleState.OK and rule.expires is None}
-        return tuple(centre for centre in self.centres if f"centre={centre}" in done)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every centre has every file."""
-        return self.complete_at == self.centres
-
-    @property
-    def progress(self) -> str:
-        """The rules as text: where, and how many files are there."""
-        parts = []
-        for rule in self.rules:
-            counts = ", ".join(f"{number} {word}" for word, number in rule.locks.items() if number)
-            parts.append(
-                f"{rule.rse_expression}: {rule.state.value} ({counts})" + (f": {rule.error}" if rule.error else "")
-            )
-        return "; ".join(parts)
-
-
-class BlockStates(Rows[BlockState]):
-    """How far the replication of blocks is, one row a block."""
-
-    columns: ClassVar = (
-        ("block", "block"),
-        ("files", "n_files"),
-        ("bytes", "size_bytes"),
-        ("complete at", "complete_at"),
-        ("rules", "progress"),
-    )
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every block has its copies at every centre."""
-        return all(state.is_complete for state in self)
+def _silent(_did: Did, _expression: str) -> None:
+    """Say nothing of a rule that is made."""
 
 
 def reconcile(
@@ -101,9 +46,12 @@ def reconcile(
     *,
     now: Callable[[], dt.datetime],
     abandoned_after: dt.timedelta = dt.timedelta(minutes=10),
-    on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
+    patience: dt.timedelta = PATIENCE,
+    prune: bool = False,
+    on_rule: Callable[[Did, str], None] = _silent,
+    on_refused: Callable[[Action, CatalogueError], None] | None = None,
 ) -> BlockStates:
-    """Give each block of `pattern` the rules that it lacks and whose time has come.
+    """Do what is to be done about the rules of the blocks of `pattern`.
 
     An open block that nobody has closed for `abandoned_after` is what a crash has left: it is closed first. An empty
     block needs no rules.
@@ -118,8 +66,15 @@ def reconcile(
         The clock.
     abandoned_after
         How old an open block must be to be closed here.
+    patience
+        How long a centre that is shut is waited for.
+    prune
+        End the rules of centres that keep a block no longer, once all its copies are elsewhere.
     on_rule
         Called with block and RSE expression for each rule that is made.
+    on_refused
+        Called with what could not be done about one rule, and why; by default the first such error is raised when all
+        others have been seen to.
 
     Returns
     -------
@@ -134,12 +89,50 @@ def reconcile(
         blocks = _blocks(catalogue, scope, pattern)
     closed = [block for block in blocks if not block.is_open and block.n_files]
     rules = _rules(catalogue, scope, closed)
-    if sum(_make_rules(catalogue, block.did, rules[block.did.name], on_rule) for block in closed):
+    refused: list[CatalogueError] = []
+    say = on_refused or (lambda _action, error: refused.append(error))
+    done = 0
+    for block in closed:
+        wanted = wanted_of(catalogue, block.did, now(), patience)
+        for action in difference(block.did, wanted, rules[block.did.name], block.account):
+            done += _do(catalogue, action, on_rule, say, prune=prune)
+    if done:
         rules = _rules(catalogue, scope, closed)
-    return _states(catalogue, closed, rules)
+    if refused:
+        raise refused[0]
+    return _states(catalogue, closed, rules, now(), patience)
 
 
-def look(catalogue: Replicating, scope: str, pattern: str) -> BlockStates:
+def compare(
+    catalogue: Looking, scope: str, pattern: str, *, now: Callable[[], dt.datetime], patience: dt.timedelta = PATIENCE
+) -> Difference:
+    """Return what `reconcile` would do, and what it leaves alone or waits for; nothing is changed.
+
+    Parameters
+    ----------
+    catalogue
+        The archive.
+    scope, pattern
+        The scope, and the names of the blocks, with ``*``.
+    now
+        The clock.
+    patience
+        How long a centre that is shut is waited for.
+    """
+    closed = [block for block in _blocks(catalogue, scope, pattern) if not block.is_open and block.n_files]
+    rules = _rules(catalogue, scope, closed)
+    return Difference(
+        action
+        for block in closed
+        for action in difference(
+            block.did, wanted_of(catalogue, block.did, now(), patience), rules[block.did.name], block.account
+        )
+    )
+
+
+def look(
+    catalogue: Looking, scope: str, pattern: str, *, now: Callable[[], dt.datetime], patience: dt.timedelta = PATIENCE
+) -> BlockStates:
     """Return the closed blocks of `pattern` with the rules that they have; nothing is changed.
 
     Parameters
@@ -148,34 +141,23 @@ def look(catalogue: Replicating, scope: str, pattern: str) -> BlockStates:
         The archive.
     scope, pattern
         The scope, and the names of the blocks, with ``*``.
+    now
+        The clock.
+    patience
+        How long a centre that is shut is waited for.
     """
     closed = [block for block in _blocks(catalogue, scope, pattern) if not block.is_open and block.n_files]
-    return _states(catalogue, closed, _rules(catalogue, scope, closed))
-
-
-def _states(catalogue: KnowStorage, blocks: Sequence[Block], rules: Mapping[str, Sequence[Rule]]) -> BlockStates:
-    return BlockStates(_state(catalogue, block, rules[block.did.name]) for block in blocks)
-
-
-def _state(catalogue: KnowStorage, block: Block, rules: Sequence[Rule]) -> BlockState:
-    """Return the state of a block, its rules in the order in which they are made."""
-    order = [want.rse_expression for want in _wanted(catalogue, block.did)]
-    known = sorted(
-        (rule for rule in rules if rule.rse_expression in order), key=lambda r: order.index(r.rse_expression)
-    )
-    return BlockState(
-        did=block.did,
-        n_files=block.n_files,
-        size_bytes=block.size_bytes,
-        centres=placement_of(catalogue, block.did),
-        rules=(*known, *(rule for rule in rules if rule not in known)),
-    )
+    return _states(catalogue, closed, _rules(catalogue, scope, closed), now(), patience)
 
 
 def begin(
     catalogue: Replicating,
     blocks: Iterable[Did],
-    on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
+    *,
+    now: Callable[[], dt.datetime],
+    patience: dt.timedelta = PATIENCE,
+    on_rule: Callable[[Did, str], None] = _silent,
+    on_refused: Callable[[Action, CatalogueError], None] | None = None,
 ) -> None:
     """Make the first rules of blocks that were closed just now and have none yet.
 
@@ -184,12 +166,91 @@ def begin(
     catalogue
         The archive.
     blocks
-        The blocks.
-    on_rule
-        Called with block and RSE expression for each rule that is made.
+        The blocks, made by the account that asks.
+    now
+        The clock.
+    patience
+        How long a centre that is shut is waited for.
+    on_rule, on_refused
+        As in `reconcile`.
     """
+    refused: list[CatalogueError] = []
+    say = on_refused or (lambda _action, error: refused.append(error))
     for did in blocks:
-        _make_rules(catalogue, did, (), on_rule)
+        for action in difference(did, wanted_of(catalogue, did, now(), patience), ()):
+            _do(catalogue, action, on_rule, say, prune=False)
+    if refused:
+        raise refused[0]
+
+
+def placement_of(
+    catalogue: KnowStorage, did: Did, *, now: Callable[[], dt.datetime], patience: dt.timedelta = PATIENCE
+) -> tuple[str, ...]:
+    """Return the centres that keep the copies of a new block, the one that receives them from the site first."""
+    name = BlockName.parse(did.name)
+    return placed_now(catalogue, name.site, name.night, now=now, patience=patience)
+
+
+def placed_now(
+    catalogue: KnowStorage,
+    site: Site,
+    night: Night,
+    *,
+    now: Callable[[], dt.datetime],
+    patience: dt.timedelta = PATIENCE,
+) -> tuple[str, ...]:
+    """Return the centres that keep the copies of what is taken in a night, as things are now."""
+    return _wanted(catalogue, site, night, now(), patience).placed(())
+
+
+def wanted_of(catalogue: KnowStorage, did: Did, now: dt.datetime, patience: dt.timedelta) -> Wanted:
+    """Return what a block must have, as things are now."""
+    name = BlockName.parse(did.name)
+    return _wanted(catalogue, name.site, name.night, now, patience)
+
+
+def _wanted(catalogue: KnowStorage, site: Site, night: Night, now: dt.datetime, patience: dt.timedelta) -> Wanted:
+    rses = catalogue.rses()
+    shares = {centre: share for centre, share in shares_of(rses.values()).items() if share > 0}
+    centres_for(site, night, shares, _COPIES)  # says so if there are too few
+    return Wanted(
+        onsite=_onsite(rses, site),
+        ranking=centres_for(site, night, shares, len(shares)),
+        copies=_COPIES,
+        centres=centres_of(rses.values(), now, patience),
+    )
+
+
+def _do(
+    catalogue: Replicating,
+    action: Action,
+    on_rule: Callable[[Did, str], None],
+    on_refused: Callable[[Action, CatalogueError], None],
+    *,
+    prune: bool,
+) -> bool:
+    """Do one thing, if it can be done now; return whether anything was changed."""
+    try:
+        if action.kind is Kind.MAKE:
+            catalogue.add_rule(
+                action.did, rse_expression=action.rse_expression, source=action.source, account=action.account
+            )
+            on_rule(action.did, action.rse_expression)
+            return True
+        if action.rule is None:
+            return False
+        if action.kind is Kind.PROLONG:
+            catalogue.prolong_rule(action.rule.id)
+        elif action.kind is Kind.REDIRECT:
+            catalogue.redirect_rule(action.rule.id, action.source)
+        elif action.kind is Kind.END and prune:
+            catalogue.end_rule(action.rule.id)
+        else:
+            return False
+    except _OF_ONE_RULE as error:
+        on_refused(action, error)
+        return False
+    return True
 
 
 def _blocks(catalogue: FindBlocks, scope: str, pattern: str) -> list[Block]:
@@ -201,24 +262,16 @@ def _rules(catalogue: FindRules, scope: str, blocks: Sequence[Block]) -> Mapping
     return catalogue.rules(scope, [block.did.name for block in blocks]) if blocks else {}
 
 
-def placement_of(catalogue: KnowStorage, did: Did) -> tuple[str, ...]:
-    """Return the centres that keep the copies of a block, the one that receives them from the site first."""
-    name = BlockName.parse(did.name)
-    return centres_for(name.site, name.night, shares_of(catalogue.rses().values()))
-
-
-def _wanted(catalogue: KnowStorage, did: Did) -> tuple[WantedRule, ...]:
-    onsite = _onsite(catalogue.rses(), BlockName.parse(did.name).site)
-    return wanted_rules(onsite, placement_of(catalogue, did))
-
-
-def _make_rules(catalogue: Replicating, did: Did, existing: Sequence[Rule], on_rule: Callable[[Did, str], None]) -> int:
-    """Make the rules of a closed block that are wanted, not there, and ready; return how many."""
-    ready = missing_rules(_wanted(catalogue, did), existing)
-    for want in ready:
-        catalogue.add_rule(did, rse_expression=want.rse_expression, source=want.source)
-        on_rule(did, want.rse_expression)
-    return len(ready)
+def _states(
+    catalogue: KnowStorage,
+    blocks: Sequence[Block],
+    rules: Mapping[str, Sequence[Rule]],
+    now: dt.datetime,
+    patience: dt.timedelta,
+) -> BlockStates:
+    return BlockStates(
+        state_of(block, wanted_of(catalogue, block.did, now, patience), rules[block.did.name]) for block in blocks
+    )
 
 
 def _onsite(rses: Mapping[str, Rse], site: Site) -> str:

@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.model import RuleState
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ctao_bdms.model import Rule
-
-__all__ = ["WantedRule", "missing_rules", "wanted_rules"]
+__all__ = ["WantedRule", "wanted_rules"]
 
 
 @attrs.frozen(kw_only=True)
@@ -60,19 +56,3 @@ def wanted_rules(onsite_rse: str, centres: Sequence[str]) -> tuple[WantedRule, .
             for source, target in itertools.pairwise(chain)
         ),
     )
-
-
-def missing_rules(wanted: Sequence[WantedRule], existing: Sequence[Rule]) -> tuple[WantedRule, ...]:
-    """Return the rules that can be made now: wanted, not there, and whose predecessor is fulfilled.
-
-    A rule that ends some day does not count: what preserves data has no end.
-    """
-    standing = {rule.rse_expression: rule for rule in existing if rule.expires is None}
-    ready = []
-    for want in wanted:
-        before = standing.get(want.after)
-        # The files of a new block lie on site already: the rule that holds them there is fulfilled as it is made.
-        is_time = want.after in {"", wanted[0].rse_expression} or (before is not None and before.state is RuleState.OK)
-        if want.rse_expression not in standing and is_time:
-            ready.append(want)
-    return tuple(ready)
