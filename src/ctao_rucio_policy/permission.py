@@ -226,6 +226,7 @@ ACTIONS: Mapping[str, Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]] = 
     "del_rule": _on_rule("end-preserving", "end-rule"),
     "delete_replicas": _as("delete-replicas"),
     "detach_dids": _detach_dids,
+    "get_local_account_usage": _as("transfers"),
     "get_request_by_did": _as("transfers"),
     "get_request_history_by_did": _as("transfers"),
     "list_requests": _as("transfers"),

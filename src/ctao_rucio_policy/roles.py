@@ -218,7 +218,7 @@ TABLE: Mapping[str, Row] = {
         "set the state or the tombstone of replicas, declare places bad",
         f"The state of replicas is kept by Rucio's daemons; if it is wrong, {_ASK}",
     ),
-    "transfers": Row("read what became of transfers", dict.fromkeys(Role, _ALLOWED)),
+    "transfers": Row("read what became of transfers, and how much an account keeps", dict.fromkeys(Role, _ALLOWED)),
     "administer": _admin_only(
         "administer accounts and their attributes, scopes, limits, storage elements",
         f"This is for administrators; {_ASK}",

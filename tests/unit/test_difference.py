@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from typing import Any
 
 import attrs
 import pytest
@@ -51,9 +52,9 @@ def _rule(
     )
 
 
-def _wanted(ranking: tuple[str, ...] = ("PIC", "CSCS"), **pic: object) -> Wanted:
+def _wanted(ranking: tuple[str, ...] = ("PIC", "CSCS"), **pic: Any) -> Wanted:  # noqa: ANN401
     centres = {name: Centre(name=name, rses=(f"{name}-DISK",)) for name in ranking}
-    return Wanted(onsite=ONSITE, ranking=ranking, copies=2, centres=centres | {"PIC": Centre(name="PIC", **pic)})  # type: ignore[arg-type]
+    return Wanted(onsite=ONSITE, ranking=ranking, copies=2, centres=centres | {"PIC": Centre(name="PIC", **pic)})
 
 
 def _said(wanted: Wanted, existing: list[Rule]) -> list[tuple[str, str, str]]:
@@ -150,7 +151,7 @@ STATES = ["ok", "replicating", "stuck", None]
 
 
 @pytest.mark.parametrize("pic", [{}, LOST, DOWN])
-def test_nothing_is_ever_ended_before_two_others_hold_it(pic: dict[str, object]) -> None:
+def test_nothing_is_ever_ended_before_two_others_hold_it(pic: dict[str, Any]) -> None:
     """All states of all rules: an end needs two complete centres, and it is never the copy on site."""
     wanted = _wanted(THREE, **pic)
     for states in itertools.product(STATES, repeat=4):
@@ -181,8 +182,8 @@ def test_nothing_is_ever_ended_before_two_others_hold_it(pic: dict[str, object])
         ({"lost": "a fire"}, "lost", "PIC is marked as lost: a fire"),
     ],
 )
-def test_what_is_expected_of_a_centre(rse: dict[str, object], state: str, why: str) -> None:
-    pic = Rse(name="PIC-DISK", prefix="", centre="PIC", **rse)  # type: ignore[arg-type]
+def test_what_is_expected_of_a_centre(rse: dict[str, Any], state: str, why: str) -> None:
+    pic = Rse(name="PIC-DISK", prefix="", centre="PIC", **rse)
     centre = centres_of([pic], NOW)["PIC"]
     assert centre.state == state
     assert why in centre.why
@@ -230,10 +231,10 @@ def archive() -> Archive:
     return archive
 
 
-def _settle(archive: Archive, **options: bool) -> None:
+def _settle(archive: Archive, *, prune: bool = False) -> None:
     """Reconcile and copy until nothing changes."""
     for _ in range(8):
-        reconcile(archive, "acada", PATTERN, now=lambda: NOW, **options)  # type: ignore[arg-type]
+        reconcile(archive, "acada", PATTERN, now=lambda: NOW, prune=prune)
         archive.transfer()
 
 

@@ -16,6 +16,7 @@ import attrs
 from ctao_bdms.errors import BlockClosedError, ConflictError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
     ArchivedFile,
+    Attempt,
     Block,
     Did,
     Lfn,
@@ -187,6 +188,20 @@ class InMemoryCatalogue:
             for rule in self._rules
             if rule.state is RuleState.OK and self._changed[rule.did, rule.rse_expression] > since
         }
+
+    def rule(self, rule_id: str) -> Rule:
+        """Return a rule."""
+        return self._rules[self._place(rule_id)]
+
+    def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
+        """Return the copies that `rule` still waits for; nothing is ever said of them here."""
+        target = self._matching(rule.rse_expression)[0].name
+        members = [file for lfn, file in sorted(self._files.items()) if rule.did in file.datasets]
+        return [Attempt(lfn=file.lfn, rse=target) for file in members if file.at(target) is None]
+
+    def room(self, account: str) -> Mapping[str, float]:
+        """Return how much more an account may keep at each storage element: here, all that it likes."""
+        return dict.fromkeys(self._rses, float("inf"))
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""

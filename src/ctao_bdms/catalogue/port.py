@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue.query import Query
-    from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
+    from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule
 
 __all__ = [
     "AddRules",
@@ -23,6 +23,7 @@ __all__ = [
     "Find",
     "FindBlocks",
     "FindRules",
+    "FindTransfers",
     "KnowStorage",
     "Lookup",
     "Register",
@@ -117,8 +118,36 @@ class FindRules(Protocol):
     def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
         """Return the data identifiers that have a rule which is fulfilled and has changed after `since` (aware)."""
 
+    def rule(self, rule_id: str) -> Rule:
+        """Return a rule.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such rule.
+        """
+
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first as far as it knows."""
+
+
+class FindTransfers(Protocol):
+    """What became of transfers, and how much room there is for more."""
+
+    def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
+        """Return the copies that `rule` still waits for, those that are stuck first.
+
+        Of the first `looked_at` it is asked what their transfers said.
+        """
+
+    def room(self, account: str) -> Mapping[str, float]:
+        """Return how much more an account may keep at each storage element, in bytes.
+
+        Raises
+        ------
+        ForbiddenError
+            If the account that asks may not know.
+        """
 
 
 class AddRules(Protocol):
@@ -156,5 +185,7 @@ class ChangeRules(Protocol):
         """End a rule: what no other rule holds is deleted."""
 
 
-class Catalogue(KnowStorage, Lookup, Find, Register, FindBlocks, FindRules, AddRules, ChangeRules, Protocol):
+class Catalogue(
+    KnowStorage, Lookup, Find, Register, FindBlocks, FindRules, FindTransfers, AddRules, ChangeRules, Protocol
+):
     """All that the archive can be asked and told."""

@@ -15,10 +15,10 @@ from rucio.common import config as rucio_config
 from rucio.common import exception as rucio_exception
 from rucio.common.utils import date_to_str
 
-from ctao_bdms.catalogue import answers
+from ctao_bdms.catalogue import answers, transfers
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
-from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
+from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule
 from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, scope_of
 
 if TYPE_CHECKING:
@@ -263,6 +263,21 @@ class RucioCatalogue:
             # "O" is how Rucio's tables write the state OK; the filter takes no other spelling.
             rows = self.client.list_replication_rules(filters={"updated_after": stamp, "state": "O"})
             return {Did(str(row["scope"]), str(row["name"])) for row in rows}
+
+    def rule(self, rule_id: str) -> Rule:
+        """Return a rule."""
+        with converted(f"looking for rule {rule_id}"):
+            return answers.rule(self.client.get_replication_rule(rule_id))
+
+    def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
+        """Return the copies that `rule` still waits for, those that are stuck first."""
+        with converted(f"asking what became of the transfers of rule {rule.id}"):
+            return transfers.attempts(self.client, rule, looked_at)
+
+    def room(self, account: str) -> Mapping[str, float]:
+        """Return how much more an account may keep at each storage element, in bytes."""
+        with converted(f"asking how much more {account} may keep"):
+            return transfers.room(self.client, account)
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue import Catalogue, Query
-    from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
+    from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule
 
 __all__ = ["Connection"]
 
@@ -101,6 +101,21 @@ class Connection:
         """Return what has a rule that is fulfilled and has changed after `since`."""
         with self._asked() as catalogue:
             return catalogue.fulfilled_since(since)
+
+    def rule(self, rule_id: str) -> Rule:
+        """Return a rule."""
+        with self._asked() as catalogue:
+            return catalogue.rule(rule_id)
+
+    def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
+        """Return the copies that `rule` still waits for."""
+        with self._asked() as catalogue:
+            return catalogue.attempts(rule, looked_at)
+
+    def room(self, account: str) -> Mapping[str, float]:
+        """Return how much more an account may keep at each storage element, in bytes."""
+        with self._asked() as catalogue:
+            return catalogue.room(account)
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names`."""
