@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ctao_bdms.ingest import Described, Plan
+    from ctao_bdms.replication import Policy
 
 __all__ = ["ForeseenBlock", "Foreseen", "foresee"]
 
@@ -103,7 +104,14 @@ class Blocks(Rows[ForeseenBlock]):
     )
 
 
-def foresee(plan: Plan, items: Sequence[Described], catalogue: _Asked, *, now: Callable[[], dt.datetime]) -> Foreseen:
+def foresee(
+    plan: Plan,
+    items: Sequence[Described],
+    catalogue: _Asked,
+    *,
+    now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
+) -> Foreseen:
     """Say what carrying out `plan` would do.
 
     Parameters
@@ -114,6 +122,8 @@ def foresee(plan: Plan, items: Sequence[Described], catalogue: _Asked, *, now: C
         The archive; it is only asked.
     now
         The clock.
+    policy
+        How products are kept; by default as the observatory's own policy says.
 
     Returns
     -------
@@ -131,7 +141,7 @@ def foresee(plan: Plan, items: Sequence[Described], catalogue: _Asked, *, now: C
         fates.update((file.lfn, (Status.REGISTERED, block.did)) for file in files)
         lfns += [file.lfn for file in files]
         size_bytes = sum(file.size_bytes for file in files)
-        centres = placement_of(catalogue, block.did, now=now)
+        centres = placement_of(catalogue, block.did, now=now, policy=policy)
         blocks.append(ForeseenBlock(did=block.did, n_files=len(files), size_bytes=size_bytes, centres=centres))
     rejects = {id(reject.item): reject for reject in plan.rejected}
     rows = []

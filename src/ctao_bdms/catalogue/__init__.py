@@ -11,6 +11,7 @@ from ctao_bdms.catalogue.port import (
     FindTransfers,
     KnowStorage,
     Lookup,
+    MarkStorage,
     Register,
 )
 from ctao_bdms.catalogue.query import Comparison, Condition, Query
@@ -28,6 +29,7 @@ __all__ = [
     "InMemoryCatalogue",
     "KnowStorage",
     "Lookup",
+    "MarkStorage",
     "Query",
     "Register",
 ]

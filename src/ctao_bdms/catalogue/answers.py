@@ -22,7 +22,7 @@ from ctao_bdms.model import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["archived_file", "aware", "block", "product", "rule"]
+__all__ = ["archived_file", "aware", "block", "product", "rule", "truth"]
 
 _REPLICA_STATES = {
     "AVAILABLE": ReplicaState.AVAILABLE,
@@ -91,6 +91,11 @@ def aware(stamp: object) -> dt.datetime:
     return dt.datetime.strptime(text, form).replace(tzinfo=dt.UTC)
 
 
+def truth(value: object) -> bool:
+    """Return an attribute of a storage element as a truth value: Rucio keeps what it was given, words among it."""
+    return str(value).lower() in {"true", "1", "yes"}
+
+
 def rule(row: Mapping[str, Any]) -> Rule:
     """Return a row of a list of rules."""
     return Rule(
@@ -110,4 +115,6 @@ def rule(row: Mapping[str, Any]) -> Rule:
         account=str(row["account"]),
         created=aware(row["created_at"]),
         updated=aware(row["updated_at"]),
+        activity=str(row["activity"] or ""),
+        priority=int(row["priority"] or 3),
     )

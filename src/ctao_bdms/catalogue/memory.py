@@ -15,6 +15,7 @@ import attrs
 
 from ctao_bdms.errors import BlockClosedError, ConflictError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
+    DEFAULT_ACTIVITY,
     ArchivedFile,
     Attempt,
     Block,
@@ -83,6 +84,13 @@ class InMemoryCatalogue:
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
         return dict(self._rses)
+
+    def mark_lost(self, rse: str, reason: str) -> None:
+        """Mark a storage element as lost, and shut it; without a reason, take that back and open it."""
+        if rse not in self._rses:
+            raise UnknownRseError(rse, self._rses)
+        is_open = not reason
+        self.set_rse(attrs.evolve(self._rses[rse], lost=reason, is_readable=is_open, is_writable=is_open))
 
     def set_rse(self, rse: Rse) -> None:
         """Change what is known of a storage element, or add one."""
@@ -208,7 +216,15 @@ class InMemoryCatalogue:
         return {name: [rule for rule in self._rules if rule.did == Did(scope, name)] for name in names}
 
     def add_rule(
-        self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None, account: str = ""
+        self,
+        did: Did,
+        *,
+        rse_expression: str,
+        source: str = "",
+        lifetime_s: int | None = None,
+        activity: str = DEFAULT_ACTIVITY,
+        priority: int = 3,
+        account: str = "",
     ) -> None:
         """Ask for one copy of `did` in `rse_expression`; nothing happens if the rule exists."""
         if not self._matching(rse_expression):
@@ -234,6 +250,8 @@ class InMemoryCatalogue:
                 account=account,
                 created=self._now(),
                 updated=self._now(),
+                activity=activity,
+                priority=priority,
             )
         )
 
@@ -261,11 +279,16 @@ class InMemoryCatalogue:
         raise NotFoundError(f"there is no rule {rule_id}")
 
     def _matching(self, expression: str) -> list[Rse]:
-        """Return the storage elements that answer an expression: a name, or ``attribute=value``."""
-        attribute, _, value = expression.partition("=")
+        """Return the storage elements that answer an expression: names, ``key=value``, ``tape``, joined by ``&``."""
+        return [rse for rse in self._rses.values() if all(self._answers(rse, part) for part in expression.split("&"))]
+
+    @staticmethod
+    def _answers(rse: Rse, part: str) -> bool:
+        """Return whether a storage element answers a part of an expression."""
+        attribute, _, value = part.partition("=")
         if value:
-            return [rse for rse in self._rses.values() if getattr(rse, attribute, None) == value]
-        return [self._rses[expression]] if expression in self._rses else []
+            return getattr(rse, attribute, None) == value
+        return rse.name == part or (part == "tape" and rse.is_tape)
 
     def transfer(self) -> int:
         """Declare every copy that a rule still waits for as made, if it can be; return how many there were."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from ctao_bdms.model import DEFAULT_ACTIVITY
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +28,7 @@ __all__ = [
     "FindTransfers",
     "KnowStorage",
     "Lookup",
+    "MarkStorage",
     "Register",
 ]
 
@@ -38,6 +41,21 @@ class KnowStorage(Protocol):
 
     def scopes(self) -> Sequence[str]:
         """Return the scopes that hold products: all but the root of the tree and the users' own, sorted."""
+
+
+class MarkStorage(Protocol):
+    """How it is said of storage elements that their copies count no longer."""
+
+    def mark_lost(self, rse: str, reason: str) -> None:
+        """Mark a storage element as lost, and shut it; without a reason, take that back and open it.
+
+        Raises
+        ------
+        ForbiddenError
+            If the account is not the archive's administrator.
+        UnknownRseError
+            If there is no such storage element.
+        """
 
 
 class Lookup(Protocol):
@@ -154,11 +172,20 @@ class AddRules(Protocol):
     """How replication is asked for."""
 
     def add_rule(
-        self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None, account: str = ""
+        self,
+        did: Did,
+        *,
+        rse_expression: str,
+        source: str = "",
+        lifetime_s: int | None = None,
+        activity: str = DEFAULT_ACTIVITY,
+        priority: int = 3,
+        account: str = "",
     ) -> None:
         """Ask for one copy of `did` in `rse_expression`, read from `source` (an RSE expression; empty = anywhere).
 
-        The rule belongs to `account`; empty for the one that asks. Nothing happens if it has the same rule already.
+        It ends after `lifetime_s`, if that is given. Its transfers are for `activity`, at `priority` from 1 to 5. The
+        rule belongs to `account`; empty for the one that asks. Nothing happens if it has the same rule already.
 
         Raises
         ------
@@ -186,6 +213,16 @@ class ChangeRules(Protocol):
 
 
 class Catalogue(
-    KnowStorage, Lookup, Find, Register, FindBlocks, FindRules, FindTransfers, AddRules, ChangeRules, Protocol
+    KnowStorage,
+    MarkStorage,
+    Lookup,
+    Find,
+    Register,
+    FindBlocks,
+    FindRules,
+    FindTransfers,
+    AddRules,
+    ChangeRules,
+    Protocol,
 ):
     """All that the archive can be asked and told."""

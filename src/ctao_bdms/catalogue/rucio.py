@@ -18,7 +18,18 @@ from rucio.common.utils import date_to_str
 from ctao_bdms.catalogue import answers, transfers
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
-from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule
+from ctao_bdms.model import (
+    DEFAULT_ACTIVITY,
+    ArchivedFile,
+    Attempt,
+    Block,
+    Did,
+    Lfn,
+    Product,
+    Registration,
+    Rse,
+    Rule,
+)
 from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, scope_of
 
 if TYPE_CHECKING:
@@ -130,7 +141,22 @@ class RucioCatalogue:
             is_writable=bool(row["availability_write"]),
             changed=answers.aware(row["updated_at"]),
             lost=str(attributes.get("lost", "")),
+            is_tape=answers.truth(attributes.get("tape")),
+            is_full=answers.truth(attributes.get("full")),
+            free_bytes=int(float(attributes["free_bytes"])) if "free_bytes" in attributes else None,
         )
+
+    def mark_lost(self, rse: str, reason: str) -> None:
+        """Mark a storage element as lost, and shut it; without a reason, take that back and open it."""
+        if rse not in self.rses():
+            raise UnknownRseError(rse, self.rses())
+        with converted(f"marking {rse} as {'lost' if reason else 'open'}"):
+            if reason:
+                self.client.add_rse_attribute(rse, "lost", reason)
+            elif self.rses()[rse].lost:
+                self.client.delete_rse_attribute(rse, "lost")
+            self.client.update_rse(rse, {"availability_read": not reason, "availability_write": not reason})
+        self._rses = {}
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return those of `lfns` that the catalogue knows, with their copies and datasets."""
@@ -290,7 +316,15 @@ class RucioCatalogue:
         return {name: _oldest_first(rows) for name, rows in wanted.items()}
 
     def add_rule(
-        self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None, account: str = ""
+        self,
+        did: Did,
+        *,
+        rse_expression: str,
+        source: str = "",
+        lifetime_s: int | None = None,
+        activity: str = DEFAULT_ACTIVITY,
+        priority: int = 3,
+        account: str = "",
     ) -> None:
         """Ask for one copy of `did` in `rse_expression`; nothing happens if the account has the same rule."""
         with converted(f"asking for a copy of {did} in {rse_expression!r}"):
@@ -301,7 +335,8 @@ class RucioCatalogue:
                     rse_expression=rse_expression,
                     source_replica_expression=source or None,
                     lifetime=lifetime_s,
-                    activity="Data Consolidation",
+                    activity=activity,
+                    priority=priority,
                     account=account or None,
                 )
             except rucio_exception.DuplicateRule:

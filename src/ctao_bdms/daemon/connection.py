@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ctao_bdms.errors import AuthenticationError
+from ctao_bdms.model import DEFAULT_ACTIVITY
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -56,6 +57,11 @@ class Connection:
         """Return the scopes that hold products."""
         with self._asked() as catalogue:
             return catalogue.scopes()
+
+    def mark_lost(self, rse: str, reason: str) -> None:
+        """Mark a storage element as lost, or take that back."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.mark_lost(rse, reason)
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return those of `lfns` that the catalogue knows."""
@@ -123,12 +129,26 @@ class Connection:
             return catalogue.rules(scope, names)
 
     def add_rule(
-        self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None, account: str = ""
+        self,
+        did: Did,
+        *,
+        rse_expression: str,
+        source: str = "",
+        lifetime_s: int | None = None,
+        activity: str = DEFAULT_ACTIVITY,
+        priority: int = 3,
+        account: str = "",
     ) -> None:
         """Ask for one copy of `did` in `rse_expression`."""
         with self._asked(changes=True) as catalogue:
             catalogue.add_rule(
-                did, rse_expression=rse_expression, source=source, lifetime_s=lifetime_s, account=account
+                did,
+                rse_expression=rse_expression,
+                source=source,
+                lifetime_s=lifetime_s,
+                activity=activity,
+                priority=priority,
+                account=account,
             )
 
     def prolong_rule(self, rule_id: str) -> None:

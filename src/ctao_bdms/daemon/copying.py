@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.ingest.registrar import Registrar
     from ctao_bdms.model import Did
-    from ctao_bdms.replication import Action, Replicating
+    from ctao_bdms.replication import Action, Policy, Replicating
 
 __all__ = ["Copying"]
 
@@ -48,6 +48,8 @@ class Copying:
         Returns what registers files; None as long as there is none.
     interval_s
         The time after which the rules of all blocks that are not complete are looked at again, in seconds.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     metrics
         What is counted.
     now, monotonic
@@ -70,6 +72,7 @@ class Copying:
         registrar: Callable[[], Registrar | None],
         *,
         interval_s: float,
+        policy: Policy | None = None,
         metrics: Metrics,
         now: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
@@ -78,6 +81,7 @@ class Copying:
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._catalogue = catalogue
+        self._policy = policy
         self._journal = journal
         self._registrar = registrar
         self._aside = aside
@@ -94,6 +98,7 @@ class Copying:
             everything=lambda: self._patterns,
             everything_after=dt.timedelta(seconds=interval_s),
             patience=patience,
+            policy=policy,
             on_rule=self._on_rule,
             on_refused=self._on_refused,
             on_complete=self._complete.extend,
@@ -152,6 +157,7 @@ class Copying:
             self._catalogue,
             closed,
             now=self._now,
+            policy=self._policy,
             patience=self._patience,
             on_rule=self._on_rule,
             on_refused=self._on_refused,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest import Quarantine
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.model import Site
-    from ctao_bdms.replication import Action
+    from ctao_bdms.replication import Action, Policy
 
 __all__ = ["recover", "settle"]
 
@@ -34,7 +34,16 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = dt.timedelta.min
 
 
-def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now: Callable[[], dt.datetime]) -> None:
+def recover(
+    catalogue: Catalogue,
+    journal: Journal,
+    *,
+    rse: str,
+    site: Site,
+    now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
+    patience: dt.timedelta = replication.PATIENCE,
+) -> None:
     """Close the blocks that a predecessor left open, give them their rules, and fill a journal that is new.
 
     Only the holder of the lease may do this: an open block of a daemon that lives would be closed, too.
@@ -47,11 +56,22 @@ def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now
         The storage element on site, and the site.
     now
         The clock (aware).
+    policy
+        How products are kept; by default as the observatory's own policy says.
+    patience
+        How long a centre that is shut is waited for.
     """
     nights: set[tuple[str, Night]] = set()
     for scope, pattern in _patterns(catalogue, journal, site, now()):
         states = replication.reconcile(
-            catalogue, scope, pattern, now=now, abandoned_after=_AT_ONCE, on_refused=_on_refused
+            catalogue,
+            scope,
+            pattern,
+            now=now,
+            policy=policy,
+            abandoned_after=_AT_ONCE,
+            patience=patience,
+            on_refused=_on_refused,
         )
         nights.update((scope, BlockName.parse(state.block).night) for state in states if not state.is_complete)
     if not journal.is_new:

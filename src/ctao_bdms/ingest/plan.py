@@ -7,7 +7,7 @@ repaired by planning again: what is done already is no longer in the plan.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from ctao_bdms.model import (
     Did,
     Lfn,
     Night,
+    ProductMetadata,
     Registration,
     ReplicaState,
     RetentionClass,
@@ -30,11 +31,15 @@ from ctao_bdms.model import (
 from ctao_bdms.naming import BlockName, directories_of, is_block, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["PlannedBlock", "Plan", "Reject", "plan"]
+__all__ = ["PlannedBlock", "Plan", "Reject", "RetentionOf", "permanent", "plan"]
+
+#: Says the retention class of a product, by its metadata and its scope.
+RetentionOf = Callable[[ProductMetadata, str], RetentionClass]
 
 _LIMITS = BlockLimits()
+_Group = tuple[str, str, Night, RetentionClass]
 #: Defects that say nothing of the content: the file may well be sound the next time.
 _PASSING = {DefectKind.CHANGING, DefectKind.UNREADABLE, DefectKind.UNEXAMINED, DefectKind.WORKER}
 
@@ -103,6 +108,11 @@ class Plan:
     rejected: tuple[Reject, ...]
 
 
+def permanent(_metadata: ProductMetadata, _scope: str) -> RetentionClass:
+    """Say that every product is permanent."""
+    return RetentionClass.PERMANENT
+
+
 def plan(
     items: Sequence[Described],
     archive: Mapping[Lfn, ArchivedFile],
@@ -114,6 +124,7 @@ def plan(
     limits: BlockLimits = _LIMITS,
     open_blocks: Sequence[OpenBlock] = (),
     keep_open: bool = False,
+    retention_of: RetentionOf = permanent,
 ) -> Plan:
     """Return what is still to be done.
 
@@ -132,13 +143,15 @@ def plan(
     limits
         How large a block may become.
     open_blocks
-        Blocks that are being filled, at most one of each scope and night.
+        Blocks that are being filled, at most one of each scope, night and retention class.
     keep_open
         Whether blocks that are not full stay open for more.
+    retention_of
+        Says the retention class of a product: a block holds products of one.
     """
     known: dict[Lfn, Did] = {}
     rejected: list[Reject] = []
-    groups: dict[tuple[str, str, Night], list[Registration]] = {}
+    groups: dict[_Group, list[Registration]] = {}
     for item in items:
         defects = item.defects
         if not defects and item.file.lfn is not None:
@@ -155,11 +168,10 @@ def plan(
                 adler32=item.facts.adler32,
                 metadata=item.metadata,
             )
-            groups.setdefault(_group(registration, site), []).append(registration)
+            groups.setdefault(_group(registration, retention_of), []).append(registration)
     opened = now.astimezone(dt.UTC).replace(microsecond=0)
 
-    def new(vo: str, scope: str, night: Night) -> OpenBlock:
-        retention = RetentionClass.PERMANENT
+    def new(vo: str, scope: str, night: Night, retention: RetentionClass) -> OpenBlock:
         name = BlockName(vo=vo, scope=scope, site=site, night=night, retention=retention, opened=opened, token=token())
         return OpenBlock(did=name.did)
 
@@ -197,16 +209,17 @@ def _block_of(archived: ArchivedFile | None, rse: str) -> Did | None:
     return min((did for did in archived.datasets if is_block(did.name)), default=None)
 
 
-def _group(file: Registration, site: Site) -> tuple[str, str, Night]:
-    """Return what all files of one block share: the virtual organisation, the scope, the night."""
+def _group(file: Registration, retention_of: RetentionOf) -> _Group:
+    """Return what all files of one block share: virtual organisation, scope, night and retention class."""
     night = file.metadata["instance__observing_night"]
     assert isinstance(night, dt.date)  # the metadata table says so, and DL0 requires it
-    return file.lfn.vo, scope_of(str(file.lfn)), Night(night)
+    scope = scope_of(str(file.lfn))
+    return file.lfn.vo, scope, Night(night), retention_of(file.metadata, scope)
 
 
-def _group_of(block: BlockName) -> tuple[str, str, Night]:
+def _group_of(block: BlockName) -> _Group:
     """Return what the files of a block share, as `_group` does of a file."""
-    return block.vo, block.scope, block.night
+    return block.vo, block.scope, block.night, block.retention
 
 
 def _filled(

@@ -1,5 +1,6 @@
 """What things are: values without I/O, from attrs and the standard library only."""
 
+from ctao_bdms.model.activities import ACTIVITIES, DEFAULT_ACTIVITY
 from ctao_bdms.model.archive import (
     ArchivedFile,
     Block,
@@ -24,6 +25,8 @@ from ctao_bdms.model.sites import ArrayElement, ElementKind, Site, Subarray
 from ctao_bdms.model.transfers import Attempt
 
 __all__ = [
+    "ACTIVITIES",
+    "DEFAULT_ACTIVITY",
     "ArchivedFile",
     "ArrayElement",
     "Attempt",

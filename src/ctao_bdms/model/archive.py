@@ -64,6 +64,12 @@ class Rse:
         unknown.
     lost
         Why the archive's administrator has marked it as lost; empty if it is not.
+    is_tape
+        Whether it is tape.
+    is_full
+        Whether it takes nothing new.
+    free_bytes
+        Its free space, as its centre says; None if it does not say.
     """
 
     name: str
@@ -77,6 +83,9 @@ class Rse:
     is_writable: bool = True
     changed: dt.datetime | None = None
     lost: str = ""
+    is_tape: bool = False
+    is_full: bool = False
+    free_bytes: int | None = None
 
     @property
     def is_onsite(self) -> bool:
@@ -204,6 +213,10 @@ class Rule:
         Whose rule it is.
     created, updated
         When it was made, and when it last changed (aware); None if unknown.
+    activity
+        What its transfers are for.
+    priority
+        Priority of its transfers, 5 being the most urgent.
     """
 
     id: str
@@ -218,6 +231,8 @@ class Rule:
     account: str = ""
     created: dt.datetime | None = None
     updated: dt.datetime | None = None
+    activity: str = ""
+    priority: int = 3
 
 
 @attrs.frozen(kw_only=True)

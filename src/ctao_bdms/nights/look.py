@@ -44,6 +44,7 @@ def look(
     cases: Iterable[Case],
     entries: Iterable[Entry] = (),
     now: Callable[[], dt.datetime],
+    policy: replication.Policy | None = None,
 ) -> NightReport:
     """Return what became of a night.
 
@@ -63,7 +64,10 @@ def look(
         What the journal says of the night.
     now
         The clock.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     """
+    policy = policy or replication.Policy.load()
     known: dict[Path, Evidence] = {}
 
     def about(path: Path) -> Evidence:
@@ -87,11 +91,13 @@ def look(
     archive = Archive(
         onsite=onsite,
         elements=elements,
-        centres=replication.placed_now(catalogue, site, night, now=now),
+        centres=replication.placed_now(catalogue, site, night, now=now, policy=policy),
         blocks={
             state.did: state
             for area in sorted({scope_of(str(e.lfn)) for e in known.values() if e.archived is not None})
-            for state in replication.look(catalogue, area, blocks_pattern(vo, area, site, night), now=now)
+            for state in replication.look(
+                catalogue, area, blocks_pattern(vo, area, site, night), now=now, policy=policy
+            )
         },
     )
     judged = (judge(evidence, archive) for evidence in known.values())

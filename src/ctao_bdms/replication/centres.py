@@ -14,11 +14,11 @@ import attrs
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ctao_bdms.model import Rse
 
-__all__ = ["PATIENCE", "Centre", "Centres", "centres_of", "choose"]
+__all__ = ["PATIENCE", "Centre", "Centres", "centres_of", "counted_on"]
 
 #: How long a centre that is shut is waited for, if nothing else is said.
 PATIENCE = dt.timedelta(hours=24)
@@ -124,34 +124,26 @@ def _why(name: str, rses: Sequence[Rse], patience: dt.timedelta, *, is_readable:
     return f"{name} cannot be {how}{since}{until}"
 
 
-def choose(
-    ranking: Sequence[str], copies: int, centres: Mapping[str, Centre], holding: Iterable[str] = ()
-) -> tuple[str, ...]:
-    """Return the centres that keep the copies of a block as things are now.
+def counted_on(rses: Iterable[Rse], centres: Mapping[str, Centre], holding: Collection[str] = ()) -> tuple[Rse, ...]:
+    """Return the storage elements that placement can count on.
 
-    The first of the ranking, but for those that are lost, and those that are closed and do not hold the block already.
+    Those of lost centres are left out; those of closed ones take nothing new, but keep what they hold.
 
     Parameters
     ----------
-    ranking
-        All centres in the order of the placement.
-    copies
-        How many distinct centres; fewer are returned if there are no more.
+    rses
+        The storage elements.
     centres
         The centres as they are now.
     holding
-        The centres that have the block.
-
-    Examples
-    --------
-    >>> lost = Centre(name="PIC", is_lost=True, is_closed=True)
-    >>> choose(["PIC", "CSCS", "DESY"], 2, {"PIC": lost})
-    ('CSCS', 'DESY')
+        The centres that have everything.
     """
-    held = set(holding)
-    able = [
-        name
-        for name in ranking
-        if name not in centres or not (centres[name].is_lost or (centres[name].is_closed and name not in held))
-    ]
-    return tuple(able[:copies])
+    return tuple(
+        attrs.evolve(rse, is_full=True) if _is_closed(rse, centres) and rse.centre not in holding else rse
+        for rse in rses
+        if rse.centre not in centres or not centres[rse.centre].is_lost
+    )
+
+
+def _is_closed(rse: Rse, centres: Mapping[str, Centre]) -> bool:
+    return rse.centre in centres and centres[rse.centre].is_closed

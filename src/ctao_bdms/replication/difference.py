@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from ctao_bdms.model import Did, Rule, RuleState
-from ctao_bdms.replication.centres import Centre, choose
+from ctao_bdms.replication.centres import Centre
+from ctao_bdms.replication.rules import WantedRule, centre_of
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Action", "Difference", "Kind", "Wanted", "difference", "expression_of"]
+__all__ = ["Action", "Difference", "Kind", "Wanted", "difference"]
 
 
 class Kind(StrEnum):
@@ -61,6 +62,8 @@ class Action:
         The rule; None if there is none yet.
     account
         Whose rule it is, or will be.
+    wanted
+        What the rule must be; None if none is wanted.
     """
 
     did: Did
@@ -70,6 +73,7 @@ class Action:
     why: str = ""
     rule: Rule | None = None
     account: str = ""
+    wanted: WantedRule | None = None
 
     @property
     def block(self) -> str:
@@ -95,33 +99,31 @@ class Difference(Rows[Action]):
 
 @attrs.frozen(kw_only=True)
 class Wanted:
-    """What a block must have.
+    """What a block must have, as things are now.
 
     Attributes
     ----------
-    onsite
-        The storage element on site.
-    ranking
-        All centres in the order of the placement.
+    rules
+        The rules: the one on site, and those of the centres that keep it, the one that receives it first first.
     copies
-        How many distinct centres keep it.
+        How many distinct centres must keep it.
     centres
         The centres as they are now.
-    is_permanent
-        Whether its copies have no end.
     """
 
-    onsite: str
-    ranking: tuple[str, ...]
+    rules: tuple[WantedRule, ...]
     copies: int
     centres: Mapping[str, Centre]
-    is_permanent: bool = True
 
-    def placed(self, rules: Sequence[Rule]) -> tuple[str, ...]:
-        """Return the centres that keep the copies of a block with these rules."""
-        holding = {rule.rse_expression for rule in rules if rule.state is RuleState.OK}
-        held = [name for name in self.ranking if expression_of(name) in holding]
-        return choose(self.ranking, self.copies, self.centres, held)
+    @property
+    def onsite(self) -> str:
+        """The storage element on site."""
+        return self.rules[0].rse_expression
+
+    @property
+    def placed(self) -> tuple[str, ...]:
+        """The centres that keep it."""
+        return tuple(centre_of(rule.rse_expression) for rule in self.rules[1:])
 
     def is_readable(self, name: str) -> bool:
         """Whether a centre can be read now."""
@@ -131,10 +133,12 @@ class Wanted:
         """Whether a centre can be written now."""
         return name not in self.centres or self.centres[name].is_writable
 
-
-def expression_of(centre: str) -> str:
-    """Return the RSE expression of a centre."""
-    return f"centre={centre}"
+    def is_known(self, expression: str) -> bool:
+        """Whether a rule with this expression can be one of ours."""
+        centre = centre_of(expression)
+        return expression == self.onsite or (
+            centre in {*self.centres, *self.placed} and expression in {f"centre={centre}", f"centre={centre}&tape"}
+        )
 
 
 def difference(did: Did, wanted: Wanted, existing: Sequence[Rule], account: str = "") -> list[Action]:
@@ -158,29 +162,28 @@ class _Block:
     """The rules of one block."""
 
     def __init__(self, did: Did, wanted: Wanted, existing: Sequence[Rule], account: str) -> None:
-        known = {wanted.onsite, *map(expression_of, {*wanted.ranking, *wanted.centres})}
         self.did, self.wanted, self.account = did, wanted, account
-        ours = [rule for rule in existing if rule.account == account and rule.rse_expression in known]
+        ours = [rule for rule in existing if rule.account == account and wanted.is_known(rule.rse_expression)]
         self.foreign = [rule for rule in existing if rule not in ours]
         # Of two rules for the same place, the one that stays longer is the one that counts.
         ours.sort(key=lambda rule: (rule.expires is None, rule.expires), reverse=False)
         self.standing = {rule.rse_expression: rule for rule in ours}
-        self.placed = wanted.placed(list(self.standing.values()))
+        self.placed = {centre_of(rule.rse_expression): rule for rule in wanted.rules[1:]}
         self.made: list[str] = []
 
     def actions(self) -> list[Action]:
         """Return what is to be done."""
-        placed = [expression_of(name) for name in self.placed]
+        placed = [rule.rse_expression for rule in self.placed.values()]
         done = [self._is_ok(expression) for expression in placed]
         is_complete = len(placed) >= self.wanted.copies and all(done)
         found: list[Action] = []
         # Once a centre has everything, the copy on site may have been released: it is not asked for again.
-        if self.wanted.onsite not in self.standing and not any(self._is_ok(rule) for rule in self.standing):
+        if self.wanted.onsite not in self.standing and not any(map(self._is_ok, self.standing)):
             found.append(self._action(Kind.MAKE, self.wanted.onsite, why="holds the copy on site"))
             self.made.append(self.wanted.onsite)
         found += self._lasting({*placed, self.wanted.onsite} if not is_complete else set(placed))
-        for name in self.placed:
-            found += self._missing(name) if expression_of(name) not in self.standing else self._redirected(name)
+        for name, want in self.placed.items():
+            found += self._missing(name, want) if want.rse_expression not in self.standing else self._redirected(name)
         if len(placed) < self.wanted.copies:
             found.append(self._unplaced(len(placed)))
         for expression in sorted(set(self.standing) - {*placed, self.wanted.onsite}):
@@ -207,6 +210,7 @@ class _Block:
             why=why,
             rule=self.standing.get(expression),
             account=self.account,
+            wanted=next((rule for rule in self.wanted.rules if rule.rse_expression == expression), None),
         )
 
     def _is_ok(self, expression: str) -> bool:
@@ -215,30 +219,35 @@ class _Block:
 
     def _lasting(self, expressions: set[str]) -> list[Action]:
         """Prolong what ends and must not."""
-        ending = [rule for expression, rule in self.standing.items() if expression in expressions and rule.expires]
         return [
-            self._action(Kind.PROLONG, rule.rse_expression, why=f"it ends on {rule.expires:%Y-%m-%d %H:%M} UTC")
-            for rule in ending
-            if self.wanted.is_permanent
+            self._action(Kind.PROLONG, want.rse_expression, why=f"it ends on {rule.expires:%Y-%m-%d %H:%M} UTC")
+            for want in self.wanted.rules
+            for rule in [self.standing.get(want.rse_expression)]
+            if want.rse_expression in expressions and want.lifetime_s is None and rule is not None and rule.expires
         ]
+
+    def _whole(self) -> dict[str, str]:
+        """Return the rules that are fulfilled, by centre: of those that keep the block first."""
+        rules = [*(want.rse_expression for want in self.placed.values()), *self.standing]
+        return {centre_of(rule): rule for rule in reversed(rules) if centre_of(rule) and self._is_ok(rule)}
 
     def _source(self, name: str) -> str:
         """Return where a centre can copy from now: another centre that has everything, else the site."""
-        names = dict.fromkeys([*self.placed, *self.wanted.ranking, *self.wanted.centres])
-        for other in names:
-            if other != name and self._is_ok(expression_of(other)) and self.wanted.is_readable(other):
-                return expression_of(other)
+        whole = self._whole()
+        for other in dict.fromkeys([*self.placed, *sorted(whole)]):
+            if other != name and other in whole and self.wanted.is_readable(other):
+                return whole[other]
         return self.wanted.onsite if self.wanted.onsite in {*self.standing, *self.made} else ""
 
-    def _missing(self, name: str) -> list[Action]:
+    def _missing(self, name: str, want: WantedRule) -> list[Action]:
         """Make the rule of a centre, or say what it waits for."""
-        expression, source = expression_of(name), self._source(name)
+        expression, source = want.rse_expression, self._source(name)
         if not self.wanted.is_writable(name):
             return [self._action(Kind.LATER, expression, source=source, why=self.wanted.centres[name].why)]
         feeding = self._feeding(name)
         if source in {"", self.wanted.onsite} and feeding:
             why = f"waits for the copy at {feeding}, from which it is read"
-            return [self._action(Kind.LATER, expression, source=expression_of(feeding), why=why)]
+            return [self._action(Kind.LATER, expression, source=self.placed[feeding].rse_expression, why=why)]
         if not source:
             return [self._action(Kind.LATER, expression, why="there is no copy that it can be read from")]
         self.made.append(expression)
@@ -246,8 +255,8 @@ class _Block:
 
     def _feeding(self, name: str) -> str:
         """Return the centre that copies from the site just now."""
-        for other in self.placed:
-            expression = expression_of(other)
+        for other, want in self.placed.items():
+            expression = want.rse_expression
             asked = expression in {*self.standing, *self.made} and not self._is_ok(expression)
             if other != name and asked and self.wanted.is_writable(other) and self.wanted.is_readable(other):
                 return other
@@ -255,10 +264,11 @@ class _Block:
 
     def _redirected(self, name: str) -> list[Action]:
         """Have a rule read elsewhere whose source has gone."""
-        rule = self.standing[expression_of(name)]
-        centre = rule.source.removeprefix("centre=")
+        expression = self.placed[name].rse_expression
+        rule = self.standing[expression]
+        centre = centre_of(rule.source)
         # Rucio forgets the source of a rule that it has repaired; then it may read anywhere.
-        if rule.state is RuleState.OK or not rule.source or rule.source == expression_of(name):
+        if rule.state is RuleState.OK or not rule.source or centre == name:
             return []
         if rule.source == self.wanted.onsite:
             gone = self.wanted.onsite not in {*self.standing, *self.made}
@@ -270,7 +280,7 @@ class _Block:
         source = self._source(name)
         if not gone or not source or source == rule.source:
             return []
-        return [self._action(Kind.REDIRECT, expression_of(name), source=source, why=why)]
+        return [self._action(Kind.REDIRECT, expression, source=source, why=why)]
 
     def _unplaced(self, number: int) -> Action:
         """Say that there are fewer centres than copies."""
@@ -280,7 +290,7 @@ class _Block:
 
     def _spare(self, expression: str, *, is_complete: bool) -> Action:
         """Say that a rule is needed no longer, or still."""
-        centre = self.wanted.centres.get(expression.removeprefix("centre="))
+        centre = self.wanted.centres.get(centre_of(expression))
         because = f" ({centre.why})" if centre is not None and centre.why else ""
         if is_complete:
             return self._action(Kind.END, expression, why=f"{', '.join(self.placed)} keep it{because}")

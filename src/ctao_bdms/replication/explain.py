@@ -14,7 +14,9 @@ from ctao_bdms.naming import is_block
 from ctao_bdms.replication.causes import CAUSES, Cause, CauseRow, cause_of_text
 from ctao_bdms.replication.centres import PATIENCE
 from ctao_bdms.replication.difference import Action, Kind, Wanted, difference
+from ctao_bdms.replication.policy import Policy
 from ctao_bdms.replication.reconcile import Looking, wanted_of
+from ctao_bdms.replication.rules import centre_of
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ def explain(
     *,
     rule_id: str = "",
     now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
     patience: dt.timedelta = PATIENCE,
 ) -> Explanations:
     """Say of each copy that blocks must have and that is not there yet why.
@@ -119,6 +122,8 @@ def explain(
         Only this rule; scope and pattern are not needed then.
     now
         The clock.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     patience
         How long a centre that is shut is waited for.
     """
@@ -131,7 +136,12 @@ def explain(
     rules = catalogue.rules(scope, [block.did.name for block in blocks])
     found: list[Explanation] = []
     for block in blocks:
-        wanted = wanted_of(catalogue, block.did, now(), patience) if is_block(block.did.name) else None
+        ours = [rule for rule in rules[block.did.name] if rule.account == block.account]
+        wanted = (
+            wanted_of(catalogue, policy or Policy.load(), block.did, ours, now(), patience)
+            if is_block(block.did.name)
+            else None
+        )
         found += _Block(catalogue, block, rules[block.did.name], wanted, now()).explanations()
     return Explanations(each for each in found if rule_id in {"", each.rule_id})
 
@@ -181,7 +191,7 @@ class _Block:
 
     def _quota(self, expression: str) -> str:
         """Return the storage element where the account may not keep so much more; empty if it may, or is unknown."""
-        name = expression.removeprefix("centre=")
+        name = centre_of(expression) or expression
         rses = [rse.name for rse in self.catalogue.rses().values() if name in {rse.name, rse.centre}]
         try:
             left = self.catalogue.room(self.block.account)
@@ -246,7 +256,7 @@ class _Block:
         """Return what is wrong with the centres that a rule needs; empty if nothing."""
         if self.wanted is None:
             return ""
-        names = [rule.rse_expression.removeprefix("centre="), rule.source.removeprefix("centre=")]
+        names = [centre_of(rule.rse_expression), centre_of(rule.source)]
         said = [self.wanted.centres[name].why for name in names if name in self.wanted.centres]
         return ". ".join(_quoted(why) for why in said if why) + "." if any(said) else ""
 

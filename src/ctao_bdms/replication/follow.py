@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms.naming import is_block
 from ctao_bdms.replication.centres import PATIENCE
+from ctao_bdms.replication.policy import Policy
 from ctao_bdms.replication.reconcile import reconcile
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Follower:
         Returns scopes and patterns of the names of all blocks that are to be followed; by default all that there are.
     everything_after
         The time after which everything is looked at again: what a crash has left is found then.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     on_rule
         Called with block and RSE expression for each rule that is made.
     patience
@@ -57,6 +60,7 @@ class Follower:
         now: Callable[[], dt.datetime],
         everything: Callable[[], Iterable[tuple[str, str]]] | None = None,
         everything_after: dt.timedelta = dt.timedelta(minutes=10),
+        policy: Policy | None = None,
         on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
         patience: dt.timedelta = PATIENCE,
         on_refused: Callable[[Action, CatalogueError], None] | None = None,
@@ -66,6 +70,7 @@ class Follower:
         self._now = now
         self._everything = everything or self._all_blocks
         self._everything_after = everything_after
+        self._policy = policy or Policy.load()
         self._on_rule = on_rule
         self._patience = patience
         self._on_refused = on_refused
@@ -107,6 +112,7 @@ class Follower:
             scope,
             pattern,
             now=self._now,
+            policy=self._policy,
             patience=self._patience,
             on_rule=self._on_rule,
             on_refused=self._on_refused,

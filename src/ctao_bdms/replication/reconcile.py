@@ -5,12 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Protocol
 
+import attrs
+
 from ctao_bdms.catalogue import AddRules, ChangeRules, FindBlocks, FindRules, KnowStorage, Register
 from ctao_bdms.errors import ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError, UsageError
+from ctao_bdms.model import RetentionClass, RuleState
 from ctao_bdms.naming import BlockName, is_block
-from ctao_bdms.replication.centres import PATIENCE, centres_of
+from ctao_bdms.replication.centres import PATIENCE, centres_of, counted_on
 from ctao_bdms.replication.difference import Action, Difference, Kind, Wanted, difference
-from ctao_bdms.replication.placement import centres_for, shares_of
+from ctao_bdms.replication.placement import place, tape_centres
+from ctao_bdms.replication.policy import Policy
+from ctao_bdms.replication.rules import WantedRule, centre_of, centres_held, wanted_rules
 from ctao_bdms.replication.states import BlockStates, state_of
 
 if TYPE_CHECKING:
@@ -18,11 +23,10 @@ if TYPE_CHECKING:
 
     from ctao_bdms.errors import CatalogueError
     from ctao_bdms.model import Block, Did, Night, Rse, Rule, Site
+    from ctao_bdms.replication.centres import Centre
 
 __all__ = ["Looking", "Replicating", "begin", "compare", "look", "placed_now", "placement_of", "reconcile", "wanted_of"]
 
-#: How many distinct centres keep a block.
-_COPIES = 2
 #: What the catalogue says of one rule, and not of all: the others are seen to all the same.
 _OF_ONE_RULE = (ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError)
 
@@ -45,6 +49,7 @@ def reconcile(
     pattern: str,
     *,
     now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
     abandoned_after: dt.timedelta = dt.timedelta(minutes=10),
     patience: dt.timedelta = PATIENCE,
     prune: bool = False,
@@ -54,7 +59,7 @@ def reconcile(
     """Do what is to be done about the rules of the blocks of `pattern`.
 
     An open block that nobody has closed for `abandoned_after` is what a crash has left: it is closed first. An empty
-    block needs no rules.
+    block needs no rules, nor does one whose time is over.
 
     Parameters
     ----------
@@ -64,6 +69,8 @@ def reconcile(
         The scope, and the names of the blocks, with ``*``.
     now
         The clock.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     abandoned_after
         How old an open block must be to be closed here.
     patience
@@ -87,24 +94,30 @@ def reconcile(
         catalogue.close_block(block.did)
     if abandoned:
         blocks = _blocks(catalogue, scope, pattern)
-    closed = [block for block in blocks if not block.is_open and block.n_files]
+    policy = policy or Policy.load()
+    closed = [block for block in blocks if not block.is_open and block.n_files and not _is_over(block, policy, now())]
     rules = _rules(catalogue, scope, closed)
     refused: list[CatalogueError] = []
     say = on_refused or (lambda _action, error: refused.append(error))
     done = 0
     for block in closed:
-        wanted = wanted_of(catalogue, block.did, now(), patience)
-        for action in difference(block.did, wanted, rules[block.did.name], block.account):
+        for action in _actions(catalogue, policy, block, rules[block.did.name], now(), patience):
             done += _do(catalogue, action, on_rule, say, prune=prune)
     if done:
         rules = _rules(catalogue, scope, closed)
     if refused:
         raise refused[0]
-    return _states(catalogue, closed, rules, now(), patience)
+    return _states(catalogue, policy, closed, rules, now(), patience)
 
 
 def compare(
-    catalogue: Looking, scope: str, pattern: str, *, now: Callable[[], dt.datetime], patience: dt.timedelta = PATIENCE
+    catalogue: Looking,
+    scope: str,
+    pattern: str,
+    *,
+    now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
+    patience: dt.timedelta = PATIENCE,
 ) -> Difference:
     """Return what `reconcile` would do, and what it leaves alone or waits for; nothing is changed.
 
@@ -116,22 +129,30 @@ def compare(
         The scope, and the names of the blocks, with ``*``.
     now
         The clock.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     patience
         How long a centre that is shut is waited for.
     """
+    policy = policy or Policy.load()
     closed = [block for block in _blocks(catalogue, scope, pattern) if not block.is_open and block.n_files]
+    closed = [block for block in closed if not _is_over(block, policy, now())]
     rules = _rules(catalogue, scope, closed)
     return Difference(
         action
         for block in closed
-        for action in difference(
-            block.did, wanted_of(catalogue, block.did, now(), patience), rules[block.did.name], block.account
-        )
+        for action in _actions(catalogue, policy, block, rules[block.did.name], now(), patience)
     )
 
 
 def look(
-    catalogue: Looking, scope: str, pattern: str, *, now: Callable[[], dt.datetime], patience: dt.timedelta = PATIENCE
+    catalogue: Looking,
+    scope: str,
+    pattern: str,
+    *,
+    now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
+    patience: dt.timedelta = PATIENCE,
 ) -> BlockStates:
     """Return the closed blocks of `pattern` with the rules that they have; nothing is changed.
 
@@ -143,11 +164,13 @@ def look(
         The scope, and the names of the blocks, with ``*``.
     now
         The clock.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     patience
         How long a centre that is shut is waited for.
     """
     closed = [block for block in _blocks(catalogue, scope, pattern) if not block.is_open and block.n_files]
-    return _states(catalogue, closed, _rules(catalogue, scope, closed), now(), patience)
+    return _states(catalogue, policy or Policy.load(), closed, _rules(catalogue, scope, closed), now(), patience)
 
 
 def begin(
@@ -155,6 +178,7 @@ def begin(
     blocks: Iterable[Did],
     *,
     now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
     patience: dt.timedelta = PATIENCE,
     on_rule: Callable[[Did, str], None] = _silent,
     on_refused: Callable[[Action, CatalogueError], None] | None = None,
@@ -169,6 +193,8 @@ def begin(
         The blocks, made by the account that asks.
     now
         The clock.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     patience
         How long a centre that is shut is waited for.
     on_rule, on_refused
@@ -176,19 +202,45 @@ def begin(
     """
     refused: list[CatalogueError] = []
     say = on_refused or (lambda _action, error: refused.append(error))
+    policy = policy or Policy.load()
     for did in blocks:
-        for action in difference(did, wanted_of(catalogue, did, now(), patience), ()):
+        for action in difference(did, wanted_of(catalogue, policy, did, (), now(), patience), ()):
             _do(catalogue, action, on_rule, say, prune=False)
     if refused:
         raise refused[0]
 
 
 def placement_of(
-    catalogue: KnowStorage, did: Did, *, now: Callable[[], dt.datetime], patience: dt.timedelta = PATIENCE
+    catalogue: KnowStorage,
+    did: Did,
+    *,
+    now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
+    rules: Sequence[Rule] = (),
+    patience: dt.timedelta = PATIENCE,
 ) -> tuple[str, ...]:
-    """Return the centres that keep the copies of a new block, the one that receives them from the site first."""
+    """Return the centres that keep the copies of a block, the one that receives them from the site first.
+
+    Parameters
+    ----------
+    catalogue
+        The archive.
+    did
+        The block.
+    now
+        The clock.
+    policy
+        How products are kept; by default as the observatory's own policy says.
+    rules
+        The rules that it has: what a centre keeps already it goes on keeping.
+    patience
+        How long a centre that is shut is waited for.
+    """
     name = BlockName.parse(did.name)
-    return placed_now(catalogue, name.site, name.night, now=now, patience=patience)
+    placed, _ = _placed(
+        catalogue, policy or Policy.load(), name.retention, name.site, name.night, rules, now(), patience
+    )
+    return placed
 
 
 def placed_now(
@@ -197,28 +249,77 @@ def placed_now(
     night: Night,
     *,
     now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
     patience: dt.timedelta = PATIENCE,
 ) -> tuple[str, ...]:
-    """Return the centres that keep the copies of what is taken in a night, as things are now."""
-    return _wanted(catalogue, site, night, now(), patience).placed(())
+    """Return the centres that keep for ever what is taken in a night, if it were placed now."""
+    permanent = RetentionClass.PERMANENT
+    return _placed(catalogue, policy or Policy.load(), permanent, site, night, (), now(), patience)[0]
 
 
-def wanted_of(catalogue: KnowStorage, did: Did, now: dt.datetime, patience: dt.timedelta) -> Wanted:
-    """Return what a block must have, as things are now."""
-    name = BlockName.parse(did.name)
-    return _wanted(catalogue, name.site, name.night, now, patience)
-
-
-def _wanted(catalogue: KnowStorage, site: Site, night: Night, now: dt.datetime, patience: dt.timedelta) -> Wanted:
-    rses = catalogue.rses()
-    shares = {centre: share for centre, share in shares_of(rses.values()).items() if share > 0}
-    centres_for(site, night, shares, _COPIES)  # says so if there are too few
+def wanted_of(
+    catalogue: KnowStorage, policy: Policy, did: Did, rules: Sequence[Rule], now: dt.datetime, patience: dt.timedelta
+) -> Wanted:
+    """Return what a block with these rules must have, as things are now."""
+    name, rses = BlockName.parse(did.name), catalogue.rses()
+    placed, centres = _placed(catalogue, policy, name.retention, name.site, name.night, rules, now, patience)
+    terms = policy.retention(name.retention)
     return Wanted(
-        onsite=_onsite(rses, site),
-        ranking=centres_for(site, night, shares, len(shares)),
-        copies=_COPIES,
-        centres=centres_of(rses.values(), now, patience),
+        rules=wanted_rules(_onsite(rses, name.site), placed, terms, tape_centres(rses.values())),
+        copies=terms.copies,
+        centres=centres,
     )
+
+
+def _placed(
+    catalogue: KnowStorage,
+    policy: Policy,
+    retention: RetentionClass,
+    site: Site,
+    night: Night,
+    rules: Sequence[Rule],
+    now: dt.datetime,
+    patience: dt.timedelta,
+) -> tuple[tuple[str, ...], dict[str, Centre]]:
+    """Return the centres that keep something, fewer than there should be if others are away, and how all are."""
+    rses, terms = catalogue.rses().values(), policy.retention(retention)
+    centres = centres_of(rses, now, patience)
+    whole = {centre_of(rule.rse_expression) for rule in rules if rule.state is RuleState.OK}
+    able = counted_on(rses, centres, whole)
+    held = [c for c in centres_held(rules, terms) if c in whole or c not in centres or not centres[c].is_closed]
+    try:
+        return place(policy, able, retention, site, night, held), centres
+    except UsageError:
+        if not any(centre.is_closed for centre in centres.values()):
+            raise
+    # Some are away: as many copies as can be, and the difference says how many are missing.
+    for copies in range(terms.copies, 0, -1):
+        fewer = attrs.evolve(terms, copies=copies, tape=False)
+        lowered = attrs.evolve(policy, retentions={**policy.retentions, retention: fewer})
+        try:
+            return place(lowered, able, retention, site, night, held), centres
+        except UsageError:
+            continue
+    return (), centres
+
+
+def _is_over(block: Block, policy: Policy, now: dt.datetime) -> bool:
+    """Return whether the time for which a block is kept is over."""
+    lifetime = policy.retention(BlockName.parse(block.did.name).retention).lifetime
+    return lifetime is not None and now - block.created >= lifetime
+
+
+def _actions(
+    catalogue: KnowStorage,
+    policy: Policy,
+    block: Block,
+    rules: Sequence[Rule],
+    now: dt.datetime,
+    patience: dt.timedelta,
+) -> list[Action]:
+    """Return what is to be done about the rules of a block; only its owner's count."""
+    ours = [rule for rule in rules if rule.account == block.account]
+    return difference(block.did, wanted_of(catalogue, policy, block.did, ours, now, patience), rules, block.account)
 
 
 def _do(
@@ -232,8 +333,15 @@ def _do(
     """Do one thing, if it can be done now; return whether anything was changed."""
     try:
         if action.kind is Kind.MAKE:
+            wanted = action.wanted or WantedRule(rse_expression=action.rse_expression)
             catalogue.add_rule(
-                action.did, rse_expression=action.rse_expression, source=action.source, account=action.account
+                action.did,
+                rse_expression=action.rse_expression,
+                source=action.source,
+                lifetime_s=wanted.lifetime_s,
+                activity=wanted.activity,
+                priority=wanted.priority,
+                account=action.account,
             )
             on_rule(action.did, action.rse_expression)
             return True
@@ -264,14 +372,18 @@ def _rules(catalogue: FindRules, scope: str, blocks: Sequence[Block]) -> Mapping
 
 def _states(
     catalogue: KnowStorage,
+    policy: Policy,
     blocks: Sequence[Block],
     rules: Mapping[str, Sequence[Rule]],
     now: dt.datetime,
     patience: dt.timedelta,
 ) -> BlockStates:
-    return BlockStates(
-        state_of(block, wanted_of(catalogue, block.did, now, patience), rules[block.did.name]) for block in blocks
-    )
+    states = []
+    for block in blocks:
+        ours = [rule for rule in rules[block.did.name] if rule.account == block.account]
+        wanted = wanted_of(catalogue, policy, block.did, ours, now, patience)
+        states.append(state_of(block, wanted, rules[block.did.name]))
+    return BlockStates(states)
 
 
 def _onsite(rses: Mapping[str, Rse], site: Site) -> str:

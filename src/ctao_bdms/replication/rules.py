@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ctao_bdms.model import DEFAULT_ACTIVITY
 
-__all__ = ["WantedRule", "wanted_rules"]
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from ctao_bdms.model import Rule
+    from ctao_bdms.replication.policy import Retention
+
+__all__ = ["WantedRule", "centre_of", "centres_held", "wanted_rules"]
 
 
 @attrs.frozen(kw_only=True)
@@ -30,14 +35,25 @@ class WantedRule:
         Where it is read from; empty if it is there already.
     after
         The RSE expression of the rule that must be fulfilled first; empty if none.
+    lifetime_s
+        When the copy's time is over, from the making of the rule; None if never.
+    activity
+        What its transfers are for.
+    priority
+        Priority of its transfers: 5 is the most urgent.
     """
 
     rse_expression: str
     source: str = ""
     after: str = ""
+    lifetime_s: int | None = None
+    activity: str = DEFAULT_ACTIVITY
+    priority: int = 3
 
 
-def wanted_rules(onsite_rse: str, centres: Sequence[str]) -> tuple[WantedRule, ...]:
+def wanted_rules(
+    onsite_rse: str, centres: Sequence[str], retention: Retention | None = None, tape: Collection[str] = ()
+) -> tuple[WantedRule, ...]:
     """Return the rules of a closed block, in the order in which they can be made.
 
     Parameters
@@ -46,13 +62,43 @@ def wanted_rules(onsite_rse: str, centres: Sequence[str]) -> tuple[WantedRule, .
         The storage element on site that holds the block.
     centres
         The centres that keep copies, the one that receives them from the site first.
+    retention
+        What the policy says of its retention class.
+    tape
+        Centres that have tape: the first of them keeps its copy there, if the policy asks for one.
     """
-    chain = [onsite_rse, *(f"centre={centre}" for centre in centres)]
+    on_tape = next((centre for centre in centres if centre in tape), "") if retention and retention.tape else ""
+    targets = [f"centre={centre}" + ("&tape" if centre == on_tape else "") for centre in centres]
     first = WantedRule(rse_expression=onsite_rse)
+    if retention is not None:
+        first = attrs.evolve(
+            first,
+            lifetime_s=retention.lifetime_s,
+            activity=retention.activity,
+            priority=retention.priority,
+        )
     return (
         first,
         *(
-            WantedRule(rse_expression=target, source=source, after=source)
-            for source, target in itertools.pairwise(chain)
+            attrs.evolve(first, rse_expression=target, source=source, after=source)
+            for source, target in itertools.pairwise([onsite_rse, *targets])
         ),
     )
+
+
+def centre_of(expression: str) -> str:
+    """Return the centre that a rule of ours is about; empty if it is about none.
+
+    Examples
+    --------
+    >>> centre_of("centre=PIC&tape")
+    'PIC'
+    """
+    return next((part.removeprefix("centre=") for part in expression.split("&") if part.startswith("centre=")), "")
+
+
+def centres_held(rules: Iterable[Rule], retention: Retention | None = None) -> tuple[str, ...]:
+    """Return the centres that rules of a block name, oldest first; one that ends does not count for what has no end."""
+    ends = retention is not None and retention.lifetime_s is not None
+    named = (centre_of(rule.rse_expression) for rule in rules if rule.expires is None or ends)
+    return tuple(dict.fromkeys(centre for centre in named if centre))

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from ctao_bdms.model import Block, Did, Rule, RuleState
-from ctao_bdms.replication.difference import Wanted, expression_of
+from ctao_bdms.replication.rules import centre_of
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ctao_bdms.replication.difference import Wanted
 
 __all__ = ["BlockState", "BlockStates", "state_of"]
 
@@ -32,6 +34,8 @@ class BlockState:
         How many centres must keep copies.
     rules
         The rules that it has.
+    ends
+        Whether its copies are kept for a while only: then rules that end count.
     """
 
     did: Did
@@ -40,6 +44,7 @@ class BlockState:
     centres: tuple[str, ...]
     rules: tuple[Rule, ...]
     copies: int = 2
+    ends: bool = False
 
     @property
     def block(self) -> str:
@@ -49,8 +54,12 @@ class BlockState:
     @property
     def complete_at(self) -> tuple[str, ...]:
         """The centres that have every file, as the catalogue says."""
-        done = {rule.rse_expression for rule in self.rules if rule.state is RuleState.OK and rule.expires is None}
-        return tuple(centre for centre in self.centres if expression_of(centre) in done)
+        done = {
+            centre_of(rule.rse_expression)
+            for rule in self.rules
+            if rule.state is RuleState.OK and (rule.expires is None or self.ends)
+        }
+        return tuple(centre for centre in self.centres if centre in done)
 
     @property
     def is_complete(self) -> bool:
@@ -88,9 +97,7 @@ class BlockStates(Rows[BlockState]):
 
 def state_of(block: Block, wanted: Wanted, rules: Sequence[Rule]) -> BlockState:
     """Return the state of a block, its rules in the order in which they are made."""
-    ours = [rule for rule in rules if rule.account == block.account]
-    centres = wanted.placed(ours)
-    order = [wanted.onsite, *map(expression_of, centres)]
+    order = [want.rse_expression for want in wanted.rules]
     known = sorted(
         (rule for rule in rules if rule.rse_expression in order), key=lambda r: order.index(r.rse_expression)
     )
@@ -98,7 +105,8 @@ def state_of(block: Block, wanted: Wanted, rules: Sequence[Rule]) -> BlockState:
         did=block.did,
         n_files=block.n_files,
         size_bytes=block.size_bytes,
-        centres=centres,
+        centres=wanted.placed,
         copies=wanted.copies,
         rules=(*known, *(rule for rule in rules if rule not in known)),
+        ends=wanted.rules[0].lifetime_s is not None,
     )
