@@ -31,6 +31,7 @@ __all__ = [
     "LeaseHeldError",
     "LeaseLostError",
     "MissingExtraError",
+    "NoRoomError",
     "NotFoundError",
     "NotRunningError",
     "OutsideRootError",
@@ -207,6 +208,12 @@ class ConflictError(CatalogueError):
 
 class BlockClosedError(ConflictError):
     """A block takes no more files; it says nothing of the files that were to go into it."""
+
+
+class NoRoomError(CatalogueError):
+    """A storage element takes no more of the account's data: it is over quota, full, or shut for writing."""
+
+    transient = True
 
 
 class RefusedError(CatalogueError, ValueError):

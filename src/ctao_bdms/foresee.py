@@ -15,7 +15,8 @@ from ctao_bdms.replication import placement_of
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ctao_bdms.ingest import Described, Plan
     from ctao_bdms.replication import Policy
@@ -103,7 +104,14 @@ class Blocks(Rows[ForeseenBlock]):
     )
 
 
-def foresee(plan: Plan, items: Sequence[Described], catalogue: _Asked, policy: Policy | None = None) -> Foreseen:
+def foresee(
+    plan: Plan,
+    items: Sequence[Described],
+    catalogue: _Asked,
+    *,
+    now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
+) -> Foreseen:
     """Say what carrying out `plan` would do.
 
     Parameters
@@ -112,6 +120,8 @@ def foresee(plan: Plan, items: Sequence[Described], catalogue: _Asked, policy: P
         The plan, and the files that it was made for.
     catalogue
         The archive; it is only asked.
+    now
+        The clock.
     policy
         How products are kept; by default as the observatory's own policy says.
 
@@ -131,7 +141,7 @@ def foresee(plan: Plan, items: Sequence[Described], catalogue: _Asked, policy: P
         fates.update((file.lfn, (Status.REGISTERED, block.did)) for file in files)
         lfns += [file.lfn for file in files]
         size_bytes = sum(file.size_bytes for file in files)
-        centres = placement_of(catalogue, block.did, policy)
+        centres = placement_of(catalogue, block.did, now=now, policy=policy)
         blocks.append(ForeseenBlock(did=block.did, n_files=len(files), size_bytes=size_bytes, centres=centres))
     rejects = {id(reject.item): reject for reject in plan.rejected}
     rows = []

@@ -97,6 +97,18 @@ def _own_ending(caller: Caller, asked: Mapping[str, Any]) -> str:
     return _own(caller, asked)
 
 
+def _own_kept(caller: Caller, asked: Mapping[str, Any]) -> str:
+    options = {**asked.get("options", {}), **asked.get("override", {})}
+    harmless = options.keys() <= {"boost_rule", "source_replica_expression"} | (
+        {"lifetime"} if options.get("lifetime", 0) is None else set()
+    )
+    if asked["action"] == "update_rule" and options and harmless:
+        return _own(caller, {"rule": asked["rule"]})
+    return "The ingest service may only have its own rules never end, read from elsewhere or try again; " + (
+        "for anything else, ask the archive administrator."
+    )
+
+
 def _own_on_site(caller: Caller, asked: Mapping[str, Any]) -> str:
     from rucio.core.rse_expression_parser import parse_expression
 
@@ -165,6 +177,7 @@ QUESTIONS: dict[str, Callable[[Caller, Mapping[str, Any]], str]] = {
     "own": _own,
     "own_centre": _own_centre,
     "own_ending": _own_ending,
+    "own_kept": _own_kept,
     "own_on_site": _own_on_site,
     "owner": _owner,
     "released": _released,

@@ -51,6 +51,7 @@ CONDITIONS: Mapping[str, str] = {
     "lifetime": "the rule has a lifetime",
     "own": "the rule is the account's own, and what changes is its lifetime, place, activity or comment",
     "own_ending": "the rule is the account's own, what changes is its place, activity or comment, and it still ends",
+    "own_kept": "the rule is the account's own, and is only told not to end, to read from elsewhere, or to try again",
     "own_on_site": "the rule is the account's own and holds copies on site only",
     "released": "the rule is the account's own, holds copies on site only, and two centres hold all of it",
     "two_centres": "two centres remain, and nothing but the place changes",
@@ -181,9 +182,10 @@ TABLE: Mapping[str, Row] = {
         _no(_PRESERVED),
         _no(_PRESERVED),
     ),
-    "change-preserving": _admin_only(
+    "change-preserving": _row(
         "shorten, reduce or otherwise change a rule on raw data that has no lifetime (DIRAC's removeReplica)",
-        _PRESERVED,
+        _if("own_kept"),
+        *[_no(_PRESERVED)] * 3,
     ),
     "move-preserving": _row(
         "move a rule on raw data that has no lifetime",
@@ -194,7 +196,7 @@ TABLE: Mapping[str, Row] = {
     ),
     "end-rule": _row("end another rule", _if("own_on_site"), *[_if("own")] * 3),
     "change-rule": _row(
-        "change, reduce or move another rule", _INGEST_RULES, _if("own"), _if("own_ending"), _if("own_ending")
+        "change, reduce or move another rule", _if("own_kept"), _if("own"), _if("own_ending"), _if("own_ending")
     ),
     "approve-rule": _row(
         "approve or deny a rule that waits for it",
@@ -216,6 +218,7 @@ TABLE: Mapping[str, Row] = {
         "set the state or the tombstone of replicas, declare places bad",
         f"The state of replicas is kept by Rucio's daemons; if it is wrong, {_ASK}",
     ),
+    "transfers": Row("read what became of transfers, and how much an account keeps", dict.fromkeys(Role, _ALLOWED)),
     "administer": _admin_only(
         "administer accounts and their attributes, scopes, limits, storage elements",
         f"This is for administrators; {_ASK}",

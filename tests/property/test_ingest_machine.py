@@ -315,7 +315,7 @@ class Ingest(RuleBasedStateMachine):
 
         def step() -> None:
             registrar.take(read_all(survey([self.root], self.root)))
-            begin(catalogue, registrar.close())
+            begin(catalogue, registrar.close(), now=lambda: self.time)
 
         if self._break(kind, after, step):
             self.registrar = None

@@ -9,9 +9,9 @@ import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Did, Night, Rse, Rule, RuleState, Site
+from ctao_bdms.model import Did, Night, Rse, Site
 from ctao_bdms.naming import blocks_pattern
-from ctao_bdms.replication import Follower, begin, centres_for, look, missing_rules, reconcile, shares_of, wanted_rules
+from ctao_bdms.replication import Follower, begin, centres_for, look, reconcile, shares_of, wanted_rules
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
@@ -53,37 +53,6 @@ def test_a_centre_with_several_storage_elements_counts_once() -> None:
     assert shares_of(rses) == {"PIC": 2.0}
 
 
-def _rule(expression: str, state: RuleState = RuleState.OK, expires: dt.datetime | None = None) -> Rule:
-    return Rule(
-        id=expression,
-        did=Did("acada", "/x"),
-        rse_expression=expression,
-        copies=1,
-        state=state,
-        locks={},
-        expires=expires,
-    )
-
-
-@pytest.mark.parametrize(
-    ("existing", "ready"),
-    [
-        ([], [ONSITE, "centre=PIC"]),
-        ([_rule(ONSITE)], ["centre=PIC"]),
-        ([_rule("centre=PIC")], [ONSITE, "centre=CSCS"]),
-        ([_rule(ONSITE), _rule("centre=PIC", RuleState.REPLICATING)], []),
-        ([_rule(ONSITE), _rule("centre=PIC", RuleState.STUCK)], []),
-        ([_rule(ONSITE), _rule("centre=PIC")], ["centre=CSCS"]),
-        ([_rule(ONSITE), _rule("centre=PIC"), _rule("centre=CSCS", RuleState.STUCK)], []),
-        ([_rule(ONSITE), _rule("centre=PIC", expires=NOW)], ["centre=PIC"]),
-        ([_rule("somebody=else")], [ONSITE, "centre=PIC"]),
-    ],
-)
-def test_a_rule_is_made_when_it_is_missing_and_its_time_has_come(existing: list[Rule], ready: list[str]) -> None:
-    wanted = wanted_rules(ONSITE, ["PIC", "CSCS"])
-    assert [rule.rse_expression for rule in missing_rules(wanted, existing)] == ready
-
-
 def test_the_uplink_carries_a_block_once() -> None:
     assert [(rule.source, rule.rse_expression) for rule in wanted_rules(ONSITE, ["PIC", "CSCS"])] == [
         ("", ONSITE),
@@ -123,7 +92,7 @@ def test_a_block_comes_to_both_centres_one_after_the_other(archive: InMemoryCata
     block = _block(archive)
     first, second = centres_for(Site.NORTH, NIGHT, {"PIC": 1.0, "CSCS": 1.0})
     pattern = blocks_pattern("ctao", "acada")
-    begin(archive, [block])
+    begin(archive, [block], now=lambda: NOW)
     assert _expressions(archive, block) == [ONSITE, f"centre={first}"]
     states = reconcile(archive, "acada", pattern, now=lambda: NOW)
     assert (states.is_complete, states[0].complete_at) == (False, ())
@@ -135,7 +104,7 @@ def test_a_block_comes_to_both_centres_one_after_the_other(archive: InMemoryCata
     made: list[str] = []
     states = reconcile(archive, "acada", pattern, now=lambda: NOW, on_rule=lambda _, rule: made.append(rule))
     assert (states.is_complete, states[0].complete_at, made) == (True, (first, second), [])
-    assert look(archive, "acada", pattern) == states
+    assert look(archive, "acada", pattern, now=lambda: NOW) == states
     assert f"centre={second}: ok (4 ok)" in states[0].progress
 
 
@@ -160,7 +129,7 @@ def test_an_empty_block_and_a_foreign_dataset_get_no_rules(archive: InMemoryCata
 def test_a_site_without_storage_is_told(archive: InMemoryCatalogue) -> None:
     lame = InMemoryCatalogue(rse for rse in archive.rses().values() if not rse.is_onsite)
     with pytest.raises(UsageError, match="site=CTAO-North"):
-        begin(lame, [block_of("acada")])
+        begin(lame, [block_of("acada")], now=lambda: NOW)
 
 
 class Clock:
@@ -185,7 +154,7 @@ def test_the_follower_makes_each_rule_when_its_time_has_come() -> None:
     follower = Follower(archive, now=clock, on_rule=lambda _, expression: made.append(expression))
     follower.step()
     block = _block(archive)
-    begin(archive, [block])
+    begin(archive, [block], now=lambda: NOW)
     clock.pass_(seconds=5)
     follower.step()
     assert made == []
@@ -198,7 +167,7 @@ def test_the_follower_makes_each_rule_when_its_time_has_come() -> None:
         clock.pass_(seconds=5)
         follower.step()
     assert len(made) == 1
-    assert look(archive, "acada", blocks_pattern("ctao", "acada")).is_complete
+    assert look(archive, "acada", blocks_pattern("ctao", "acada"), now=clock).is_complete
 
 
 def test_the_follower_finds_what_a_crash_has_left() -> None:

@@ -78,6 +78,7 @@ def block(row: Mapping[str, Any]) -> Block:
         n_files=int(row["length"] or 0),
         size_bytes=int(row["bytes"] or 0),
         created=aware(row["created_at"]),
+        account=str(row["account"]),
     )
 
 
@@ -85,7 +86,9 @@ def aware(stamp: object) -> dt.datetime:
     """Return Rucio's time stamp, which is UTC without saying so, as an aware time."""
     if isinstance(stamp, dt.datetime):
         return stamp.replace(tzinfo=dt.UTC)
-    return dt.datetime.strptime(str(stamp), "%a, %d %b %Y %H:%M:%S %Z").replace(tzinfo=dt.UTC)
+    text = str(stamp)
+    form = "%a, %d %b %Y %H:%M:%S %Z" if "," in text else "%Y-%m-%d %H:%M:%S"
+    return dt.datetime.strptime(text, form).replace(tzinfo=dt.UTC)
 
 
 def truth(value: object) -> bool:
@@ -109,6 +112,9 @@ def rule(row: Mapping[str, Any]) -> Rule:
         source=str(row["source_replica_expression"] or ""),
         error=str(row["error"] or ""),
         expires=None if row["expires_at"] is None else aware(row["expires_at"]),
+        account=str(row["account"]),
+        created=aware(row["created_at"]),
+        updated=aware(row["updated_at"]),
         activity=str(row["activity"] or ""),
         priority=int(row["priority"] or 3),
     )

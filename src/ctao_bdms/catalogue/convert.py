@@ -28,6 +28,7 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], type[errors.CatalogueError]], .
         ),
         errors.UnreachableError,
     ),
+    ((rucio.InsufficientAccountLimit, rucio.RSEOverQuota, rucio.RSEWriteBlocked), errors.NoRoomError),
     ((rucio.CannotAuthenticate, rucio.IdentityError, rucio.NoAuthInformation), errors.AuthenticationError),
     (
         (rucio.AccessDenied, rucio.RSEAccessDenied, rucio.ScopeAccessDenied, rucio.CannotAuthorize),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
+import itertools
 from typing import TYPE_CHECKING
 
 import attrs
@@ -16,6 +17,7 @@ from ctao_bdms.errors import BlockClosedError, ConflictError, NotFoundError, Unk
 from ctao_bdms.model import (
     DEFAULT_ACTIVITY,
     ArchivedFile,
+    Attempt,
     Block,
     Did,
     Lfn,
@@ -50,6 +52,8 @@ class InMemoryCatalogue:
         The scopes that exist.
     now
         The clock.
+    account
+        The account that asks.
 
     Examples
     --------
@@ -63,20 +67,34 @@ class InMemoryCatalogue:
         rses: Iterable[Rse],
         scopes: Iterable[str] = ("acada",),
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        account: str = "bdms-ingest",
     ) -> None:
         self._rses = {rse.name: rse for rse in rses}
         self._scopes = {ROOT_SCOPE, *scopes}
         self._now = now
+        self._account = account
         self._files: dict[Lfn, ArchivedFile] = {}
         self._metadata: dict[Lfn, ProductMetadata] = {}
         self._blocks: dict[Did, Block] = {}
         self._rules: list[Rule] = []
+        self._numbers = itertools.count()
         self._changed: dict[tuple[Did, str], dt.datetime] = {}
         self.directories: dict[Did, Directory] = {}
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
         return dict(self._rses)
+
+    def mark_lost(self, rse: str, reason: str) -> None:
+        """Mark a storage element as lost, and shut it; without a reason, take that back and open it."""
+        if rse not in self._rses:
+            raise UnknownRseError(rse, self._rses)
+        is_open = not reason
+        self.set_rse(attrs.evolve(self._rses[rse], lost=reason, is_readable=is_open, is_writable=is_open))
+
+    def set_rse(self, rse: Rse) -> None:
+        """Change what is known of a storage element, or add one."""
+        self._rses[rse.name] = rse
 
     def scopes(self) -> Sequence[str]:
         """Return the scopes that hold products, sorted."""
@@ -121,7 +139,8 @@ class InMemoryCatalogue:
         """Create the empty, open block; nothing happens if it exists."""
         if block.scope not in self._scopes:
             raise NotFoundError(f"scope {block.scope!r} does not exist")
-        self._blocks.setdefault(block, Block(did=block, is_open=True, n_files=0, size_bytes=0, created=self._now()))
+        new = Block(did=block, is_open=True, n_files=0, size_bytes=0, created=self._now(), account=self._account)
+        self._blocks.setdefault(block, new)
 
     def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
         """Register `files` where they lie on `rse`; all or nothing."""
@@ -183,6 +202,20 @@ class InMemoryCatalogue:
         """Return the data identifiers of `scope` that have a rule whose copies are not all there."""
         return {rule.did for rule in self._rules if rule.did.scope == scope and rule.state is not RuleState.OK}
 
+    def rule(self, rule_id: str) -> Rule:
+        """Return a rule."""
+        return self._rules[self._place(rule_id)]
+
+    def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
+        """Return the copies that `rule` still waits for; nothing is ever said of them here."""
+        target = self._matching(rule.rse_expression)[0].name
+        members = [file for lfn, file in sorted(self._files.items()) if rule.did in file.datasets]
+        return [Attempt(lfn=file.lfn, rse=target) for file in members if file.at(target) is None]
+
+    def room(self, account: str) -> Mapping[str, float]:
+        """Return how much more an account may keep at each storage element: here, all that it likes."""
+        return dict.fromkeys(self._rses, float("inf"))
+
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""
         return {name: [rule for rule in self._rules if rule.did == Did(scope, name)] for name in names}
@@ -196,11 +229,14 @@ class InMemoryCatalogue:
         lifetime_s: int | None = None,
         activity: str = DEFAULT_ACTIVITY,
         priority: int = 3,
+        account: str = "",
     ) -> None:
         """Ask for one copy of `did` in `rse_expression`; nothing happens if the rule exists."""
         if not self._matching(rse_expression):
             raise NotFoundError(f"no storage element answers {rse_expression!r}")
-        if any(rule.did == did and rule.rse_expression == rse_expression for rule in self._rules):
+        account = account or self._account
+        same = (did, rse_expression, account)
+        if any((rule.did, rule.rse_expression, rule.account) == same for rule in self._rules):
             return
         members = [file for file in self._files.values() if did in file.datasets]
         there = sum(any(file.at(rse.name) for rse in self._matching(rse_expression)) for file in members)
@@ -208,7 +244,7 @@ class InMemoryCatalogue:
         expires = None if lifetime_s is None else self._now() + dt.timedelta(seconds=lifetime_s)
         self._rules.append(
             Rule(
-                id=f"{len(self._rules):032x}",
+                id=f"{next(self._numbers):032x}",
                 did=did,
                 rse_expression=rse_expression,
                 copies=1,
@@ -216,10 +252,36 @@ class InMemoryCatalogue:
                 locks={"ok": there, "replicating": len(members) - there, "stuck": 0},
                 source=source,
                 expires=expires,
+                account=account,
+                created=self._now(),
+                updated=self._now(),
                 activity=activity,
                 priority=priority,
             )
         )
+
+    def prolong_rule(self, rule_id: str) -> None:
+        """Let a rule stand for ever."""
+        self._rules[self._place(rule_id)] = attrs.evolve(self._rules[self._place(rule_id)], expires=None)
+
+    def redirect_rule(self, rule_id: str, source: str) -> None:
+        """Have the transfers that a rule will still ask for read from `source`."""
+        self._rules[self._place(rule_id)] = attrs.evolve(self._rules[self._place(rule_id)], source=source)
+
+    def retry_rule(self, rule_id: str) -> None:
+        """Have a rule that is stuck tried again; here, `transfer` tries every rule."""
+        self._place(rule_id)
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule; its copies stay here, where nothing deletes them."""
+        del self._rules[self._place(rule_id)]
+
+    def _place(self, rule_id: str) -> int:
+        """Return which of the rules is meant."""
+        for place, rule in enumerate(self._rules):
+            if rule.id == rule_id:
+                return place
+        raise NotFoundError(f"there is no rule {rule_id}")
 
     def _matching(self, expression: str) -> list[Rse]:
         """Return the storage elements that answer an expression: names, ``key=value``, ``tape``, joined by ``&``."""
@@ -234,18 +296,25 @@ class InMemoryCatalogue:
         return rse.name == part or (part == "tape" and rse.is_tape)
 
     def transfer(self) -> int:
-        """Declare every copy that a rule still waits for as made; return how many there were."""
+        """Declare every copy that a rule still waits for as made, if it can be; return how many there were."""
         made = 0
         for place, rule in enumerate(self._rules):
             target = self._matching(rule.rse_expression)[0]
             members = [file for file in self._files.values() if rule.did in file.datasets]
+            if rule.state is RuleState.OK or not (target.is_writable and all(map(self._can_read(rule), members))):
+                continue
             for file in members:
                 if file.at(target.name) is None:
                     copy = self._replica(file.lfn, target, ReplicaState.AVAILABLE)
                     self._files[file.lfn] = attrs.evolve(file, replicas=(*file.replicas, copy))
                     made += 1
-            if rule.state is not RuleState.OK:
-                self._changed[rule.did, rule.rse_expression] = self._now()
+            self._changed[rule.did, rule.rse_expression] = self._now()
             locks = {"ok": len(members), "replicating": 0, "stuck": 0}
-            self._rules[place] = attrs.evolve(rule, state=RuleState.OK, locks=locks)
+            self._rules[place] = attrs.evolve(rule, state=RuleState.OK, locks=locks, updated=self._now())
         return made
+
+    def _can_read(self, rule: Rule) -> Callable[[ArchivedFile], bool]:
+        """Return whether a file has a copy that transfers of a rule can read."""
+        sources = self._matching(rule.source) if rule.source else self._rses.values()
+        readable = [rse.name for rse in sources if rse.is_readable]
+        return lambda file: any(file.at(name) is not None for name in readable)

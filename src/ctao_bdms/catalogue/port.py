@@ -16,9 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue.query import Query
-    from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
+    from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule
 
-__all__ = ["AddRules", "Catalogue", "Find", "FindBlocks", "FindRules", "KnowStorage", "Lookup", "Register"]
+__all__ = [
+    "AddRules",
+    "Catalogue",
+    "ChangeRules",
+    "Find",
+    "FindBlocks",
+    "FindRules",
+    "FindTransfers",
+    "KnowStorage",
+    "Lookup",
+    "MarkStorage",
+    "Register",
+]
 
 
 class KnowStorage(Protocol):
@@ -29,6 +41,21 @@ class KnowStorage(Protocol):
 
     def scopes(self) -> Sequence[str]:
         """Return the scopes that hold products: all but the root of the tree and the users' own, sorted."""
+
+
+class MarkStorage(Protocol):
+    """How it is said of storage elements that their copies count no longer."""
+
+    def mark_lost(self, rse: str, reason: str) -> None:
+        """Mark a storage element as lost, and shut it; without a reason, take that back and open it.
+
+        Raises
+        ------
+        ForbiddenError
+            If the account is not the archive's administrator.
+        UnknownRseError
+            If there is no such storage element.
+        """
 
 
 class Lookup(Protocol):
@@ -115,8 +142,36 @@ class FindRules(Protocol):
     def unfulfilled(self, scope: str) -> AbstractSet[Did]:
         """Return the data identifiers of `scope` that have a rule whose copies are not all there."""
 
+    def rule(self, rule_id: str) -> Rule:
+        """Return a rule.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such rule.
+        """
+
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first as far as it knows."""
+
+
+class FindTransfers(Protocol):
+    """What became of transfers, and how much room there is for more."""
+
+    def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
+        """Return the copies that `rule` still waits for, those that are stuck first.
+
+        Of the first `looked_at` it is asked what their transfers said.
+        """
+
+    def room(self, account: str) -> Mapping[str, float]:
+        """Return how much more an account may keep at each storage element, in bytes.
+
+        Raises
+        ------
+        ForbiddenError
+            If the account that asks may not know.
+        """
 
 
 class AddRules(Protocol):
@@ -131,19 +186,49 @@ class AddRules(Protocol):
         lifetime_s: int | None = None,
         activity: str = DEFAULT_ACTIVITY,
         priority: int = 3,
+        account: str = "",
     ) -> None:
         """Ask for one copy of `did` in `rse_expression`, read from `source` (an RSE expression; empty = anywhere).
 
-        It ends after `lifetime_s`, if that is given. Its transfers are for `activity`, at `priority` from 1 to 5.
-
-        Nothing happens if the account has the same rule already.
+        It ends after `lifetime_s`, if that is given. Its transfers are for `activity`, at `priority` from 1 to 5. The
+        rule belongs to `account`; empty for the one that asks. Nothing happens if it has the same rule already.
 
         Raises
         ------
         NotFoundError
             If no storage element answers the expression.
+        NoRoomError
+            If no storage element that does takes so much of the account's data.
         """
 
 
-class Catalogue(KnowStorage, Lookup, Find, Register, FindBlocks, FindRules, AddRules, Protocol):
+class ChangeRules(Protocol):
+    """How rules that exist are changed; each raises `NotFoundError` if there is no such rule."""
+
+    def prolong_rule(self, rule_id: str) -> None:
+        """Let a rule stand for ever."""
+
+    def redirect_rule(self, rule_id: str, source: str) -> None:
+        """Have the transfers that a rule will still ask for read from `source`, an RSE expression."""
+
+    def retry_rule(self, rule_id: str) -> None:
+        """Have a rule that is stuck tried again soon."""
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule: what no other rule holds is deleted."""
+
+
+class Catalogue(
+    KnowStorage,
+    MarkStorage,
+    Lookup,
+    Find,
+    Register,
+    FindBlocks,
+    FindRules,
+    FindTransfers,
+    AddRules,
+    ChangeRules,
+    Protocol,
+):
     """All that the archive can be asked and told."""

@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,10 +15,21 @@ from rucio.common import config as rucio_config
 from rucio.common import exception as rucio_exception
 from rucio.common.utils import date_to_str
 
-from ctao_bdms.catalogue import answers
+from ctao_bdms.catalogue import answers, transfers
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
-from ctao_bdms.model import DEFAULT_ACTIVITY, ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
+from ctao_bdms.model import (
+    DEFAULT_ACTIVITY,
+    ArchivedFile,
+    Attempt,
+    Block,
+    Did,
+    Lfn,
+    Product,
+    Registration,
+    Rse,
+    Rule,
+)
 from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, scope_of
 
 if TYPE_CHECKING:
@@ -44,18 +56,22 @@ _CONFIG_LOCK = threading.Lock()
 class RucioCatalogue:
     """The archive in a Rucio server.
 
-    What cannot change while it runs is asked once and remembered: the storage elements, and the directories that exist.
+    What hardly changes is asked once and remembered: the directories that exist, and for a while the storage elements.
 
     Parameters
     ----------
     client
         A connected Rucio client.
+    remember_s
+        How long what is known of the storage elements is believed, in seconds.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, remember_s: float = 300.0) -> None:
         #: The Rucio client, for what this class has no words for.
         self.client = client
-        self._rses: Mapping[str, Rse] | None = None
+        self._remember_s = remember_s
+        self._rses: Mapping[str, Rse] = {}
+        self._rses_until_s = 0.0
         self._known: set[Did] = set()
 
     @classmethod
@@ -105,13 +121,14 @@ class RucioCatalogue:
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
-        if self._rses is None:
+        if not self._rses or time.monotonic() >= self._rses_until_s:
             with converted("listing the storage elements"):
-                names = [str(row["rse"]) for row in self.client.list_rses()]
-                self._rses = {name: self._rse(name) for name in names}
+                self._rses = {str(row["rse"]): self._rse(row) for row in self.client.list_rses()}
+            self._rses_until_s = time.monotonic() + self._remember_s
         return self._rses
 
-    def _rse(self, name: str) -> Rse:
+    def _rse(self, row: Mapping[str, Any]) -> Rse:
+        name = str(row["rse"])
         attributes = self.client.list_rse_attributes(name)
         protocols = list(self.client.get_protocols(name))
         return Rse(
@@ -122,10 +139,26 @@ class RucioCatalogue:
             tier=str(attributes.get("tier", "")),
             region=str(attributes.get("region", "")),
             share=float(attributes.get("share", 1.0)),
+            is_readable=bool(row["availability_read"]),
+            is_writable=bool(row["availability_write"]),
+            changed=answers.aware(row["updated_at"]),
+            lost=str(attributes.get("lost", "")),
             is_tape=answers.truth(attributes.get("tape")),
             is_full=answers.truth(attributes.get("full")),
             free_bytes=int(float(attributes["free_bytes"])) if "free_bytes" in attributes else None,
         )
+
+    def mark_lost(self, rse: str, reason: str) -> None:
+        """Mark a storage element as lost, and shut it; without a reason, take that back and open it."""
+        if rse not in self.rses():
+            raise UnknownRseError(rse, self.rses())
+        with converted(f"marking {rse} as {'lost' if reason else 'open'}"):
+            if reason:
+                self.client.add_rse_attribute(rse, "lost", reason)
+            elif self.rses()[rse].lost:
+                self.client.delete_rse_attribute(rse, "lost")
+            self.client.update_rse(rse, {"availability_read": not reason, "availability_write": not reason})
+        self._rses = {}
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return those of `lfns` that the catalogue knows, with their copies and datasets."""
@@ -271,6 +304,21 @@ class RucioCatalogue:
                 for row in self.client.list_replication_rules(filters={"scope": scope, "state": state})
             }
 
+    def rule(self, rule_id: str) -> Rule:
+        """Return a rule."""
+        with converted(f"looking for rule {rule_id}"):
+            return answers.rule(self.client.get_replication_rule(rule_id))
+
+    def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
+        """Return the copies that `rule` still waits for, those that are stuck first."""
+        with converted(f"asking what became of the transfers of rule {rule.id}"):
+            return transfers.attempts(self.client, rule, looked_at)
+
+    def room(self, account: str) -> Mapping[str, float]:
+        """Return how much more an account may keep at each storage element, in bytes."""
+        with converted(f"asking how much more {account} may keep"):
+            return transfers.room(self.client, account)
+
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""
         wanted: dict[str, list[tuple[dt.datetime, Rule]]] = {name: [] for name in names}
@@ -290,6 +338,7 @@ class RucioCatalogue:
         lifetime_s: int | None = None,
         activity: str = DEFAULT_ACTIVITY,
         priority: int = 3,
+        account: str = "",
     ) -> None:
         """Ask for one copy of `did` in `rse_expression`; nothing happens if the account has the same rule."""
         with converted(f"asking for a copy of {did} in {rse_expression!r}"):
@@ -302,9 +351,31 @@ class RucioCatalogue:
                     lifetime=lifetime_s,
                     activity=activity,
                     priority=priority,
+                    account=account or None,
                 )
             except rucio_exception.DuplicateRule:
                 _LOG.debug("rule on %s in %s exists", did, rse_expression)
+
+    def prolong_rule(self, rule_id: str) -> None:
+        """Let a rule stand for ever."""
+        self._update_rule(rule_id, {"lifetime": None})
+
+    def redirect_rule(self, rule_id: str, source: str) -> None:
+        """Have the transfers that a rule will still ask for read from `source`."""
+        self._update_rule(rule_id, {"source_replica_expression": source})
+
+    def retry_rule(self, rule_id: str) -> None:
+        """Have a rule that is stuck tried again soon: Rucio's repairer takes those first that it saw longest ago."""
+        self._update_rule(rule_id, {"boost_rule": True})
+
+    def _update_rule(self, rule_id: str, options: dict[str, Any]) -> None:
+        with converted(f"changing rule {rule_id}"):
+            self.client.update_replication_rule(rule_id, options)
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule: what no other rule holds is deleted."""
+        with converted(f"ending rule {rule_id}"):
+            self.client.delete_replication_rule(rule_id)
 
 
 def _chunks(rows: list[Any]) -> Iterator[list[Any]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import cyclopts
 from rich.console import Console
 
+from ctao_bdms.cli.centres import centres
 from ctao_bdms.cli.demo import demo
 from ctao_bdms.cli.down import down
 from ctao_bdms.cli.get import get
@@ -59,7 +60,10 @@ app = cyclopts.App(
 for _group, _commands in (
     ("See it work", (demo,)),
     ("A Rucio on this machine", (up, down, status)),
-    ("Files into the archive", (scan, plan, ingest, ingestd, night, replay, journal, quarantine, reconcile, rules)),
+    (
+        "Files into the archive",
+        (scan, plan, ingest, ingestd, night, replay, journal, quarantine, reconcile, rules, centres),
+    ),
     ("Files out of the archive", (query, locate, get)),
     ("How the archive keeps", (policy, placement)),
     ("Words of the archive", (name,)),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.model import Did, Night, Site
+
+if TYPE_CHECKING:
+    from ctao_bdms.cli.output import Output
+    from ctao_bdms.replication import Difference
 
 __all__ = ["reconcile"]
 
@@ -19,30 +24,49 @@ def reconcile(
     scope: Annotated[str, Parameter(help="The scope of the blocks.")] = "acada",
     site: Annotated[Site, Parameter(help="The site whose blocks are meant.")] = Site.NORTH,
     night: Annotated[str, Parameter(help="Only this night, the date of its evening; by default all.")] = "",
+    dry_run: Annotated[bool, Parameter(negative="", help="Say what would be done, and why; change nothing.")] = False,
+    prune: Annotated[
+        bool, Parameter(negative="", help="End the rules of centres that keep a block no longer, once it is elsewhere.")
+    ] = False,
+    patience_h: Annotated[
+        float, Parameter(name="--patience", help="Hours for which a centre that is shut is waited for.")
+    ] = 24.0,
     wait: Annotated[bool, Parameter(negative="", help="Stay until every copy is there.")] = False,
     timeout_s: Annotated[float, Parameter(name="--timeout", help="Seconds to stay at most.")] = 3600.0,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Give every block the rules that it lacks and whose time has come.
+    """Compare the rules that blocks must have with those that they have, and do the difference.
 
-    The first data centre copies from the site, the second from the first. To repeat it is safe.
+    The first data centre copies from the site, the second from the first. A centre that is lost is replaced by the
+    next, rules of others are left alone. To repeat it is safe.
 
-    Example: `bdms reconcile --night 2026-11-21 --wait`
+    Example: `bdms reconcile --night 2026-11-21 --dry-run`
     """
     output = archive.output
     bdms = archive.connect()
     only = Night.parse(night) if night else None
+    patience = dt.timedelta(hours=patience_h)
+    if dry_run:
+        _show(output, bdms.compare(scope, site=site, night=only, patience=patience))
+        return 0
 
     def say(did: Did, expression: str) -> None:
         output.line(f"asked for a copy in {expression}: {did.name}")
 
     until = time.monotonic() + timeout_s
-    states = bdms.reconcile(scope, site=site, night=only, on_rule=say)
+    states = bdms.reconcile(scope, site=site, night=only, patience=patience, prune=prune, on_rule=say)
     while wait and not states.is_complete:
         if time.monotonic() > until:
             output.rows(states)
-            raise UnreachableError(f"not every copy was there after {timeout_s:g} s; see above")
+            raise UnreachableError(f"not every copy was there after {timeout_s:g} s; bdms rules explain says why")
         time.sleep(min(1.0, timeout_s))
-        states = bdms.reconcile(scope, site=site, night=only, on_rule=say)
+        states = bdms.reconcile(scope, site=site, night=only, patience=patience, prune=prune, on_rule=say)
     output.rows(states)
     return 0
+
+
+def _show(output: Output, found: Difference) -> None:
+    """Print what would be done."""
+    output.rows(found)
+    if not found:
+        output.line("Nothing is to be done: the rules are as they must be.")

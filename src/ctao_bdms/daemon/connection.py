@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue import Catalogue, Query
-    from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
+    from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule
 
 __all__ = ["Connection"]
 
@@ -57,6 +57,11 @@ class Connection:
         """Return the scopes that hold products."""
         with self._asked() as catalogue:
             return catalogue.scopes()
+
+    def mark_lost(self, rse: str, reason: str) -> None:
+        """Mark a storage element as lost, or take that back."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.mark_lost(rse, reason)
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return those of `lfns` that the catalogue knows."""
@@ -108,6 +113,21 @@ class Connection:
         with self._asked() as catalogue:
             return catalogue.unfulfilled(scope)
 
+    def rule(self, rule_id: str) -> Rule:
+        """Return a rule."""
+        with self._asked() as catalogue:
+            return catalogue.rule(rule_id)
+
+    def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
+        """Return the copies that `rule` still waits for."""
+        with self._asked() as catalogue:
+            return catalogue.attempts(rule, looked_at)
+
+    def room(self, account: str) -> Mapping[str, float]:
+        """Return how much more an account may keep at each storage element, in bytes."""
+        with self._asked() as catalogue:
+            return catalogue.room(account)
+
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names`."""
         with self._asked() as catalogue:
@@ -122,6 +142,7 @@ class Connection:
         lifetime_s: int | None = None,
         activity: str = DEFAULT_ACTIVITY,
         priority: int = 3,
+        account: str = "",
     ) -> None:
         """Ask for one copy of `did` in `rse_expression`."""
         with self._asked(changes=True) as catalogue:
@@ -132,4 +153,25 @@ class Connection:
                 lifetime_s=lifetime_s,
                 activity=activity,
                 priority=priority,
+                account=account,
             )
+
+    def prolong_rule(self, rule_id: str) -> None:
+        """Let a rule stand for ever."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.prolong_rule(rule_id)
+
+    def redirect_rule(self, rule_id: str, source: str) -> None:
+        """Have a rule read from `source`."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.redirect_rule(rule_id, source)
+
+    def retry_rule(self, rule_id: str) -> None:
+        """Have a rule that is stuck tried again soon."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.retry_rule(rule_id)
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.end_rule(rule_id)

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from ctao_bdms.daemon.metrics import Metrics
+    from ctao_bdms.errors import CatalogueError
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.model import Did
-    from ctao_bdms.replication import Policy, Replicating
+    from ctao_bdms.replication import Action, Policy, Replicating
 
 __all__ = ["Copying"]
 
@@ -58,6 +59,8 @@ class Copying:
         What is counted.
     now, monotonic
         The clocks (aware; seconds).
+    patience
+        How long a centre that is shut is waited for.
     aside
         One thread that asks the server while the loop goes on; by default the loop waits for the answers.
     wake
@@ -78,6 +81,7 @@ class Copying:
         metrics: Metrics,
         now: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
+        patience: dt.timedelta = replication.PATIENCE,
         aside: Executor | None = None,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
@@ -89,6 +93,7 @@ class Copying:
         self._wake = wake
         self._metrics = metrics
         self._now = now
+        self._patience = patience
         self._monotonic = monotonic
         self._patterns: tuple[tuple[str, str], ...] = ()
         self._complete: deque[Did] = deque()
@@ -97,8 +102,10 @@ class Copying:
             now=now,
             everything=lambda: self._patterns,
             everything_after=dt.timedelta(seconds=interval_s),
+            patience=patience,
             policy=policy,
             on_rule=self._on_rule,
+            on_refused=self._on_refused,
             on_complete=self._complete.extend,
         )
         self._asked: Future[None] | None = None
@@ -148,7 +155,15 @@ class Copying:
 
         If this is interrupted, the next look at everything finds blocks that have no rules.
         """
-        replication.begin(self._catalogue, closed, self._on_rule, self._policy)
+        replication.begin(
+            self._catalogue,
+            closed,
+            now=self._now,
+            policy=self._policy,
+            patience=self._patience,
+            on_rule=self._on_rule,
+            on_refused=self._on_refused,
+        )
         if follow:
             self._follower.step()
 
@@ -174,6 +189,10 @@ class Copying:
 
     def _on_rule(self, block: Did, expression: str) -> None:
         _log.info("rule for %s on %s", expression, block, extra={"block": str(block)})
+
+    def _on_refused(self, action: Action, error: CatalogueError) -> None:
+        """Say what could not be done about one rule; the next look at everything tries it again."""
+        _log.error("rule for %s on %s: %s", action.rse_expression, action.did, error, extra={"block": str(action.did)})
 
     def _write(self) -> None:
         """Take note in the journal that all copies of blocks are there."""

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctao_bdms.catalogue import Catalogue
+    from ctao_bdms.errors import CatalogueError
     from ctao_bdms.ingest import Quarantine
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.model import Site
-    from ctao_bdms.replication import Policy
+    from ctao_bdms.replication import Action, Policy
 
 __all__ = ["recover", "settle"]
 
@@ -42,6 +43,7 @@ def recover(
     now: Callable[[], dt.datetime],
     policy: Policy | None = None,
     new_since: dt.timedelta = dt.timedelta(days=7),
+    patience: dt.timedelta = replication.PATIENCE,
 ) -> None:
     """Close the blocks that a predecessor left open, give them their rules, and fill a journal that is new.
 
@@ -61,6 +63,8 @@ def recover(
         How products are kept; by default as the observatory's own policy says.
     new_since
         How long ago a block may have been opened to be looked at, whatever its rules say, if the journal is new.
+    patience
+        How long a centre that is shut is waited for.
     """
     incomplete: set[tuple[str, Night]] = set()
     for scope, pattern, opened_since in _patterns(catalogue, journal, site, now(), new_since):
@@ -72,6 +76,8 @@ def recover(
             policy=policy,
             abandoned_after=_AT_ONCE,
             opened_since=opened_since,
+            patience=patience,
+            on_refused=_on_refused,
         )
         incomplete.update((scope, BlockName.parse(state.block).night) for state in states if not state.is_complete)
     if not journal.is_new:
@@ -81,6 +87,11 @@ def recover(
         lfns = [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=(condition,)))]
         journal.rebuild((), catalogue.files(lfns).values(), rse)
         _log.warning("the journal is new: %d files of the night %s were written into it again", len(lfns), night)
+
+
+def _on_refused(action: Action, error: CatalogueError) -> None:
+    """Say what could not be done about one rule; the loop tries it again."""
+    _log.error("rule for %s on %s: %s", action.rse_expression, action.did, error, extra={"block": str(action.did)})
 
 
 def settle(journal: Journal, quarantine: Quarantine, root: Path) -> None:

@@ -166,6 +166,7 @@ class Service:
                 journal,
                 entering.close,
                 interval_s=settings.replication.reconcile_interval_s,
+                patience=dt.timedelta(seconds=settings.replication.patience_s),
                 policy=policy,
                 metrics=self._metrics,
                 now=_now,
@@ -237,6 +238,7 @@ class Service:
             rse=settings.storage.rse,
             site=settings.storage.site,
             policy=policy,
+            patience=dt.timedelta(seconds=settings.replication.patience_s),
             now=_now,
             new_since=dt.timedelta(days=settings.state.recover_days),
         )

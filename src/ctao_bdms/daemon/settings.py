@@ -166,6 +166,9 @@ class Replication:
     """The rules for copies."""
 
     reconcile_interval_s: float = setting("Time between two looks at the rules.", 60.0, least=1)
+    patience_s: float = setting(
+        "Time for which a data centre that is shut is waited for before another takes its place.", 86_400.0, least=0
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -22,12 +22,14 @@ from ctao_bdms.model.observations import Creator, ObservationId
 from ctao_bdms.model.particles import Particle
 from ctao_bdms.model.products import DataType, ProductType, Release
 from ctao_bdms.model.sites import ArrayElement, ElementKind, Site, Subarray
+from ctao_bdms.model.transfers import Attempt
 
 __all__ = [
     "ACTIVITIES",
     "DEFAULT_ACTIVITY",
     "ArchivedFile",
     "ArrayElement",
+    "Attempt",
     "Block",
     "Category",
     "Creator",

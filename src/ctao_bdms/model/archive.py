@@ -57,6 +57,13 @@ class Rse:
         Where it stands, e.g. ``ES``.
     share
         The share of the data that its centre takes, relative to the other centres.
+    is_readable, is_writable
+        Whether the catalogue lets transfers read there and write there now.
+    changed
+        When the catalogue's record of it last changed (aware): it has not been shut longer than since then; None if
+        unknown.
+    lost
+        Why the archive's administrator has marked it as lost; empty if it is not.
     is_tape
         Whether it is tape.
     is_full
@@ -72,6 +79,10 @@ class Rse:
     tier: str = ""
     region: str = ""
     share: float = 1.0
+    is_readable: bool = True
+    is_writable: bool = True
+    changed: dt.datetime | None = None
+    lost: str = ""
     is_tape: bool = False
     is_full: bool = False
     free_bytes: int | None = None
@@ -162,6 +173,8 @@ class Block:
         How many files it holds, and their size together in bytes.
     created
         When it was opened (aware).
+    account
+        Whose block it is: rules of other accounts on it are theirs.
     """
 
     did: Did
@@ -169,6 +182,7 @@ class Block:
     n_files: int
     size_bytes: int
     created: dt.datetime
+    account: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -195,6 +209,10 @@ class Rule:
         What Rucio says is wrong; empty if nothing.
     expires
         When the rule ends; None if never.
+    account
+        Whose rule it is.
+    created, updated
+        When it was made, and when it last changed (aware); None if unknown.
     activity
         What its transfers are for.
     priority
@@ -210,6 +228,9 @@ class Rule:
     source: str = ""
     error: str = ""
     expires: dt.datetime | None = None
+    account: str = ""
+    created: dt.datetime | None = None
+    updated: dt.datetime | None = None
     activity: str = ""
     priority: int = 3
 

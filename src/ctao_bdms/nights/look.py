@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Protocol
 from ctao_bdms import replication
 from ctao_bdms.catalogue import Comparison, Condition, Find, Lookup, Query
 from ctao_bdms.errors import InvalidNameError
-from ctao_bdms.model import DataLevel, Lfn, RetentionClass
+from ctao_bdms.model import DataLevel, Lfn
 from ctao_bdms.naming import blocks_pattern, lfn_of_path, scope_of
 from ctao_bdms.naming.users import USER_AREA
 from ctao_bdms.nights.judging import Archive, Evidence, in_quarantine, judge
 from ctao_bdms.nights.report import NightReport
 from ctao_bdms.nights.storage import stored_files
 from ctao_bdms.nights.values import Lag
-from ctao_bdms.replication import Replicating
+from ctao_bdms.replication import Looking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from ctao_bdms.ingest import Case
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["look"]
 
 
-class _Asked(Find, Lookup, Replicating, Protocol):
+class _Asked(Find, Lookup, Looking, Protocol):
     """What looking at a night asks of a catalogue; it changes nothing there."""
 
 
@@ -42,6 +43,7 @@ def look(
     scope: str = "",
     cases: Iterable[Case],
     entries: Iterable[Entry] = (),
+    now: Callable[[], dt.datetime],
     policy: replication.Policy | None = None,
 ) -> NightReport:
     """Return what became of a night.
@@ -60,6 +62,8 @@ def look(
         The quarantine.
     entries
         What the journal says of the night.
+    now
+        The clock.
     policy
         How products are kept; by default as the observatory's own policy says.
     """
@@ -87,11 +91,13 @@ def look(
     archive = Archive(
         onsite=onsite,
         elements=elements,
-        centres=replication.place(policy, elements.values(), RetentionClass.PERMANENT, site, night),
+        centres=replication.placed_now(catalogue, site, night, now=now, policy=policy),
         blocks={
             state.did: state
             for area in sorted({scope_of(str(e.lfn)) for e in known.values() if e.archived is not None})
-            for state in replication.look(catalogue, area, blocks_pattern(vo, area, site, night), policy)
+            for state in replication.look(
+                catalogue, area, blocks_pattern(vo, area, site, night), now=now, policy=policy
+            )
         },
     )
     judged = (judge(evidence, archive) for evidence in known.values())

@@ -1,33 +1,67 @@
 """Where copies belong, and the rules that bring them there."""
 
+from ctao_bdms.replication.causes import CAUSES, Cause, CauseRow, cause_of_text
+from ctao_bdms.replication.centres import PATIENCE, Centre, Centres, centres_of, counted_on
+from ctao_bdms.replication.difference import Action, Difference, Kind, Wanted, difference
+from ctao_bdms.replication.explain import Explaining, Explanation, Explanations, explain
 from ctao_bdms.replication.follow import Follower
 from ctao_bdms.replication.placement import centres_for, full_centres, place, shares_of, tape_centres
 from ctao_bdms.replication.policy import CentreTerms, PlacementTerms, Policy, ProductEntry, Retention
-from ctao_bdms.replication.reconcile import BlockState, BlockStates, Replicating, begin, look, placement_of, reconcile
-from ctao_bdms.replication.rules import WantedRule, centre_of, centres_held, missing_rules, wanted_rules
+from ctao_bdms.replication.reconcile import (
+    Looking,
+    Replicating,
+    begin,
+    compare,
+    look,
+    placed_now,
+    placement_of,
+    reconcile,
+)
+from ctao_bdms.replication.rules import WantedRule, centre_of, centres_held, wanted_rules
+from ctao_bdms.replication.states import BlockState, BlockStates
 
 __all__ = [
+    "Action",
     "BlockState",
     "BlockStates",
+    "CAUSES",
+    "Cause",
+    "CauseRow",
+    "Centre",
     "CentreTerms",
+    "Centres",
+    "Difference",
+    "Explaining",
+    "Explanation",
+    "Explanations",
     "Follower",
+    "Kind",
+    "Looking",
+    "PATIENCE",
     "PlacementTerms",
     "Policy",
     "ProductEntry",
     "Replicating",
     "Retention",
+    "Wanted",
     "WantedRule",
     "begin",
-    "centres_for",
-    "full_centres",
-    "place",
-    "tape_centres",
+    "cause_of_text",
     "centre_of",
+    "centres_for",
     "centres_held",
+    "centres_of",
+    "compare",
+    "counted_on",
+    "difference",
+    "explain",
+    "full_centres",
     "look",
-    "missing_rules",
+    "place",
+    "placed_now",
     "placement_of",
     "reconcile",
     "shares_of",
+    "tape_centres",
     "wanted_rules",
 ]

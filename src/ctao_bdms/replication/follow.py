@@ -10,13 +10,16 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from ctao_bdms.naming import is_block
+from ctao_bdms.replication.centres import PATIENCE
 from ctao_bdms.replication.policy import Policy
 from ctao_bdms.replication.reconcile import reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from ctao_bdms.errors import CatalogueError
     from ctao_bdms.model import Did
+    from ctao_bdms.replication.difference import Action
     from ctao_bdms.replication.reconcile import Replicating
 
 __all__ = ["Follower"]
@@ -42,6 +45,10 @@ class Follower:
         How products are kept; by default as the observatory's own policy says.
     on_rule
         Called with block and RSE expression for each rule that is made.
+    patience
+        How long a centre that is shut is waited for.
+    on_refused
+        Called with what could not be done about one rule, and why; by default such an error is raised.
     on_complete
         Called with the blocks that were found to have all their copies; a block may be told more than once.
     """
@@ -55,6 +62,8 @@ class Follower:
         everything_after: dt.timedelta = dt.timedelta(minutes=10),
         policy: Policy | None = None,
         on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
+        patience: dt.timedelta = PATIENCE,
+        on_refused: Callable[[Action, CatalogueError], None] | None = None,
         on_complete: Callable[[tuple[Did, ...]], None] = lambda _blocks: None,
     ) -> None:
         self._catalogue = catalogue
@@ -63,6 +72,8 @@ class Follower:
         self._everything_after = everything_after
         self._policy = policy or Policy.load()
         self._on_rule = on_rule
+        self._patience = patience
+        self._on_refused = on_refused
         self._on_complete = on_complete
         self._complete: set[Did] = set()
         self._all_seen: dt.datetime | None = None
@@ -96,7 +107,16 @@ class Follower:
             yield scope, f"/*/{scope}/blocks/*"
 
     def _reconcile(self, scope: str, pattern: str) -> None:
-        states = reconcile(self._catalogue, scope, pattern, now=self._now, policy=self._policy, on_rule=self._on_rule)
+        states = reconcile(
+            self._catalogue,
+            scope,
+            pattern,
+            now=self._now,
+            policy=self._policy,
+            patience=self._patience,
+            on_rule=self._on_rule,
+            on_refused=self._on_refused,
+        )
         complete = tuple(state.did for state in states if state.is_complete)
         if complete:
             self._complete.update(complete)

@@ -1,105 +1,46 @@
-"""Keeping the rules true: what a block must have, against what it has."""
+"""Keeping the rules true: what blocks must have, against what they have, and the difference done."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import AddRules, FindBlocks, FindRules, KnowStorage, Register
-from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Block, Did, Rule, RuleState
+from ctao_bdms.catalogue import AddRules, ChangeRules, FindBlocks, FindRules, KnowStorage, Register
+from ctao_bdms.errors import ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError, UsageError
+from ctao_bdms.model import RetentionClass, RuleState
 from ctao_bdms.naming import BlockName, is_block
+from ctao_bdms.replication.centres import PATIENCE, centres_of, counted_on
+from ctao_bdms.replication.difference import Action, Difference, Kind, Wanted, difference
 from ctao_bdms.replication.placement import place, tape_centres
 from ctao_bdms.replication.policy import Policy
-from ctao_bdms.replication.rules import WantedRule, centre_of, centres_held, missing_rules, wanted_rules
-from ctao_bdms.rows import Rows
+from ctao_bdms.replication.rules import WantedRule, centre_of, centres_held, wanted_rules
+from ctao_bdms.replication.states import BlockStates, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ctao_bdms.model import Rse, Site
+    from ctao_bdms.errors import CatalogueError
+    from ctao_bdms.model import Block, Did, Night, Rse, Rule, Site
+    from ctao_bdms.replication.centres import Centre
 
-__all__ = ["BlockState", "BlockStates", "Replicating", "begin", "look", "placement_of", "reconcile"]
+__all__ = ["Looking", "Replicating", "begin", "compare", "look", "placed_now", "placement_of", "reconcile", "wanted_of"]
+
+#: What the catalogue says of one rule, and not of all: the others are seen to all the same.
+_OF_ONE_RULE = (ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError)
 
 
-class Replicating(KnowStorage, FindBlocks, FindRules, AddRules, Register, Protocol):
+class Looking(KnowStorage, FindBlocks, FindRules, Protocol):
+    """What comparing asks of a catalogue."""
+
+
+class Replicating(Looking, AddRules, ChangeRules, Register, Protocol):
     """What reconciling asks of a catalogue."""
 
 
-@attrs.frozen(kw_only=True)
-class BlockState:
-    """How far the replication of a block is.
-
-    Attributes
-    ----------
-    did
-        The block.
-    n_files, size_bytes
-        What it holds.
-    centres
-        The centres that shall keep copies.
-    rules
-        The rules that it has.
-    ends
-        Whether its copies are kept for a while only: then rules that end count.
-    """
-
-    did: Did
-    n_files: int
-    size_bytes: int
-    centres: tuple[str, ...]
-    rules: tuple[Rule, ...]
-    ends: bool = False
-
-    @property
-    def block(self) -> str:
-        """The name of the block."""
-        return self.did.name
-
-    @property
-    def complete_at(self) -> tuple[str, ...]:
-        """The centres that have every file, as the catalogue says."""
-        done = {
-            centre_of(rule.rse_expression)
-            for rule in self.rules
-            if rule.state is RuleState.OK and (rule.expires is None or self.ends)
-        }
-        return tuple(centre for centre in self.centres if centre in done)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every centre has every file."""
-        return self.complete_at == self.centres
-
-    @property
-    def progress(self) -> str:
-        """The rules as text: where, and how many files are there."""
-        parts = []
-        for rule in self.rules:
-            counts = ", ".join(f"{number} {word}" for word, number in rule.locks.items() if number)
-            parts.append(
-                f"{rule.rse_expression}: {rule.state.value} ({counts})" + (f": {rule.error}" if rule.error else "")
-            )
-        return "; ".join(parts)
-
-
-class BlockStates(Rows[BlockState]):
-    """How far the replication of blocks is, one row a block."""
-
-    columns: ClassVar = (
-        ("block", "block"),
-        ("files", "n_files"),
-        ("bytes", "size_bytes"),
-        ("complete at", "complete_at"),
-        ("rules", "progress"),
-    )
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every block has its copies at every centre."""
-        return all(state.is_complete for state in self)
+def _silent(_did: Did, _expression: str) -> None:
+    """Say nothing of a rule that is made."""
 
 
 def reconcile(
@@ -111,9 +52,12 @@ def reconcile(
     policy: Policy | None = None,
     abandoned_after: dt.timedelta = dt.timedelta(minutes=10),
     opened_since: dt.datetime | None = None,
-    on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
+    patience: dt.timedelta = PATIENCE,
+    prune: bool = False,
+    on_rule: Callable[[Did, str], None] = _silent,
+    on_refused: Callable[[Action, CatalogueError], None] | None = None,
 ) -> BlockStates:
-    """Give each block of `pattern` the rules that it lacks and whose time has come.
+    """Do what is to be done about the rules of the blocks of `pattern`.
 
     An open block that nobody has closed for `abandoned_after` is what a crash has left: it is closed first. An empty
     block needs no rules, nor does one whose time is over.
@@ -132,35 +76,87 @@ def reconcile(
         How old an open block must be to be closed here.
     opened_since
         Only blocks that were made since (aware); by default all.
+    patience
+        How long a centre that is shut is waited for.
+    prune
+        End the rules of centres that keep a block no longer, once all its copies are elsewhere.
     on_rule
         Called with block and RSE expression for each rule that is made.
+    on_refused
+        Called with what could not be done about one rule, and why; by default the first such error is raised when all
+        others have been seen to.
 
     Returns
     -------
     BlockStates
         The closed blocks with what they have now.
     """
-    policy = policy or Policy.load()
     blocks = _blocks(catalogue, scope, pattern, opened_since)
     abandoned = [block for block in blocks if block.is_open and now() - block.created >= abandoned_after]
     for block in abandoned:
         catalogue.close_block(block.did)
     if abandoned:
         blocks = _blocks(catalogue, scope, pattern, opened_since)
+    policy = policy or Policy.load()
     closed = [block for block in blocks if not block.is_open and block.n_files and not _is_over(block, policy, now())]
     rules = _rules(catalogue, scope, closed)
-    if sum(_make_rules(catalogue, policy, block.did, rules[block.did.name], on_rule) for block in closed):
+    refused: list[CatalogueError] = []
+    say = on_refused or (lambda _action, error: refused.append(error))
+    done = 0
+    for block in closed:
+        for action in _actions(catalogue, policy, block, rules[block.did.name], now(), patience):
+            done += _do(catalogue, action, on_rule, say, prune=prune)
+    if done:
         rules = _rules(catalogue, scope, closed)
-    return _states(catalogue, policy, closed, rules)
+    if refused:
+        raise refused[0]
+    return _states(catalogue, policy, closed, rules, now(), patience)
 
 
-def _is_over(block: Block, policy: Policy, now: dt.datetime) -> bool:
-    """Return whether the time for which a block is kept is over."""
-    lifetime = policy.retention(BlockName.parse(block.did.name).retention).lifetime
-    return lifetime is not None and now - block.created >= lifetime
+def compare(
+    catalogue: Looking,
+    scope: str,
+    pattern: str,
+    *,
+    now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
+    patience: dt.timedelta = PATIENCE,
+) -> Difference:
+    """Return what `reconcile` would do, and what it leaves alone or waits for; nothing is changed.
+
+    Parameters
+    ----------
+    catalogue
+        The archive.
+    scope, pattern
+        The scope, and the names of the blocks, with ``*``.
+    now
+        The clock.
+    policy
+        How products are kept; by default as the observatory's own policy says.
+    patience
+        How long a centre that is shut is waited for.
+    """
+    policy = policy or Policy.load()
+    closed = [block for block in _blocks(catalogue, scope, pattern) if not block.is_open and block.n_files]
+    closed = [block for block in closed if not _is_over(block, policy, now())]
+    rules = _rules(catalogue, scope, closed)
+    return Difference(
+        action
+        for block in closed
+        for action in _actions(catalogue, policy, block, rules[block.did.name], now(), patience)
+    )
 
 
-def look(catalogue: Replicating, scope: str, pattern: str, policy: Policy | None = None) -> BlockStates:
+def look(
+    catalogue: Looking,
+    scope: str,
+    pattern: str,
+    *,
+    now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
+    patience: dt.timedelta = PATIENCE,
+) -> BlockStates:
     """Return the closed blocks of `pattern` with the rules that they have; nothing is changed.
 
     Parameters
@@ -169,40 +165,26 @@ def look(catalogue: Replicating, scope: str, pattern: str, policy: Policy | None
         The archive.
     scope, pattern
         The scope, and the names of the blocks, with ``*``.
+    now
+        The clock.
     policy
         How products are kept; by default as the observatory's own policy says.
+    patience
+        How long a centre that is shut is waited for.
     """
     closed = [block for block in _blocks(catalogue, scope, pattern) if not block.is_open and block.n_files]
-    return _states(catalogue, policy or Policy.load(), closed, _rules(catalogue, scope, closed))
-
-
-def _states(
-    catalogue: KnowStorage, policy: Policy, blocks: Sequence[Block], rules: Mapping[str, Sequence[Rule]]
-) -> BlockStates:
-    return BlockStates(_state(catalogue, policy, block, rules[block.did.name]) for block in blocks)
-
-
-def _state(catalogue: KnowStorage, policy: Policy, block: Block, rules: Sequence[Rule]) -> BlockState:
-    """Return the state of a block, its rules in the order in which they are made."""
-    order = [want.rse_expression for want in _wanted(catalogue, policy, block.did, rules)]
-    known = sorted(
-        (rule for rule in rules if rule.rse_expression in order), key=lambda r: order.index(r.rse_expression)
-    )
-    return BlockState(
-        did=block.did,
-        n_files=block.n_files,
-        size_bytes=block.size_bytes,
-        centres=placement_of(catalogue, block.did, policy, rules),
-        rules=(*known, *(rule for rule in rules if rule not in known)),
-        ends=policy.retention(BlockName.parse(block.did.name).retention).lifetime_s is not None,
-    )
+    return _states(catalogue, policy or Policy.load(), closed, _rules(catalogue, scope, closed), now(), patience)
 
 
 def begin(
     catalogue: Replicating,
     blocks: Iterable[Did],
-    on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
+    *,
+    now: Callable[[], dt.datetime],
     policy: Policy | None = None,
+    patience: dt.timedelta = PATIENCE,
+    on_rule: Callable[[Did, str], None] = _silent,
+    on_refused: Callable[[Action, CatalogueError], None] | None = None,
 ) -> None:
     """Make the first rules of blocks that were closed just now and have none yet.
 
@@ -211,15 +193,175 @@ def begin(
     catalogue
         The archive.
     blocks
-        The blocks.
-    on_rule
-        Called with block and RSE expression for each rule that is made.
+        The blocks, made by the account that asks.
+    now
+        The clock.
     policy
         How products are kept; by default as the observatory's own policy says.
+    patience
+        How long a centre that is shut is waited for.
+    on_rule, on_refused
+        As in `reconcile`.
     """
+    refused: list[CatalogueError] = []
+    say = on_refused or (lambda _action, error: refused.append(error))
     policy = policy or Policy.load()
     for did in blocks:
-        _make_rules(catalogue, policy, did, (), on_rule)
+        for action in difference(did, wanted_of(catalogue, policy, did, (), now(), patience), ()):
+            _do(catalogue, action, on_rule, say, prune=False)
+    if refused:
+        raise refused[0]
+
+
+def placement_of(
+    catalogue: KnowStorage,
+    did: Did,
+    *,
+    now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
+    rules: Sequence[Rule] = (),
+    patience: dt.timedelta = PATIENCE,
+) -> tuple[str, ...]:
+    """Return the centres that keep the copies of a block, the one that receives them from the site first.
+
+    Parameters
+    ----------
+    catalogue
+        The archive.
+    did
+        The block.
+    now
+        The clock.
+    policy
+        How products are kept; by default as the observatory's own policy says.
+    rules
+        The rules that it has: what a centre keeps already it goes on keeping.
+    patience
+        How long a centre that is shut is waited for.
+    """
+    name = BlockName.parse(did.name)
+    placed, _ = _placed(
+        catalogue, policy or Policy.load(), name.retention, name.site, name.night, rules, now(), patience
+    )
+    return placed
+
+
+def placed_now(
+    catalogue: KnowStorage,
+    site: Site,
+    night: Night,
+    *,
+    now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
+    patience: dt.timedelta = PATIENCE,
+) -> tuple[str, ...]:
+    """Return the centres that keep for ever what is taken in a night, if it were placed now."""
+    permanent = RetentionClass.PERMANENT
+    return _placed(catalogue, policy or Policy.load(), permanent, site, night, (), now(), patience)[0]
+
+
+def wanted_of(
+    catalogue: KnowStorage, policy: Policy, did: Did, rules: Sequence[Rule], now: dt.datetime, patience: dt.timedelta
+) -> Wanted:
+    """Return what a block with these rules must have, as things are now."""
+    name, rses = BlockName.parse(did.name), catalogue.rses()
+    placed, centres = _placed(catalogue, policy, name.retention, name.site, name.night, rules, now, patience)
+    terms = policy.retention(name.retention)
+    return Wanted(
+        rules=wanted_rules(_onsite(rses, name.site), placed, terms, tape_centres(rses.values())),
+        copies=terms.copies,
+        centres=centres,
+    )
+
+
+def _placed(
+    catalogue: KnowStorage,
+    policy: Policy,
+    retention: RetentionClass,
+    site: Site,
+    night: Night,
+    rules: Sequence[Rule],
+    now: dt.datetime,
+    patience: dt.timedelta,
+) -> tuple[tuple[str, ...], dict[str, Centre]]:
+    """Return the centres that keep something, fewer than there should be if others are away, and how all are."""
+    rses, terms = catalogue.rses().values(), policy.retention(retention)
+    centres = centres_of(rses, now, patience)
+    whole = {centre_of(rule.rse_expression) for rule in rules if rule.state is RuleState.OK}
+    able = counted_on(rses, centres, whole)
+    held = [c for c in centres_held(rules, terms) if c in whole or c not in centres or not centres[c].is_closed]
+    try:
+        return place(policy, able, retention, site, night, held), centres
+    except UsageError:
+        if not any(centre.is_closed for centre in centres.values()):
+            raise
+    # Some are away: as many copies as can be, and the difference says how many are missing.
+    for copies in range(terms.copies, 0, -1):
+        fewer = attrs.evolve(terms, copies=copies, tape=False)
+        lowered = attrs.evolve(policy, retentions={**policy.retentions, retention: fewer})
+        try:
+            return place(lowered, able, retention, site, night, held), centres
+        except UsageError:
+            continue
+    return (), centres
+
+
+def _is_over(block: Block, policy: Policy, now: dt.datetime) -> bool:
+    """Return whether the time for which a block is kept is over."""
+    lifetime = policy.retention(BlockName.parse(block.did.name).retention).lifetime
+    return lifetime is not None and now - block.created >= lifetime
+
+
+def _actions(
+    catalogue: KnowStorage,
+    policy: Policy,
+    block: Block,
+    rules: Sequence[Rule],
+    now: dt.datetime,
+    patience: dt.timedelta,
+) -> list[Action]:
+    """Return what is to be done about the rules of a block; only its owner's count."""
+    ours = [rule for rule in rules if rule.account == block.account]
+    return difference(block.did, wanted_of(catalogue, policy, block.did, ours, now, patience), rules, block.account)
+
+
+def _do(
+    catalogue: Replicating,
+    action: Action,
+    on_rule: Callable[[Did, str], None],
+    on_refused: Callable[[Action, CatalogueError], None],
+    *,
+    prune: bool,
+) -> bool:
+    """Do one thing, if it can be done now; return whether anything was changed."""
+    try:
+        if action.kind is Kind.MAKE:
+            wanted = action.wanted or WantedRule(rse_expression=action.rse_expression)
+            catalogue.add_rule(
+                action.did,
+                rse_expression=action.rse_expression,
+                source=action.source,
+                lifetime_s=wanted.lifetime_s,
+                activity=wanted.activity,
+                priority=wanted.priority,
+                account=action.account,
+            )
+            on_rule(action.did, action.rse_expression)
+            return True
+        if action.rule is None:
+            return False
+        if action.kind is Kind.PROLONG:
+            catalogue.prolong_rule(action.rule.id)
+        elif action.kind is Kind.REDIRECT:
+            catalogue.redirect_rule(action.rule.id, action.source)
+        elif action.kind is Kind.END and prune:
+            catalogue.end_rule(action.rule.id)
+        else:
+            return False
+    except _OF_ONE_RULE as error:
+        on_refused(action, error)
+        return False
+    return True
 
 
 def _blocks(catalogue: FindBlocks, scope: str, pattern: str, opened_since: dt.datetime | None = None) -> list[Block]:
@@ -231,53 +373,20 @@ def _rules(catalogue: FindRules, scope: str, blocks: Sequence[Block]) -> Mapping
     return catalogue.rules(scope, [block.did.name for block in blocks]) if blocks else {}
 
 
-def placement_of(
-    catalogue: KnowStorage, did: Did, policy: Policy | None = None, rules: Sequence[Rule] = ()
-) -> tuple[str, ...]:
-    """Return the centres that keep the copies of a block, the one that receives them from the site first.
-
-    Parameters
-    ----------
-    catalogue
-        The archive.
-    did
-        The block.
-    policy
-        How products are kept; by default as the observatory's own policy says.
-    rules
-        The rules that it has: what a centre keeps already it goes on keeping.
-    """
-    policy, name = policy or Policy.load(), BlockName.parse(did.name)
-    held = centres_held(rules, policy.retention(name.retention))
-    return place(policy, catalogue.rses().values(), name.retention, name.site, name.night, held)
-
-
-def _wanted(catalogue: KnowStorage, policy: Policy, did: Did, existing: Sequence[Rule]) -> tuple[WantedRule, ...]:
-    rses, name = catalogue.rses(), BlockName.parse(did.name)
-    return wanted_rules(
-        _onsite(rses, name.site),
-        placement_of(catalogue, did, policy, existing),
-        policy.retention(name.retention),
-        tape_centres(rses.values()),
-    )
-
-
-def _make_rules(
-    catalogue: Replicating, policy: Policy, did: Did, existing: Sequence[Rule], on_rule: Callable[[Did, str], None]
-) -> int:
-    """Make the rules of a closed block that are wanted, not there, and ready; return how many."""
-    ready = missing_rules(_wanted(catalogue, policy, did, existing), existing)
-    for want in ready:
-        catalogue.add_rule(
-            did,
-            rse_expression=want.rse_expression,
-            source=want.source,
-            lifetime_s=want.lifetime_s,
-            activity=want.activity,
-            priority=want.priority,
-        )
-        on_rule(did, want.rse_expression)
-    return len(ready)
+def _states(
+    catalogue: KnowStorage,
+    policy: Policy,
+    blocks: Sequence[Block],
+    rules: Mapping[str, Sequence[Rule]],
+    now: dt.datetime,
+    patience: dt.timedelta,
+) -> BlockStates:
+    states = []
+    for block in blocks:
+        ours = [rule for rule in rules[block.did.name] if rule.account == block.account]
+        wanted = wanted_of(catalogue, policy, block.did, ours, now, patience)
+        states.append(state_of(block, wanted, rules[block.did.name]))
+    return BlockStates(states)
 
 
 def _onsite(rses: Mapping[str, Rse], site: Site) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.model import DEFAULT_ACTIVITY, RuleState
+from ctao_bdms.model import DEFAULT_ACTIVITY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Rule
     from ctao_bdms.replication.policy import Retention
 
-__all__ = ["WantedRule", "centre_of", "centres_held", "missing_rules", "wanted_rules"]
+__all__ = ["WantedRule", "centre_of", "centres_held", "wanted_rules"]
 
 
 @attrs.frozen(kw_only=True)
@@ -49,10 +49,6 @@ class WantedRule:
     lifetime_s: int | None = None
     activity: str = DEFAULT_ACTIVITY
     priority: int = 3
-
-    def counts(self, rule: Rule) -> bool:
-        """Return whether `rule` does what this one asks for: what has no end is not held by a rule that ends."""
-        return rule.rse_expression == self.rse_expression and (rule.expires is None or self.lifetime_s is not None)
 
 
 def wanted_rules(
@@ -106,19 +102,3 @@ def centres_held(rules: Iterable[Rule], retention: Retention | None = None) -> t
     ends = retention is not None and retention.lifetime_s is not None
     named = (centre_of(rule.rse_expression) for rule in rules if rule.expires is None or ends)
     return tuple(dict.fromkeys(centre for centre in named if centre))
-
-
-def missing_rules(wanted: Sequence[WantedRule], existing: Sequence[Rule]) -> tuple[WantedRule, ...]:
-    """Return the rules that can be made now: wanted, not there, and whose predecessor is fulfilled.
-
-    A rule that ends some day does not count for what has no end.
-    """
-    standing = {rule.rse_expression: rule for want in wanted for rule in existing if want.counts(rule)}
-    ready = []
-    for want in wanted:
-        before = standing.get(want.after)
-        # The files of a new block lie on site already: the rule that holds them there is fulfilled as it is made.
-        is_time = want.after in {"", wanted[0].rse_expression} or (before is not None and before.state is RuleState.OK)
-        if want.rse_expression not in standing and is_time:
-            ready.append(want)
-    return tuple(ready)

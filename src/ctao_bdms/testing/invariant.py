@@ -7,6 +7,7 @@ what an ingest says of itself.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -170,7 +171,7 @@ def _registered(
 
 def _centres(catalogue: KnowStorage, block: Did) -> tuple[str, ...]:
     """Return the centres that a block belongs to, in the order in which they receive it."""
-    return placement_of(catalogue, block)
+    return placement_of(catalogue, block, now=lambda: dt.datetime.now(dt.UTC))
 
 
 def _metadata(sound: Mapping[Lfn, Expected], catalogue: Find, scope: str, night: Night) -> Iterator[str]:

@@ -1,0 +1,297 @@
+"""The rules that a block must have, against those that it has: pure.
+
+The site's uplink carries each byte once: the first centre copies from the site, the others from a centre that has
+everything. What is not there yet is made when it can be, and says what it waits for until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+from ctao_bdms.model import Did, Rule, RuleState
+from ctao_bdms.replication.centres import Centre
+from ctao_bdms.replication.rules import WantedRule, centre_of
+from ctao_bdms.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Action", "Difference", "Kind", "Wanted", "difference"]
+
+
+class Kind(StrEnum):
+    """What is to be done about a rule."""
+
+    #: It is missing, and its time has come.
+    MAKE = "make"
+    #: It is missing, and waits for something.
+    LATER = "make later"
+    #: It ends some day, and must not.
+    PROLONG = "prolong"
+    #: It reads from a copy that is no longer there.
+    REDIRECT = "read elsewhere"
+    #: It is for a centre that keeps the block no longer, and all copies are elsewhere.
+    END = "end"
+    #: It is for a centre that keeps the block no longer, and other copies are still to come.
+    KEEP = "keep for now"
+    #: It is of another account, or for a place that the placement does not know; it is left alone.
+    FOREIGN = "foreign"
+
+
+@attrs.frozen(kw_only=True)
+class Action:
+    """What is to be done about one rule of a block.
+
+    Attributes
+    ----------
+    did
+        The block.
+    kind
+        What is to be done.
+    rse_expression
+        Where the copy is, or shall be.
+    source
+        Where it is read from; empty if it is there already, or nothing changes.
+    why
+        Why.
+    rule
+        The rule; None if there is none yet.
+    account
+        Whose rule it is, or will be.
+    wanted
+        What the rule must be; None if none is wanted.
+    """
+
+    did: Did
+    kind: Kind
+    rse_expression: str
+    source: str = ""
+    why: str = ""
+    rule: Rule | None = None
+    account: str = ""
+    wanted: WantedRule | None = None
+
+    @property
+    def block(self) -> str:
+        """The name of the block."""
+        return self.did.name
+
+
+class Difference(Rows[Action]):
+    """What is to be done, one row a rule."""
+
+    columns: ClassVar = (
+        ("block", "block"),
+        ("what", "kind"),
+        ("copy in", "rse_expression"),
+        ("read from", "source"),
+        ("why", "why"),
+    )
+
+    def of(self, *kinds: Kind) -> list[Action]:
+        """Return the actions of some kinds."""
+        return [action for action in self if action.kind in kinds]
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """What a block must have, as things are now.
+
+    Attributes
+    ----------
+    rules
+        The rules: the one on site, and those of the centres that keep it, the one that receives it first first.
+    copies
+        How many distinct centres must keep it.
+    centres
+        The centres as they are now.
+    """
+
+    rules: tuple[WantedRule, ...]
+    copies: int
+    centres: Mapping[str, Centre]
+
+    @property
+    def onsite(self) -> str:
+        """The storage element on site."""
+        return self.rules[0].rse_expression
+
+    @property
+    def placed(self) -> tuple[str, ...]:
+        """The centres that keep it."""
+        return tuple(centre_of(rule.rse_expression) for rule in self.rules[1:])
+
+    def is_readable(self, name: str) -> bool:
+        """Whether a centre can be read now."""
+        return name not in self.centres or (self.centres[name].is_readable and not self.centres[name].is_lost)
+
+    def is_writable(self, name: str) -> bool:
+        """Whether a centre can be written now."""
+        return name not in self.centres or self.centres[name].is_writable
+
+    def is_known(self, expression: str) -> bool:
+        """Whether a rule with this expression can be one of ours."""
+        centre = centre_of(expression)
+        return expression == self.onsite or (
+            centre in {*self.centres, *self.placed} and expression in {f"centre={centre}", f"centre={centre}&tape"}
+        )
+
+
+def difference(did: Did, wanted: Wanted, existing: Sequence[Rule], account: str = "") -> list[Action]:
+    """Return what is to be done about the rules of a closed block, in the order in which it can be done.
+
+    Parameters
+    ----------
+    did
+        The block.
+    wanted
+        What it must have.
+    existing
+        Its rules.
+    account
+        Whose block it is: rules of other accounts are foreign.
+    """
+    return _Block(did, wanted, existing, account).actions()
+
+
+class _Block:
+    """The rules of one block."""
+
+    def __init__(self, did: Did, wanted: Wanted, existing: Sequence[Rule], account: str) -> None:
+        self.did, self.wanted, self.account = did, wanted, account
+        ours = [rule for rule in existing if rule.account == account and wanted.is_known(rule.rse_expression)]
+        self.foreign = [rule for rule in existing if rule not in ours]
+        # Of two rules for the same place, the one that stays longer is the one that counts.
+        ours.sort(key=lambda rule: (rule.expires is None, rule.expires), reverse=False)
+        self.standing = {rule.rse_expression: rule for rule in ours}
+        self.placed = {centre_of(rule.rse_expression): rule for rule in wanted.rules[1:]}
+        self.made: list[str] = []
+
+    def actions(self) -> list[Action]:
+        """Return what is to be done."""
+        placed = [rule.rse_expression for rule in self.placed.values()]
+        done = [self._is_ok(expression) for expression in placed]
+        is_complete = len(placed) >= self.wanted.copies and all(done)
+        found: list[Action] = []
+        # Once a centre has everything, the copy on site may have been released: it is not asked for again.
+        if self.wanted.onsite not in self.standing and not any(map(self._is_ok, self.standing)):
+            found.append(self._action(Kind.MAKE, self.wanted.onsite, why="holds the copy on site"))
+            self.made.append(self.wanted.onsite)
+        found += self._lasting({*placed, self.wanted.onsite} if not is_complete else set(placed))
+        for name, want in self.placed.items():
+            found += self._missing(name, want) if want.rse_expression not in self.standing else self._redirected(name)
+        if len(placed) < self.wanted.copies:
+            found.append(self._unplaced(len(placed)))
+        for expression in sorted(set(self.standing) - {*placed, self.wanted.onsite}):
+            found.append(self._spare(expression, is_complete=is_complete))
+        found += [
+            Action(
+                did=self.did,
+                kind=Kind.FOREIGN,
+                rse_expression=rule.rse_expression,
+                rule=rule,
+                account=rule.account,
+                why=f"a rule of {rule.account or 'nobody'}, left alone",
+            )
+            for rule in self.foreign
+        ]
+        return found
+
+    def _action(self, kind: Kind, expression: str, *, source: str = "", why: str = "") -> Action:
+        return Action(
+            did=self.did,
+            kind=kind,
+            rse_expression=expression,
+            source=source,
+            why=why,
+            rule=self.standing.get(expression),
+            account=self.account,
+            wanted=next((rule for rule in self.wanted.rules if rule.rse_expression == expression), None),
+        )
+
+    def _is_ok(self, expression: str) -> bool:
+        rule = self.standing.get(expression)
+        return rule is not None and rule.state is RuleState.OK
+
+    def _lasting(self, expressions: set[str]) -> list[Action]:
+        """Prolong what ends and must not."""
+        return [
+            self._action(Kind.PROLONG, want.rse_expression, why=f"it ends on {rule.expires:%Y-%m-%d %H:%M} UTC")
+            for want in self.wanted.rules
+            for rule in [self.standing.get(want.rse_expression)]
+            if want.rse_expression in expressions and want.lifetime_s is None and rule is not None and rule.expires
+        ]
+
+    def _whole(self) -> dict[str, str]:
+        """Return the rules that are fulfilled, by centre: of those that keep the block first."""
+        rules = [*(want.rse_expression for want in self.placed.values()), *self.standing]
+        return {centre_of(rule): rule for rule in reversed(rules) if centre_of(rule) and self._is_ok(rule)}
+
+    def _source(self, name: str) -> str:
+        """Return where a centre can copy from now: another centre that has everything, else the site."""
+        whole = self._whole()
+        for other in dict.fromkeys([*self.placed, *sorted(whole)]):
+            if other != name and other in whole and self.wanted.is_readable(other):
+                return whole[other]
+        return self.wanted.onsite if self.wanted.onsite in {*self.standing, *self.made} else ""
+
+    def _missing(self, name: str, want: WantedRule) -> list[Action]:
+        """Make the rule of a centre, or say what it waits for."""
+        expression, source = want.rse_expression, self._source(name)
+        if not self.wanted.is_writable(name):
+            return [self._action(Kind.LATER, expression, source=source, why=self.wanted.centres[name].why)]
+        feeding = self._feeding(name)
+        if source in {"", self.wanted.onsite} and feeding:
+            why = f"waits for the copy at {feeding}, from which it is read"
+            return [self._action(Kind.LATER, expression, source=self.placed[feeding].rse_expression, why=why)]
+        if not source:
+            return [self._action(Kind.LATER, expression, why="there is no copy that it can be read from")]
+        self.made.append(expression)
+        return [self._action(Kind.MAKE, expression, source=source, why="its time has come")]
+
+    def _feeding(self, name: str) -> str:
+        """Return the centre that copies from the site just now."""
+        for other, want in self.placed.items():
+            expression = want.rse_expression
+            asked = expression in {*self.standing, *self.made} and not self._is_ok(expression)
+            if other != name and asked and self.wanted.is_writable(other) and self.wanted.is_readable(other):
+                return other
+        return ""
+
+    def _redirected(self, name: str) -> list[Action]:
+        """Have a rule read elsewhere whose source has gone."""
+        expression = self.placed[name].rse_expression
+        rule = self.standing[expression]
+        centre = centre_of(rule.source)
+        # Rucio forgets the source of a rule that it has repaired; then it may read anywhere.
+        if rule.state is RuleState.OK or not rule.source or centre == name:
+            return []
+        if rule.source == self.wanted.onsite:
+            gone = self.wanted.onsite not in {*self.standing, *self.made}
+            why = "the copy on site has been released"
+        else:
+            known = self.wanted.centres.get(centre)
+            gone = rule.source not in self.standing or (known is not None and known.is_lost)
+            why = known.why if known is not None and known.is_lost else f"{centre} has no copy any more"
+        source = self._source(name)
+        if not gone or not source or source == rule.source:
+            return []
+        return [self._action(Kind.REDIRECT, expression, source=source, why=why)]
+
+    def _unplaced(self, number: int) -> Action:
+        """Say that there are fewer centres than copies."""
+        lost = [centre.why for name, centre in self.wanted.centres.items() if name not in self.placed and centre.why]
+        why = f"only {number} of {self.wanted.copies} centres can keep it: {'; '.join(lost) or 'there are no others'}"
+        return self._action(Kind.LATER, "", why=why)
+
+    def _spare(self, expression: str, *, is_complete: bool) -> Action:
+        """Say that a rule is needed no longer, or still."""
+        centre = self.wanted.centres.get(centre_of(expression))
+        because = f" ({centre.why})" if centre is not None and centre.why else ""
+        if is_complete:
+            return self._action(Kind.END, expression, why=f"{', '.join(self.placed)} keep it{because}")
+        return self._action(Kind.KEEP, expression, why=f"until {', '.join(self.placed)} have it{because}")
