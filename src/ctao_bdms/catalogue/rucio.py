@@ -16,6 +16,7 @@ from rucio.common.utils import date_to_str
 
 from ctao_bdms.catalogue import answers
 from ctao_bdms.catalogue.convert import converted
+from ctao_bdms.catalogue.search import Search
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
 from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
 from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, scope_of
@@ -28,14 +29,13 @@ if TYPE_CHECKING:
     import requests
 
     from ctao_bdms.catalogue.query import Query
+    from ctao_bdms.model import Value
 
 __all__ = ["RucioCatalogue"]
 
 _LOG = logging.getLogger(__name__)
 #: The most identifiers that one request of Rucio's schema takes.
 _BULK = 1000
-#: True of every product. Without a condition on a key of ours Rucio asks its own columns and leaves the metadata out.
-_ANY = {"data__level.ne": ""}
 _CONFIG_LOCK = threading.Lock()
 
 
@@ -55,6 +55,7 @@ class RucioCatalogue:
         self.client = client
         self._rses: Mapping[str, Rse] | None = None
         self._known: set[Did] = set()
+        self._search = Search(client)
 
     @classmethod
     def connect(cls, config: Path | None = None, *, timeout_s: float = 600.0) -> RucioCatalogue:
@@ -133,15 +134,12 @@ class RucioCatalogue:
         return found
 
     def find(self, query: Query) -> Iterator[Product]:
-        """Yield the products that answer `query`, in the order of their names."""
-        rows: list[dict[str, Any]] = []
-        with converted("querying the catalogue"):
-            for scope in query.scopes:
-                filters = [each or _ANY for each in query.filters()]
-                rows.extend(self.client.list_dids(scope, filters, did_type="file", long=True))
-        rows.sort(key=lambda row: str(row["name"]))
-        for row in rows[: query.limit]:
-            yield answers.product(row)
+        """Yield the products that answer `query`, in its order, page by page."""
+        return self._search.find(query)
+
+    def tally(self, query: Query, key: str = "") -> Mapping[Value | None, int]:
+        """Return how many products answer `query`, by their values of `key`."""
+        return self._search.tally(query, key)
 
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
         """Make sure that all directories above `lfns` exist and hang together."""

@@ -20,6 +20,7 @@ from ctao_bdms.model.night import Night
 from ctao_bdms.model.observations import Creator, ObservationId
 from ctao_bdms.model.particles import Particle
 from ctao_bdms.model.products import DataType, ProductType, Release
+from ctao_bdms.model.questions import Cone, ValidAt
 from ctao_bdms.model.sites import ArrayElement, ElementKind, Site, Subarray
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ArrayElement",
     "Block",
     "Category",
+    "Cone",
     "Creator",
     "DataAssociation",
     "DataDivision",
@@ -61,6 +63,7 @@ __all__ = [
     "Site",
     "Subarray",
     "SumStatus",
+    "ValidAt",
     "Value",
     "ValueType",
     "Verdict",
