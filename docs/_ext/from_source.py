@@ -15,7 +15,7 @@ from sphinx.errors import ExtensionError
 from sphinx.pycode import ModuleAnalyzer
 
 from ctao_bdms import errors
-from ctao_bdms.access import WORDS
+from ctao_bdms.access import SPECIAL, WORDS
 from ctao_bdms.daemon.example import example, toml
 from ctao_bdms.daemon.families import FAMILIES
 from ctao_bdms.daemon.settings import Settings
@@ -69,9 +69,8 @@ def _metadata() -> str:
 
 def _words() -> str:
     """Return the short words of queries and the keys that they stand for."""
-    rows = [(f"`{word}`", f"`{key}`") for word, (key, _) in WORDS.items()]
-    both = "`observation__coverage__time__t_min`, `observation__coverage__time__t_max`"
-    return _table(("word", "key"), [*rows, ("`time`", f"{both}: data in an interval")])
+    rows = [(f"`{word}`", f"`{key}`", METADATA[key].description) for word, (key, _) in WORDS.items()]
+    return _table(("word", "key", "what it is"), [*rows, *((f"`{word}`", "", what) for word, what in SPECIAL.items())])
 
 
 def _remarks(module: str, owner: str) -> dict[str, str]:

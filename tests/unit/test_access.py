@@ -10,7 +10,7 @@ import pytest
 
 from ctao_bdms.access import Fetching, conditions, locate, parse_words, ranked, retrieve
 from ctao_bdms.catalogue import Comparison, Condition, InMemoryCatalogue, Query
-from ctao_bdms.catalogue.filters import filters, plain_filters, portions
+from ctao_bdms.catalogue.filters import Filter, filters, plain_filters, portions
 from ctao_bdms.errors import InvalidMetadataError, NotFoundError, RetrievalError, UsageError
 from ctao_bdms.facade import Bdms
 from ctao_bdms.model import ArchivedFile, ArrayElement, Cone, DataLevel, Lfn, Night, Replica, ReplicaState, Rse
@@ -43,7 +43,9 @@ BEGIN, END = "observation__coverage__time__t_min", "observation__coverage__time_
 def test_words_stand_for_conditions(
     words: dict[str, object], expected: list[tuple[str, str, tuple[object, ...]]]
 ) -> None:
-    assert [(c.key, c.comparison.value, c.values) for c in conditions(words)] == expected
+    found = conditions(words)
+    assert [(c.key, c.comparison.value, c.values) for c in found if isinstance(c, Condition)] == expected
+    assert len(found) == len(expected)
 
 
 @pytest.mark.parametrize(
@@ -118,11 +120,12 @@ def test_what_any_rucio_understands_lets_through_at_least_what_answers() -> None
 
 
 def test_long_questions_are_cut_into_requests_that_ask_the_same() -> None:
-    asked = [{"a": list(range(10_000_000_000, 10_000_001_000)), "b": 1}, {"a": 7}]
+    many = list(range(10_000_000_000, 10_000_001_000))
+    asked: list[Filter] = [{"a": many, "b": 1}, {"a": 7}]
     cut = portions(asked)
     assert max(len(repr(each)) for each in cut) <= 1500
     groups = [group for portion in cut for group in portion]
-    assert sorted(v for g in groups if "b" in g for v in g["a"]) == asked[0]["a"]
+    assert sorted(v for g in groups if "b" in g for v in g["a"]) == many
     assert groups.count({"a": 7}) == 1
 
 

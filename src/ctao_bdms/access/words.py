@@ -228,7 +228,7 @@ def _interval(value: object) -> Iterator[Condition]:
 def _cone(value: object) -> Cone:
     """Return the cone that three numbers in degrees say."""
     try:
-        ra, dec, radius = value  # type: ignore[misc]  # what does not unpack is told
+        ra, dec, radius = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
         return Cone(ra, dec, radius)
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidMetadataError):

@@ -29,7 +29,7 @@ def filters(query: Query) -> list[Filter]:
 
 
 def _merged(group: Group) -> Filter | None:
-    """Return conditions as one filter, in which a key stands once with each comparison; None if they exclude another."""
+    """Return conditions as one filter, in which a key has each comparison once; None if nothing can meet them."""
     merged: dict[tuple[str, Comparison], tuple[Value, ...]] = {}
     special: Filter = {}
     for condition in group:
@@ -61,8 +61,8 @@ def _both(condition: Condition, first: tuple[Value, ...], second: tuple[Value, .
             raise InvalidMetadataError(condition.key, "a pattern and another value cannot both be asked of one key")
         return tuple(value for value in first if value in second)
     if condition.comparison in {Comparison.LT, Comparison.LTE}:
-        return (min(first + second),)  # type: ignore[type-var]
-    return (max(first + second),)  # type: ignore[type-var]
+        return (min(first + second),)
+    return (max(first + second),)
 
 
 def _written(conditions: Mapping[tuple[str, Comparison], tuple[Value, ...]]) -> Iterator[tuple[str, Any]]:
@@ -94,9 +94,15 @@ def _plain(condition: object) -> Iterator[tuple[str, Any]]:
     if isinstance(condition, Cone):
         low, high = condition.declinations
         yield from ((f"{DEC}.gte", low), (f"{DEC}.lte", high))
-    elif isinstance(condition, Condition) and condition.comparison is not Comparison.NE and len(condition.values) == 1:
-        if METADATA[condition.key].type in {ValueType.INT, ValueType.FLOAT} or condition.key == "data__level":
-            yield from _written({(condition.key, condition.comparison): condition.values})
+    elif isinstance(condition, Condition) and _is_plain(condition):
+        yield from _written({(condition.key, condition.comparison): condition.values})
+
+
+def _is_plain(condition: Condition) -> bool:
+    """Return whether any Rucio reads a condition as we do: numbers, and the level, which no one takes for a time."""
+    numbers = METADATA[condition.key].type in {ValueType.INT, ValueType.FLOAT}
+    level = condition.key == "data__level" and condition.comparison is Comparison.EQ
+    return (numbers or level) and condition.comparison is not Comparison.NE and len(condition.values) == 1
 
 
 def portions(asked: list[Filter]) -> list[list[Filter]]:

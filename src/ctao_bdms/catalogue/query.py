@@ -56,7 +56,7 @@ class Order:
         one, other = self.value(first), self.value(second)
         if one is None or other is None:
             return (one is None) - (other is None)
-        sign = (one > other) - (one < other)
+        sign = int(one > other) - int(one < other)
         return -sign if self.descending else sign
 
 

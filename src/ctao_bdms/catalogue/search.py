@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from rucio.common import exception as rucio_exception
 
 from ctao_bdms.catalogue import answers
@@ -35,6 +36,7 @@ _BULK = 1000
 #: What servers without our plugin answer to a word that they do not know.
 _UNKNOWN = (
     rucio_exception.DIDFilterSyntaxError,
+    rucio_exception.FilterEngineGenericError,
     rucio_exception.InvalidMetadata,
     rucio_exception.KeyNotFound,
     rucio_exception.UnsupportedOperation,
@@ -70,8 +72,8 @@ class Search:
             rows = itertools.islice(found, query.limit)
             try:
                 first = next(rows, None)
-            except _NotOursError:
-                self._not_ours()
+            except _NotOursError as error:
+                self._not_ours(error)
             else:
                 yield from () if first is None else itertools.chain((first,), rows)
                 return
@@ -87,17 +89,18 @@ class Search:
                     for row in self._asked(scope, asked[0], {"tally": key}):
                         value = row["value"]
                         counted[value if value is None else metadata_key(key).parse(value)] += int(row["count"])
-            except _NotOursError:
-                self._not_ours()
+            except _NotOursError as error:
+                self._not_ours(error)
             else:
                 return counted
-        for product in self.find(query):
+        for product in self.find(attrs.evolve(query, order=(), limit=None)):
             counted[product.metadata.get(key) if key else None] += 1
         return counted
 
-    def _not_ours(self) -> None:
-        self._ours = False
-        _LOG.warning("the server has no or an old metadata plugin of ctao-bdms; searches read all that answers")
+    def _not_ours(self, error: _NotOursError) -> None:
+        """Remember what the server is, unless it may have stumbled over something else."""
+        self._ours = bool(error.args)
+        _LOG.info("the server has no or an old metadata plugin of ctao-bdms; searches read all that answers")
 
     def _pages(self, scope: str, asked: list[Filter], query: Query) -> Iterator[Product]:
         """Yield what answers filters in one scope, page by page; one page is in memory."""
@@ -114,13 +117,20 @@ class Search:
             page |= {"after": after, "limit": min(_NEXT, left or _NEXT)}
 
     def _asked(self, scope: str, asked: list[Filter], page: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the rows of one request, line by line as they come, without the row that says that it was understood."""
+        """Yield the rows of one request, line by line as they come, but the one that says that it was understood."""
         with converted("querying the catalogue"):
             try:
-                rows = self._client.list_dids(scope, [asked[0] | {PAGE: dict(page)}, *asked[1:]], "file", long=True)
+                # first, for it is what servers refuse in so many words
+                first = {PAGE: dict(page)} | asked[0]
+                rows = self._client.list_dids(scope, [first, *asked[1:]], "file", long=True)
                 understood = next(rows, None) == HEADER
             except _UNKNOWN as error:
                 raise _NotOursError from error
+            except rucio_exception.RucioException as error:
+                if type(error) is not rucio_exception.RucioException:
+                    raise
+                # it stumbled (HTTP 500): over our words, or else the question as any server takes it fails too
+                raise _NotOursError("stumbled") from error
             if not understood:
                 raise _NotOursError
             yield from rows

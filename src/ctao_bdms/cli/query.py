@@ -39,8 +39,8 @@ def query(
     end_time, and all keys of the metadata table. = != < <= > >= compare; commas separate alternatives (with != none of
     them may be); a..b is a range with both ends, either of which may be left out; * in a text stands for anything.
 
-    time=begin/end finds data in an interval, near=ra,dec,radius (degrees) what points there, copies&lt;2 what fewer than
-    two centres hold (a request for every thousand products), release=latest of each collection of releases only the
+    time=begin/end finds data in an interval, near=ra,dec,radius (degrees) what points there, copies=1 what one centre
+    off site holds (a request for every thousand products), release=latest of each collection of releases only the
     newest that is valid.
 
     Words side by side must all hold. They bind closer than a separate word "or": a=1 or b=2 c=3 means a=1, or else b=2

@@ -68,7 +68,7 @@ class Page:
     def _beyond(self) -> ColumnElement[bool]:
         """Return what holds of the rows that come after a row; what has no value comes last."""
         *values, name = self.after
-        beyond = TABLE.c.name > name
+        beyond: ColumnElement[bool] = TABLE.c.name > name
         for (key, down), value in reversed(list(zip(self.order, values, strict=True))):
             column = _COLUMNS[key]
             if value is None:
