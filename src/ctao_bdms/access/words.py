@@ -65,6 +65,11 @@ def _as_is(value: object) -> object:
     return value
 
 
+def _folded(text: str) -> str:
+    """Return `text` without what people mix up: capitals and small letters, O and 0, I, l and 1."""
+    return text.lower().translate(str.maketrans("oil", "011"))
+
+
 def _member(kind: type[Enum], *, closed: bool = True) -> Callable[[object], object]:
     """Return what reads one of the values of `kind`; others are taken unless it is closed, if they are near none."""
     known = [str(member.value) for member in kind]
@@ -73,8 +78,8 @@ def _member(kind: type[Enum], *, closed: bool = True) -> Callable[[object], obje
         text = str(value.value if isinstance(value, Enum) else value)
         if text in known or "*" in text:
             return text
-        folded = {each.lower(): each for each in known}
-        near = difflib.get_close_matches(text.lower(), folded, n=1, cutoff=0.5 if closed else 0.8)
+        folded = {_folded(each): each for each in known}
+        near = difflib.get_close_matches(_folded(text), folded, n=1, cutoff=0.5 if closed else 0.8)
         if not near and not closed:
             return text
         hint = f"did you mean {folded[near[0]]!r}?" if near else f"known are {', '.join(known)}"
