@@ -15,7 +15,7 @@ from sphinx.errors import ExtensionError
 from sphinx.pycode import ModuleAnalyzer
 
 from ctao_bdms import errors
-from ctao_bdms.access import WORDS
+from ctao_bdms.access import SPECIAL, WORDS
 from ctao_bdms.daemon.example import example
 from ctao_bdms.daemon.families import FAMILIES
 from ctao_bdms.daemon.settings import Settings
@@ -27,7 +27,7 @@ from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.integrity import DL0_KINDS
 from ctao_bdms.integrity.dl3 import DL3_CLASSES
 from ctao_bdms.model import METADATA, DataLevel, DefectKind, Flag
-from ctao_bdms.settings import Key, toml
+from ctao_bdms.settings import toml
 from ctao_rucio_policy.roles import CONDITIONS, TABLE, Cell, Role
 from ctao_rucio_policy.schema import ACTIVITIES, RSE_ATTRIBUTES
 
@@ -70,9 +70,8 @@ def _metadata() -> str:
 
 def _words() -> str:
     """Return the short words of queries and the keys that they stand for."""
-    rows = [(f"`{word}`", f"`{key}`") for word, (key, _) in WORDS.items()]
-    both = "`observation__coverage__time__t_min`, `observation__coverage__time__t_max`"
-    return _table(("word", "key"), [*rows, ("`time`", f"{both}: data in an interval")])
+    rows = [(f"`{word}`", f"`{key}`", METADATA[key].description) for word, (key, _) in WORDS.items()]
+    return _table(("word", "key", "what it is"), [*rows, *((f"`{word}`", "", what) for word, what in SPECIAL.items())])
 
 
 def _remarks(module: str, owner: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ctao_bdms.access import Range as Range
     from ctao_bdms.errors import BdmsError as BdmsError
     from ctao_bdms.facade import Bdms as Bdms
     from ctao_bdms.facade import connect as connect
@@ -39,6 +40,7 @@ _HOMES = {
     "Lfn": "model",
     "Night": "model",
     "ProductMetadata": "model",
+    "Range": "access",
     "Site": "model",
     "Verdict": "model",
     "connect": "facade",
@@ -55,6 +57,7 @@ __all__ = [
     "Lfn",
     "Night",
     "ProductMetadata",
+    "Range",
     "Site",
     "Verdict",
     "connect",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from ctao_bdms.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from astropy.table import Table
 
 __all__ = ["Rows"]
@@ -27,7 +29,9 @@ class Rows(Sequence[Row], Generic[Row]):
 
     #: The columns: heading, and the attribute that fills it.
     columns: ClassVar[tuple[tuple[str, str], ...]] = ()
-    #: How many rows a `repr` shows.
+    #: The units of columns, as astropy writes them, by heading.
+    units: ClassVar[Mapping[str, str]] = {}
+    #: How many rows are shown in a terminal and in a notebook.
     shown: ClassVar[int] = 20
 
     def __init__(self, rows: Iterable[Row]) -> None:
@@ -56,27 +60,33 @@ class Rows(Sequence[Row], Generic[Row]):
         for row in self._rows:
             yield tuple(_text(getattr(row, attribute)) for _, attribute in self.columns)
 
+    def _shown(self) -> tuple[list[tuple[str, ...]], str]:
+        """Return the rows that are shown, and the line that says how many more there are."""
+        body = [cells for cells, _ in zip(self.cells(), range(self.shown), strict=False)]
+        return body, f"... and {len(self) - self.shown} more" if len(self) > self.shown else ""
+
     def __repr__(self) -> str:
         head = tuple(heading for heading, _ in self.columns)
-        body = [cells for cells, _ in zip(self.cells(), range(self.shown), strict=False)]
+        body, more = self._shown()
         widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in (head, *body)
         ]
         title = f"<{type(self).__name__}: {len(self)} rows>"
-        more = [f"... and {len(self) - self.shown} more"] if len(self) > self.shown else []
-        return "\n".join(line.rstrip() for line in [title, *(lines if body else []), *more])
+        return "\n".join(line.rstrip() for line in [title, *(lines if body else []), *([more] if more else [])])
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(heading)}</th>" for heading, _ in self.columns)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>" for cells in self.cells()
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        rows, more = self._shown()
+        body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>" for cells in rows)
+        foot = f'<tfoot><tr><td colspan="{len(self.columns)}">{more}</td></tr></tfoot>' if more else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>{foot}</table>"
 
     @property
     def table(self) -> Table:
-        """The rows as an `astropy.table.Table`.
+        """The rows as an `astropy.table.Table`: times as `astropy.time.Time`, numbers with their units.
+
+        What has no value is masked.
 
         Raises
         ------
@@ -87,9 +97,54 @@ class Rows(Sequence[Row], Generic[Row]):
             from astropy.table import Table
         except ImportError as error:
             raise MissingExtraError("client", "astropy") from error
-        columns: list[list[Any]] = [[getattr(row, attribute) for row in self._rows] for _, attribute in self.columns]
-        plain = [[value if isinstance(value, int | float) else _text(value) for value in column] for column in columns]
-        return Table(plain, names=[heading for heading, _ in self.columns])
+        table = Table()
+        for heading, attribute in self.columns:
+            column = _column([getattr(row, attribute) for row in self._rows])
+            table[heading] = column
+            if heading in self.units:
+                table[heading].unit = self.units[heading]
+        return table
+
+    @property
+    def pandas(self) -> pd.DataFrame:
+        """The rows as a `pandas.DataFrame`; times are UTC.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError("pandas", "pandas") from error
+        return pd.DataFrame(
+            {heading: [_plain(getattr(row, attribute)) for row in self._rows] for heading, attribute in self.columns}
+        )
+
+
+def _column(values: Sequence[object]) -> Any:  # noqa: ANN401 (astropy's columns)
+    """Return the values of a column as astropy has them."""
+    import numpy as np
+    from astropy.table import Column, MaskedColumn
+    from astropy.time import Time
+
+    there = [value for value in values if value is not None]
+    absent = [value is None for value in values]
+    if there and all(isinstance(value, dt.datetime) for value in there):
+        filled = [there[0] if value is None else value for value in values]
+        times = Time(filled, scale="utc")
+        if any(absent):
+            times[np.array(absent)] = np.ma.masked
+        return times
+    if there and all(isinstance(value, int | float) for value in there):
+        return MaskedColumn([value or 0 for value in values], mask=absent) if any(absent) else Column(values)
+    return Column([_text(value) for value in values], dtype=None if values else str)
+
+
+def _plain(value: object) -> object:
+    """Return a value as pandas keeps it."""
+    return value if value is None or isinstance(value, int | float | dt.datetime) else _text(value)
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import signal
@@ -61,6 +63,7 @@ def test_a_night_by_commands(shell: Shell, tmp_path: Path) -> None:
     assert set(shell.bdms("query", "telescope=LSTN-02", "--lfns").split()) == names
     (row, *_) = shell.json("query", "level=DL0", "telescope=LSTN-02", "--limit", "1")
     assert row["metadata"]["instance__ae_id"] == 2
+    _query(shell, sorted(str(w.lfn) for w in good))
     lfn = str(good[0].lfn)
     assert [row["where"] for row in shell.json("locate", lfn, "--near", "PIC")] == ["PIC", "CSCS", "CTAO-North"]
     fetched = shell.json("get", lfn, "--to", str(tmp_path / "got"))
@@ -119,9 +122,38 @@ def test_a_night_survives_a_kill_in_the_middle_of_its_replication(shell: Shell) 
     assert len(shell.json("query", "level=DL0")) == 60
 
 
+def _query(shell: Shell, names: list[str]) -> None:
+    """Ask for the products `names` in all the ways of the command line."""
+    assert shell.bdms("query", "level=DL0", "--count").split() == [str(len(names))]
+    assert shell.json("query", "telescope=LSTN-01..LSTN-04", "--count") == [{"count": len(names)}]
+    two = [name for name in names if "LSTN-02" in name or "LSTN-03" in name]
+    assert shell.bdms("query", "telescope=LSTN-02", "or", "telescope=LSTN-03", "level=DL0", "--lfns").split() == two
+    rows = [
+        json.loads(line)
+        for line in shell.bdms("query", "--sort=-start_time,lfn", "--limit", "3", "--json").splitlines()
+    ]
+    begins = [row["metadata"]["observation__coverage__time__t_min"] for row in rows]
+    assert begins == sorted(begins, reverse=True)
+    assert len(begins) == 3
+    table = list(csv.DictReader(io.StringIO(shell.bdms("query", "--csv"))))
+    assert [row["lfn"] for row in table] == names
+    assert {row["level"] for row in table} == {"DL0"}
+    assert shell.bdms("query", "copies=0", "--count").strip() == "0"
+    assert shell.bdms("query", "release=latest", "--count").strip() == "0"
+    shell.run("bdms", "query", "--lfns", "--csv", code=2)
+    command = f"{Path(sys.executable).with_name('bdms')} query --lfns | head -n 1"
+    head = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], env=shell.env, capture_output=True, text=True, check=True
+    )
+    assert (head.stdout.strip(), head.stderr) == (names[0], "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "hint"),
     [
+        (["query", "level=DLO"], 2, "did you mean 'DL0'"),
+        (["query", "level=DL0", "or"], 2, "stands between"),
+        (["query", "--sort", "size_"], 2, "did you mean 'size'"),
         (["query", "level=DL9"], 2, "DL9"),
         (["query", "telescop=1"], 2, "did you mean 'telescope'"),
         (["query", "DL0"], 2, "word=value"),

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import datetime as dt
+import itertools
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from ctao_bdms.access.words import conditions
-from ctao_bdms.catalogue import Query
+import attrs
+
+from ctao_bdms.access.copies import CopiesCondition
+from ctao_bdms.access.releases import latest
+from ctao_bdms.access.words import alternatives, orders
+from ctao_bdms.catalogue import Find, KnowStorage, Lookup, Query
+from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import Product
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ctao_bdms.catalogue import Find
+__all__ = ["FindCopies", "Products", "Question", "query", "question"]
 
-__all__ = ["Products", "query"]
+
+class FindCopies(Find, Lookup, KnowStorage, Protocol):
+    """What a question needs of an archive."""
 
 
 class Products(Rows[Product]):
-    """Products that answer a question, one row each; all that is known of one stands in its ``metadata``."""
+    """Products that answer a question, one row each; all that is known of one stands in its ``metadata``.
+
+    The archive is asked when they are looked at. To iterate reads page by page and keeps nothing, however many there
+    are; the length, a row by its number, and what shows them as a table read all, and from then on they are kept.
+
+    Parameters
+    ----------
+    rows
+        The products.
+    """
 
     columns: ClassVar = (
         ("level", "level"),
@@ -29,9 +48,118 @@ class Products(Rows[Product]):
         ("bytes", "size_bytes"),
         ("lfn", "lfn"),
     )
+    units: ClassVar = {"bytes": "byte"}
+
+    def __init__(self, rows: Iterable[Product] = ()) -> None:
+        kept = tuple(rows)
+        self._ask: Callable[[], Iterator[Product]] = lambda: iter(kept)
+
+    @classmethod
+    def asking(cls, ask: Callable[[], Iterator[Product]]) -> Products:
+        """Return what `ask` yields, asked when it is looked at."""
+        products = cls()
+        products._ask = ask
+        return products
+
+    @cached_property
+    def _rows(self) -> tuple[Product, ...]:  # type: ignore[override]
+        return tuple(self._ask())
+
+    def __iter__(self) -> Iterator[Product]:
+        # decided at the first row: list() makes the iterator before it asks for the length, which reads all
+        yield from self._rows if "_rows" in self.__dict__ else self._ask()
+
+    def __bool__(self) -> bool:
+        return next(iter(self), None) is not None
 
 
-def query(catalogue: Find, scopes: Iterable[str], words: Mapping[str, object], limit: int | None = None) -> Products:
+@attrs.frozen(kw_only=True)
+class Question:
+    """What is asked of the archive: a query, and what a query cannot say.
+
+    Attributes
+    ----------
+    query
+        The conditions on metadata, the order, and the most products to return.
+    copies
+        Conditions on the number of copies; none if it is not asked for.
+    latest
+        Whether only the latest valid releases are wanted.
+    """
+
+    query: Query
+    copies: tuple[CopiesCondition, ...] = ()
+    latest: bool = False
+
+    def ask(self, catalogue: FindCopies, now: Callable[[], dt.datetime]) -> Iterator[Product]:
+        """Yield the products that answer, page by page."""
+        query = latest(catalogue, self.query, now()) if self.latest else self.query
+        if query is None:
+            return
+        if not self.copies:
+            yield from catalogue.find(query)
+            return
+        found = catalogue.find(attrs.evolve(query, limit=None))
+        for condition in self.copies:
+            found = condition.filter(found, catalogue, catalogue.rses())
+        yield from itertools.islice(found, query.limit)
+
+    def count(self, catalogue: FindCopies, now: Callable[[], dt.datetime]) -> int:
+        """Return how many products answer, without reading them, unless copies are counted; no limit counts."""
+        if self.copies:
+            return sum(1 for _ in attrs.evolve(self, query=attrs.evolve(self.query, limit=None)).ask(catalogue, now))
+        query = latest(catalogue, self.query, now()) if self.latest else self.query
+        return 0 if query is None else sum(catalogue.tally(query).values())
+
+
+def question(
+    scopes: Iterable[str],
+    words: Mapping[str, object],
+    *,
+    any_of: Iterable[Mapping[str, object]] = (),
+    sort: str | Iterable[str] = (),
+    limit: int | None = None,
+) -> Question:
+    """Return the question that words ask; see `query`.
+
+    Raises
+    ------
+    InvalidMetadataError
+        If a word does not exist or a value does not fit it; the error names the nearest.
+    """
+    given = {word: value for word, value in words.items() if value is not None}
+    copies = [word for word in given if word.partition("__")[0] == "copies"]
+    conditions = [CopiesCondition.parse(word, given.pop(word)) for word in copies]
+    newest = given.pop("latest", False)
+    if not isinstance(newest, bool):
+        raise InvalidMetadataError("latest", f"{newest!r} is neither True nor False")
+    if given.get("release") == "latest":
+        newest, _ = True, given.pop("release")
+    here, others = alternatives(given), [group for each in any_of for group in alternatives(each)]
+    groups = tuple(one + other for one in here for other in others or [()])
+    return Question(
+        query=Query(
+            scopes=tuple(scopes),
+            conditions=groups[0] if len(groups) == 1 else (),
+            any_of=groups if len(groups) > 1 else (),
+            order=orders(sort),
+            limit=limit,
+        ),
+        copies=tuple(conditions),
+        latest=newest,
+    )
+
+
+def query(
+    catalogue: FindCopies,
+    scopes: Iterable[str],
+    words: Mapping[str, object],
+    limit: int | None = None,
+    *,
+    any_of: Iterable[Mapping[str, object]] = (),
+    sort: str | Iterable[str] = (),
+    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+) -> Products:
     """Return the products that answer a question.
 
     Parameters
@@ -41,8 +169,24 @@ def query(catalogue: Find, scopes: Iterable[str], words: Mapping[str, object], l
     scopes
         Where to look.
     words
-        What to look for; see `ctao_bdms.access.conditions`.
+        What to look for; see `ctao_bdms.access.conditions`. Besides, ``copies`` (also ``copies__lt`` and the like) is
+        the number of off-site centres that hold a copy that can be read: it costs a request for every thousand products
+        that answer the other words. ``latest=True`` or ``release="latest"`` leaves of each collection the newest
+        release that is valid now; it costs a request for each scope.
     limit
         The most products to return.
+    any_of
+        Alternatives: words of which, besides `words`, those of at least one must hold.
+    sort
+        The words or keys that they are sorted by, the first first; with ``-`` in front, the greatest come first. Those
+        without a value come last. In the end, and if nothing is said, names decide.
+    now
+        The clock.
+
+    Raises
+    ------
+    InvalidMetadataError
+        If a word does not exist or a value does not fit it; the error names the nearest.
     """
-    return Products(catalogue.find(Query(scopes=tuple(scopes), conditions=conditions(words), limit=limit)))
+    asked = question(scopes, words, any_of=any_of, sort=sort, limit=limit)
+    return Products.asking(lambda: asked.ask(catalogue, now))

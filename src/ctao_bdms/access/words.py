@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING
 
-from ctao_bdms.catalogue import Comparison, Condition
-from ctao_bdms.errors import InvalidMetadataError, UsageError
-from ctao_bdms.model import METADATA, ArrayElement, DataLevel, Night, Site
+import attrs
+
+from ctao_bdms.catalogue import Comparison, Condition, Order
+from ctao_bdms.errors import InvalidMetadataError
+from ctao_bdms.model import METADATA, ArrayElement, Category, Cone, DataLevel, DataType, Night, Site
+from ctao_bdms.model.questions import NAME, SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["WORDS", "conditions", "parse_words"]
+    from ctao_bdms.catalogue import Group
+
+__all__ = ["SPECIAL", "WORDS", "Range", "alternatives", "conditions", "orders"]
 
 _T_MIN, _T_MAX = "observation__coverage__time__t_min", "observation__coverage__time__t_max"
+#: The most alternatives that one question may have.
+_MAX_ALTERNATIVES = 100
+
+
+@attrs.frozen
+class Range:
+    """The values from `low` to `high`, both included; None where there is no bound.
+
+    Attributes
+    ----------
+    low, high
+        The bounds, as the word takes its values.
+
+    Examples
+    --------
+    >>> [str(c.comparison) for c in conditions({"obs_id": Range(2000, 2100)})]
+    ['gte', 'lte']
+    """
+
+    low: object
+    high: object
+
+    def __attrs_post_init__(self) -> None:
+        if self.low is None and self.high is None:
+            raise InvalidMetadataError("range", "give at least one bound")
 
 
 def _telescope(value: object) -> int:
@@ -34,56 +65,133 @@ def _as_is(value: object) -> object:
     return value
 
 
+def _folded(text: str) -> str:
+    """Return `text` without what people mix up: capitals and small letters, O and 0, I, l and 1."""
+    return text.lower().translate(str.maketrans("oil", "011"))
+
+
+def _member(kind: type[Enum], *, closed: bool = True) -> Callable[[object], object]:
+    """Return what reads one of the values of `kind`; others are taken unless it is closed, if they are near none."""
+    known = [str(member.value) for member in kind]
+
+    def read(value: object) -> object:
+        text = str(value.value if isinstance(value, Enum) else value)
+        if text in known or "*" in text:
+            return text
+        folded = {_folded(each): each for each in known}
+        near = difflib.get_close_matches(_folded(text), folded, n=1, cutoff=0.5 if closed else 0.8)
+        if not near and not closed:
+            return text
+        hint = f"did you mean {folded[near[0]]!r}?" if near else f"known are {', '.join(known)}"
+        msg = f"there is no {text!r}; {hint}"
+        raise ValueError(msg)
+
+    return read
+
+
 #: Each word: the metadata key that it stands for, and how its value is read.
 WORDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
-    "level": ("data__level", lambda value: str(DataLevel(value) if isinstance(value, str) else value)),
-    "kind": ("data__type", str),
+    "level": ("data__level", _member(DataLevel)),
+    "kind": ("data__type", _member(DataType, closed=False)),
+    "category": ("instance__category", _member(Category)),
     "night": ("instance__observing_night", _night),
-    "site": ("instance__site_id", lambda value: str(Site(str(value)))),
+    "site": ("instance__site_id", _member(Site)),
     "telescope": ("instance__ae_id", _telescope),
     "subarray": ("instance__subarray_id", _as_is),
     "obs_id": ("instance__obs_id", _as_is),
     "sb_id": ("acquisition__sb_id", _as_is),
+    "target": ("instance__target_id", _as_is),
     "release": ("curation__release", _as_is),
+    "start_time": (_T_MIN, _as_is),
+    "end_time": (_T_MAX, _as_is),
+}
+
+#: The words that stand for more than one key: what they ask.
+SPECIAL: Mapping[str, str] = {
+    "time": "data in an interval: begin included, end not; either may be left out",
+    "near": "pointing within a radius of a place of the sky: right ascension, declination, radius in degrees",
+    "copies": "number of centres off site that hold a copy that can be read",
+    "latest": "of each collection of releases, only the newest that is valid now; also written `release=latest`",
 }
 
 
-def conditions(words: Mapping[str, object]) -> tuple[Condition, ...]:
-    """Return the conditions that `words` stand for.
+def conditions(words: Mapping[str, object]) -> Group:
+    """Return the conditions that `words` stand for, all of which must hold.
 
     Parameters
     ----------
     words
         Values by word. A word of `WORDS` or a key of the metadata table; either may end in ``__lt``, ``__lte``,
-        ``__gt``, ``__gte`` or ``__ne``. A list means any of its values. ``time=(begin, end)`` finds products that have
-        data in that interval; begin is included, end is not, and either may be None.
+        ``__gt``, ``__gte`` or ``__ne``. A list means any of its values, with ``__ne`` none of them; a `Range` means
+        what lies in it. In a text, ``*`` stands for any characters. ``time=(begin, end)`` finds products that have data
+        in that interval; begin is included, end is not, and either may be None. ``near=(ra, dec, radius)``, in degrees,
+        finds products whose pointing lies in that cone.
 
     Raises
     ------
     InvalidMetadataError
-        If a word does not exist (the error names the nearest) or a value does not fit it.
+        If a word does not exist or a value does not fit it (the error names the nearest), or if ranges stand in a list
+        with other values: see `alternatives`.
 
     Examples
     --------
     >>> [str(c.values[0]) for c in conditions({"level": "DL0", "telescope": "LSTN-02"})]
     ['DL0', '2']
     """
+    found = alternatives(words)
+    if len(found) != 1:
+        raise InvalidMetadataError(next(iter(words), ""), "a list that holds ranges stands for several questions")
+    return found[0]
+
+
+def alternatives(words: Mapping[str, object]) -> tuple[Group, ...]:
+    """Return the groups of conditions that `words` stand for: all of one group must hold; see `conditions`.
+
+    There is one, unless ranges stand in a list.
+
+    Raises
+    ------
+    InvalidMetadataError
+        If a word does not exist or a value does not fit it.
+    """
     given = {word: value for word, value in words.items() if value is not None}
-    return tuple(condition for word, value in given.items() for condition in _conditions(word, value))
+    options = [list(_options(word, value)) for word, value in given.items()]
+    found = tuple(tuple(itertools.chain(*choice)) for choice in itertools.product(*options))
+    if len(found) > _MAX_ALTERNATIVES:
+        raise InvalidMetadataError(next(iter(given)), f"{len(found)} alternatives are more than {_MAX_ALTERNATIVES}")
+    return found
 
 
-def _conditions(word: str, value: object) -> Iterator[Condition]:
-    """Yield what one word stands for."""
+def _options(word: str, value: object) -> Iterator[Group]:
+    """Yield the alternatives that one word stands for."""
     if word == "time":
-        yield from _interval(value)
-        return
-    key, comparison, read = _key(word)
-    values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+        yield tuple(_interval(value))
+    elif word == "near":
+        yield (_cone(value),)
+    else:
+        key, comparison, read = _key(word)
+        values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+        ranges = [each for each in values if isinstance(each, Range)]
+        if ranges and comparison is not Comparison.EQ:
+            raise InvalidMetadataError(word, "a range takes no comparison")
+        single = [_read(word, read, each) for each in values if not isinstance(each, Range)]
+        if single or not ranges:
+            yield (Condition(key, comparison, tuple(single)),)  # type: ignore[arg-type]
+        for each in ranges:
+            bounds = ((Comparison.GTE, each.low), (Comparison.LTE, each.high))
+            yield tuple(
+                Condition(key, sign, (_read(word, read, bound),))  # type: ignore[arg-type]
+                for sign, bound in bounds
+                if bound is not None
+            )
+
+
+def _read(word: str, read: Callable[[object], object], value: object) -> object:
+    """Return a value as its word reads it."""
     try:
-        read_values = tuple(read(each) for each in values)
+        return read(value)
     except (TypeError, ValueError) as error:
         raise InvalidMetadataError(word, str(error)) from error
-    yield Condition(key, comparison, read_values)  # type: ignore[arg-type]
 
 
 def _key(word: str) -> tuple[str, Comparison, Callable[[object], object]]:
@@ -97,12 +205,22 @@ def _key(word: str) -> tuple[str, Comparison, Callable[[object], object]]:
         return key, Comparison(suffix), read
     if word in METADATA:
         return word, Comparison.EQ, _as_is
-    near = difflib.get_close_matches(word, [*WORDS, "time", *METADATA], n=1, cutoff=0.5)
-    raise InvalidMetadataError(word, "no such word" + (f"; did you mean {near[0]!r}?" if near else ""))
+    known = stem if suffix in set(Comparison) else word
+    if known in SPECIAL:
+        raise InvalidMetadataError(word, "this word is for a whole question, once, and not for one of its alternatives")
+    raise _unknown(word, known, [*WORDS, *SPECIAL, *METADATA])
+
+
+def _unknown(word: str, near_to: str, known: Iterable[str]) -> InvalidMetadataError:
+    """Return the error that says that there is no such word, and which one is near."""
+    near = difflib.get_close_matches(near_to, known, n=1, cutoff=0.5)
+    return InvalidMetadataError(word, "no such word" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
 def _interval(value: object) -> Iterator[Condition]:
     """Yield the conditions for data in an interval of time."""
+    if isinstance(value, Range):
+        value = (value.low, value.high)
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         raise InvalidMetadataError("time", "give begin and end, either of which may be None")
     begin, end = value
@@ -112,34 +230,42 @@ def _interval(value: object) -> Iterator[Condition]:
         yield Condition(_T_MIN, Comparison.LT, (end,))
 
 
-_WORD = re.compile(r"(?P<word>[a-z][a-z0-9_]*)(?P<sign><=|>=|!=|=|<|>)(?P<value>.*)", re.DOTALL)
-_SIGNS = {"=": "", "!=": "__ne", "<": "__lt", "<=": "__lte", ">": "__gt", ">=": "__gte"}
+def _cone(value: object) -> Cone:
+    """Return the cone that three numbers in degrees say."""
+    try:
+        ra, dec, radius = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+        return Cone(ra, dec, radius)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidMetadataError):
+            raise
+        raise InvalidMetadataError(
+            "near", "give right ascension, declination and radius in degrees, as in (83.63, 22.01, 2)"
+        ) from error
 
 
-def parse_words(texts: Iterable[str]) -> dict[str, Any]:
-    """Return the words of a command line, as in ``level=DL0 telescope=LSTN-01,LSTN-02``.
-
-    Commas separate alternatives; ``=``, ``!=``, ``<``, ``<=``, ``>`` and ``>=`` compare; an interval of time is written
-    ``time=begin/end``, as in ``time=2026-11-21T22:00/2026-11-21T23:00``, and either may be left out.
+def orders(sort: str | Iterable[str]) -> tuple[Order, ...]:
+    """Return what `sort` says: words or keys, ``lfn`` or ``size``; with ``-`` in front, the greatest comes first.
 
     Raises
     ------
-    UsageError
-        If a text is not of this form, or a word comes twice.
+    InvalidMetadataError
+        If there is no such word; the error names the nearest.
+
+    Examples
+    --------
+    >>> orders("-start_time")
+    (Order(key='observation__coverage__time__t_min', descending=True),)
     """
-    words: dict[str, Any] = {}
-    for text in texts:
-        match = _WORD.fullmatch(text)
-        if match is None or not match["value"]:
-            raise UsageError(f"{text!r} is no condition; write word=value, as in level=DL0 or telescope=LSTN-01")
-        word, value = match["word"] + _SIGNS[match["sign"]], match["value"]
-        if word in words:
-            raise UsageError(f"{word!r} comes twice; write alternatives as {match['word']}=a,b")
-        if word == "time":
-            begin, slash, end = value.partition("/")
-            if not slash:
-                raise UsageError(f"{text!r} is no interval; write time=begin/end, either of which may be left out")
-            words[word] = (begin or None, end or None)
-        else:
-            words[word] = value.split(",") if "," in value else value
-    return words
+    own = {
+        "lfn": NAME,
+        "size": SIZE,
+        **{word: key for word, (key, _) in WORDS.items()},
+        **{key: key for key in METADATA},
+    }
+    found = []
+    for text in [sort] if isinstance(sort, str) else sort:
+        word = text.removeprefix("-")
+        if word not in own:
+            raise _unknown(word, word, own)
+        found.append(Order(own[word], descending=text.startswith("-")))
+    return tuple(found)

@@ -1,5 +1,6 @@
 """What the archive can be asked: a port, an archive in memory, and Rucio."""
 
+from ctao_bdms.catalogue.conditions import Comparison, Condition
 from ctao_bdms.catalogue.memory import InMemoryCatalogue
 from ctao_bdms.catalogue.port import (
     AddRules,
@@ -14,7 +15,7 @@ from ctao_bdms.catalogue.port import (
     MarkStorage,
     Register,
 )
-from ctao_bdms.catalogue.query import Comparison, Condition, Query
+from ctao_bdms.catalogue.query import Group, Order, Query
 
 __all__ = [
     "AddRules",
@@ -30,6 +31,8 @@ __all__ = [
     "KnowStorage",
     "Lookup",
     "MarkStorage",
+    "Group",
+    "Order",
     "Query",
     "Register",
 ]

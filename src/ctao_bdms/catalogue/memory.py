@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import fnmatch
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import attrs
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue.query import Query
+    from ctao_bdms.model import Value
 
 __all__ = ["InMemoryCatalogue"]
 
@@ -105,17 +107,19 @@ class InMemoryCatalogue:
         return {lfn: self._files[lfn] for lfn in lfns if lfn in self._files}
 
     def find(self, query: Query) -> Iterator[Product]:
-        """Yield the products that answer `query`, in the order of their names."""
-        found = 0
-        for lfn in sorted(self._files):
+        """Yield the products that answer `query`, in its order."""
+        yield from sorted(self._answering(query), key=query.sort_key())[: query.limit]
+
+    def tally(self, query: Query, key: str = "") -> Mapping[Value | None, int]:
+        """Return how many products answer `query`, by their values of `key`."""
+        return Counter(product.metadata.get(key) if key else None for product in self._answering(query))
+
+    def _answering(self, query: Query) -> Iterator[Product]:
+        """Yield the products that meet the conditions of `query`."""
+        for lfn, file in self._files.items():
             metadata = self._metadata[lfn]
-            if scope_of(str(lfn)) not in query.scopes or not all(c.holds(metadata) for c in query.conditions):
-                continue
-            if query.limit is not None and found >= query.limit:
-                return
-            found += 1
-            file = self._files[lfn]
-            yield Product(lfn=lfn, size_bytes=file.size_bytes, adler32=file.adler32, metadata=metadata)
+            if scope_of(str(lfn)) in query.scopes and query.holds(metadata):
+                yield Product(lfn=lfn, size_bytes=file.size_bytes, adler32=file.adler32, metadata=metadata)
 
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
         """Make sure that all directories above `lfns` exist."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue.query import Query
-    from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule
+    from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule, Value
 
 __all__ = [
     "AddRules",
@@ -69,12 +69,15 @@ class Find(Protocol):
     """Which products there are."""
 
     def find(self, query: Query) -> Iterator[Product]:
-        """Yield the products that answer `query`, in the order of their names.
+        """Yield the products that answer `query`, in its order; never more of them are in memory than a page.
 
-        Raises
-        ------
-        InvalidMetadataError
-            If a key does not exist or a value does not fit its key.
+        Products that arrive while this is read may be among them or not; none comes twice.
+        """
+
+    def tally(self, query: Query, key: str = "") -> Mapping[Value | None, int]:
+        """Return how many products answer `query` (its order and limit do not matter), by their values of `key`.
+
+        Those without a value are counted under None, and so are all if `key` is empty.
         """
 
 

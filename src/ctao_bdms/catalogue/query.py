@@ -2,80 +2,62 @@
 
 from __future__ import annotations
 
-import itertools
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from functools import cmp_to_key
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ctao_bdms.catalogue.conditions import Condition
 from ctao_bdms.errors import InvalidMetadataError
-from ctao_bdms.model import METADATA, Value, metadata_key
+from ctao_bdms.model import Cone, Product, ValidAt, Value, metadata_key
+from ctao_bdms.model.questions import NAME, SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["Comparison", "Condition", "Query"]
+__all__ = ["Group", "Order", "Query"]
 
-
-class Comparison(StrEnum):
-    """How a value is compared; the words are those of Rucio's filters."""
-
-    EQ = "eq"
-    NE = "ne"
-    LT = "lt"
-    LTE = "lte"
-    GT = "gt"
-    GTE = "gte"
-
-
-_TESTS = {
-    Comparison.EQ: lambda have, want: have == want,
-    Comparison.NE: lambda have, want: have != want,
-    Comparison.LT: lambda have, want: have < want,
-    Comparison.LTE: lambda have, want: have <= want,
-    Comparison.GT: lambda have, want: have > want,
-    Comparison.GTE: lambda have, want: have >= want,
-}
+#: Conditions that must all hold.
+Group = tuple[Condition | Cone | ValidAt, ...]
 
 
 @attrs.frozen
-class Condition:
-    """One condition: the value of `key` compares to one of `values`.
+class Order:
+    """One key by which products are sorted; those without a value come last.
 
     Attributes
     ----------
     key
-        A key of the metadata table.
-    comparison
-        How it is compared.
-    values
-        The values to compare with; more than one only with ``eq``, and then any of them will do.
+        A key of the metadata table, ``name`` (the logical file name) or ``bytes`` (the size).
+    descending
+        Whether the greatest comes first.
 
     Raises
     ------
     InvalidMetadataError
-        If the key does not exist, or a value does not fit it.
-
-    Examples
-    --------
-    >>> Condition("instance__ae_id", Comparison.EQ, (1, 2)).holds({"instance__ae_id": 2})
-    True
+        If the key does not exist.
     """
 
     key: str
-    comparison: Comparison
-    values: tuple[Value, ...]
+    descending: bool = False
 
     def __attrs_post_init__(self) -> None:
-        row = metadata_key(self.key)
-        if not self.values or (len(self.values) > 1 and self.comparison is not Comparison.EQ):
-            raise InvalidMetadataError(self.key, f"{self.comparison.value!r} takes one value, not {len(self.values)}")
-        object.__setattr__(self, "values", tuple(row.parse(value) for value in self.values))
+        if self.key not in {NAME, SIZE}:
+            metadata_key(self.key)
 
-    def holds(self, metadata: Mapping[str, Value]) -> bool:
-        """Return whether a product with `metadata` answers; one without the key does not."""
-        have = metadata.get(self.key)
-        return have is not None and any(_TESTS[self.comparison](have, want) for want in self.values)
+    def value(self, product: Product) -> Any:  # noqa: ANN401 (values of one key compare with each other)
+        """Return the value of a product that this key sorts by."""
+        if self.key == NAME:
+            return str(product.lfn)
+        return product.size_bytes if self.key == SIZE else product.metadata.get(self.key)
+
+    def compare(self, first: Product, second: Product) -> int:
+        """Return -1 if `first` comes before `second`, 1 if after it, and 0 if this key does not say."""
+        one, other = self.value(first), self.value(second)
+        if one is None or other is None:
+            return (one is None) - (other is None)
+        sign = int(one > other) - int(one < other)
+        return -sign if self.descending else sign
 
 
 @attrs.frozen(kw_only=True)
@@ -88,36 +70,40 @@ class Query:
         The scopes to look in.
     conditions
         All of them must hold.
+    any_of
+        Alternatives: if there are any, all conditions of at least one must hold as well.
+    order
+        What products are sorted by, the first key first; in the end by their names.
     limit
         The most products to return; None for all.
     """
 
     scopes: tuple[str, ...]
-    conditions: tuple[Condition, ...] = ()
-    limit: int | None = None
+    conditions: Group = ()
+    any_of: tuple[Group, ...] = ()
+    order: tuple[Order, ...] = ()
+    limit: int | None = attrs.field(default=None)
 
-    def filters(self) -> list[dict[str, str | int | float | bool]]:
-        """Return the conditions in Rucio's form: any of the returned, and in each all."""
-        options = [
-            [
-                (
-                    c.key if c.comparison is Comparison.EQ else f"{c.key}.{c.comparison.value}",
-                    METADATA[c.key].to_wire(value),
-                )
-                for value in c.values
-            ]
-            for c in self.conditions
-        ]
-        return [dict(_distinct(choice)) for choice in itertools.product(*options)]
+    @limit.validator
+    def _not_negative(self, _attribute: object, limit: int | None) -> None:
+        if limit is not None and limit < 0:
+            raise InvalidMetadataError("limit", f"{limit} is no number of products; give 0 or more")
 
+    def groups(self) -> tuple[Group, ...]:
+        """Return the alternatives, each with all its conditions."""
+        return tuple(self.conditions + group for group in self.any_of) if self.any_of else (self.conditions,)
 
-def _distinct(
-    choice: tuple[tuple[str, str | int | float | bool], ...],
-) -> Iterator[tuple[str, str | int | float | bool]]:
-    """Refuse two conditions that one filter cannot say at once."""
-    seen = set()
-    for key, value in choice:
-        if key in seen:
-            raise InvalidMetadataError(key, "two conditions of the same kind on one key")
-        seen.add(key)
-        yield key, value
+    def holds(self, metadata: Mapping[str, Value]) -> bool:
+        """Return whether a product with `metadata` answers."""
+        return any(all(condition.holds(metadata) for condition in group) for group in self.groups())
+
+    def sort_key(self) -> Callable[[Product], Any]:
+        """Return the function that gives of a product what it sorts by."""
+        if not self.order:
+            return lambda product: str(product.lfn)
+
+        def compare(first: Product, second: Product) -> int:
+            signs = (order.compare(first, second) for order in (*self.order, Order(NAME)))
+            return next((sign for sign in signs if sign), 0)
+
+        return cmp_to_key(compare)

@@ -17,6 +17,7 @@ from rucio.common.utils import date_to_str
 
 from ctao_bdms.catalogue import answers, transfers
 from ctao_bdms.catalogue.convert import converted
+from ctao_bdms.catalogue.search import Search
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
     DEFAULT_ACTIVITY,
@@ -40,14 +41,13 @@ if TYPE_CHECKING:
     import requests
 
     from ctao_bdms.catalogue.query import Query
+    from ctao_bdms.model import Value
 
 __all__ = ["RucioCatalogue"]
 
 _LOG = logging.getLogger(__name__)
 #: The most identifiers that one request of Rucio's schema takes.
 _BULK = 1000
-#: True of every product. Without a condition on a key of ours Rucio asks its own columns and leaves the metadata out.
-_ANY = {"data__level.ne": ""}
 #: How Rucio's tables write the states of a rule that is on its way: replicating, stuck, waiting, injected, suspended.
 _UNFULFILLED = ("R", "S", "W", "I", "U")
 _CONFIG_LOCK = threading.Lock()
@@ -73,6 +73,7 @@ class RucioCatalogue:
         self._rses: Mapping[str, Rse] = {}
         self._rses_until_s = 0.0
         self._known: set[Did] = set()
+        self._search = Search(client)
 
     @classmethod
     def connect(cls, config: Path | None = None, *, timeout_s: float = 600.0) -> RucioCatalogue:
@@ -171,15 +172,12 @@ class RucioCatalogue:
         return found
 
     def find(self, query: Query) -> Iterator[Product]:
-        """Yield the products that answer `query`, in the order of their names."""
-        rows: list[dict[str, Any]] = []
-        with converted("querying the catalogue"):
-            for scope in query.scopes:
-                filters = [each or _ANY for each in query.filters()]
-                rows.extend(self.client.list_dids(scope, filters, did_type="file", long=True))
-        rows.sort(key=lambda row: str(row["name"]))
-        for row in rows[: query.limit]:
-            yield answers.product(row)
+        """Yield the products that answer `query`, in its order, page by page."""
+        return self._search.find(query)
+
+    def tally(self, query: Query, key: str = "") -> Mapping[Value | None, int]:
+        """Return how many products answer `query`, by their values of `key`."""
+        return self._search.tally(query, key)
 
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
         """Make sure that all directories above `lfns` exist and hang together."""

@@ -86,6 +86,7 @@ def run(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends a command so has it clean up
     try:
         code = app(arguments, exit_on_error=False, print_error=True, error_console=errors, result_action="return_value")
+        sys.stdout.flush()  # a reader who has gone is noticed here at the latest
     except cyclopts.CycloptsError:
         return USAGE
     except (UsageError, InvalidMetadataError, InvalidNameError) as error:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import csv
+import sys
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from cyclopts import Parameter
 
-from ctao_bdms.access import parse_words
+from ctao_bdms.access import Products, parse_words
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
+from ctao_bdms.errors import UsageError
+
+if TYPE_CHECKING:
+    from ctao_bdms.cli.output import Output
 
 __all__ = ["query"]
+
+#: How wide the other columns are, in characters.
+_BESIDE = 80
 
 
 def query(
@@ -17,23 +26,68 @@ def query(
     /,
     *,
     scope: Annotated[str, Parameter(help="Where to look; by default in all scopes but the users' own.")] = "",
+    sort: Annotated[str, Parameter(help="Words that sort, with commas; -word: the greatest first. Else names.")] = "",
     limit: Annotated[int | None, Parameter(help="The most products to show.")] = None,
+    count: Annotated[bool, Parameter(negative="", help="Print only how many there are; none is read.")] = False,
     lfns: Annotated[bool, Parameter(negative="", help="Print the names only, one a line.")] = False,
+    as_csv: Annotated[bool, Parameter(name="--csv", negative="", help="Print comma-separated values.")] = False,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
     """Find products.
 
-    Words are level, kind, night, site, telescope, subarray, obs_id, sb_id, release, time=begin/end, and all keys of the
-    metadata table. Commas separate alternatives; = != < <= > >= compare.
+    Words are level, kind, category, night, site, telescope, subarray, obs_id, sb_id, target, release, start_time,
+    end_time, and all keys of the metadata table. = != < <= > >= compare; commas separate alternatives (with != none of
+    them may be); a..b is a range with both ends, either of which may be left out; * in a text stands for anything.
 
-    Example: `bdms query level=DL0 night=2026-11-21 telescope=LSTN-01,LSTN-02 time=2026-11-21T22:00/2026-11-21T23:00`
+    time=begin/end finds data in an interval, near=ra,dec,radius (degrees) what points there, copies=1 what one centre
+    off site holds (a request for every thousand products), release=latest of each collection of releases only the
+    newest that is valid.
+
+    Words side by side must all hold. They bind closer than a separate word "or": a=1 or b=2 c=3 means a=1, or else b=2
+    and c=3.
+
+    Example: `bdms query level=DL0 night=2026-11-21 telescope=LSTN-01,LSTN-02 --sort=-start_time --limit 20`
     """
-    found = archive.connect().query(scope=scope, limit=limit, **parse_words(words or []))
+    if sum((count, lfns, as_csv, archive.as_json)) > 1 and not (count and archive.as_json):
+        raise UsageError("choose one of --count, --lfns, --csv and --json")
+    asked = parse_words(words or [])
+    bdms = archive.connect()
     output = archive.output
+    if count:
+        number = bdms.count(scope=scope, **asked)
+        output.json({"count": number})
+        output.line(str(number))
+        return 0
+    found = bdms.query(scope=scope, sort=[word for word in sort.split(",") if word], limit=limit, **asked)
     if lfns:
         for product in found:
             print(product.lfn)
-        return 0
-    output.rows(found)
-    output.line(f"{len(found)} products, {sum(product.size_bytes for product in found):,} bytes")
+    elif as_csv:
+        _write_csv(found)
+    elif archive.as_json:
+        for product in found:
+            output.json(product)
+    else:
+        _show(found, output)
     return 0
+
+
+def _write_csv(found: Products) -> None:
+    """Write a line for each product as it comes."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(heading for heading, _ in found.columns)
+    for product in found:
+        writer.writerow(getattr(product, attribute) for _, attribute in found.columns)
+
+
+class _Named(Products):
+    """Products whose names stand without their directories."""
+
+    columns: ClassVar = (*Products.columns[:-1], ("file", "file"))
+
+
+def _show(found: Products, output: Output) -> None:
+    """Print a table; where whole names do not fit beside the rest, they stand without their directories."""
+    longest = max((len(str(product.lfn)) for product in list(found)), default=0)
+    output.rows(found if longest + _BESIDE <= output.console.width else _Named(found))
+    output.line(f"{len(found)} products, {sum(product.size_bytes for product in found):,} bytes")

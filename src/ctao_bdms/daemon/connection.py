@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue import Catalogue, Query
-    from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule
+    from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule, Value
 
 __all__ = ["Connection"]
 
@@ -72,6 +72,11 @@ class Connection:
         """Yield the products that answer `query`."""
         with self._asked() as catalogue:
             yield from catalogue.find(query)
+
+    def tally(self, query: Query, key: str = "") -> Mapping[Value | None, int]:
+        """Return how many products answer `query`, by their values of `key`."""
+        with self._asked() as catalogue:
+            return catalogue.tally(query, key)
 
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
         """Make sure that all directories above `lfns` exist."""

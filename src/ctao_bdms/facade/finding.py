@@ -9,7 +9,7 @@ from ctao_bdms import access
 from ctao_bdms.facade.connected import Connected, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ctao_bdms.model import Lfn
 
@@ -19,22 +19,42 @@ __all__ = ["Finding"]
 class Finding(Connected):
     """How products are found and fetched."""
 
-    def query(self, *, scope: str = "", limit: int | None = None, **words: Any) -> access.Products:  # noqa: ANN401
-        """Return the products that answer a question.
+    def query(
+        self,
+        *,
+        scope: str = "",
+        sort: str | Iterable[str] = (),
+        limit: int | None = None,
+        any_of: Iterable[Mapping[str, object]] = (),
+        **words: Any,  # noqa: ANN401
+    ) -> access.Products:
+        """Return the products that answer a question; they are read, page by page, when they are looked at.
 
         Parameters
         ----------
         scope
             Where to look; by default in all scopes but the users' own.
+        sort
+            What they are sorted by, as in ``sort="-start_time"`` or ``sort=["night", "size"]``; by default the name.
         limit
             The most products to return.
+        any_of
+            Alternatives: groups of words, of which one must hold besides `words`.
         **words
-            What to look for: ``level``, ``kind``, ``night``, ``site``, ``telescope``, ``subarray``, ``obs_id``,
-            ``sb_id``, ``release``, ``time=(begin, end)``, or any key of the metadata table; a list means any of its
-            values; see `ctao_bdms.access.conditions`.
+            What to look for: ``level``, ``kind``, ``category``, ``night``, ``site``, ``telescope``, ``subarray``,
+            ``obs_id``, ``sb_id``, ``target``, ``release``, ``start_time``, ``end_time``, ``time=(begin, end)``,
+            ``near=(ra, dec, radius)`` in degrees, ``copies``, ``latest=True``, or any key of the metadata table; a list
+            means any of its values, a `Range` what lies in it; see `ctao_bdms.access.query`.
         """
-        scopes = (scope,) if scope else self.catalogue.scopes()
-        return access.query(self.catalogue, scopes, words, limit)
+        return access.query(self.catalogue, self._scopes(scope), words, limit, any_of=any_of, sort=sort, now=self.now)
+
+    def count(self, *, scope: str = "", any_of: Iterable[Mapping[str, object]] = (), **words: Any) -> int:  # noqa: ANN401
+        """Return how many products answer a question, without reading them; the words are those of `query`."""
+        return access.question(self._scopes(scope), words, any_of=any_of).count(self.catalogue, self.now)
+
+    def _scopes(self, scope: str) -> Sequence[str]:
+        """Return where to look."""
+        return (scope,) if scope else self.catalogue.scopes()
 
     def locate(self, lfns: Iterable[Lfn | str] | Lfn | str, *, near: str = "") -> access.Copies:
         """Return the copies of files, of each the best first.

@@ -21,6 +21,7 @@ from ctao_bdms.model.night import Night
 from ctao_bdms.model.observations import Creator, ObservationId
 from ctao_bdms.model.particles import Particle
 from ctao_bdms.model.products import DataType, ProductType, Release
+from ctao_bdms.model.questions import Cone, ValidAt
 from ctao_bdms.model.sites import ArrayElement, ElementKind, Site, Subarray
 from ctao_bdms.model.transfers import Attempt
 
@@ -32,6 +33,7 @@ __all__ = [
     "Attempt",
     "Block",
     "Category",
+    "Cone",
     "Creator",
     "DataAssociation",
     "DataDivision",
@@ -66,6 +68,7 @@ __all__ = [
     "Site",
     "Subarray",
     "SumStatus",
+    "ValidAt",
     "Value",
     "ValueType",
     "Verdict",

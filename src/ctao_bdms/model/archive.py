@@ -257,6 +257,11 @@ class Product:
     metadata: ProductMetadata
 
     @property
+    def file(self) -> str:
+        """The name without its directories."""
+        return self.lfn.name
+
+    @property
     def level(self) -> str:
         """The data level; empty if unknown."""
         return str(self.metadata.get("data__level", ""))

@@ -226,7 +226,9 @@ _ROWS = (
     ),
     MetadataKey("observation__coverage__space__frame", _S, "celestial frame", ("RADESYS",)),
     MetadataKey("observation__coverage__space__ra", _F, "right ascension of the pointing", ("RA_PNT",), unit="deg"),
-    MetadataKey("observation__coverage__space__dec", _F, "declination of the pointing", ("DEC_PNT",), unit="deg"),
+    MetadataKey(
+        "observation__coverage__space__dec", _F, "declination of the pointing", ("DEC_PNT",), indexed=True, unit="deg"
+    ),
     MetadataKey("observation__coverage__space__field_of_view", _F, "field of view", ("FOV",), unit="deg"),
     MetadataKey("observation__coverage__space__region_of_interest", _S, "sky region", ("REGION",)),
     MetadataKey("observation__coverage__space__moc", _S, "sky coverage (MOC)"),

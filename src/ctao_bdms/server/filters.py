@@ -4,7 +4,7 @@ A filter is a list of groups, of which one must hold; in a group, all conditions
 ``key.operator`` with a value: ``ne lt lte gt gte``, none for equality. A list of values, also written ``key.in``, means
 any of them, and with ``ne`` none of them. ``*`` (or ``%``) in a text stands for any characters. Values arrive as the
 caller wrote them or as text, and are read by the type of their key: an observation block is a number, and a stream
-called ``00123`` is not.
+called ``00123`` is not. The words of `ctao_bdms.model.questions` stand in groups, too.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sqlalchemy import and_, false, literal, or_, true
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import ValueType, metadata_key
 from ctao_bdms.server import free
+from ctao_bdms.server.paging import special
 from ctao_bdms.server.schema import BEGIN, END, TABLE, between
 from ctao_bdms.server.values import is_free
 from ctao_bdms.server.wildcards import is_wildcard, like, matches_all
@@ -84,7 +85,10 @@ def _group(group: Mapping[str, Any], did_type: str, *, by_name: bool) -> ColumnE
     parts = [DataIdentifier.__table__.c.did_type.in_(types)]
     for text, value in group.items():
         key, _, sign = text.partition(".")
-        if key != "did_type" and (key != "name" or by_name):
+        ours = special(text, value)
+        if ours is not None:
+            parts.append(ours)
+        elif key != "did_type" and (key != "name" or by_name):
             parts.append(_any_of(key, text, sign, value))
     parts += _interval(group)
     return and_(*parts)

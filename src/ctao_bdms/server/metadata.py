@@ -10,10 +10,12 @@ from rucio.db.sqla.models import DataIdentifier
 from sqlalchemy import and_, bindparam, select, true, tuple_, update
 
 from ctao_bdms.model import METADATA
+from ctao_bdms.model.questions import HEADER
 from ctao_bdms.server.access import require_right_to_change
 from ctao_bdms.server.bulk import asked_for
 from ctao_bdms.server.content import content_of
 from ctao_bdms.server.filters import condition
+from ctao_bdms.server.paging import Page, counts, page_of
 from ctao_bdms.server.rows import put, write
 from ctao_bdms.server.schema import FREE, TABLE
 from ctao_bdms.server.values import checked, is_free
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rucio.common.types import InternalScope
-    from sqlalchemy import Row
+    from sqlalchemy import Row, Select
     from sqlalchemy.orm import Session
 
 
@@ -160,6 +162,9 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
     ) -> Iterator[str | dict[str, Any]]:
         """Yield the data identifiers of a scope that `filters` describe (see `ctao_bdms.server.filters`).
 
+        A group that asks for a page is answered by its long rows in order, or by counts, after a row that says so; see
+        `ctao_bdms.model.questions`.
+
         Parameters
         ----------
         scope
@@ -186,6 +191,10 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         write(session)
         groups = [filters] if isinstance(filters, dict) else list(filters)
         here = _FOUND.where(_DIDS.c.scope == scope, condition(groups, did_type))
+        page = page_of(groups)
+        if page is not None:
+            yield from _paged(page, here.where(TABLE.c.scope == scope), session)
+            return
         questions = [here.limit(limit).offset(offset)]
         if recursive:
             collections = _FOUND.with_only_columns(_DIDS.c.scope, _DIDS.c.name).where(
@@ -201,6 +210,15 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
                     continue
                 seen.add(did)
                 yield _long(row) if long else row.name
+
+
+def _paged(page: Page, found: Select[Any], session: Session) -> Iterator[dict[str, Any]]:
+    """Yield the row by which a client knows that it was understood, and what it asked for."""
+    yield dict(HEADER)
+    if page.tally is None:
+        yield from map(_long, session.execute(page.select(found.add_columns(*_LONG))))
+    else:
+        yield from counts(page.tally, session.execute(page.select(found)))
 
 
 def _long(row: Row[Any]) -> dict[str, Any]:

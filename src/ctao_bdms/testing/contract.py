@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import datetime as dt
 
+import attrs
 import pytest
 
-from ctao_bdms.catalogue import Catalogue, Comparison, Condition, Query
+from ctao_bdms.catalogue import Catalogue, Comparison, Condition, Order, Query
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidMetadataError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
+    Cone,
     Did,
     Lfn,
     Night,
@@ -25,6 +27,8 @@ from ctao_bdms.model import (
     RetentionClass,
     RuleState,
     Site,
+    ValidAt,
+    Value,
 )
 from ctao_bdms.naming import BlockName, blocks_pattern, directories_of
 
@@ -74,6 +78,33 @@ def _fill(catalogue: Catalogue, scope: str, count: int = 3, token: str = "000000
     catalogue.open_block(block)
     catalogue.register(block, ONSITE, files)
     return block, files
+
+
+def _with(catalogue: Catalogue, scope: str, extra: list[dict[str, Value]]) -> list[Lfn]:
+    """Register a file with each of `extra` in its metadata, in one directory, larger and larger."""
+    files = [
+        attrs.evolve(
+            registration(scope, number, size_bytes=2880 + number),
+            lfn=Lfn(f"/ctao/{scope}/DL3/file{number:04d}.fits"),
+            metadata=ProductMetadata({**registration(scope, number).metadata, **more}),
+        )
+        for number, more in enumerate(extra)
+    ]
+    catalogue.ensure_directories([file.lfn for file in files])
+    catalogue.open_block(block_of(scope))
+    catalogue.register(block_of(scope), ONSITE, files)
+    return [file.lfn for file in files]
+
+
+def _pointings(catalogue: Catalogue, scope: str, places: list[tuple[float, float] | None]) -> list[Lfn]:
+    """Register a file with each of these pointings (right ascension and declination in degrees)."""
+    keys = ("observation__coverage__space__ra", "observation__coverage__space__dec")
+    return _with(catalogue, scope, [dict(zip(keys, place, strict=True)) if place else {} for place in places])
+
+
+def _found(catalogue: Catalogue, scope: str, *conditions: Condition) -> list[Lfn]:
+    """Return the names of what answers."""
+    return [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=conditions))]
 
 
 class CatalogueContract:
@@ -219,6 +250,124 @@ class CatalogueContract:
             assert [p.lfn for p in found] == sorted(files[number].lfn for number in numbers), conditions
         product = next(iter(catalogue.find(Query(scopes=(scope,)))))
         assert (product.size_bytes, product.adler32, product.metadata) == (2880, "0a1b2c3d", files[0].metadata)
+
+    def test_what_a_product_does_not_say_differs_from_every_value(self, catalogue: Catalogue, scope: str) -> None:
+        _, files = _fill(catalogue, scope, 4)
+        lacking = Condition("instance__target_id", Comparison.NE, ("Crab", "Mrk421"))
+        others = Condition("instance__ae_id", Comparison.NE, (1, 3))
+        assert _found(catalogue, scope, lacking) == [file.lfn for file in files]
+        assert _found(catalogue, scope, others) == [files[1].lfn, files[3].lfn]
+
+    def test_several_conditions_on_one_key_all_hold(self, catalogue: Catalogue, scope: str) -> None:
+        _, files = _fill(catalogue, scope, 8)
+
+        def telescope(sign: Comparison, *values: int) -> Condition:
+            return Condition("instance__ae_id", sign, values)
+
+        lfns = sorted(file.lfn for file in files)
+        two, three = ([lfn for lfn in lfns if f"LSTN-0{number}" in str(lfn)] for number in (2, 3))
+        within = (telescope(Comparison.GTE, 1), telescope(Comparison.GTE, 2), telescope(Comparison.LTE, 3))
+        assert _found(catalogue, scope, *within) == two + three
+        assert _found(catalogue, scope, *within, telescope(Comparison.NE, 2), telescope(Comparison.NE, 4)) == three
+        assert _found(catalogue, scope, telescope(Comparison.EQ, 1, 2), telescope(Comparison.EQ, 2, 3)) == two
+        assert _found(catalogue, scope, telescope(Comparison.EQ, 1), telescope(Comparison.EQ, 2)) == []
+
+    def test_of_alternatives_one_holds_and_none_comes_twice(self, catalogue: Catalogue, scope: str) -> None:
+        _, files = _fill(catalogue, scope, 8)
+        first = (Condition("instance__ae_id", Comparison.EQ, (1, 2)),)
+        early = (Condition("observation__coverage__time__t_min", Comparison.LT, ("2026-11-21T22:03:00",)),)
+        query = Query(scopes=(scope,), any_of=(first, early))
+        expected = sorted(files[number].lfn for number in (0, 1, 2, 4, 5))
+        assert [product.lfn for product in catalogue.find(query)] == expected
+        assert sum(catalogue.tally(query).values()) == 5
+        both = Query(scopes=(scope,), conditions=early, any_of=(first,))
+        assert [product.lfn for product in catalogue.find(both)] == sorted(files[number].lfn for number in (0, 1))
+
+    def test_a_text_may_be_a_pattern(self, catalogue: Catalogue, scope: str) -> None:
+        _fill(catalogue, scope, 3)
+        for pattern, count in (("CTAO-*", 3), ("*North", 3), ("*South", 0), ("CTAO_North", 0)):
+            assert len(_found(catalogue, scope, Condition("instance__site_id", Comparison.EQ, (pattern,)))) == count
+
+    def test_products_come_sorted_with_those_without_a_value_last(self, catalogue: Catalogue, scope: str) -> None:
+        files = _pointings(catalogue, scope, [(1.0, 5.0), None, (2.0, 5.0), (0.0, -5.0), None, (0.5, 5.0)])
+        ra, dec = "observation__coverage__space__ra", "observation__coverage__space__dec"
+        for order, numbers in (
+            ((Order(ra),), (3, 5, 0, 2, 1, 4)),
+            ((Order(ra, descending=True),), (2, 0, 5, 3, 1, 4)),
+            ((Order(dec, descending=True), Order(ra)), (5, 0, 2, 3, 1, 4)),
+            ((Order(dec), Order("bytes", descending=True)), (3, 5, 2, 0, 4, 1)),
+            ((Order("name", descending=True),), (5, 4, 3, 2, 1, 0)),
+            ((Order("observation__coverage__time__t_min", descending=True),), (5, 4, 3, 2, 1, 0)),
+            ((), range(6)),
+        ):
+            for limit in (None, 2):
+                found = [p.lfn for p in catalogue.find(Query(scopes=(scope,), order=order, limit=limit))]
+                assert found == [files[number] for number in numbers][:limit], order
+
+    def test_more_products_than_a_page_come_all_once_and_in_order(self, catalogue: Catalogue, scope: str) -> None:
+        _, files = _fill(catalogue, scope, 530)
+        lfns = [file.lfn for file in files]
+        begin, telescope = "observation__coverage__time__t_min", "instance__ae_id"
+        for order, expected in (
+            ((), sorted(lfns)),
+            ((Order(begin, descending=True),), lfns[::-1]),
+            ((Order(telescope, descending=True),), [n for t in "4321" for n in sorted(lfns) if f"LSTN-0{t}" in str(n)]),
+            ((Order("instance__target_id"),), sorted(lfns)),
+        ):
+            query = Query(scopes=(scope,), order=order)
+            assert [product.lfn for product in catalogue.find(query)] == expected, order
+            assert [p.lfn for p in catalogue.find(attrs.evolve(query, limit=500))] == expected[:500], order
+        assert [product.lfn for product in catalogue.find(Query(scopes=(scope, scope), limit=0))] == []
+
+    def test_a_question_of_any_length_is_answered(self, catalogue: Catalogue, scope: str) -> None:
+        _, files = _fill(catalogue, scope, 6)
+        many = Condition("instance__obs_id", Comparison.EQ, tuple(range(2_000_000_001, 2_000_001_201)))
+        groups = tuple((Condition("instance__ae_id", Comparison.EQ, (number,)), many) for number in (1, 2, 2))
+        assert _found(catalogue, scope, many) == sorted(file.lfn for file in files)
+        assert sum(catalogue.tally(Query(scopes=(scope,), conditions=(many,))).values()) == 6
+        query = Query(scopes=(scope,), any_of=groups)
+        assert [p.lfn for p in catalogue.find(query)] == sorted(files[number].lfn for number in (0, 4, 1, 5))
+        assert sum(catalogue.tally(query).values()) == 4
+
+    def test_products_are_counted_by_their_values(self, catalogue: Catalogue, scope: str) -> None:
+        _fill(catalogue, scope, 6)
+        query = Query(scopes=(scope,), conditions=(Condition("instance__ae_id", Comparison.LT, (4,)),), limit=1)
+        assert dict(catalogue.tally(query)) == {None: 5}
+        assert dict(catalogue.tally(query, "instance__ae_id")) == {1: 2, 2: 2, 3: 1}
+        assert dict(catalogue.tally(query, "instance__observing_night")) == {NIGHT.date: 5}
+        assert dict(catalogue.tally(query, "instance__target_id")) == {None: 5}
+        none = attrs.evolve(query, conditions=(Condition("instance__ae_id", Comparison.GT, (4,)),))
+        assert sum(catalogue.tally(none).values()) == 0
+
+    def test_pointings_are_found_along_great_circles(self, catalogue: Catalogue, scope: str) -> None:
+        places = [(0.5, 0.0), (359.5, 0.0), (-0.9, 0.0), (2.0, 0.0), (10.0, 89.5), (190.0, 89.5), (83.63, 22.01), None]
+        places += [(180.0, -90.0), (85.63, 22.01)]
+        files = _pointings(catalogue, scope, places)
+        for cone, numbers in (
+            ((0.0, 0.0, 1.0), (0, 1, 2)),
+            ((360.0, 0.0, 0.6), (0, 1)),
+            ((100.0, 90.0, 0.5), (4, 5)),
+            ((10.0, 89.5, 0.9), (4,)),
+            ((10.0, 89.5, 1.0), (4, 5)),
+            ((0.0, -90.0, 0.0), (8,)),
+            ((83.63, 22.01, 1.85), (6,)),
+            ((83.63, 22.01, 1.86), (6, 9)),
+            ((83.63, 22.01, 0.0), (6,)),
+            ((45.0, 0.0, 180.0), (0, 1, 2, 3, 4, 5, 6, 8, 9)),
+            ((180.0, 0.0, 179.2), (2, 3, 4, 5, 6, 8, 9)),
+        ):
+            query = Query(scopes=(scope,), conditions=(Cone(*cone),))
+            assert [product.lfn for product in catalogue.find(query)] == [files[n] for n in numbers], cone
+            assert sum(catalogue.tally(query).values()) == len(numbers), cone
+
+    def test_what_is_valid_has_begun_and_not_ended(self, catalogue: Catalogue, scope: str) -> None:
+        at = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
+        day = dt.timedelta(days=1)
+        bounds = [(None, None), (at - day, None), (at, at + day), (at - day, at), (at + day, None), (None, at)]
+        keys = ("curation__valid_from", "curation__valid_to")
+        files = _with(catalogue, scope, [{k: v for k, v in zip(keys, each, strict=True) if v} for each in bounds])
+        found = catalogue.find(Query(scopes=(scope,), conditions=(ValidAt(at),)))
+        assert [product.lfn for product in found] == [files[number] for number in (0, 1, 2)]
 
     def test_no_more_products_than_asked_for(self, catalogue: Catalogue, scope: str) -> None:
         _fill(catalogue, scope, count=5)

@@ -1,0 +1,99 @@
+"""One condition on metadata, as a value."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.errors import InvalidMetadataError
+from ctao_bdms.model import Value, metadata_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Comparison", "Condition", "is_pattern"]
+
+
+class Comparison(StrEnum):
+    """How a value is compared; the words are those of Rucio's filters."""
+
+    EQ = "eq"
+    NE = "ne"
+    LT = "lt"
+    LTE = "lte"
+    GT = "gt"
+    GTE = "gte"
+
+
+def is_pattern(value: object) -> bool:
+    """Return whether `value` is a text in which ``*`` or ``%`` stands for any characters."""
+    return isinstance(value, str) and ("*" in value or "%" in value)
+
+
+def _same(have: Value, want: Value) -> bool:
+    """Return whether a value is the wanted one, or looks like the wanted pattern."""
+    if isinstance(want, str) and is_pattern(want):
+        pattern = "".join(".*" if part in "*%" else re.escape(part) for part in re.split("([*%])", want) if part)
+        return re.fullmatch(pattern, str(have), re.DOTALL) is not None
+    return have == want
+
+
+_ORDERINGS = {
+    Comparison.LT: lambda have, want: have < want,
+    Comparison.LTE: lambda have, want: have <= want,
+    Comparison.GT: lambda have, want: have > want,
+    Comparison.GTE: lambda have, want: have >= want,
+}
+
+
+@attrs.frozen
+class Condition:
+    """One condition: the value of `key` compares to one of `values`.
+
+    Attributes
+    ----------
+    key
+        A key of the metadata table.
+    comparison
+        How it is compared.
+    values
+        The values to compare with: with ``eq`` any of them will do, with ``ne`` none may be; else there is one. In a
+        text, ``*`` stands for any characters.
+
+    Raises
+    ------
+    InvalidMetadataError
+        If the key does not exist, or a value does not fit it.
+
+    Examples
+    --------
+    >>> Condition("instance__ae_id", Comparison.EQ, (1, 2)).holds({"instance__ae_id": 2})
+    True
+    """
+
+    key: str
+    comparison: Comparison
+    values: tuple[Value, ...]
+
+    def __attrs_post_init__(self) -> None:
+        row = metadata_key(self.key)
+        if not self.values or (len(self.values) > 1 and self.comparison in _ORDERINGS):
+            raise InvalidMetadataError(self.key, f"{self.comparison.value!r} takes one value, not {len(self.values)}")
+        object.__setattr__(self, "values", tuple(row.parse(value) for value in self.values))
+
+    def holds(self, metadata: Mapping[str, Value]) -> bool:
+        """Return whether a product with `metadata` answers.
+
+        One without the key is different from every value, and neither equal to one nor before or after it.
+        """
+        have = metadata.get(self.key)
+        if self.comparison is Comparison.NE:
+            return have is None or not any(_same(have, want) for want in self.values)
+        if have is None:
+            return False
+        if self.comparison is Comparison.EQ:
+            return any(_same(have, want) for want in self.values)
+        return bool(_ORDERINGS[self.comparison](have, self.values[0]))

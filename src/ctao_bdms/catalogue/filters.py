@@ -1,0 +1,120 @@
+"""Questions in the form of Rucio's filters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ctao_bdms.catalogue.conditions import Comparison, Condition, is_pattern
+from ctao_bdms.errors import InvalidMetadataError
+from ctao_bdms.model import METADATA, Cone, Value, ValueType
+from ctao_bdms.model.questions import DEC, NEAR, VALID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ctao_bdms.catalogue.query import Group, Query
+
+__all__ = ["Filter", "filters", "plain_filters", "portions"]
+
+Filter = dict[str, Any]
+
+#: A request carries its filters in its address, and servers take addresses of 4 kB (gunicorn) to 8 kB (Apache).
+_MAX_CHARACTERS = 1500
+
+
+def filters(query: Query) -> list[Filter]:
+    """Return the alternatives of `query` as our metadata plugin reads them; none for what nothing can answer."""
+    found = (_merged(group) for group in query.groups())
+    return [each for each in found if each is not None]
+
+
+def _merged(group: Group) -> Filter | None:
+    """Return conditions as one filter, in which a key has each comparison once; None if nothing can meet them."""
+    merged: dict[tuple[str, Comparison], tuple[Value, ...]] = {}
+    special: Filter = {}
+    for condition in group:
+        if isinstance(condition, Condition):
+            known = merged.get((condition.key, condition.comparison))
+            merged[condition.key, condition.comparison] = (
+                condition.values if known is None else _both(condition, known, condition.values)
+            )
+            continue
+        word, value = (
+            (NEAR, [condition.ra_deg, condition.dec_deg, condition.radius_deg])
+            if isinstance(condition, Cone)
+            else (VALID, condition.to_wire())
+        )
+        if special.get(word, value) != value:
+            raise InvalidMetadataError(word.partition(".")[2], "can be asked once only")
+        special[word] = value
+    if not all(merged.values()):
+        return None
+    return dict(_written(merged)) | special
+
+
+def _both(condition: Condition, first: tuple[Value, ...], second: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Return the values of one condition that says what two on the same key say."""
+    if condition.comparison is Comparison.NE:
+        return tuple(dict.fromkeys(first + second))
+    if condition.comparison is Comparison.EQ:
+        if any(map(is_pattern, first + second)):
+            raise InvalidMetadataError(condition.key, "a pattern and another value cannot both be asked of one key")
+        return tuple(value for value in first if value in second)
+    if condition.comparison in {Comparison.LT, Comparison.LTE}:
+        return (min(first + second),)
+    return (max(first + second),)
+
+
+def _written(conditions: Mapping[tuple[str, Comparison], tuple[Value, ...]]) -> Iterator[tuple[str, Any]]:
+    """Yield key and value as they stand in a filter."""
+    for (key, comparison), values in conditions.items():
+        wire = [METADATA[key].to_wire(value) for value in values]
+        text = key if comparison is Comparison.EQ else f"{key}.{comparison.value}"
+        yield text, wire[0] if len(wire) == 1 else wire
+
+
+def plain_filters(query: Query) -> list[Filter]:
+    """Return filters that any Rucio understands alike, and that let through at least what answers `query`.
+
+    What Rucio's own filters may read in another type (texts, times) or do not know (several values, "not") is left to
+    be checked afterwards.
+    """
+    return [
+        {
+            text: value
+            for condition in group
+            for text, value in _plain(condition)
+        }
+        for group in query.groups()
+    ]  # fmt: skip
+
+
+def _plain(condition: object) -> Iterator[tuple[str, Any]]:
+    """Yield what any Rucio understands of a condition."""
+    if isinstance(condition, Cone):
+        low, high = condition.declinations
+        yield from ((f"{DEC}.gte", low), (f"{DEC}.lte", high))
+    elif isinstance(condition, Condition) and _is_plain(condition):
+        yield from _written({(condition.key, condition.comparison): condition.values})
+
+
+def _is_plain(condition: Condition) -> bool:
+    """Return whether any Rucio reads a condition as we do: numbers, and the level, which no one takes for a time."""
+    numbers = METADATA[condition.key].type in {ValueType.INT, ValueType.FLOAT}
+    level = condition.key == "data__level" and condition.comparison is Comparison.EQ
+    return (numbers or level) and condition.comparison is not Comparison.NE and len(condition.values) == 1
+
+
+def portions(asked: list[Filter]) -> list[list[Filter]]:
+    """Return filters cut into requests, each short enough for the address of one."""
+    if len(repr(asked)) <= _MAX_CHARACTERS:
+        return [asked]
+    if len(asked) > 1:
+        middle = len(asked) // 2
+        return portions(asked[:middle]) + portions(asked[middle:])
+    lists = {key: value for key, value in asked[0].items() if isinstance(value, list) and "." not in key}
+    if not lists:
+        return [asked]
+    key = max(lists, key=lambda each: len(repr(lists[each])))
+    middle = len(lists[key]) // 2
+    return portions([asked[0] | {key: lists[key][:middle]}]) + portions([asked[0] | {key: lists[key][middle:]}])

@@ -1,0 +1,154 @@
+"""Answers in order and in pages, and counts: what a search of Rucio cannot be asked for.
+
+The words are those of `ctao_bdms.model.questions`. A page begins after a row, not at a number: it costs the same
+wherever it lies, and products that arrive meanwhile double none and hide none.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from rucio.common.exception import DIDFilterSyntaxError, InvalidMetadata
+from rucio.db.sqla.models import DataIdentifier
+from sqlalchemy import and_, false, func, literal, or_
+
+from ctao_bdms.errors import InvalidMetadataError
+from ctao_bdms.model import METADATA
+from ctao_bdms.model.questions import DEC, NAME, NEAR, PAGE, RA, RESERVED, SIZE, VALID, Cone
+from ctao_bdms.server.schema import TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import ColumnElement, Select
+
+__all__ = ["Page", "counts", "page_of", "special"]
+
+_WORDS = frozenset(word.partition(".")[2] for word in (PAGE, NEAR, VALID))
+_FROM, _TO = TABLE.c.curation__valid_from, TABLE.c.curation__valid_to
+_COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    NAME: TABLE.c.name,
+    SIZE: DataIdentifier.__table__.c.bytes,
+    **{key: TABLE.c[key] for key in METADATA},
+}
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """What a group asked for.
+
+    Attributes
+    ----------
+    order
+        Columns and whether they descend.
+    after
+        Their values in the row before the first, and its name; empty for the beginning.
+    limit
+        How many rows at most; None for all.
+    tally
+        The key whose values are counted; empty to count all; None to list.
+    """
+
+    order: tuple[tuple[str, bool], ...] = ()
+    after: tuple[Any, ...] = ()
+    limit: int | None = None
+    tally: str | None = None
+
+    def select(self, found: Select[Any]) -> Select[Any]:
+        """Return the question for the rows of this page, or for the counts."""
+        if self.tally is not None:
+            columns = [_COLUMNS[self.tally]] if self.tally else []
+            return found.with_only_columns(*columns, func.count()).group_by(*columns)
+        directed = [_COLUMNS[key].desc() if down else _COLUMNS[key].asc() for key, down in self.order]
+        ordered = found.order_by(*(each.nulls_last() for each in directed), TABLE.c.name).limit(self.limit)
+        return ordered.where(self._beyond()) if self.after else ordered
+
+    def _beyond(self) -> ColumnElement[bool]:
+        """Return what holds of the rows that come after a row; what has no value comes last."""
+        *values, name = self.after
+        beyond: ColumnElement[bool] = TABLE.c.name > name
+        for (key, down), value in reversed(list(zip(self.order, values, strict=True))):
+            column = _COLUMNS[key]
+            if value is None:
+                beyond = and_(column.is_(None), beyond)
+            else:
+                want = literal(value, column.type)
+                further = column < want if down else column > want
+                beyond = or_(further, column.is_(None), and_(column == want, beyond))
+        return beyond
+
+
+def page_of(groups: Sequence[Mapping[str, Any]]) -> Page | None:
+    """Return the page that `groups` ask for, if they do.
+
+    Raises
+    ------
+    DIDFilterSyntaxError
+        If it cannot be read.
+    """
+    asked = next((group[PAGE] for group in groups if PAGE in group), None)
+    if asked is None:
+        return None
+    try:
+        order = tuple((word.removeprefix("-"), word.startswith("-")) for word in asked.get("order", ()))
+        after, limit, tally = tuple(asked.get("after", ())), asked.get("limit"), asked.get("tally")
+        if {*(key for key, _ in order), tally or NAME} - set(_COLUMNS) or (after and len(after) != len(order) + 1):
+            raise ValueError
+        values = (_value(key, value) for (key, _), value in zip(order, after, strict=False))
+        return Page(
+            order=order,
+            after=(*values, str(after[-1])) if after else (),
+            limit=None if limit is None else int(limit),
+            tally=tally,
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        msg = f"{PAGE!r} with {asked!r} cannot be asked"
+        raise DIDFilterSyntaxError(msg) from error
+
+
+def _value(key: str, value: object) -> object:
+    """Return the value of a column in the row before the first."""
+    return METADATA[key].parse(value) if key in METADATA and value is not None else value
+
+
+def special(text: str, value: object) -> ColumnElement[bool] | None:
+    """Return what one of our own words asks of a row; None for what is none of them.
+
+    Raises
+    ------
+    InvalidMetadata
+        If its value does not fit.
+    """
+    key, _, word = text.partition(".")
+    if key != RESERVED or word not in _WORDS:
+        return None
+    try:
+        if text == NEAR and isinstance(value, list | tuple):
+            return _near(Cone(*value))
+        if text == VALID:
+            at = METADATA["curation__valid_from"].parse(value)
+            return and_(or_(_FROM.is_(None), at >= _FROM), or_(_TO.is_(None), at < _TO))
+    except (InvalidMetadataError, TypeError) as error:
+        raise InvalidMetadata(str(error)) from error
+    return ~false()
+
+
+def _near(cone: Cone) -> ColumnElement[bool]:
+    """Return whether a pointing lies in a cone; the haversine is exact at small angles, at the poles and at RA 0."""
+    ra, dec = TABLE.c[RA], TABLE.c[DEC]
+    across = func.power(func.sin(func.radians(ra - cone.ra_deg) / 2), 2)
+    up = func.power(func.sin(func.radians(dec - cone.dec_deg) / 2), 2)
+    scale = math.cos(math.radians(cone.dec_deg))
+    return and_(
+        dec.between(*cone.declinations),  # to this there is an index
+        up + func.cos(func.radians(dec)) * scale * across <= cone.haversine,
+    )
+
+
+def counts(tally: str, rows: Iterable[Sequence[Any]]) -> Iterable[dict[str, Any]]:
+    """Yield the counts of a tally as JSON can carry them."""
+    for row in rows:
+        value = METADATA[tally].to_wire(row[0]) if tally and row[0] is not None else None
+        yield {"value": value, "count": row[-1]}
