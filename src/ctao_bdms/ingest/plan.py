@@ -27,7 +27,7 @@ from ctao_bdms.model import (
     RetentionClass,
     Site,
 )
-from ctao_bdms.naming import BlockName, directories_of, is_block, scope_of
+from ctao_bdms.naming import BlockName, BlockSeries, directories_of, is_block, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -114,6 +114,7 @@ def plan(
     limits: BlockLimits = _LIMITS,
     open_blocks: Sequence[OpenBlock] = (),
     keep_open: bool = False,
+    series_of: Callable[[Registration], BlockSeries] | None = None,
 ) -> Plan:
     """Return what is still to be done.
 
@@ -135,10 +136,14 @@ def plan(
         Blocks that are being filled, at most one of each scope and night.
     keep_open
         Whether blocks that are not full stay open for more.
+    series_of
+        Says which blocks can take a file; by default those of its scope and night at `site`, which are kept for ever.
+        A file that a block of another retention holds already is known only if it is kept for at least as long there.
     """
+    series_of = series_of or partial(_onsite_series, site)
     known: dict[Lfn, Did] = {}
     rejected: list[Reject] = []
-    groups: dict[tuple[str, str, Night], list[Registration]] = {}
+    groups: dict[BlockSeries, list[Registration]] = {}
     for item in items:
         defects = item.defects
         if not defects and item.file.lfn is not None:
@@ -146,28 +151,25 @@ def plan(
         if defects or item.facts is None or item.file.lfn is None:
             passing = {defect.kind for defect in defects} <= _PASSING
             rejected.append(Reject(item=item, defects=defects, quarantine=item.file.is_ours and not passing))
-        elif (block := _block_of(archive.get(item.file.lfn), rse)) is not None:
+            continue
+        registration = Registration(
+            lfn=item.file.lfn, size_bytes=item.facts.size_bytes, adler32=item.facts.adler32, metadata=item.metadata
+        )
+        series = series_of(registration)
+        if (block := _block_of(archive.get(item.file.lfn), rse, series.retention)) is not None:
             known[item.file.lfn] = block
         else:
-            registration = Registration(
-                lfn=item.file.lfn,
-                size_bytes=item.facts.size_bytes,
-                adler32=item.facts.adler32,
-                metadata=item.metadata,
-            )
-            groups.setdefault(_group(registration, site), []).append(registration)
+            groups.setdefault(series, []).append(registration)
     opened = now.astimezone(dt.UTC).replace(microsecond=0)
 
-    def new(vo: str, scope: str, night: Night) -> OpenBlock:
-        retention = RetentionClass.PERMANENT
-        name = BlockName(vo=vo, scope=scope, site=site, night=night, retention=retention, opened=opened, token=token())
-        return OpenBlock(did=name.did)
+    def new(series: BlockSeries) -> OpenBlock:
+        return OpenBlock(did=series.block(opened, token()).did)
 
-    current = {_group_of(block.name): block for block in open_blocks if block.name.site == site}
+    current = {block.name.series: block for block in open_blocks}
     blocks = [
         block
-        for group, members in groups.items()
-        for block in _filled(members, limits, current.get(group), partial(new, *group), keep_open)
+        for series, members in groups.items()
+        for block in _filled(members, limits, current.get(series), partial(new, series), keep_open)
     ]
     return Plan(rse=rse, blocks=tuple(blocks), known=known, rejected=tuple(rejected))
 
@@ -185,8 +187,11 @@ def _conflicts(item: Described, archived: ArchivedFile | None) -> Iterator[Defec
         yield Defect(DefectKind.CONFLICT, message)
 
 
-def _block_of(archived: ArchivedFile | None, rse: str) -> Did | None:
-    """Return the block of a file that the archive holds whole: here, in its directory and in a block; None if not."""
+def _block_of(archived: ArchivedFile | None, rse: str, retention: RetentionClass) -> Did | None:
+    """Return the block of a file that the archive holds whole: here, in its directory and in a block; None if not.
+
+    A block that is kept for ever serves everything.
+    """
     if archived is None:
         return None
     replica = archived.at(rse)
@@ -194,19 +199,16 @@ def _block_of(archived: ArchivedFile | None, rse: str) -> Did | None:
         return None
     if directories_of(archived.lfn)[-1].did not in archived.datasets:
         return None
-    return min((did for did in archived.datasets if is_block(did.name)), default=None)
+    blocks = sorted(did for did in archived.datasets if is_block(did.name))
+    kept = {did: BlockName.parse(did.name).retention for did in blocks}
+    return next((did for did in blocks if kept[did] in {RetentionClass.PERMANENT, retention}), None)
 
 
-def _group(file: Registration, site: Site) -> tuple[str, str, Night]:
-    """Return what all files of one block share: the virtual organisation, the scope, the night."""
+def _onsite_series(site: Site, file: Registration) -> BlockSeries:
+    """Return which blocks take a file that lies on site: those of its scope and night."""
     night = file.metadata["instance__observing_night"]
     assert isinstance(night, dt.date)  # the metadata table says so, and DL0 requires it
-    return file.lfn.vo, scope_of(str(file.lfn)), Night(night)
-
-
-def _group_of(block: BlockName) -> tuple[str, str, Night]:
-    """Return what the files of a block share, as `_group` does of a file."""
-    return block.vo, block.scope, block.night
+    return BlockSeries(vo=file.lfn.vo, scope=scope_of(str(file.lfn)), site=site, night=Night(night))
 
 
 def _filled(
