@@ -49,7 +49,7 @@ class Keeping(Connected):
         self, scope: str, *, site: Site | None = None, night: Night | None = None
     ) -> replication.BlockStates:
         """Return how far the replication of each closed block is; nothing is changed."""
-        return replication.look(self.catalogue, scope, blocks_pattern(DEFAULT_VO, scope, site, night))
+        return replication.look(self.catalogue, scope, blocks_pattern(DEFAULT_VO, scope, site, night), self.now())
 
     def night(
         self,

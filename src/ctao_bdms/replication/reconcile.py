@@ -9,9 +9,10 @@ import attrs
 
 from ctao_bdms.catalogue import AddRules, FindBlocks, FindRules, KnowStorage, Register
 from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Block, Did, Rule, RuleState
+from ctao_bdms.model import Block, Did, RetentionClass, Rule, RuleState
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.replication.placement import centres_for, shares_of
+from ctao_bdms.replication.retention import RETENTIONS, Retention
 from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
 from ctao_bdms.rows import Rows
 
@@ -38,7 +39,7 @@ class BlockState:
     n_files, size_bytes
         What it holds.
     centres
-        The centres that shall keep copies.
+        The centres that shall keep copies; none if its time is over.
     rules
         The rules that it has.
     """
@@ -57,7 +58,8 @@ class BlockState:
     @property
     def complete_at(self) -> tuple[str, ...]:
         """The centres that have every file, as the catalogue says."""
-        done = {rule.rse_expression for rule in self.rules if rule.state is RuleState.OK and rule.expires is None}
+        may_end = BlockName.parse(self.did.name).retention is not RetentionClass.PERMANENT
+        done = {r.rse_expression for r in self.rules if r.state is RuleState.OK and (may_end or r.expires is None)}
         return tuple(centre for centre in self.centres if f"centre={centre}" in done)
 
     @property
@@ -134,12 +136,12 @@ def reconcile(
         blocks = _blocks(catalogue, scope, pattern)
     closed = [block for block in blocks if not block.is_open and block.n_files]
     rules = _rules(catalogue, scope, closed)
-    if sum(_make_rules(catalogue, block.did, rules[block.did.name], on_rule) for block in closed):
+    if sum(_make_rules(catalogue, block.did, rules[block.did.name], on_rule, now()) for block in closed):
         rules = _rules(catalogue, scope, closed)
-    return _states(catalogue, closed, rules)
+    return _states(catalogue, closed, rules, now())
 
 
-def look(catalogue: Replicating, scope: str, pattern: str) -> BlockStates:
+def look(catalogue: Replicating, scope: str, pattern: str, now: dt.datetime | None = None) -> BlockStates:
     """Return the closed blocks of `pattern` with the rules that they have; nothing is changed.
 
     Parameters
@@ -148,18 +150,22 @@ def look(catalogue: Replicating, scope: str, pattern: str) -> BlockStates:
         The archive.
     scope, pattern
         The scope, and the names of the blocks, with ``*``.
+    now
+        The present (aware): a block whose time is over needs no rules. None if that is not looked at.
     """
     closed = [block for block in _blocks(catalogue, scope, pattern) if not block.is_open and block.n_files]
-    return _states(catalogue, closed, _rules(catalogue, scope, closed))
+    return _states(catalogue, closed, _rules(catalogue, scope, closed), now)
 
 
-def _states(catalogue: KnowStorage, blocks: Sequence[Block], rules: Mapping[str, Sequence[Rule]]) -> BlockStates:
-    return BlockStates(_state(catalogue, block, rules[block.did.name]) for block in blocks)
+def _states(
+    catalogue: KnowStorage, blocks: Sequence[Block], rules: Mapping[str, Sequence[Rule]], now: dt.datetime | None
+) -> BlockStates:
+    return BlockStates(_state(catalogue, block, rules[block.did.name], now) for block in blocks)
 
 
-def _state(catalogue: KnowStorage, block: Block, rules: Sequence[Rule]) -> BlockState:
+def _state(catalogue: KnowStorage, block: Block, rules: Sequence[Rule], now: dt.datetime | None) -> BlockState:
     """Return the state of a block, its rules in the order in which they are made."""
-    order = [want.rse_expression for want in _wanted(catalogue, block.did)]
+    order = [want.rse_expression for want in _wanted(catalogue, block.did, now)]
     known = sorted(
         (rule for rule in rules if rule.rse_expression in order), key=lambda r: order.index(r.rse_expression)
     )
@@ -167,7 +173,7 @@ def _state(catalogue: KnowStorage, block: Block, rules: Sequence[Rule]) -> Block
         did=block.did,
         n_files=block.n_files,
         size_bytes=block.size_bytes,
-        centres=placement_of(catalogue, block.did),
+        centres=placement_of(catalogue, block.did) if order else (),
         rules=(*known, *(rule for rule in rules if rule not in known)),
     )
 
@@ -189,7 +195,7 @@ def begin(
         Called with block and RSE expression for each rule that is made.
     """
     for did in blocks:
-        _make_rules(catalogue, did, (), on_rule)
+        _make_rules(catalogue, did, (), on_rule, None)
 
 
 def _blocks(catalogue: FindBlocks, scope: str, pattern: str) -> list[Block]:
@@ -202,21 +208,41 @@ def _rules(catalogue: FindRules, scope: str, blocks: Sequence[Block]) -> Mapping
 
 
 def placement_of(catalogue: KnowStorage, did: Did) -> tuple[str, ...]:
-    """Return the centres that keep the copies of a block, the one that receives them from the site first."""
-    name = BlockName.parse(did.name)
-    return centres_for(name.site, name.night, shares_of(catalogue.rses().values()))
+    """Return the centres that keep the copies of a block, the one that has them first at the front."""
+    name, copies = BlockName.parse(did.name), _retention(did).copies
+    shares = shares_of(catalogue.rses().values())
+    if not name.origin:
+        return centres_for(name.site, name.night, shares, copies)
+    others = {centre: share for centre, share in shares.items() if centre != name.origin}
+    return (name.origin, *centres_for(name.site, name.night, others, copies - 1))
 
 
-def _wanted(catalogue: KnowStorage, did: Did) -> tuple[WantedRule, ...]:
-    onsite = _onsite(catalogue.rses(), BlockName.parse(did.name).site)
-    return wanted_rules(onsite, placement_of(catalogue, did))
+def _retention(did: Did) -> Retention:
+    return RETENTIONS[BlockName.parse(did.name).retention]
 
 
-def _make_rules(catalogue: Replicating, did: Did, existing: Sequence[Rule], on_rule: Callable[[Did, str], None]) -> int:
+def _wanted(catalogue: KnowStorage, did: Did, now: dt.datetime | None) -> tuple[WantedRule, ...]:
+    """Return the rules that a block must have; none if its time is over."""
+    name, lifetime_s = BlockName.parse(did.name), _retention(did).lifetime_s
+    if lifetime_s is not None and now is not None:
+        lifetime_s -= max(0, int((now - name.opened).total_seconds()))
+        if lifetime_s <= 0:
+            return ()
+    onsite = "" if name.origin else _onsite(catalogue.rses(), name.site)
+    return wanted_rules(onsite, placement_of(catalogue, did), lifetime_s=lifetime_s)
+
+
+def _make_rules(
+    catalogue: Replicating,
+    did: Did,
+    existing: Sequence[Rule],
+    on_rule: Callable[[Did, str], None],
+    now: dt.datetime | None,
+) -> int:
     """Make the rules of a closed block that are wanted, not there, and ready; return how many."""
-    ready = missing_rules(_wanted(catalogue, did), existing)
+    ready = missing_rules(_wanted(catalogue, did, now), existing)
     for want in ready:
-        catalogue.add_rule(did, rse_expression=want.rse_expression, source=want.source)
+        catalogue.add_rule(did, rse_expression=want.rse_expression, source=want.source, lifetime_s=want.lifetime_s)
         on_rule(did, want.rse_expression)
     return len(ready)
 
