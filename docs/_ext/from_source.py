@@ -16,7 +16,7 @@ from sphinx.pycode import ModuleAnalyzer
 
 from ctao_bdms import errors
 from ctao_bdms.access import WORDS
-from ctao_bdms.daemon.example import example, toml
+from ctao_bdms.daemon.example import example
 from ctao_bdms.daemon.families import FAMILIES
 from ctao_bdms.daemon.settings import Settings
 from ctao_bdms.daemon.sources import keys
@@ -27,6 +27,7 @@ from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.integrity import DL0_KINDS
 from ctao_bdms.integrity.dl3 import DL3_CLASSES
 from ctao_bdms.model import METADATA, DataLevel, DefectKind, Flag
+from ctao_bdms.settings import Key, toml
 from ctao_rucio_policy.roles import CONDITIONS, TABLE, Cell, Role
 from ctao_rucio_policy.schema import ACTIVITIES, RSE_ATTRIBUTES
 

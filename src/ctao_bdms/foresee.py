@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ctao_bdms.ingest import Described, Plan
+    from ctao_bdms.replication import Policy
 
 __all__ = ["ForeseenBlock", "Foreseen", "foresee"]
 
@@ -102,7 +103,7 @@ class Blocks(Rows[ForeseenBlock]):
     )
 
 
-def foresee(plan: Plan, items: Sequence[Described], catalogue: _Asked) -> Foreseen:
+def foresee(plan: Plan, items: Sequence[Described], catalogue: _Asked, policy: Policy | None = None) -> Foreseen:
     """Say what carrying out `plan` would do.
 
     Parameters
@@ -111,6 +112,8 @@ def foresee(plan: Plan, items: Sequence[Described], catalogue: _Asked) -> Forese
         The plan, and the files that it was made for.
     catalogue
         The archive; it is only asked.
+    policy
+        How products are kept; by default as the observatory's own policy says.
 
     Returns
     -------
@@ -128,7 +131,7 @@ def foresee(plan: Plan, items: Sequence[Described], catalogue: _Asked) -> Forese
         fates.update((file.lfn, (Status.REGISTERED, block.did)) for file in files)
         lfns += [file.lfn for file in files]
         size_bytes = sum(file.size_bytes for file in files)
-        centres = placement_of(catalogue, block.did)
+        centres = placement_of(catalogue, block.did, policy)
         blocks.append(ForeseenBlock(did=block.did, n_files=len(files), size_bytes=size_bytes, centres=centres))
     rejects = {id(reject.item): reject for reject in plan.rejected}
     rows = []

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ctao_bdms.model.activities import ACTIVITIES
+
 __all__ = [
     "ACCOUNT",
     "ACCOUNT_LENGTH",
@@ -48,30 +50,6 @@ ACCOUNT = {
     "pattern": r"^[a-z0-9_.-]+\Z",
 }
 
-#: What each activity is for. Transfers of an activity share their part of a link; all names of Rucio's generic schema
-#: stay allowed, because its own daemons use them.
-ACTIVITIES = {
-    "Analysis Input": "input of a user's jobs",
-    "Analysis Output": "output of a user's jobs",
-    "Data Brokering": "copies near free job slots",
-    "Data Challenge": "tests at scale",
-    "Data Consolidation": "copies of derived products at a second data centre",
-    "Data Rebalancing": "moves between data centres to even out their load",
-    "Debug": "single transfers by hand",
-    "Express": "urgent transfers",
-    "Functional Test": "small regular tests of every link",
-    "Group Subscriptions": "standing orders of a group",
-    "Production Input": "input of processing and simulation jobs",
-    "Production Output": "output of processing and simulation jobs",
-    "Staging": "recall from tape",
-    "T0 Export": "raw data from the site to the data centres",
-    "T0 Tape": "raw data to tape",
-    "Upload/Download (Job)": "a job's own transfers",
-    "Upload/Download (User)": "a person's own transfers",
-    "User Subscriptions": "rules of people, unless they say otherwise",
-    "User Transfers": "replicas that DIRAC asks for (addReplica)",
-}
-
 ACTIVITY = {"description": "Activity name", "type": "string", "enum": list(ACTIVITIES)}
 
 #: Storage elements: words of capital letters and digits, as Rucio's own, but no newline behind, and no longer than the
@@ -90,6 +68,9 @@ RSE_ATTRIBUTES = {
     "onsite": "true on site: for expressions and for permissions",
     "offsite": "true at a data centre: for expressions",
     "share": "the share of the data that the centre takes, relative to the others; 1 by default",
+    "tape": "true for tape: where a policy asks for a copy on tape, it lies here",
+    "full": "true: the centre takes no new nights, and keeps what it has",
+    "free_bytes": "free space as the centre says it; below the policy's `placement.keep_free_bytes` it counts as full",
     "tier": "0 on site, 1 at a data centre",
     "region": "where it stands, e.g. `ES`",
     "fts": "the transfer service: an FTS3 in production",

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctao_bdms.daemon import Settings, settings_from
-from ctao_bdms.daemon.example import toml
-from ctao_bdms.daemon.sources import Key, keys
+from ctao_bdms.daemon.sources import keys
 from ctao_bdms.errors import InvalidSettingsError
+from ctao_bdms.settings import Key, toml
 
 KEYS = list(keys())
 NEEDED = {"storage.root": "/s", "storage.rse": "R", "storage.site": "CTAO-North"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -38,11 +38,11 @@ class Archive(InMemoryCatalogue):
         self.may_answer = threading.Event()
         self.is_down = False
 
-    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+    def add_rule(self, did: Did, **terms: Any) -> None:  # noqa: ANN401 - as of the archive in memory
         assert self.may_answer.wait(10)
         if self.is_down:
             raise UnreachableError("the server does not answer")
-        super().add_rule(did, rse_expression=rse_expression, source=source, lifetime_s=lifetime_s)
+        super().add_rule(did, **terms)
 
 
 class Closing(Registrar):

@@ -9,12 +9,13 @@ import attrs
 import pytest
 
 from ctao_bdms.daemon import Settings, settings_from
-from ctao_bdms.daemon.example import example, toml
+from ctao_bdms.daemon.example import example
 from ctao_bdms.daemon.settings import LogLevel, Storage, restart_needed
-from ctao_bdms.daemon.sources import Key, keys
+from ctao_bdms.daemon.sources import keys
 from ctao_bdms.errors import InvalidSettingsError, UsageError
 from ctao_bdms.ingest.journal import Order
 from ctao_bdms.model import Site
+from ctao_bdms.settings import Key, toml
 
 NEEDED = '[storage]\nroot = "/storage/ctao-north"\nrse = "CTAO-NORTH-ONSITE"\nsite = "CTAO-North"\n'
 DEFAULTS = Settings(storage=Storage(root=Path("/storage/ctao-north"), rse="CTAO-NORTH-ONSITE", site=Site.NORTH))

@@ -22,7 +22,7 @@ from ctao_bdms.model import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["archived_file", "aware", "block", "product", "rule"]
+__all__ = ["archived_file", "aware", "block", "product", "rule", "truth"]
 
 _REPLICA_STATES = {
     "AVAILABLE": ReplicaState.AVAILABLE,
@@ -88,6 +88,11 @@ def aware(stamp: object) -> dt.datetime:
     return dt.datetime.strptime(str(stamp), "%a, %d %b %Y %H:%M:%S %Z").replace(tzinfo=dt.UTC)
 
 
+def truth(value: object) -> bool:
+    """Return an attribute of a storage element as a truth value: Rucio keeps what it was given, words among it."""
+    return str(value).lower() in {"true", "1", "yes"}
+
+
 def rule(row: Mapping[str, Any]) -> Rule:
     """Return a row of a list of rules."""
     return Rule(
@@ -104,4 +109,6 @@ def rule(row: Mapping[str, Any]) -> Rule:
         source=str(row["source_replica_expression"] or ""),
         error=str(row["error"] or ""),
         expires=None if row["expires_at"] is None else aware(row["expires_at"]),
+        activity=str(row["activity"] or ""),
+        priority=int(row["priority"] or 3),
     )

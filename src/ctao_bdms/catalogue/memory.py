@@ -14,6 +14,7 @@ import attrs
 
 from ctao_bdms.errors import BlockClosedError, ConflictError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
+    DEFAULT_ACTIVITY,
     ArchivedFile,
     Block,
     Did,
@@ -181,7 +182,16 @@ class InMemoryCatalogue:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""
         return {name: [rule for rule in self._rules if rule.did == Did(scope, name)] for name in names}
 
-    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+    def add_rule(
+        self,
+        did: Did,
+        *,
+        rse_expression: str,
+        source: str = "",
+        lifetime_s: int | None = None,
+        activity: str = DEFAULT_ACTIVITY,
+        priority: int = 3,
+    ) -> None:
         """Ask for one copy of `did` in `rse_expression`; nothing happens if the rule exists."""
         if not self._matching(rse_expression):
             raise NotFoundError(f"no storage element answers {rse_expression!r}")
@@ -201,15 +211,22 @@ class InMemoryCatalogue:
                 locks={"ok": there, "replicating": len(members) - there, "stuck": 0},
                 source=source,
                 expires=expires,
+                activity=activity,
+                priority=priority,
             )
         )
 
     def _matching(self, expression: str) -> list[Rse]:
-        """Return the storage elements that answer an expression: a name, or ``attribute=value``."""
-        attribute, _, value = expression.partition("=")
+        """Return the storage elements that answer an expression: names, ``key=value``, ``tape``, joined by ``&``."""
+        return [rse for rse in self._rses.values() if all(self._answers(rse, part) for part in expression.split("&"))]
+
+    @staticmethod
+    def _answers(rse: Rse, part: str) -> bool:
+        """Return whether a storage element answers a part of an expression."""
+        attribute, _, value = part.partition("=")
         if value:
-            return [rse for rse in self._rses.values() if getattr(rse, attribute, None) == value]
-        return [self._rses[expression]] if expression in self._rses else []
+            return getattr(rse, attribute, None) == value
+        return rse.name == part or (part == "tape" and rse.is_tape)
 
     def transfer(self) -> int:
         """Declare every copy that a rule still waits for as made; return how many there were."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from ctao_bdms.model import DEFAULT_ACTIVITY
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -114,8 +116,19 @@ class FindRules(Protocol):
 class AddRules(Protocol):
     """How replication is asked for."""
 
-    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+    def add_rule(
+        self,
+        did: Did,
+        *,
+        rse_expression: str,
+        source: str = "",
+        lifetime_s: int | None = None,
+        activity: str = DEFAULT_ACTIVITY,
+        priority: int = 3,
+    ) -> None:
         """Ask for one copy of `did` in `rse_expression`, read from `source` (an RSE expression; empty = anywhere).
+
+        It ends after `lifetime_s`, if that is given. Its transfers are for `activity`, at `priority` from 1 to 5.
 
         Nothing happens if the account has the same rule already.
 

@@ -17,7 +17,7 @@ from rucio.common.utils import date_to_str
 from ctao_bdms.catalogue import answers
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
-from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
+from ctao_bdms.model import DEFAULT_ACTIVITY, ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
 from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, scope_of
 
 if TYPE_CHECKING:
@@ -120,6 +120,9 @@ class RucioCatalogue:
             tier=str(attributes.get("tier", "")),
             region=str(attributes.get("region", "")),
             share=float(attributes.get("share", 1.0)),
+            is_tape=answers.truth(attributes.get("tape")),
+            is_full=answers.truth(attributes.get("full")),
+            free_bytes=int(float(attributes["free_bytes"])) if "free_bytes" in attributes else None,
         )
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
@@ -264,7 +267,16 @@ class RucioCatalogue:
                         wanted[row["name"]].append((answers.aware(row["created_at"]), answers.rule(row)))
         return {name: _oldest_first(rows) for name, rows in wanted.items()}
 
-    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+    def add_rule(
+        self,
+        did: Did,
+        *,
+        rse_expression: str,
+        source: str = "",
+        lifetime_s: int | None = None,
+        activity: str = DEFAULT_ACTIVITY,
+        priority: int = 3,
+    ) -> None:
         """Ask for one copy of `did` in `rse_expression`; nothing happens if the account has the same rule."""
         with converted(f"asking for a copy of {did} in {rse_expression!r}"):
             try:
@@ -274,7 +286,8 @@ class RucioCatalogue:
                     rse_expression=rse_expression,
                     source_replica_expression=source or None,
                     lifetime=lifetime_s,
-                    activity="Data Consolidation",
+                    activity=activity,
+                    priority=priority,
                 )
             except rucio_exception.DuplicateRule:
                 _LOG.debug("rule on %s in %s exists", did, rse_expression)

@@ -16,13 +16,25 @@ from ctao_bdms.facade import connect
 if TYPE_CHECKING:
     from ctao_bdms.facade import Bdms
 
-__all__ = ["DEFAULT_ARCHIVE", "Archive", "Home", "Json", "home_path"]
+__all__ = ["DEFAULT_ARCHIVE", "Archive", "Home", "Json", "PolicyOption", "home_path", "policy_file"]
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]
 Home = Annotated[
     Path | None,
     Parameter(name="--home", help="The folder of the embedded Rucio; else BDMS_HOME, else in the user's data folder."),
 ]
+
+PolicyOption = Annotated[
+    Path | None,
+    Parameter(name="--policy", help="A policy file; else BDMS_POLICY, else the observatory's own policy."),
+]
+
+
+def policy_file(named: Path | None) -> Path | None:
+    """Return the policy file that a command means; None for the observatory's own."""
+    if named is None and os.environ.get("BDMS_POLICY"):
+        return Path(os.environ["BDMS_POLICY"])
+    return named
 
 
 def home_path(home: Path | None) -> Path:
@@ -44,6 +56,8 @@ class Archive:
         The folder of an embedded Rucio.
     rucio_config
         A rucio.cfg of a client.
+    policy
+        A policy file.
     as_json
         Print JSON instead of a table.
     """
@@ -53,6 +67,7 @@ class Archive:
         Path | None,
         Parameter(name="--rucio-config", help="The rucio.cfg of a client of the archive; else RUCIO_CONFIG."),
     ] = None
+    policy: PolicyOption = None
     as_json: Json = False
 
     @property
@@ -68,7 +83,7 @@ class Archive:
         UsageError
             If nothing says where the archive is.
         """
-        return connect(self.config_file())
+        return connect(self.config_file(), policy=policy_file(self.policy))
 
     def config_file(self) -> Path:
         """Return the rucio.cfg that the options or the environment name.

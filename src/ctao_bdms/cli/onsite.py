@@ -9,7 +9,7 @@ from typing import Annotated
 import attrs
 from cyclopts import Parameter
 
-from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
+from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive, policy_file
 from ctao_bdms.facade import Bdms, connect
 
 __all__ = ["DEFAULT_SITE", "OnSite", "SiteChoice"]
@@ -71,8 +71,9 @@ class SiteChoice:
         from ctao_bdms.daemon import settings_from
 
         settings = settings_from(self.config, os.environ)
-        is_named = archive != attrs.evolve(DEFAULT_ARCHIVE, as_json=archive.as_json)
-        bdms = archive.connect() if is_named else connect(settings.rucio.config)
+        is_named = archive != attrs.evolve(DEFAULT_ARCHIVE, as_json=archive.as_json, policy=archive.policy)
+        policy = policy_file(archive.policy) or settings.policy.file
+        bdms = archive.connect() if is_named else connect(settings.rucio.config, policy=policy)
         return OnSite(
             bdms=bdms.through(bdms.catalogue, quarantine=settings.quarantine),
             rse=self.rse or settings.storage.rse,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms.catalogue.doctor import Finding, Findings
 from ctao_bdms.daemon import trials
-from ctao_bdms.errors import BdmsError
+from ctao_bdms.errors import BdmsError, InvalidSettingsError
 from ctao_bdms.facade import connect
+from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -49,6 +50,7 @@ def _all(settings: Settings) -> Iterator[Finding]:
         remedy = "See that the server runs, and that rucio.config names its client configuration."
         yield Finding(check="server", ok=False, found=_sentence(error), remedy=remedy)
     yield from _storage(settings)
+    yield _policy(settings)
     yield _outside(settings, elements)
     yield from _machine(settings)
 
@@ -128,6 +130,18 @@ def _storage(settings: Settings) -> Iterator[Finding]:
     least = settings.storage.low_disk_bytes
     for name, folder in places.items():
         yield _tried(name, folder, lambda path: trials.free(path, least), "Free some, or lower storage.low_disk_bytes.")
+
+
+def _policy(settings: Settings) -> Finding:
+    """Check that the policy file holds."""
+    try:
+        policy = Policy.load(settings.policy.file)
+    except InvalidSettingsError as error:
+        remedy = "Repair it, or set policy.file to another one; bdms policy check FILE says the same."
+        return Finding(check="policy", ok=False, found=_sentence(error), remedy=remedy)
+    return Finding(
+        check="policy", ok=True, found=f"{policy.source} holds; its fingerprint is {policy.fingerprint[:12]}."
+    )
 
 
 def _outside(settings: Settings, elements: Iterable[Rse]) -> Finding:

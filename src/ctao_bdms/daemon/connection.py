@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ctao_bdms.errors import AuthenticationError
+from ctao_bdms.model import DEFAULT_ACTIVITY
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -107,7 +108,23 @@ class Connection:
         with self._asked() as catalogue:
             return catalogue.rules(scope, names)
 
-    def add_rule(self, did: Did, *, rse_expression: str, source: str = "", lifetime_s: int | None = None) -> None:
+    def add_rule(
+        self,
+        did: Did,
+        *,
+        rse_expression: str,
+        source: str = "",
+        lifetime_s: int | None = None,
+        activity: str = DEFAULT_ACTIVITY,
+        priority: int = 3,
+    ) -> None:
         """Ask for one copy of `did` in `rse_expression`."""
         with self._asked(changes=True) as catalogue:
-            catalogue.add_rule(did, rse_expression=rse_expression, source=source, lifetime_s=lifetime_s)
+            catalogue.add_rule(
+                did,
+                rse_expression=rse_expression,
+                source=source,
+                lifetime_s=lifetime_s,
+                activity=activity,
+                priority=priority,
+            )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.ingest.registrar import Registrar
     from ctao_bdms.model import Did
-    from ctao_bdms.replication import Replicating
+    from ctao_bdms.replication import Policy, Replicating
 
 __all__ = ["Copying"]
 
@@ -47,6 +47,8 @@ class Copying:
         Returns what registers files; None as long as there is none.
     interval_s
         The time after which the rules of all blocks that are not complete are looked at again, in seconds.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     metrics
         What is counted.
     now, monotonic
@@ -67,6 +69,7 @@ class Copying:
         registrar: Callable[[], Registrar | None],
         *,
         interval_s: float,
+        policy: Policy | None = None,
         metrics: Metrics,
         now: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
@@ -74,6 +77,7 @@ class Copying:
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._catalogue = catalogue
+        self._policy = policy
         self._journal = journal
         self._registrar = registrar
         self._aside = aside
@@ -88,6 +92,7 @@ class Copying:
             now=now,
             everything=lambda: self._patterns,
             everything_after=dt.timedelta(seconds=interval_s),
+            policy=policy,
             on_rule=self._on_rule,
             on_complete=self._complete.extend,
         )
@@ -141,7 +146,7 @@ class Copying:
 
         If this is interrupted, the next look at everything finds blocks that have no rules.
         """
-        replication.begin(self._catalogue, closed, self._on_rule)
+        replication.begin(self._catalogue, closed, self._on_rule, self._policy)
         if follow:
             self._follower.step()
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from enum import StrEnum
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import attrs
 
 from ctao_bdms.daemon.settings import Settings
 from ctao_bdms.daemon.sources import keys
+from ctao_bdms.settings import toml
 
-__all__ = ["example", "toml"]
+__all__ = ["example"]
 
 _HEAD = """\
 # Settings of the ingestion daemon: bdms ingestd --config FILE
@@ -49,18 +47,3 @@ def example() -> str:
 
 def _first_line(kind: Any) -> str:  # noqa: ANN401 - a class of settings
     return str(kind.__doc__).partition("\n")[0]
-
-
-def toml(value: object) -> str:
-    """Return a value as TOML writes it."""
-    if value is None:
-        return '""'
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | StrEnum | Path):
-        return json.dumps(str(value), ensure_ascii=False)
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(toml, value))}]"
-    if isinstance(value, int):
-        return f"{value:_}" if value >= 100_000 else str(value)
-    return repr(value)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest import Quarantine
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.model import Site
+    from ctao_bdms.replication import Policy
 
 __all__ = ["recover", "settle"]
 
@@ -32,7 +33,15 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = dt.timedelta.min
 
 
-def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now: Callable[[], dt.datetime]) -> None:
+def recover(
+    catalogue: Catalogue,
+    journal: Journal,
+    *,
+    rse: str,
+    site: Site,
+    now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
+) -> None:
     """Close the blocks that a predecessor left open, give them their rules, and fill a journal that is new.
 
     Only the holder of the lease may do this: an open block of a daemon that lives would be closed, too.
@@ -45,10 +54,12 @@ def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now
         The storage element on site, and the site.
     now
         The clock (aware).
+    policy
+        How products are kept; by default as the observatory's own policy says.
     """
     nights: set[tuple[str, Night]] = set()
     for scope, pattern in _patterns(catalogue, journal, site, now()):
-        states = replication.reconcile(catalogue, scope, pattern, now=now, abandoned_after=_AT_ONCE)
+        states = replication.reconcile(catalogue, scope, pattern, now=now, policy=policy, abandoned_after=_AT_ONCE)
         nights.update((scope, BlockName.parse(state.block).night) for state in states if not state.is_complete)
     if not journal.is_new:
         return

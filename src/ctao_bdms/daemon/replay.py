@@ -200,6 +200,7 @@ def _rules(
             scope,
             blocks_pattern(DEFAULT_VO, scope, site, night),
             now=bdms.now,
+            policy=bdms.policy,
             abandoned_after=_AT_ONCE,
             on_rule=on_rule,
         )

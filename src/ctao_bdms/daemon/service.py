@@ -37,6 +37,7 @@ from ctao_bdms.errors import BdmsError, InvalidSettingsError, UnknownRseError
 from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Quarantine, Registrar, Watch
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Journal
+from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -105,6 +106,7 @@ class Service:
             by = f"ingestd {os.getpid()}@{socket.gethostname()}"
             journal = stack.enter_context(Journal(settings.journal, by=by, now=_now, fence=lease.token))
             scans, lost = stack.enter_context(scans_of(settings.workers))
+            policy = Policy.load(settings.policy.file)
             connection = Connection(self._connect, lease.check)
             circuits = Circuits(self._backoff(), monotonic=time.monotonic, dice=random.random)
             intake = Intake(
@@ -135,7 +137,7 @@ class Service:
             )
             entering = Entering(
                 journal,
-                lambda: self._registrar(connection, journal),
+                lambda: self._registrar(connection, journal, policy),
                 nameless=reading.nameless,
                 root=root,
                 describe=lambda file, facts: description(file, facts, self.settings),
@@ -154,6 +156,7 @@ class Service:
                 journal,
                 lambda: entering.registrar,
                 interval_s=settings.replication.reconcile_interval_s,
+                policy=policy,
                 metrics=self._metrics,
                 now=_now,
                 monotonic=time.monotonic,
@@ -203,7 +206,7 @@ class Service:
         _log.info("connected: %r", catalogue)
         return catalogue
 
-    def _registrar(self, connection: Connection, journal: Journal) -> Registrar:
+    def _registrar(self, connection: Connection, journal: Journal, policy: Policy) -> Registrar:
         """Return what registers files, after what a predecessor has begun was ended."""
         settings = self.settings
         elements = connection.rses()
@@ -211,7 +214,7 @@ class Service:
             raise UnknownRseError(settings.storage.rse, elements)
         quarantine = Quarantine(settings.quarantine)
         settle(journal, quarantine, Path(os.path.realpath(settings.storage.root)))
-        recover(connection, journal, rse=settings.storage.rse, site=settings.storage.site, now=_now)
+        recover(connection, journal, rse=settings.storage.rse, site=settings.storage.site, policy=policy, now=_now)
         size = BatchSize(files=min(BatchSize().files, settings.batches.files), largest=settings.batches.files)
         limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
         return Registrar(
@@ -220,6 +223,7 @@ class Service:
             policy=BlockPolicy(limits=limits, age_s=settings.blocks.age_s),
             quarantine=quarantine,
             batches=Batches(connection, size, on_batch=lambda files, _seconds: self._metrics.batch(files)),
+            retention_of=policy.retention_of,
             now=_now,
         )
 

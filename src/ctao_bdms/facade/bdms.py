@@ -7,6 +7,7 @@ from pathlib import Path
 from ctao_bdms.facade.finding import Finding
 from ctao_bdms.facade.ingesting import Ingesting
 from ctao_bdms.facade.keeping import Keeping
+from ctao_bdms.replication import Policy
 
 __all__ = ["Bdms", "connect"]
 
@@ -22,10 +23,12 @@ class Bdms(Ingesting, Finding, Keeping):
         The clock (aware).
     quarantine
         The folder of the quarantine; by default beside the storage root.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     """
 
 
-def connect(config: Path | str | None = None) -> Bdms:
+def connect(config: Path | str | None = None, *, policy: Policy | Path | str | None = None) -> Bdms:
     """Connect to the archive.
 
     Parameters
@@ -33,6 +36,8 @@ def connect(config: Path | str | None = None) -> Bdms:
     config
         A ``rucio.cfg`` of a client, as `bdms status` names it for an embedded Rucio. By default the one that Rucio's
         own client finds: ``RUCIO_CONFIG``, or ``$RUCIO_HOME/etc/rucio.cfg``.
+    policy
+        How products are kept, or a policy file; by default as the observatory's own policy says.
 
     Raises
     ------
@@ -40,6 +45,8 @@ def connect(config: Path | str | None = None) -> Bdms:
         If ``ctao-bdms[client]`` is not installed.
     NotFoundError
         If there is no configuration.
+    InvalidSettingsError
+        If the policy file does not hold.
     AuthenticationError, UnreachableError
         If the server refuses or does not answer.
     """
@@ -49,4 +56,5 @@ def connect(config: Path | str | None = None) -> Bdms:
         from ctao_bdms.errors import MissingExtraError
 
         raise MissingExtraError("client", error.name or "rucio") from error
-    return Bdms(RucioCatalogue.connect(None if config is None else Path(config)))
+    known = policy if isinstance(policy, Policy) else Policy.load(policy)
+    return Bdms(RucioCatalogue.connect(None if config is None else Path(config)), policy=known)

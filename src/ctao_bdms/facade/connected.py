@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from ctao_bdms import ingest
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import Lfn
+from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,10 +32,16 @@ class Connected:
     """A catalogue, a clock, and the storage on site; `Bdms` says what the parameters are."""
 
     def __init__(
-        self, catalogue: Catalogue, *, now: Callable[[], dt.datetime] = _now, quarantine: Path | None = None
+        self,
+        catalogue: Catalogue,
+        *,
+        now: Callable[[], dt.datetime] = _now,
+        quarantine: Path | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.now = now
+        self.policy = policy or Policy.load()
         self._quarantine_folder = quarantine
 
     def __repr__(self) -> str:
@@ -42,7 +49,7 @@ class Connected:
 
     def through(self, catalogue: Catalogue, *, quarantine: Path | None = None) -> Self:
         """Return the same archive, asked through another catalogue, or with another folder of the quarantine."""
-        return type(self)(catalogue, now=self.now, quarantine=quarantine or self._quarantine_folder)
+        return type(self)(catalogue, now=self.now, quarantine=quarantine or self._quarantine_folder, policy=self.policy)
 
     def onsite(self, rse: str = "") -> Rse:
         """Return the storage element on site called `rse`, by default the only one.

@@ -102,7 +102,7 @@ class Ingesting(Connected):
         """
         storage, files = self._survey(paths, rse)
         items = ingest.read_all(files, policy, jobs=jobs, on_bytes=on_bytes)
-        return foresee(self._planned(items, storage, limits), items, self.catalogue)
+        return foresee(self._planned(items, storage, limits), items, self.catalogue, self.policy)
 
     def _survey(self, paths: Iterable[Path | str] | Path | str, rse: str) -> tuple[Rse, list[LocalFile]]:
         """Return the storage element where `paths` lie, and the files that they stand for."""
@@ -120,6 +120,7 @@ class Ingesting(Connected):
             now=self.now(),
             token=lambda: secrets.token_hex(4),
             limits=limits or ingest.BlockLimits(),
+            retention_of=self.policy.retention_of,
         )
 
     def _carry_out(
@@ -134,7 +135,9 @@ class Ingesting(Connected):
         quarantine = self._quarantine(storage)
         report = ingest.execute(plan, items, self.catalogue, batches, quarantine, self.now, on_outcome)
         filled = {outcome.block for outcome in report}
-        replication.begin(self.catalogue, (block.did for block in plan.blocks if block.did in filled))
+        replication.begin(
+            self.catalogue, (block.did for block in plan.blocks if block.did in filled), policy=self.policy
+        )
         return report
 
     def quarantine(self, rse: str = "") -> Quarantine:

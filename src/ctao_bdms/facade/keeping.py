@@ -43,13 +43,13 @@ class Keeping(Connected):
             Called with block and RSE expression for each rule that is made.
         """
         pattern = blocks_pattern(DEFAULT_VO, scope, site, night)
-        return replication.reconcile(self.catalogue, scope, pattern, now=self.now, on_rule=on_rule)
+        return replication.reconcile(self.catalogue, scope, pattern, now=self.now, policy=self.policy, on_rule=on_rule)
 
     def replication(
         self, scope: str, *, site: Site | None = None, night: Night | None = None
     ) -> replication.BlockStates:
         """Return how far the replication of each closed block is; nothing is changed."""
-        return replication.look(self.catalogue, scope, blocks_pattern(DEFAULT_VO, scope, site, night), self.now())
+        return replication.look(self.catalogue, scope, blocks_pattern(DEFAULT_VO, scope, site, night), self.policy)
 
     def night(
         self,
@@ -85,6 +85,7 @@ class Keeping(Connected):
             vo=DEFAULT_VO,
             scope=scope,
             cases=self._quarantine(storage).cases(),
+            policy=self.policy,
             entries=() if journal is None else journal.entries(night=chosen),
         )
 

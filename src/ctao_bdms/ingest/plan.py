@@ -7,7 +7,7 @@ repaired by planning again: what is done already is no longer in the plan.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from ctao_bdms.model import (
     Did,
     Lfn,
     Night,
+    ProductMetadata,
     Registration,
     ReplicaState,
     RetentionClass,
@@ -30,9 +31,12 @@ from ctao_bdms.model import (
 from ctao_bdms.naming import BlockName, BlockSeries, directories_of, is_block, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-__all__ = ["PlannedBlock", "Plan", "Reject", "plan"]
+__all__ = ["PlannedBlock", "Plan", "Reject", "RetentionOf", "permanent", "plan"]
+
+#: Says the retention class of a product, by its metadata and its scope.
+RetentionOf = Callable[[ProductMetadata, str], RetentionClass]
 
 _LIMITS = BlockLimits()
 #: Defects that say nothing of the content: the file may well be sound the next time.
@@ -103,6 +107,11 @@ class Plan:
     rejected: tuple[Reject, ...]
 
 
+def permanent(_metadata: ProductMetadata, _scope: str) -> RetentionClass:
+    """Say that every product is permanent."""
+    return RetentionClass.PERMANENT
+
+
 def plan(
     items: Sequence[Described],
     archive: Mapping[Lfn, ArchivedFile],
@@ -114,6 +123,7 @@ def plan(
     limits: BlockLimits = _LIMITS,
     open_blocks: Sequence[OpenBlock] = (),
     keep_open: bool = False,
+    retention_of: RetentionOf = permanent,
     series_of: Callable[[Registration], BlockSeries] | None = None,
 ) -> Plan:
     """Return what is still to be done.
@@ -133,14 +143,17 @@ def plan(
     limits
         How large a block may become.
     open_blocks
-        Blocks that are being filled, at most one of each scope and night.
+        Blocks that are being filled, at most one of each scope, night and retention class.
     keep_open
         Whether blocks that are not full stay open for more.
+    retention_of
+        Says the retention class of a product: a block holds products of one.
     series_of
-        Says which blocks can take a file; by default those of its scope and night at `site`, which are kept for ever.
-        A file that a block of another retention holds already is known only if it is kept for at least as long there.
+        Says which blocks can take a file; by default those of its scope, night and retention class at `site`. If it
+        is given, a file in a block of another class is not known, unless it is kept for ever there.
     """
-    series_of = series_of or partial(_onsite_series, site)
+    classes_of = _at_least if series_of else lambda _: set(RetentionClass)
+    series_of = series_of or partial(_onsite_series, site, retention_of)
     known: dict[Lfn, Did] = {}
     rejected: list[Reject] = []
     groups: dict[BlockSeries, list[Registration]] = {}
@@ -156,7 +169,7 @@ def plan(
             lfn=item.file.lfn, size_bytes=item.facts.size_bytes, adler32=item.facts.adler32, metadata=item.metadata
         )
         series = series_of(registration)
-        if (block := _block_of(archive.get(item.file.lfn), rse, series.retention)) is not None:
+        if (block := _block_of(archive.get(item.file.lfn), rse, classes_of(series.retention))) is not None:
             known[item.file.lfn] = block
         else:
             groups.setdefault(series, []).append(registration)
@@ -187,10 +200,10 @@ def _conflicts(item: Described, archived: ArchivedFile | None) -> Iterator[Defec
         yield Defect(DefectKind.CONFLICT, message)
 
 
-def _block_of(archived: ArchivedFile | None, rse: str, retention: RetentionClass) -> Did | None:
+def _block_of(archived: ArchivedFile | None, rse: str, classes: Collection[RetentionClass]) -> Did | None:
     """Return the block of a file that the archive holds whole: here, in its directory and in a block; None if not.
 
-    A block that is kept for ever serves everything.
+    Only blocks of the retention `classes` count.
     """
     if archived is None:
         return None
@@ -200,15 +213,21 @@ def _block_of(archived: ArchivedFile | None, rse: str, retention: RetentionClass
     if directories_of(archived.lfn)[-1].did not in archived.datasets:
         return None
     blocks = sorted(did for did in archived.datasets if is_block(did.name))
-    kept = {did: BlockName.parse(did.name).retention for did in blocks}
-    return next((did for did in blocks if kept[did] in {RetentionClass.PERMANENT, retention}), None)
+    return next((did for did in blocks if BlockName.parse(did.name).retention in classes), None)
 
 
-def _onsite_series(site: Site, file: Registration) -> BlockSeries:
-    """Return which blocks take a file that lies on site: those of its scope and night."""
+def _at_least(retention: RetentionClass) -> set[RetentionClass]:
+    """Return the classes of which a file is kept for as long as one of `retention`: what is kept for ever serves all."""
+    return {RetentionClass.PERMANENT, retention}
+
+
+def _onsite_series(site: Site, retention_of: RetentionOf, file: Registration) -> BlockSeries:
+    """Return which blocks take a file that lies on site: those of its scope, night and retention class."""
     night = file.metadata["instance__observing_night"]
     assert isinstance(night, dt.date)  # the metadata table says so, and DL0 requires it
-    return BlockSeries(vo=file.lfn.vo, scope=scope_of(str(file.lfn)), site=site, night=Night(night))
+    scope = scope_of(str(file.lfn))
+    retention = retention_of(file.metadata, scope)
+    return BlockSeries(vo=file.lfn.vo, scope=scope, site=site, night=Night(night), retention=retention)
 
 
 def _filled(

@@ -20,7 +20,7 @@ from ctao_bdms.errors import NotFoundError
 from ctao_bdms.ingest.batches import Batches, Registering
 from ctao_bdms.ingest.blocks import BlockPolicy, OpenBlock
 from ctao_bdms.ingest.execute import execute
-from ctao_bdms.ingest.plan import Plan, plan
+from ctao_bdms.ingest.plan import Plan, RetentionOf, permanent, plan
 from ctao_bdms.ingest.quarantine import Quarantine
 from ctao_bdms.ingest.report import IngestReport, Status
 from ctao_bdms.model import Did, Rse, Site
@@ -53,6 +53,8 @@ class Registrar:
         Where bad files go; by default beside the storage root.
     batches
         What registers files there; by default a new one.
+    retention_of
+        Says the retention class of a product; by default all are permanent.
     now
         The clock (aware).
     token
@@ -67,6 +69,7 @@ class Registrar:
         policy: BlockPolicy | None = None,
         quarantine: Quarantine | None = None,
         batches: Batches | None = None,
+        retention_of: RetentionOf = permanent,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         token: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
@@ -76,6 +79,7 @@ class Registrar:
         self._storage = storage
         self._policy = policy or BlockPolicy()
         self._quarantine = quarantine or Quarantine.beside(Path(storage.prefix))
+        self._retention_of = retention_of
         self._now = now
         self._token = token
         self._open: dict[Did, OpenBlock] = {}
@@ -109,6 +113,7 @@ class Registrar:
             limits=self._policy.limits,
             open_blocks=self.open_blocks,
             keep_open=True,
+            retention_of=self._retention_of,
         )
         before = {block.did: self._open.pop(block.did, OpenBlock(did=block.did)) for block in made.blocks}
         self._doubtful.update(before)

@@ -1,5 +1,6 @@
 """What things are: values without I/O, from attrs and the standard library only."""
 
+from ctao_bdms.model.activities import ACTIVITIES, DEFAULT_ACTIVITY
 from ctao_bdms.model.archive import (
     ArchivedFile,
     Block,
@@ -23,6 +24,8 @@ from ctao_bdms.model.products import DataType, ProductType, Release
 from ctao_bdms.model.sites import ArrayElement, ElementKind, Site, Subarray
 
 __all__ = [
+    "ACTIVITIES",
+    "DEFAULT_ACTIVITY",
     "ArchivedFile",
     "ArrayElement",
     "Block",

@@ -57,6 +57,12 @@ class Rse:
         Where it stands, e.g. ``ES``.
     share
         The share of the data that its centre takes, relative to the other centres.
+    is_tape
+        Whether it is tape.
+    is_full
+        Whether it takes nothing new.
+    free_bytes
+        Its free space, as its centre says; None if it does not say.
     """
 
     name: str
@@ -66,6 +72,9 @@ class Rse:
     tier: str = ""
     region: str = ""
     share: float = 1.0
+    is_tape: bool = False
+    is_full: bool = False
+    free_bytes: int | None = None
 
     @property
     def is_onsite(self) -> bool:
@@ -186,6 +195,10 @@ class Rule:
         What Rucio says is wrong; empty if nothing.
     expires
         When the rule ends; None if never.
+    activity
+        What its transfers are for.
+    priority
+        Priority of its transfers, 5 being the most urgent.
     """
 
     id: str
@@ -197,6 +210,8 @@ class Rule:
     source: str = ""
     error: str = ""
     expires: dt.datetime | None = None
+    activity: str = ""
+    priority: int = 3
 
 
 @attrs.frozen(kw_only=True)

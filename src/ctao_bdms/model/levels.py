@@ -80,7 +80,13 @@ class Category(StrEnum):
 
 
 class RetentionClass(StrEnum):
-    """How long the archive keeps a product."""
+    """How the archive keeps a product; the policy file says what each class means."""
 
+    #: what is to be preserved
     PERMANENT = "permanent"
+    #: what is needed for a while: results of the next day, intermediates of processing
     SHORT_TERM = "short-term"
+    #: results of the real-time analysis
+    REAL_TIME = "real-time"
+    #: what people keep for themselves
+    USER = "user"

@@ -17,7 +17,9 @@ from ctao_bdms.model import Did, Lfn, Night, RetentionClass, Site
 
 __all__ = ["BlockName", "BlockSeries", "blocks_pattern", "is_block"]
 
-_NAME = re.compile(r"(?P<retention>[a-z-]+)-(?P<opened>\d{8}T\d{6})-(?P<token>[0-9a-f]{8})(?:-(?P<origin>[A-Za-z0-9._]+))?", re.ASCII)
+_NAME = re.compile(
+    r"(?P<retention>[a-z-]+)-(?P<opened>\d{8}T\d{6})-(?P<token>[0-9a-f]{8})(?:-(?P<origin>[A-Za-z0-9._]+))?", re.ASCII
+)
 _STAMP = "%Y%m%dT%H%M%S"
 
 
@@ -85,7 +87,8 @@ class BlockName:
         match = _NAME.fullmatch(parts[-1])
         if len(parts) != 8 or parts[2] != "blocks" or match is None:
             raise InvalidNameError(
-                name, "a block is called /<vo>/<scope>/blocks/<site>/<YYYY>/<MM>/<DD>/<retention>-<time>-<token>[-<origin>]"
+                name,
+                "a block is called /<vo>/<scope>/blocks/<site>/<YYYY>/<MM>/<DD>/<retention>-<time>-<token>[-<origin>]",
             )
         try:
             return cls(

@@ -13,7 +13,7 @@ from ctao_bdms.model import ArchivedFile, Did, Lfn, ReplicaState, Rse, RuleState
 from ctao_bdms.naming import is_block
 from ctao_bdms.nights.storage import Stored
 from ctao_bdms.nights.values import NightFile, Stage
-from ctao_bdms.replication import BlockState
+from ctao_bdms.replication import BlockState, centre_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Archive:
     elements
         All storage elements.
     centres
-        The centres that keep copies of the night, the one that receives them from the site first.
+        The centres that keep copies of what is in no closed block yet, the one that receives them from the site first.
     blocks
         The closed blocks of the night.
     """
@@ -43,6 +43,10 @@ class Archive:
     elements: Mapping[str, Rse]
     centres: tuple[str, ...]
     blocks: Mapping[Did, BlockState]
+
+    def centres_of(self, file: ArchivedFile) -> tuple[str, ...]:
+        """Return the centres that keep copies of a file: those of its block."""
+        return next((self.blocks[did].centres for did in file.datasets if did in self.blocks), self.centres)
 
 
 @attrs.define(kw_only=True)
@@ -110,9 +114,10 @@ def _archived(evidence: Evidence, file: ArchivedFile, archive: Archive) -> Night
         for replica in file.replicas
         if replica.state is ReplicaState.AVAILABLE and replica.rse in archive.elements
     }
-    centres = tuple(centre for centre in archive.centres if centre in holding)
-    stage = Stage.REPLICATED if centres == archive.centres else Stage.REGISTERED
-    reasons = (*_lacking(file, set(archive.centres) - holding, archive), *_on_site(evidence, file, archive.onsite.name))
+    wanted = archive.centres_of(file)
+    centres = tuple(centre for centre in wanted if centre in holding)
+    stage = Stage.REPLICATED if centres == wanted else Stage.REGISTERED
+    reasons = (*_lacking(file, set(wanted) - holding, archive), *_on_site(evidence, file, archive.onsite.name))
     return _file(evidence, stage, file.size_bytes, reasons, centres)
 
 
@@ -121,9 +126,9 @@ def _lacking(file: ArchivedFile, lacking: set[str], archive: Archive) -> Iterato
     dids = [did for did in file.datasets if is_block(did.name)]
     if lacking and not dids:
         yield "no copies are asked for: it is in no block"
-    for centre in (centre for centre in archive.centres if centre in lacking and dids):
+    for centre in (centre for centre in archive.centres_of(file) if centre in lacking and dids):
         states = [archive.blocks[did] for did in dids if did in archive.blocks]
-        rules = [rule for state in states for rule in state.rules if rule.rse_expression == f"centre={centre}"]
+        rules = [rule for state in states for rule in state.rules if centre_of(rule.rse_expression) == centre]
         if not states:
             yield f"no copy at {centre}: its block is open"
         elif not rules:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from ctao_bdms import replication
 from ctao_bdms.catalogue import Comparison, Condition, Find, Lookup, Query
 from ctao_bdms.errors import InvalidNameError
-from ctao_bdms.model import DataLevel, Lfn
+from ctao_bdms.model import DataLevel, Lfn, RetentionClass
 from ctao_bdms.naming import blocks_pattern, lfn_of_path, scope_of
 from ctao_bdms.naming.users import USER_AREA
 from ctao_bdms.nights.judging import Archive, Evidence, in_quarantine, judge
@@ -42,6 +42,7 @@ def look(
     scope: str = "",
     cases: Iterable[Case],
     entries: Iterable[Entry] = (),
+    policy: replication.Policy | None = None,
 ) -> NightReport:
     """Return what became of a night.
 
@@ -59,7 +60,10 @@ def look(
         The quarantine.
     entries
         What the journal says of the night.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     """
+    policy = policy or replication.Policy.load()
     known: dict[Path, Evidence] = {}
 
     def about(path: Path) -> Evidence:
@@ -83,11 +87,11 @@ def look(
     archive = Archive(
         onsite=onsite,
         elements=elements,
-        centres=replication.centres_for(site, night, replication.shares_of(elements.values())),
+        centres=replication.place(policy, elements.values(), RetentionClass.PERMANENT, site, night),
         blocks={
             state.did: state
             for area in sorted({scope_of(str(e.lfn)) for e in known.values() if e.archived is not None})
-            for state in replication.look(catalogue, area, blocks_pattern(vo, area, site, night))
+            for state in replication.look(catalogue, area, blocks_pattern(vo, area, site, night), policy)
         },
     )
     judged = (judge(evidence, archive) for evidence in known.values())

@@ -10,6 +10,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from ctao_bdms.naming import is_block
+from ctao_bdms.replication.policy import Policy
 from ctao_bdms.replication.reconcile import reconcile
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Follower:
         Returns scopes and patterns of the names of all blocks that are to be followed; by default all that there are.
     everything_after
         The time after which everything is looked at again: what a crash has left is found then.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     on_rule
         Called with block and RSE expression for each rule that is made.
     on_complete
@@ -50,6 +53,7 @@ class Follower:
         now: Callable[[], dt.datetime],
         everything: Callable[[], Iterable[tuple[str, str]]] | None = None,
         everything_after: dt.timedelta = dt.timedelta(minutes=10),
+        policy: Policy | None = None,
         on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
         on_complete: Callable[[tuple[Did, ...]], None] = lambda _blocks: None,
     ) -> None:
@@ -57,6 +61,7 @@ class Follower:
         self._now = now
         self._everything = everything or self._all_blocks
         self._everything_after = everything_after
+        self._policy = policy or Policy.load()
         self._on_rule = on_rule
         self._on_complete = on_complete
         self._complete: set[Did] = set()
@@ -91,7 +96,7 @@ class Follower:
             yield scope, f"/*/{scope}/blocks/*"
 
     def _reconcile(self, scope: str, pattern: str) -> None:
-        states = reconcile(self._catalogue, scope, pattern, now=self._now, on_rule=self._on_rule)
+        states = reconcile(self._catalogue, scope, pattern, now=self._now, policy=self._policy, on_rule=self._on_rule)
         complete = tuple(state.did for state in states if state.is_complete)
         if complete:
             self._complete.update(complete)

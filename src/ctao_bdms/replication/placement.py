@@ -3,6 +3,7 @@
 Weighted rendezvous hashing of site and night over the centres: a whole night lies together, at distinct centres by
 construction, each centre takes its share, and when a centre joins only that share moves. (D. G. Thaler and
 C. V. Ravishankar, IEEE/ACM Trans. Netw. 6 (1998) 1; weights after J. Schindelhauer and G. Schomaker, SPAA 2005.)
+What a centre keeps already it goes on keeping: a centre that joins, or one that is full, moves nothing by itself.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING
 from ctao_bdms.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from ctao_bdms.model import Night, Rse, Site
+    from ctao_bdms.model import Night, RetentionClass, Rse, Site
+    from ctao_bdms.replication.policy import Policy
 
-__all__ = ["centres_for", "shares_of"]
+__all__ = ["centres_for", "full_centres", "place", "shares_of", "tape_centres"]
 
 
 def shares_of(rses: Iterable[Rse]) -> dict[str, float]:
@@ -30,7 +32,78 @@ def shares_of(rses: Iterable[Rse]) -> dict[str, float]:
     return shares
 
 
-def centres_for(site: Site, night: Night, shares: Mapping[str, float], copies: int = 2) -> tuple[str, ...]:
+def full_centres(rses: Iterable[Rse], keep_free_bytes: int = 0) -> frozenset[str]:
+    """Return the centres that take no new nights: those of which every storage element is full.
+
+    Parameters
+    ----------
+    rses
+        The storage elements.
+    keep_free_bytes
+        The free space below which one that states its free space is full.
+    """
+    room: dict[str, bool] = {}
+    for rse in rses:
+        short = rse.free_bytes is not None and rse.free_bytes < keep_free_bytes
+        room[rse.centre] = room.get(rse.centre, False) or not (rse.is_full or short)
+    return frozenset(centre for centre, has_room in room.items() if centre and not has_room)
+
+
+def tape_centres(rses: Iterable[Rse]) -> frozenset[str]:
+    """Return the centres that have tape."""
+    return frozenset(rse.centre for rse in rses if rse.is_tape and rse.centre)
+
+
+def place(
+    policy: Policy, rses: Collection[Rse], retention: RetentionClass, site: Site, night: Night, held: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the centres that keep what belongs to a retention class of a night, the first to receive it first.
+
+    Parameters
+    ----------
+    policy
+        The policy.
+    rses
+        The storage elements that can be counted on.
+    retention
+        The retention class.
+    site, night
+        The site and the night.
+    held
+        The centres that keep it already.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer centres than copies, or none has the tape that the policy asks for.
+    """
+    terms, shares = policy.retention(retention), shares_of(rses)
+    if terms.centres is not None:
+        shares = {centre: share for centre, share in terms.centres.items() if centre in shares}
+    closed = full_centres(rses, policy.placement.keep_free_bytes)
+    return centres_for(
+        site,
+        night,
+        shares,
+        terms.copies,
+        order=terms.order,
+        closed=closed | {centre for centre in shares if not policy.takes(centre, night)},
+        held=held,
+        tape=tape_centres(rses) if terms.tape else None,
+    )
+
+
+def centres_for(
+    site: Site,
+    night: Night,
+    shares: Mapping[str, float],
+    copies: int = 2,
+    *,
+    order: Sequence[str] = (),
+    closed: Collection[str] = (),
+    held: Sequence[str] = (),
+    tape: Collection[str] | None = None,
+) -> tuple[str, ...]:
     """Return the centres that keep the data of a night, the one that receives them from the site first.
 
     Parameters
@@ -41,25 +114,46 @@ def centres_for(site: Site, night: Night, shares: Mapping[str, float], copies: i
         The centres, and the share of the data that each takes, relative to the others.
     copies
         How many distinct centres.
+    order
+        Centres that come before all others, in this order.
+    closed
+        Centres that take nothing new.
+    held
+        Centres that keep the data already, the first to receive them first: they stay, but for those without a share.
+    tape
+        Centres of which one must be chosen; None if any will do.
 
     Raises
     ------
     UsageError
-        If there are fewer centres than copies.
+        If there are fewer centres than copies, or none of `tape` among them.
 
     Examples
     --------
     >>> from ctao_bdms.model import Night, Site
-    >>> centres_for(Site.NORTH, Night.parse("2026-11-21"), {"PIC": 1.0, "CSCS": 1.0, "DESY": 1.0})
+    >>> night, shares = Night.parse("2026-11-21"), {"PIC": 1.0, "CSCS": 1.0, "DESY": 1.0}
+    >>> centres_for(Site.NORTH, night, shares)
     ('PIC', 'CSCS')
+    >>> centres_for(Site.NORTH, night, shares, closed={"PIC"})
+    ('CSCS', 'DESY')
     """
-    willing = {centre: share for centre, share in shares.items() if share > 0}
+    willing = {c: share for c, share in shares.items() if share > 0 and (c not in closed or c in held)}
     if len(willing) < copies:
+        barred = sorted(set(closed) & {c for c, share in shares.items() if share > 0} - set(willing))
         raise UsageError(
             f"{copies} copies need {copies} centres, and there are {len(willing)}: {', '.join(willing) or 'none'}"
+            + (f"; {', '.join(barred)} take nothing new for the night {night}" if barred else "")
         )
-    ranked = sorted(willing, key=lambda centre: (_score(site, night, centre, willing[centre]), centre), reverse=True)
-    return tuple(ranked[:copies])
+    first = [*dict.fromkeys(centre for centre in (*held, *order) if centre in willing)]
+    rest = willing.keys() - set(first)
+    first += sorted(rest, key=lambda centre: (_score(site, night, centre, willing[centre]), centre), reverse=True)
+    chosen = first[:copies]
+    if tape is not None and not set(tape).intersection(chosen):
+        with_tape = [centre for centre in first if centre in tape]
+        if not with_tape:
+            raise UsageError(f"a copy on tape needs a centre that has tape, and none of {', '.join(first)} has")
+        chosen[-1] = with_tape[0]
+    return tuple(chosen)
 
 
 def _score(site: Site, night: Night, centre: str, share: float) -> float:

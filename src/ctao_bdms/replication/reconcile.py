@@ -9,11 +9,11 @@ import attrs
 
 from ctao_bdms.catalogue import AddRules, FindBlocks, FindRules, KnowStorage, Register
 from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Block, Did, RetentionClass, Rule, RuleState
+from ctao_bdms.model import Block, Did, Rule, RuleState
 from ctao_bdms.naming import BlockName, is_block
-from ctao_bdms.replication.placement import centres_for, shares_of
-from ctao_bdms.replication.retention import RETENTIONS, Retention
-from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
+from ctao_bdms.replication.placement import place, tape_centres
+from ctao_bdms.replication.policy import Policy
+from ctao_bdms.replication.rules import WantedRule, centre_of, centres_held, missing_rules, wanted_rules
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ class BlockState:
     n_files, size_bytes
         What it holds.
     centres
-        The centres that shall keep copies; none if its time is over.
+        The centres that shall keep copies.
     rules
         The rules that it has.
+    ends
+        Whether its copies are kept for a while only: then rules that end count.
     """
 
     did: Did
@@ -49,6 +51,7 @@ class BlockState:
     size_bytes: int
     centres: tuple[str, ...]
     rules: tuple[Rule, ...]
+    ends: bool = False
 
     @property
     def block(self) -> str:
@@ -58,9 +61,12 @@ class BlockState:
     @property
     def complete_at(self) -> tuple[str, ...]:
         """The centres that have every file, as the catalogue says."""
-        may_end = BlockName.parse(self.did.name).retention is not RetentionClass.PERMANENT
-        done = {r.rse_expression for r in self.rules if r.state is RuleState.OK and (may_end or r.expires is None)}
-        return tuple(centre for centre in self.centres if f"centre={centre}" in done)
+        done = {
+            centre_of(rule.rse_expression)
+            for rule in self.rules
+            if rule.state is RuleState.OK and (rule.expires is None or self.ends)
+        }
+        return tuple(centre for centre in self.centres if centre in done)
 
     @property
     def is_complete(self) -> bool:
@@ -102,13 +108,14 @@ def reconcile(
     pattern: str,
     *,
     now: Callable[[], dt.datetime],
+    policy: Policy | None = None,
     abandoned_after: dt.timedelta = dt.timedelta(minutes=10),
     on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
 ) -> BlockStates:
     """Give each block of `pattern` the rules that it lacks and whose time has come.
 
     An open block that nobody has closed for `abandoned_after` is what a crash has left: it is closed first. An empty
-    block needs no rules.
+    block needs no rules, nor does one whose time is over.
 
     Parameters
     ----------
@@ -118,6 +125,8 @@ def reconcile(
         The scope, and the names of the blocks, with ``*``.
     now
         The clock.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     abandoned_after
         How old an open block must be to be closed here.
     on_rule
@@ -128,20 +137,27 @@ def reconcile(
     BlockStates
         The closed blocks with what they have now.
     """
+    policy = policy or Policy.load()
     blocks = _blocks(catalogue, scope, pattern)
     abandoned = [block for block in blocks if block.is_open and now() - block.created >= abandoned_after]
     for block in abandoned:
         catalogue.close_block(block.did)
     if abandoned:
         blocks = _blocks(catalogue, scope, pattern)
-    closed = [block for block in blocks if not block.is_open and block.n_files]
+    closed = [block for block in blocks if not block.is_open and block.n_files and not _is_over(block, policy, now())]
     rules = _rules(catalogue, scope, closed)
-    if sum(_make_rules(catalogue, block.did, rules[block.did.name], on_rule, now()) for block in closed):
+    if sum(_make_rules(catalogue, policy, block.did, rules[block.did.name], on_rule) for block in closed):
         rules = _rules(catalogue, scope, closed)
-    return _states(catalogue, closed, rules, now())
+    return _states(catalogue, policy, closed, rules)
 
 
-def look(catalogue: Replicating, scope: str, pattern: str, now: dt.datetime | None = None) -> BlockStates:
+def _is_over(block: Block, policy: Policy, now: dt.datetime) -> bool:
+    """Return whether the time for which a block is kept is over."""
+    lifetime = policy.retention(BlockName.parse(block.did.name).retention).lifetime
+    return lifetime is not None and now - block.created >= lifetime
+
+
+def look(catalogue: Replicating, scope: str, pattern: str, policy: Policy | None = None) -> BlockStates:
     """Return the closed blocks of `pattern` with the rules that they have; nothing is changed.
 
     Parameters
@@ -150,22 +166,22 @@ def look(catalogue: Replicating, scope: str, pattern: str, now: dt.datetime | No
         The archive.
     scope, pattern
         The scope, and the names of the blocks, with ``*``.
-    now
-        The present (aware): a block whose time is over needs no rules. None if that is not looked at.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     """
     closed = [block for block in _blocks(catalogue, scope, pattern) if not block.is_open and block.n_files]
-    return _states(catalogue, closed, _rules(catalogue, scope, closed), now)
+    return _states(catalogue, policy or Policy.load(), closed, _rules(catalogue, scope, closed))
 
 
 def _states(
-    catalogue: KnowStorage, blocks: Sequence[Block], rules: Mapping[str, Sequence[Rule]], now: dt.datetime | None
+    catalogue: KnowStorage, policy: Policy, blocks: Sequence[Block], rules: Mapping[str, Sequence[Rule]]
 ) -> BlockStates:
-    return BlockStates(_state(catalogue, block, rules[block.did.name], now) for block in blocks)
+    return BlockStates(_state(catalogue, policy, block, rules[block.did.name]) for block in blocks)
 
 
-def _state(catalogue: KnowStorage, block: Block, rules: Sequence[Rule], now: dt.datetime | None) -> BlockState:
+def _state(catalogue: KnowStorage, policy: Policy, block: Block, rules: Sequence[Rule]) -> BlockState:
     """Return the state of a block, its rules in the order in which they are made."""
-    order = [want.rse_expression for want in _wanted(catalogue, block.did, now)]
+    order = [want.rse_expression for want in _wanted(catalogue, policy, block.did, rules)]
     known = sorted(
         (rule for rule in rules if rule.rse_expression in order), key=lambda r: order.index(r.rse_expression)
     )
@@ -173,8 +189,9 @@ def _state(catalogue: KnowStorage, block: Block, rules: Sequence[Rule], now: dt.
         did=block.did,
         n_files=block.n_files,
         size_bytes=block.size_bytes,
-        centres=placement_of(catalogue, block.did) if order else (),
+        centres=placement_of(catalogue, block.did, policy, rules),
         rules=(*known, *(rule for rule in rules if rule not in known)),
+        ends=policy.retention(BlockName.parse(block.did.name).retention).lifetime_s is not None,
     )
 
 
@@ -182,6 +199,7 @@ def begin(
     catalogue: Replicating,
     blocks: Iterable[Did],
     on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
+    policy: Policy | None = None,
 ) -> None:
     """Make the first rules of blocks that were closed just now and have none yet.
 
@@ -193,9 +211,12 @@ def begin(
         The blocks.
     on_rule
         Called with block and RSE expression for each rule that is made.
+    policy
+        How products are kept; by default as the observatory's own policy says.
     """
+    policy = policy or Policy.load()
     for did in blocks:
-        _make_rules(catalogue, did, (), on_rule, None)
+        _make_rules(catalogue, policy, did, (), on_rule)
 
 
 def _blocks(catalogue: FindBlocks, scope: str, pattern: str) -> list[Block]:
@@ -207,42 +228,53 @@ def _rules(catalogue: FindRules, scope: str, blocks: Sequence[Block]) -> Mapping
     return catalogue.rules(scope, [block.did.name for block in blocks]) if blocks else {}
 
 
-def placement_of(catalogue: KnowStorage, did: Did) -> tuple[str, ...]:
-    """Return the centres that keep the copies of a block, the one that has them first at the front."""
-    name, copies = BlockName.parse(did.name), _retention(did).copies
-    shares = shares_of(catalogue.rses().values())
-    if not name.origin:
-        return centres_for(name.site, name.night, shares, copies)
-    others = {centre: share for centre, share in shares.items() if centre != name.origin}
-    return (name.origin, *centres_for(name.site, name.night, others, copies - 1))
+def placement_of(
+    catalogue: KnowStorage, did: Did, policy: Policy | None = None, rules: Sequence[Rule] = ()
+) -> tuple[str, ...]:
+    """Return the centres that keep the copies of a block, the one that receives them from the site first.
+
+    Parameters
+    ----------
+    catalogue
+        The archive.
+    did
+        The block.
+    policy
+        How products are kept; by default as the observatory's own policy says.
+    rules
+        The rules that it has: what a centre keeps already it goes on keeping.
+    """
+    policy, name = policy or Policy.load(), BlockName.parse(did.name)
+    held = centres_held(rules, policy.retention(name.retention))
+    if name.origin:
+        held = tuple(dict.fromkeys((name.origin, *held)))
+    return place(policy, catalogue.rses().values(), name.retention, name.site, name.night, held)
 
 
-def _retention(did: Did) -> Retention:
-    return RETENTIONS[BlockName.parse(did.name).retention]
-
-
-def _wanted(catalogue: KnowStorage, did: Did, now: dt.datetime | None) -> tuple[WantedRule, ...]:
-    """Return the rules that a block must have; none if its time is over."""
-    name, lifetime_s = BlockName.parse(did.name), _retention(did).lifetime_s
-    if lifetime_s is not None and now is not None:
-        lifetime_s -= max(0, int((now - name.opened).total_seconds()))
-        if lifetime_s <= 0:
-            return ()
-    onsite = "" if name.origin else _onsite(catalogue.rses(), name.site)
-    return wanted_rules(onsite, placement_of(catalogue, did), lifetime_s=lifetime_s)
+def _wanted(catalogue: KnowStorage, policy: Policy, did: Did, existing: Sequence[Rule]) -> tuple[WantedRule, ...]:
+    rses, name = catalogue.rses(), BlockName.parse(did.name)
+    return wanted_rules(
+        "" if name.origin else _onsite(rses, name.site),
+        placement_of(catalogue, did, policy, existing),
+        policy.retention(name.retention),
+        tape_centres(rses.values()),
+    )
 
 
 def _make_rules(
-    catalogue: Replicating,
-    did: Did,
-    existing: Sequence[Rule],
-    on_rule: Callable[[Did, str], None],
-    now: dt.datetime | None,
+    catalogue: Replicating, policy: Policy, did: Did, existing: Sequence[Rule], on_rule: Callable[[Did, str], None]
 ) -> int:
     """Make the rules of a closed block that are wanted, not there, and ready; return how many."""
-    ready = missing_rules(_wanted(catalogue, did, now), existing)
+    ready = missing_rules(_wanted(catalogue, policy, did, existing), existing)
     for want in ready:
-        catalogue.add_rule(did, rse_expression=want.rse_expression, source=want.source, lifetime_s=want.lifetime_s)
+        catalogue.add_rule(
+            did,
+            rse_expression=want.rse_expression,
+            source=want.source,
+            lifetime_s=want.lifetime_s,
+            activity=want.activity,
+            priority=want.priority,
+        )
         on_rule(did, want.rse_expression)
     return len(ready)
 

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.model import RuleState
+from ctao_bdms.model import DEFAULT_ACTIVITY, RuleState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from ctao_bdms.model import Rule
+    from ctao_bdms.replication.policy import Retention
 
-__all__ = ["WantedRule", "missing_rules", "wanted_rules"]
+__all__ = ["WantedRule", "centre_of", "centres_held", "missing_rules", "wanted_rules"]
 
 
 @attrs.frozen(kw_only=True)
@@ -35,17 +36,27 @@ class WantedRule:
     after
         The RSE expression of the rule that must be fulfilled first; empty if none.
     lifetime_s
-        After how many seconds the rule ends; None if never.
+        When the copy's time is over, from the making of the rule; None if never.
+    activity
+        What its transfers are for.
+    priority
+        Priority of its transfers: 5 is the most urgent.
     """
 
     rse_expression: str
     source: str = ""
     after: str = ""
     lifetime_s: int | None = None
+    activity: str = DEFAULT_ACTIVITY
+    priority: int = 3
+
+    def counts(self, rule: Rule) -> bool:
+        """Return whether `rule` does what this one asks for: what has no end is not held by a rule that ends."""
+        return rule.rse_expression == self.rse_expression and (rule.expires is None or self.lifetime_s is not None)
 
 
 def wanted_rules(
-    onsite_rse: str, centres: Sequence[str], *, lifetime_s: int | None = None
+    onsite_rse: str, centres: Sequence[str], retention: Retention | None = None, tape: Collection[str] = ()
 ) -> tuple[WantedRule, ...]:
     """Return the rules of a closed block, in the order in which they can be made.
 
@@ -55,31 +66,59 @@ def wanted_rules(
         The storage element on site that holds the block; empty if it entered at the first of `centres`.
     centres
         The centres that keep copies, the one that receives them from the site first.
-    lifetime_s
-        After how many seconds the rules end; None if never.
+    retention
+        What the policy says of its retention class.
+    tape
+        Centres that have tape: the first of them keeps its copy there, if the policy asks for one.
     """
-    chain = [*([onsite_rse] if onsite_rse else []), *(f"centre={centre}" for centre in centres)]
-    first = WantedRule(rse_expression=chain[0], lifetime_s=lifetime_s)
+    on_tape = next((centre for centre in centres if centre in tape), "") if retention and retention.tape else ""
+    targets = [f"centre={centre}" + ("&tape" if centre == on_tape else "") for centre in centres]
+    chain = [onsite_rse, *targets] if onsite_rse else targets
+    first = WantedRule(rse_expression=chain[0])
+    if retention is not None:
+        first = attrs.evolve(
+            first,
+            lifetime_s=retention.lifetime_s,
+            activity=retention.activity,
+            priority=retention.priority,
+        )
     return (
         first,
         *(
-            WantedRule(rse_expression=target, source=source, after=source, lifetime_s=lifetime_s)
+            attrs.evolve(first, rse_expression=target, source=source, after=source)
             for source, target in itertools.pairwise(chain)
         ),
     )
 
 
+def centre_of(expression: str) -> str:
+    """Return the centre that a rule of ours is about; empty if it is about none.
+
+    Examples
+    --------
+    >>> centre_of("centre=PIC&tape")
+    'PIC'
+    """
+    return next((part.removeprefix("centre=") for part in expression.split("&") if part.startswith("centre=")), "")
+
+
+def centres_held(rules: Iterable[Rule], retention: Retention | None = None) -> tuple[str, ...]:
+    """Return the centres that rules of a block name, oldest first; one that ends does not count for what has no end."""
+    ends = retention is not None and retention.lifetime_s is not None
+    named = (centre_of(rule.rse_expression) for rule in rules if rule.expires is None or ends)
+    return tuple(dict.fromkeys(centre for centre in named if centre))
+
+
 def missing_rules(wanted: Sequence[WantedRule], existing: Sequence[Rule]) -> tuple[WantedRule, ...]:
     """Return the rules that can be made now: wanted, not there, and whose predecessor is fulfilled.
 
-    A rule that ends some day does not count where the wanted ones do not: what preserves data has no end.
+    A rule that ends some day does not count for what has no end.
     """
-    may_end = any(want.lifetime_s is not None for want in wanted)
-    standing = {rule.rse_expression: rule for rule in existing if may_end or rule.expires is None}
+    standing = {rule.rse_expression: rule for want in wanted for rule in existing if want.counts(rule)}
     ready = []
     for want in wanted:
         before = standing.get(want.after)
-        # The files of a new block lie where the chain begins: the rule that holds them is fulfilled as it is made.
+        # The files of a new block lie on site already: the rule that holds them there is fulfilled as it is made.
         is_time = want.after in {"", wanted[0].rse_expression} or (before is not None and before.state is RuleState.OK)
         if want.rse_expression not in standing and is_time:
             ready.append(want)

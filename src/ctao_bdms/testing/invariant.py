@@ -20,8 +20,8 @@ from ctao_bdms.ingest.cases import REASON, TRIGGER, stored_name
 from ctao_bdms.ingest.quarantine import CLOSED
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import ArchivedFile, DefectKind, Did, Lfn, ReplicaState, RuleState
-from ctao_bdms.naming import AcadaPath, BlockName, blocks_pattern, directories_of, is_block, path_of_lfn, scope_of
-from ctao_bdms.replication import centres_for, shares_of, wanted_rules
+from ctao_bdms.naming import AcadaPath, blocks_pattern, directories_of, is_block, path_of_lfn, scope_of
+from ctao_bdms.replication import placement_of, wanted_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -170,8 +170,7 @@ def _registered(
 
 def _centres(catalogue: KnowStorage, block: Did) -> tuple[str, ...]:
     """Return the centres that a block belongs to, in the order in which they receive it."""
-    name = BlockName.parse(block.name)
-    return centres_for(name.site, name.night, shares_of(catalogue.rses().values()))
+    return placement_of(catalogue, block)
 
 
 def _metadata(sound: Mapping[Lfn, Expected], catalogue: Find, scope: str, night: Night) -> Iterator[str]:
