@@ -31,7 +31,7 @@ def execute(
     items: Sequence[Described],
     catalogue: Register,
     batches: Batches,
-    quarantine: Quarantine,
+    quarantine: Quarantine | None,
     now: Callable[[], dt.datetime],
     on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> IngestReport:
@@ -50,7 +50,7 @@ def execute(
     batches
         What registers files there.
     quarantine
-        Where rejected files go.
+        Where rejected files go; None if they stay where they are.
     now
         The clock, for the reason documents.
     on_outcome
@@ -116,9 +116,11 @@ def _refused(refused: Refused, by_name: Mapping[Lfn, Described]) -> Reject:
     return Reject(item=item, defects=(refused.defect,), quarantine=refused.is_its_own_fault)
 
 
-def _reject(reject: Reject, quarantine: Quarantine, now: dt.datetime) -> Outcome:
+def _reject(reject: Reject, quarantine: Quarantine | None, now: dt.datetime) -> Outcome:
     """Move a file to quarantine, if it is to go there; say what became of it."""
     item, case = reject.item, None
+    if quarantine is None:
+        return Outcome.of(item, Status.REFUSED, defects=reject.defects)
     if reject.quarantine and item.facts is not None and not _is_as_read(item):
         reject = _changed(item)
     if reject.quarantine:

@@ -28,10 +28,10 @@ from ctao_bdms.model import (
     RetentionClass,
     Site,
 )
-from ctao_bdms.naming import BlockName, directories_of, is_block, scope_of
+from ctao_bdms.naming import BlockName, BlockSeries, directories_of, is_block, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 __all__ = ["PlannedBlock", "Plan", "Reject", "RetentionOf", "permanent", "plan"]
 
@@ -39,7 +39,6 @@ __all__ = ["PlannedBlock", "Plan", "Reject", "RetentionOf", "permanent", "plan"]
 RetentionOf = Callable[[ProductMetadata, str], RetentionClass]
 
 _LIMITS = BlockLimits()
-_Group = tuple[str, str, Night, RetentionClass]
 #: Defects that say nothing of the content: the file may well be sound the next time.
 _PASSING = {DefectKind.CHANGING, DefectKind.UNREADABLE, DefectKind.UNEXAMINED, DefectKind.WORKER}
 
@@ -125,6 +124,7 @@ def plan(
     open_blocks: Sequence[OpenBlock] = (),
     keep_open: bool = False,
     retention_of: RetentionOf = permanent,
+    series_of: Callable[[Registration], BlockSeries] | None = None,
 ) -> Plan:
     """Return what is still to be done.
 
@@ -148,10 +148,15 @@ def plan(
         Whether blocks that are not full stay open for more.
     retention_of
         Says the retention class of a product: a block holds products of one.
+    series_of
+        Says which blocks can take a file; by default those of its scope, night and retention class at `site`. If it
+        is given, a file in a block of another class is not known, unless it is kept for ever there.
     """
+    classes_of = _at_least if series_of else lambda _: set(RetentionClass)
+    series_of = series_of or partial(_onsite_series, site, retention_of)
     known: dict[Lfn, Did] = {}
     rejected: list[Reject] = []
-    groups: dict[_Group, list[Registration]] = {}
+    groups: dict[BlockSeries, list[Registration]] = {}
     for item in items:
         defects = item.defects
         if not defects and item.file.lfn is not None:
@@ -159,27 +164,25 @@ def plan(
         if defects or item.facts is None or item.file.lfn is None:
             passing = {defect.kind for defect in defects} <= _PASSING
             rejected.append(Reject(item=item, defects=defects, quarantine=item.file.is_ours and not passing))
-        elif (block := _block_of(archive.get(item.file.lfn), rse)) is not None:
+            continue
+        registration = Registration(
+            lfn=item.file.lfn, size_bytes=item.facts.size_bytes, adler32=item.facts.adler32, metadata=item.metadata
+        )
+        series = series_of(registration)
+        if (block := _block_of(archive.get(item.file.lfn), rse, classes_of(series.retention))) is not None:
             known[item.file.lfn] = block
         else:
-            registration = Registration(
-                lfn=item.file.lfn,
-                size_bytes=item.facts.size_bytes,
-                adler32=item.facts.adler32,
-                metadata=item.metadata,
-            )
-            groups.setdefault(_group(registration, retention_of), []).append(registration)
+            groups.setdefault(series, []).append(registration)
     opened = now.astimezone(dt.UTC).replace(microsecond=0)
 
-    def new(vo: str, scope: str, night: Night, retention: RetentionClass) -> OpenBlock:
-        name = BlockName(vo=vo, scope=scope, site=site, night=night, retention=retention, opened=opened, token=token())
-        return OpenBlock(did=name.did)
+    def new(series: BlockSeries) -> OpenBlock:
+        return OpenBlock(did=series.block(opened, token()).did)
 
-    current = {_group_of(block.name): block for block in open_blocks if block.name.site == site}
+    current = {block.name.series: block for block in open_blocks}
     blocks = [
         block
-        for group, members in groups.items()
-        for block in _filled(members, limits, current.get(group), partial(new, *group), keep_open)
+        for series, members in groups.items()
+        for block in _filled(members, limits, current.get(series), partial(new, series), keep_open)
     ]
     return Plan(rse=rse, blocks=tuple(blocks), known=known, rejected=tuple(rejected))
 
@@ -197,8 +200,11 @@ def _conflicts(item: Described, archived: ArchivedFile | None) -> Iterator[Defec
         yield Defect(DefectKind.CONFLICT, message)
 
 
-def _block_of(archived: ArchivedFile | None, rse: str) -> Did | None:
-    """Return the block of a file that the archive holds whole: here, in its directory and in a block; None if not."""
+def _block_of(archived: ArchivedFile | None, rse: str, classes: Collection[RetentionClass]) -> Did | None:
+    """Return the block of a file that the archive holds whole: here, in its directory and in a block; None if not.
+
+    Only blocks of the retention `classes` count.
+    """
     if archived is None:
         return None
     replica = archived.at(rse)
@@ -206,20 +212,22 @@ def _block_of(archived: ArchivedFile | None, rse: str) -> Did | None:
         return None
     if directories_of(archived.lfn)[-1].did not in archived.datasets:
         return None
-    return min((did for did in archived.datasets if is_block(did.name)), default=None)
+    blocks = sorted(did for did in archived.datasets if is_block(did.name))
+    return next((did for did in blocks if BlockName.parse(did.name).retention in classes), None)
 
 
-def _group(file: Registration, retention_of: RetentionOf) -> _Group:
-    """Return what all files of one block share: virtual organisation, scope, night and retention class."""
+def _at_least(retention: RetentionClass) -> set[RetentionClass]:
+    """Return the classes of which a file is kept for as long as one of `retention`: what is kept for ever serves all."""
+    return {RetentionClass.PERMANENT, retention}
+
+
+def _onsite_series(site: Site, retention_of: RetentionOf, file: Registration) -> BlockSeries:
+    """Return which blocks take a file that lies on site: those of its scope, night and retention class."""
     night = file.metadata["instance__observing_night"]
     assert isinstance(night, dt.date)  # the metadata table says so, and DL0 requires it
     scope = scope_of(str(file.lfn))
-    return file.lfn.vo, scope, Night(night), retention_of(file.metadata, scope)
-
-
-def _group_of(block: BlockName) -> _Group:
-    """Return what the files of a block share, as `_group` does of a file."""
-    return block.vo, block.scope, block.night, block.retention
+    retention = retention_of(file.metadata, scope)
+    return BlockSeries(vo=file.lfn.vo, scope=scope, site=site, night=Night(night), retention=retention)
 
 
 def _filled(

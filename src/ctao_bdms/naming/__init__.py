@@ -2,7 +2,7 @@
 
 from ctao_bdms.naming.acada import AcadaName, Stream
 from ctao_bdms.naming.acada_path import AcadaPath
-from ctao_bdms.naming.blocks import BlockName, blocks_pattern, is_block
+from ctao_bdms.naming.blocks import BlockName, BlockSeries, blocks_pattern, is_block
 from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath
 from ctao_bdms.naming.explain import Explained, Part, explain
@@ -17,6 +17,7 @@ __all__ = [
     "AcadaName",
     "AcadaPath",
     "BlockName",
+    "BlockSeries",
     "Directory",
     "DppsName",
     "DppsPath",

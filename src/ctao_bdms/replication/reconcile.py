@@ -241,7 +241,7 @@ def placement_of(
     """
     name = BlockName.parse(did.name)
     placed, _ = _placed(
-        catalogue, policy or Policy.load(), name.retention, name.site, name.night, rules, now(), patience
+        catalogue, policy or Policy.load(), name.retention, name.site, name.night, rules, now(), patience, name.origin
     )
     return placed
 
@@ -265,10 +265,13 @@ def wanted_of(
 ) -> Wanted:
     """Return what a block with these rules must have, as things are now."""
     name, rses = BlockName.parse(did.name), catalogue.rses()
-    placed, centres = _placed(catalogue, policy, name.retention, name.site, name.night, rules, now, patience)
+    placed, centres = _placed(
+        catalogue, policy, name.retention, name.site, name.night, rules, now, patience, name.origin
+    )
     terms = policy.retention(name.retention)
+    onsite = "" if name.origin else _onsite(rses, name.site)
     return Wanted(
-        rules=wanted_rules(_onsite(rses, name.site), placed, terms, tape_centres(rses.values())),
+        rules=wanted_rules(onsite, placed, terms, tape_centres(rses.values())),
         copies=terms.copies,
         centres=centres,
     )
@@ -283,13 +286,15 @@ def _placed(
     rules: Sequence[Rule],
     now: dt.datetime,
     patience: dt.timedelta,
+    origin: str = "",
 ) -> tuple[tuple[str, ...], dict[str, Centre]]:
     """Return the centres that keep something, fewer than there should be if others are away, and how all are."""
     rses, terms = catalogue.rses().values(), policy.retention(retention)
     centres = centres_of(rses, now, patience)
     whole = {centre_of(rule.rse_expression) for rule in rules if rule.state is RuleState.OK}
     able = counted_on(rses, centres, whole)
-    held = [c for c in centres_held(rules, terms) if c in whole or c not in centres or not centres[c].is_closed]
+    known = dict.fromkeys([*([origin] if origin else []), *centres_held(rules, terms)])
+    held = [c for c in known if c in whole or c not in centres or not centres[c].is_closed]
     try:
         return place(policy, able, retention, site, night, held), centres
     except UsageError:

@@ -2,7 +2,7 @@
 
 The on-site copy is held by a rule of its own. The first centre copies from the site as soon as the block is closed; the
 second copies from the first, as soon as the first has everything. So the site's uplink carries each byte once, and a
-rule never waits for a source that is not there yet.
+rule never waits for a source that is not there yet. What entered at a centre has no copy on site: its chain begins there.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def wanted_rules(
     Parameters
     ----------
     onsite_rse
-        The storage element on site that holds the block.
+        The storage element on site that holds the block; empty if it entered at the first of `centres`.
     centres
         The centres that keep copies, the one that receives them from the site first.
     retention
@@ -69,7 +69,8 @@ def wanted_rules(
     """
     on_tape = next((centre for centre in centres if centre in tape), "") if retention and retention.tape else ""
     targets = [f"centre={centre}" + ("&tape" if centre == on_tape else "") for centre in centres]
-    first = WantedRule(rse_expression=onsite_rse)
+    chain = [onsite_rse, *targets] if onsite_rse else targets
+    first = WantedRule(rse_expression=chain[0])
     if retention is not None:
         first = attrs.evolve(
             first,
@@ -81,7 +82,7 @@ def wanted_rules(
         first,
         *(
             attrs.evolve(first, rse_expression=target, source=source, after=source)
-            for source, target in itertools.pairwise([onsite_rse, *targets])
+            for source, target in itertools.pairwise(chain)
         ),
     )
 
