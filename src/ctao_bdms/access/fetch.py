@@ -119,7 +119,7 @@ class Fetcher:
                     )
             self.health.failed(replica.rse)
             troubles.append(_worst(replica, troubles_here))
-            _LOG.warning("the copy of %s at %s", file.lfn, troubles[-1])
+            _LOG.info("the copy of %s at %s", file.lfn, troubles[-1])
         return _failed(file, target, RetrievalError(str(file.lfn), map(str, troubles)), tuple(troubles))
 
     def _fill(self, file: ArchivedFile, url: str, part: Part, moved: Callable[[int], None]) -> None:

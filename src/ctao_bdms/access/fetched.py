@@ -48,15 +48,18 @@ class Trouble:
         What that says of the copy.
     reason
         What happened, as a sentence.
+    told
+        What the archive was told of it, or who can tell it; empty if that makes no sense.
     """
 
     rse: str
     pfn: str
     fault: Fault
     reason: str
+    told: str = ""
 
     def __str__(self) -> str:
-        return f"{self.rse}: {self.reason}"
+        return f"{self.rse}: {self.reason}" + (f"; {self.told}" if self.told else "")
 
 
 @attrs.frozen(kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["open_file"]
 
-_LOG = logging.getLogger(__name__)
 _BUFFER_BYTES = 1 << 20
 
 
@@ -85,7 +83,6 @@ def open_file(
                 except (ChecksumMismatchError, MissingExtraError, InvalidNameError, OSError) as error:
                     fault = fault_of(error, rses[replica.rse])
                     troubles.append(Trouble(rse=replica.rse, pfn=url, fault=fault, reason=str(error)))
-                    _LOG.warning("the copy of %s at %s", lfn, troubles[-1])
                     health.failed(replica.rse)
                 else:
                     health.worked(replica.rse)

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import attrs
+
 from ctao_bdms.access.declare import declare
 from ctao_bdms.access.fetch import Fetcher
 from ctao_bdms.access.fetched import FetchedFiles, Progress
@@ -23,6 +25,7 @@ from ctao_bdms.naming import path_of_lfn
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ctao_bdms.access.fetched import Fetched
     from ctao_bdms.model import ArchivedFile, Lfn, Rse
 
 __all__ = ["Holdings", "retrieve"]
@@ -90,20 +93,23 @@ def retrieve(
     progress.begin(len(files), sum(file.size_bytes for file in files))
     _demand_space(folder, files, places)
     folder.mkdir(parents=True, exist_ok=True)
+    done: dict[Lfn, Fetched] = {}
     with Sources() as sources, ThreadPoolExecutor(jobs, thread_name_prefix="bdms-fetch") as pool:
         fetcher = Fetcher(sources, rses, near, health or Health(), progress, stop)
         futures = [pool.submit(fetcher.fetch, file, places[file.lfn]) for file in files]
         try:
             for future in as_completed(futures):
                 fetched = future.result()
-                declare(catalogue, fetched.lfn, fetched.troubles)
+                if fetched.troubles:
+                    fetched = attrs.evolve(fetched, troubles=declare(catalogue, fetched.lfn, fetched.troubles))
+                done[fetched.lfn] = fetched
                 progress.end(fetched)
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-        _sync_names({place.parent for place in places.values()})
-        return FetchedFiles(future.result() for future in futures)
+    _sync_names({place.parent for place in places.values()})
+    return FetchedFiles(done[file.lfn] for file in files)
 
 
 def _demand_space(folder: Path, files: list[ArchivedFile], places: Mapping[Lfn, Path]) -> None:

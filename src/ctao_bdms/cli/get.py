@@ -43,6 +43,9 @@ def get(
     with output.files_bar("fetching") as progress:
         fetched = bdms.retrieve(names, to, tree=tree, near=near, jobs=max(1, jobs), progress=progress)
     output.rows(fetched)
+    for each in fetched:
+        for trouble in each.troubles:
+            output.text(f"{each.lfn} at {trouble}")
     output.line(f"{len(fetched) - len(fetched.failed)} of {len(fetched)} files are in {to.absolute()}")
     return 1 if fetched.failed else 0
 
