@@ -514,6 +514,13 @@ def test_empty_files_and_the_longest_names_are_fetched(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "storage", [b""])
     (fetched,) = get(archive, archive.lfns, tmp_path / "to")
     assert (fetched.status, fetched.path.read_bytes()) == (Fetching.FETCHED, b"")
+    whole = part_of(tmp_path / "again" / archive.lfns[0].name, archive.files(archive.lfns)[archive.lfns[0]])
+    whole.parent.mkdir()
+    whole.touch()
+    for name in PLACES:
+        archive.place(archive.lfns[0], name).unlink()
+    assert get(archive, archive.lfns, whole.parent)[0].status is Fetching.FETCHED
+    assert names(whole.parent) == [archive.lfns[0].name]
     longest = Lfn("/c/" + "n" * 247)
     file = ArchivedFile(lfn=longest, size_bytes=1, adler32="00000000")
     assert len(part_of(tmp_path / longest.name, file).name) <= 255
@@ -548,6 +555,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+    def do_HEAD(self) -> None:
+        self.answer(200, b"", {}, (self.server.folder / self.path[1:]).stat().st_size)
 
     def do_GET(self) -> None:
         span = self.headers["Range"] or ""
@@ -671,6 +681,24 @@ def test_nobody_at_the_door_and_the_next_door_opens(archive: Archive, web: Web, 
         sources.open(f"{nobody}/x")
     with Sources() as sources, pytest.raises(InvalidNameError, match="gopher"):
         sources.open("gopher://old/x")
+
+
+def test_sizes_are_told_whatever_was_expected(archive: Archive, web: Web) -> None:
+    url = f"{web.url}/{CSCS}{archive.lfns[1]}"
+    buffer = memoryview(bytearray(200_000))
+    with Sources() as sources:
+        for expected in (None, 0, 1, 100_000):
+            source = sources.open(url, 0, expected)
+            assert source.size_bytes == 100_000
+            assert source.read_at(buffer, 10) == 99_990
+            assert bytes(buffer[:99_990]) == archive.contents[1][10:]
+            assert source.read_at(buffer, 100_000) == 0
+            source.close()
+        for position in (0, 150_000):
+            source = sources.open(url, position, 200_000)
+            assert source.size_bytes == 100_000
+            assert source.read_at(buffer, 0) == 100_000
+            source.close()
 
 
 def test_redirects_are_followed_and_circles_are_not(archive: Archive, web: Web, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ctao_bdms.integrity import ChecksumMismatchError, digest_file
 from ctao_bdms.model import Rse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ctao_bdms.access.parts import Part
     from ctao_bdms.access.sources import Source
@@ -95,6 +95,8 @@ class Fetcher:
         """Fetch what is missing of a file, from one copy after the other."""
         moved = self._moved(file.lfn)
         part.take_up(moved)
+        if (part.size_bytes, part.adler32) == (file.size_bytes, file.adler32):
+            return self._whole(file, target, part)
         troubles: list[Trouble] = []
         for replica in ranked(file, self.rses, self.near, self.health):
             troubles_here: list[Trouble] = []
@@ -108,19 +110,25 @@ class Fetcher:
                         break
                 else:
                     self.health.worked(replica.rse)
-                    part.become(target)
-                    return Fetched(
-                        lfn=file.lfn,
-                        path=target,
-                        status=Fetching.FETCHED,
-                        size_bytes=file.size_bytes,
-                        rse=replica.rse,
-                        troubles=tuple(troubles),
-                    )
+                    return self._whole(file, target, part, replica.rse, troubles)
             self.health.failed(replica.rse)
             troubles.append(_worst(replica, troubles_here))
             _LOG.info("the copy of %s at %s", file.lfn, troubles[-1])
         return _failed(file, target, RetrievalError(str(file.lfn), map(str, troubles)), tuple(troubles))
+
+    def _whole(
+        self, file: ArchivedFile, target: Path, part: Part, rse: str = "", troubles: Iterable[Trouble] = ()
+    ) -> Fetched:
+        """Let the part take the name of the file."""
+        part.become(target)
+        return Fetched(
+            lfn=file.lfn,
+            path=target,
+            status=Fetching.FETCHED,
+            size_bytes=file.size_bytes,
+            rse=rse,
+            troubles=tuple(troubles),
+        )
 
     def _fill(self, file: ArchivedFile, url: str, part: Part, moved: Callable[[int], None]) -> None:
         """Fetch what is missing from one place; what was there before is not blamed on it.
@@ -134,7 +142,7 @@ class Fetcher:
         """
         readings = 0
         while True:
-            source = self.sources.open(url, part.size_bytes)
+            source = self.sources.open(url, part.size_bytes, file.size_bytes)
             try:
                 _demand_size(url, file, source)
                 readings += part.size_bytes == 0

@@ -77,8 +77,8 @@ class Fetched:
     size_bytes
         Its size in bytes.
     rse
-        The storage element that it came from, the last one if there were several; empty if it was there already or
-        failed.
+        The storage element that it came from, the last one if there were several; empty if all of it was there already,
+        or it failed.
     troubles
         The copies that could not be used.
     error

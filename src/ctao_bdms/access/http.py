@@ -39,9 +39,9 @@ class HttpDoor:
         self._free: dict[tuple[str, str], deque[http.client.HTTPConnection]] = {}
         self._lock = threading.Lock()
 
-    def open(self, url: str, position: int = 0) -> HttpSource:
-        """Open what `url` points to; the first bytes are asked for at once."""
-        return HttpSource(self, url, position)
+    def open(self, url: str, position: int = 0, size_bytes: int | None = None) -> HttpSource:
+        """Open what `url` points to; with the size that it should have, bytes are asked for at once."""
+        return HttpSource(self, url, position, size_bytes)
 
     def close(self) -> None:
         """Close all connections that are free."""
@@ -79,11 +79,12 @@ class HttpSource:
     """What a URL points to, read by ranges.
 
     Bytes are asked for in windows that grow as long as the reader goes straight on: who jumps gets what it asks for,
-    who streams soon waits for nothing.
+    who streams soon waits for nothing. Never is more asked for than there should be: XRootD 5.5 announces bytes behind
+    the end of a file, and sends none at all.
     """
 
-    def __init__(self, door: HttpDoor, url: str, position: int = 0) -> None:
-        self.size_bytes = 0
+    def __init__(self, door: HttpDoor, url: str, position: int = 0, size_bytes: int | None = None) -> None:
+        self.size_bytes = size_bytes or 0
         self._door = door
         self._url = self._first = url
         self._answer: http.client.HTTPResponse | None = None
@@ -91,7 +92,10 @@ class HttpSource:
         self._place = ("", "")
         self._position = self._end = 0
         self._window = _WINDOW_BYTES if position else 4 << 20
-        self._ask(position)
+        if position < self.size_bytes:
+            self._ask("GET", position)
+        else:
+            self._ask("HEAD", position)
 
     def read_at(self, buffer: memoryview, position: int) -> int:
         """Read from `position` into a buffer, and say how many bytes; 0 only at the end."""
@@ -100,7 +104,7 @@ class HttpSource:
         if self._answer is None or position != self._position:
             straight_on = position == self._position
             self._window = min(2 * self._window, _WINDOW_BYTES) if straight_on else len(buffer)
-            self._ask(position)
+            self._ask("GET", position)
         filled, length = 0, min(len(buffer), self._end - position)
         answer = self._answer
         while answer is not None and filled < length:
@@ -124,11 +128,11 @@ class HttpSource:
         """Let go of it."""
         self._finish()
 
-    def _ask(self, position: int) -> None:
-        """Ask for a window of bytes from `position` on; the connection is then at the first of them."""
+    def _ask(self, method: str, position: int) -> None:
+        """Ask for the size, or for a window of bytes: the connection is then at the byte at `position`."""
         self._finish()
         for _ in range(_REDIRECTS):
-            answer = self._request(position)
+            answer = self._request(method, position)
             if answer.status not in _MOVED:
                 break
             self._url = urljoin(self._url, answer.headers["Location"] or "")
@@ -138,19 +142,21 @@ class HttpSource:
         else:
             self._drop()
             raise OSError(errno.ELOOP, f"{self._first} leads in a circle")
-        self._take(answer, position)
+        self._take(answer, method, position)
 
-    def _request(self, position: int) -> http.client.HTTPResponse:
+    def _request(self, method: str, position: int) -> http.client.HTTPResponse:
         """Send the request; a connection that the server has closed meanwhile is replaced."""
         url = urlsplit(self._url)
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        headers = {"Range": f"bytes={position}-{position + self._window - 1}", "Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity"}
+        if method == "GET":
+            headers["Range"] = f"bytes={position}-{min(position + self._window, self.size_bytes) - 1}"
         if self._door.token and url.scheme == "https" and url.netloc == urlsplit(self._first).netloc:
             headers["Authorization"] = f"Bearer {self._door.token}"
         while True:
             connection, used = self._door.take(url.scheme, url.netloc)
             try:
-                connection.request("GET", path, headers=headers)
+                connection.request(method, path, headers=headers)
                 answer = connection.getresponse()
             except _BROKEN as error:
                 connection.close()
@@ -160,25 +166,30 @@ class HttpSource:
             self._answer, self._connection, self._place = answer, connection, (url.scheme, url.netloc)
             return answer
 
-    def _take(self, answer: http.client.HTTPResponse, position: int) -> None:
+    def _take(self, answer: http.client.HTTPResponse, method: str, position: int) -> None:
         """Understand an answer, and go to `position` in it."""
         said = _RANGE.fullmatch(answer.headers["Content-Range"] or "")
-        if answer.status == 416 and said:
-            self.size_bytes = self._position = self._end = int(said["size"])
-            self._finish()
+        length = answer.headers["Content-Length"] or ""
+        if answer.status in {206, 416} and said and int(said["end"] or -1) >= int(said["size"]):
+            # There is less than there should be; what such an answer holds is not what it says.
+            self.size_bytes = int(said["size"])
+            self._drop()
+        elif answer.status == 416 and said:
+            self.size_bytes = int(said["size"])
         elif answer.status == 206 and said and said["begin"] and int(said["begin"]) == position:
             self.size_bytes, self._position, self._end = int(said["size"]), position, int(said["end"]) + 1
-        elif answer.status == 200 and answer.length is not None:
-            self.size_bytes = self._end = answer.length
-            self._skip(answer, position)
-            self._position = position
+        elif answer.status == 200 and length.isdigit():
+            self.size_bytes = self._end = int(length)
+            if method == "GET":
+                self._skip(answer, position)
+                self._position = position
         else:
             self._drop()
             what = f"{self._first} cannot be read: the server says {answer.status} {answer.reason}"
             if answer.status in _LATER:
                 raise UnreachableError(what)
             raise OSError(_MISSING.get(answer.status, errno.EIO), what)
-        if self._position >= self._end:
+        if self._position >= self._end or method == "HEAD":
             self._finish()
 
     def _skip(self, answer: http.client.HTTPResponse, count: int) -> None:

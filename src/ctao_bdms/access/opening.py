@@ -102,7 +102,7 @@ def _open(url: str, file: ArchivedFile, *, verify: bool) -> io.BufferedReader:
     OSError
         If it cannot be opened.
     """
-    raw: io.RawIOBase = io.FileIO(path_of_pfn(url)) if url.startswith("file:") else _Remote(url)
+    raw: io.RawIOBase = io.FileIO(path_of_pfn(url)) if url.startswith("file:") else _Remote(url, file.size_bytes)
     try:
         size = raw.seek(0, io.SEEK_END)
         if size != file.size_bytes:
@@ -129,9 +129,9 @@ def _adler32(raw: io.RawIOBase) -> str:
 class _Remote(io.RawIOBase):
     """A source of another machine, as a file."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, size_bytes: int) -> None:
         with ExitStack() as stack:
-            self._source = stack.enter_context(closing(stack.enter_context(Sources()).open(url)))
+            self._source = stack.enter_context(closing(stack.enter_context(Sources()).open(url, 0, size_bytes)))
             self._open = stack.pop_all()
         self._position = 0
 

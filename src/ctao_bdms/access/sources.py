@@ -79,7 +79,7 @@ class Sources:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def open(self, url: str, position: int = 0) -> Source:
+    def open(self, url: str, position: int = 0, size_bytes: int | None = None) -> Source:
         """Open what `url` points to.
 
         Parameters
@@ -88,6 +88,8 @@ class Sources:
             A physical file name.
         position
             Where the reading will begin.
+        size_bytes
+            How many bytes there should be, if that is known; how many there are, the source says.
 
         Raises
         ------
@@ -104,7 +106,7 @@ class Sources:
         if scheme == "file":
             return LocalSource(path_of_pfn(url))
         if scheme in _HTTP:
-            return self._http.open(_HTTP[scheme] + url[len(scheme) :], position)
+            return self._http.open(_HTTP[scheme] + url[len(scheme) :], position, size_bytes)
         if scheme in {"root", "roots"}:
             from ctao_bdms.access.xrootd import XrootdSource
 
