@@ -7,6 +7,7 @@ would catch, and says by `transient` whether trying again later can help.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "LeaseLostError",
     "MissingExtraError",
     "NoRoomError",
+    "NoSpaceError",
     "NotFoundError",
     "NotRunningError",
     "OutsideRootError",
@@ -235,6 +237,28 @@ class RetrievalError(BdmsError, OSError):
         self.name = name
         self.reasons = tuple(reasons)
         super().__init__(f"{name} could not be retrieved: {'; '.join(self.reasons) or 'it has no replica'}")
+
+
+class NoSpaceError(BdmsError, OSError):
+    """There is not enough space for what was asked for.
+
+    Parameters
+    ----------
+    folder
+        Where it was to go.
+    needed_bytes, free_bytes
+        How much is needed there, and how much is free, in bytes.
+    """
+
+    def __init__(self, folder: str | PathLike[str], needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(
+            f"{folder} has {free_bytes / 1e9:,.3f} GB free, and {needed_bytes / 1e9:,.3f} GB are needed; "
+            "make room, or choose another folder"
+        )
+        self.errno = errno.ENOSPC
+        self.folder = folder
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
 
 
 class EmbeddedError(BdmsError, RuntimeError):

@@ -6,6 +6,7 @@ import datetime as dt
 import zlib
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from ctao_bdms.access import Fetching, conditions, locate, parse_words, ranked, retrieve
@@ -253,8 +254,10 @@ def test_unknown_names_are_told_before_anything_is_fetched(disk: Disk, tmp_path:
 
 
 def test_two_files_of_one_name_need_their_directories(disk: Disk, tmp_path: Path) -> None:
-    disk.archive.ensure_directories([Lfn("/ctao/acada/other/x")])
-    same = [disk.lfns[0], Lfn(f"/ctao/acada/other/{disk.lfns[0].name}")]
+    other = attrs.evolve(disk.files[0], lfn=Lfn(f"/ctao/acada/other/{disk.lfns[0].name}"))
+    disk.archive.ensure_directories([other.lfn])
+    disk.archive.register(block_of("acada"), ONSITE, [other])
+    same = [disk.lfns[0], other.lfn]
     with pytest.raises(UsageError, match="same name"):
         retrieve(disk.archive, disk.archive.rses(), same, tmp_path)
     (fetched,) = retrieve(disk.archive, disk.archive.rses(), same[:1], tmp_path, tree=True)

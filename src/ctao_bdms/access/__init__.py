@@ -1,10 +1,15 @@
 """Finding products and fetching them."""
 
 from ctao_bdms.access.copies import CopiesCondition, centres_of
+from ctao_bdms.access.declare import declare
+from ctao_bdms.access.fetched import Fault, Fetched, FetchedFiles, Fetching, Progress, Trouble
+from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import Copies, Copy, locate, ranked
+from ctao_bdms.access.opening import open_file
 from ctao_bdms.access.query import FindCopies, Products, Question, query, question
 from ctao_bdms.access.releases import latest, newest
-from ctao_bdms.access.retrieve import Fetched, FetchedFiles, Fetching, retrieve
+from ctao_bdms.access.retrieve import Holdings, retrieve
+from ctao_bdms.access.sources import Source, Sources
 from ctao_bdms.access.texts import parse_words
 from ctao_bdms.access.words import SPECIAL, WORDS, Range, alternatives, conditions, orders
 
@@ -12,6 +17,7 @@ __all__ = [
     "Copies",
     "CopiesCondition",
     "Copy",
+    "Fault",
     "Fetched",
     "FetchedFiles",
     "Fetching",
@@ -20,6 +26,12 @@ __all__ = [
     "Question",
     "Range",
     "SPECIAL",
+    "Health",
+    "Holdings",
+    "Progress",
+    "Source",
+    "Sources",
+    "Trouble",
     "WORDS",
     "alternatives",
     "centres_of",
@@ -28,6 +40,8 @@ __all__ = [
     "locate",
     "newest",
     "orders",
+    "declare",
+    "open_file",
     "parse_words",
     "query",
     "question",

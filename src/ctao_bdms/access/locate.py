@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.errors import NotFoundError
+from ctao_bdms.access.health import Health
+from ctao_bdms.errors import UsageError
 from ctao_bdms.model import ArchivedFile, Lfn, Replica, ReplicaState
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ctao_bdms.catalogue import Lookup
+    from ctao_bdms.catalogue import FindContent
     from ctao_bdms.model import Rse
 
-__all__ = ["Copies", "Copy", "known_files", "locate", "ranked"]
+__all__ = ["Copies", "Copy", "demand_place", "known_files", "locate", "ranked"]
 
 
 @attrs.frozen(kw_only=True)
@@ -52,48 +54,96 @@ class Copies(Rows[Copy]):
     columns: ClassVar = (("where", "where"), ("rse", "rse"), ("state", "state"), ("adler32", "adler32"), ("pfn", "pfn"))
 
 
-def ranked(file: ArchivedFile, rses: Mapping[str, Rse], near: str = "") -> list[Replica]:
+def ranked(file: ArchivedFile, rses: Mapping[str, Rse], near: str = "", health: Health | None = None) -> list[Replica]:
     """Return the usable copies of `file`, the best first.
 
-    Those at the site or centre `near` come first, then those at data centres, then those on site, whose uplink is for
-    new data.
+    Those at `near` come first, then those at data centres, then those on site, whose uplink is for new data; of these
+    the ones of a lower tier, and the ones that failed least of late. Where reading keeps failing, one asks last.
     """
+    known = health or Health()
 
-    def cost(replica: Replica) -> tuple[bool, bool, str]:
+    def cost(replica: Replica) -> tuple[bool, bool, bool, str, int, str]:
         rse = rses[replica.rse]
-        return near not in {rse.centre, rse.site}, rse.is_onsite, rse.name
+        failing, failures = known.is_failing(rse.name), known.failures(rse.name)
+        return failing, near not in _places(rse), rse.is_onsite, rse.tier, failures, rse.name
 
     usable = [r for r in file.replicas if r.state is ReplicaState.AVAILABLE and r.pfn and r.rse in rses]
     return sorted(usable, key=cost)
 
 
-def locate(catalogue: Lookup, rses: Mapping[str, Rse], lfns: Iterable[Lfn], near: str = "") -> Copies:
-    """Return all copies of `lfns`: of each the usable ones first, the best at the front.
+def _places(rse: Rse) -> set[str]:
+    """Return the names of the place where a storage element stands."""
+    return {rse.name, rse.centre, rse.site} - {""}
+
+
+def demand_place(rses: Mapping[str, Rse], near: str) -> None:
+    """Check that `near` names a place, if it is given.
+
+    Raises
+    ------
+    UsageError
+        If it does not.
+    """
+    known = sorted({place for rse in rses.values() for place in _places(rse)})
+    if near and near not in known:
+        nearest = difflib.get_close_matches(near, known, n=1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
+        raise UsageError(f"{near!r} is no site, centre or storage element; {hint}")
+
+
+def locate(
+    catalogue: FindContent, rses: Mapping[str, Rse], names: Iterable[Lfn], near: str = "", protocol: str = ""
+) -> Copies:
+    """Return all copies of files: of each the usable ones first, the best at the front.
+
+    Parameters
+    ----------
+    catalogue, rses
+        The archive and its storage elements.
+    names
+        The files; a dataset or container stands for all files in it.
+    near
+        The site, centre or storage element whose copies come first.
+    protocol
+        Only copies that can be reached by this scheme, e.g. ``root``, with their URLs of that scheme.
+
+    Raises
+    ------
+    NotFoundError
+        If the archive does not know one of the names.
+    UsageError
+        If `near` is no place.
+    """
+    demand_place(rses, near)
+    files = known_files(catalogue, names)
+    return Copies(
+        _copy(file, replica, rses, url)
+        for file in files
+        for replica in _all(file, rses, near)
+        for url in [_by(replica, protocol)]
+        if url or not protocol
+    )
+
+
+def _by(replica: Replica, protocol: str) -> str:
+    """Return the URL of a copy by a protocol, by default the preferred one."""
+    if not protocol:
+        return replica.pfn
+    return next((url for url in replica.urls if url.partition("://")[0] == protocol), "")
+
+
+def known_files(catalogue: FindContent, names: Iterable[Lfn]) -> list[ArchivedFile]:
+    """Return the files that `names` stand for, each once: those named in their order, then those below names.
 
     Raises
     ------
     NotFoundError
         If the archive does not know one of the names.
     """
-    files = known_files(catalogue, lfns)
-    return Copies(_copy(file, replica, rses) for file in files for replica in _all(file, rses, near))
-
-
-def known_files(catalogue: Lookup, lfns: Iterable[Lfn]) -> list[ArchivedFile]:
-    """Return what the archive knows of `lfns`, each once, in their order.
-
-    Raises
-    ------
-    NotFoundError
-        If it does not know one of them.
-    """
-    wanted = list(dict.fromkeys(lfns))
-    files = catalogue.files(wanted)
-    unknown = [str(lfn) for lfn in wanted if lfn not in files]
-    if unknown:
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        raise NotFoundError(f"the archive does not know {', '.join(unknown[:5])}{more}")
-    return [files[lfn] for lfn in wanted]
+    wanted = dict.fromkeys(names)
+    files = catalogue.content(wanted)
+    named = [files[lfn] for lfn in wanted if lfn in files]
+    return [*named, *(files[lfn] for lfn in sorted(files) if lfn not in wanted)]
 
 
 def _all(file: ArchivedFile, rses: Mapping[str, Rse], near: str) -> list[Replica]:
@@ -101,7 +151,7 @@ def _all(file: ArchivedFile, rses: Mapping[str, Rse], near: str) -> list[Replica
     return [*best, *(replica for replica in file.replicas if replica not in best)]
 
 
-def _copy(file: ArchivedFile, replica: Replica, rses: Mapping[str, Rse]) -> Copy:
+def _copy(file: ArchivedFile, replica: Replica, rses: Mapping[str, Rse], url: str) -> Copy:
     rse = rses.get(replica.rse)
     return Copy(
         lfn=file.lfn,
@@ -110,5 +160,5 @@ def _copy(file: ArchivedFile, replica: Replica, rses: Mapping[str, Rse]) -> Copy
         rse=replica.rse,
         where=(rse.centre or rse.site) if rse else "",
         state=replica.state,
-        pfn=replica.pfn,
+        pfn=url,
     )

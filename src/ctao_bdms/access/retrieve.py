@@ -1,173 +1,148 @@
-"""Fetching files: verified while they are written, from the best copy that is sound."""
+"""Fetching files: in parallel, verified while they are written, and continued where an earlier try was cut off."""
 
 from __future__ import annotations
 
-import logging
-from concurrent.futures import ThreadPoolExecutor
-from enum import StrEnum
+import contextlib
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.access.locate import known_files, ranked
-from ctao_bdms.errors import InvalidNameError, RetrievalError, UsageError
-from ctao_bdms.integrity import ChecksumMismatchError, copy_verified, digest_file
-from ctao_bdms.model import ArchivedFile, Lfn
-from ctao_bdms.naming import path_of_lfn, path_of_pfn
-from ctao_bdms.rows import Rows
+from ctao_bdms.access.declare import declare
+from ctao_bdms.access.fetch import Fetcher
+from ctao_bdms.access.fetched import FetchedFiles, Progress
+from ctao_bdms.access.health import Health
+from ctao_bdms.access.locate import demand_place, known_files
+from ctao_bdms.access.parts import clear_stale, part_of
+from ctao_bdms.access.sources import Sources
+from ctao_bdms.catalogue import DeclareBad, FindContent
+from ctao_bdms.errors import NoSpaceError, UsageError
+from ctao_bdms.naming import path_of_lfn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from ctao_bdms.catalogue import Lookup
-    from ctao_bdms.model import Rse
+    from ctao_bdms.access.fetched import Fetched
+    from ctao_bdms.model import ArchivedFile, Lfn, Rse
 
-__all__ = ["Fetched", "FetchedFiles", "Fetching", "retrieve"]
+__all__ = ["Holdings", "retrieve"]
 
-_LOG = logging.getLogger(__name__)
-
-
-class Fetching(StrEnum):
-    """How a file came to be where it is wanted."""
-
-    #: It was copied and verified.
-    FETCHED = "fetched"
-    #: It was there already, with the right size and digest.
-    PRESENT = "present"
-    #: It could not be had.
-    FAILED = "failed"
+#: What is left free on a file system, in bytes: directories and names need some, too.
+_RESERVE_BYTES = 16 << 20
 
 
-@attrs.frozen(kw_only=True)
-class Fetched:
-    """What became of one file.
-
-    Attributes
-    ----------
-    lfn
-        Its name.
-    path
-        Where it is now.
-    status
-        How it came there.
-    size_bytes
-        Its size in bytes.
-    rse
-        The storage element that it came from; empty if it was there already or failed.
-    error
-        Why it could not be had; None if it is there.
-    """
-
-    lfn: Lfn
-    path: Path
-    status: Fetching
-    size_bytes: int
-    rse: str = ""
-    error: Exception | None = None
-
-
-class FetchedFiles(Rows[Fetched]):
-    """What became of the files that were asked for, one row each."""
-
-    columns: ClassVar = (
-        ("file", "path"),
-        ("status", "status"),
-        ("bytes", "size_bytes"),
-        ("from", "rse"),
-        ("why", "error"),
-    )
-
-    @property
-    def failed(self) -> tuple[Fetched, ...]:
-        """The files that could not be had."""
-        return tuple(fetched for fetched in self if fetched.status is Fetching.FAILED)
+class Holdings(FindContent, DeclareBad, Protocol):
+    """What a retrieval asks of the archive, and tells it."""
 
 
 def retrieve(
-    catalogue: Lookup,
+    catalogue: Holdings,
     rses: Mapping[str, Rse],
-    lfns: Iterable[Lfn],
+    names: Iterable[Lfn],
     folder: Path,
     *,
     tree: bool = False,
     near: str = "",
     jobs: int = 4,
-    on_bytes: Callable[[int], None] = lambda _: None,
+    health: Health | None = None,
+    progress: Progress | None = None,
 ) -> FetchedFiles:
     """Fetch files into a folder.
 
-    Each is read once, from the best copy; size and Adler-32 are verified while it is written under a temporary name,
-    and it appears under its own only when it is whole. If a copy is gone or does not agree, the next one is tried.
+    Each comes from the best copy; its Adler-32 is made while it is written under a name for files that are not whole,
+    and it appears under its own only when it is. If a copy cannot be read or has other bytes, the next one is tried
+    and the archive is told. What an interrupted retrieval has left is continued.
 
     Parameters
     ----------
     catalogue, rses
         The archive and its storage elements.
-    lfns
-        The files.
+    names
+        The files; a dataset or container (a block, a directory) stands for all files in it.
     folder
         Where they go; it is made if it does not exist.
     tree
         Whether to keep the directories of the names below `folder`; otherwise all files go into it directly.
     near
-        The site or centre whose copies come first.
+        The site, centre or storage element whose copies come first.
     jobs
         How many files are fetched at once.
-    on_bytes
-        Called with the number of bytes after each piece that was written.
+    health
+        Which storage elements have failed of late; it is kept up to date.
+    progress
+        Is told how far it is.
 
     Raises
     ------
     NotFoundError
         If the archive does not know one of the names; nothing is fetched then.
     UsageError
-        If two files would get the same name in `folder`.
+        If two files would get the same name in `folder`, or `near` is no place.
+    NoSpaceError
+        If there is not enough space for what is missing; nothing is fetched then.
     """
-    wanted = list(dict.fromkeys(lfns))
-    places = {lfn: Path(path_of_lfn(lfn, folder)) if tree else folder / lfn.name for lfn in wanted}
+    demand_place(rses, near)
+    files = known_files(catalogue, names)
+    places = {file.lfn: Path(path_of_lfn(file.lfn, folder)) if tree else folder / file.lfn.name for file in files}
     if len(set(places.values())) < len(places):
         raise UsageError("two of the files have the same name; keep their directories (--tree, tree=True)")
-    files = known_files(catalogue, wanted)
+    progress, stop = progress or Progress(), threading.Event()
+    progress.begin(len(files), sum(file.size_bytes for file in files))
+    _demand_space(folder, files, places)
     folder.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        return FetchedFiles(pool.map(lambda file: _fetch(file, rses, places[file.lfn], near, on_bytes), files))
-
-
-def _fetch(
-    file: ArchivedFile, rses: Mapping[str, Rse], path: Path, near: str, on_bytes: Callable[[int], None]
-) -> Fetched:
-    """Fetch one file, from the first copy that is sound."""
-    if path.exists():
-        return _present(file, path, on_bytes)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    reasons = []
-    for replica in ranked(file, rses, near):
+    done: dict[Lfn, Fetched] = {}
+    with Sources() as sources, ThreadPoolExecutor(jobs, thread_name_prefix="bdms-fetch") as pool:
+        fetcher = Fetcher(sources, rses, near, health or Health(), progress, stop)
+        futures = [pool.submit(fetcher.fetch, file, places[file.lfn]) for file in files]
         try:
-            copy_verified(
-                path_of_pfn(replica.pfn), path, size_bytes=file.size_bytes, adler32=file.adler32, on_bytes=on_bytes
-            )
-        except (ChecksumMismatchError, InvalidNameError, OSError) as error:
-            _LOG.warning("copy of %s at %s cannot be used: %s", file.lfn, replica.rse, error)
-            reasons.append(f"{replica.rse}: {error}")
-        else:
-            return Fetched(
-                lfn=file.lfn, path=path, status=Fetching.FETCHED, size_bytes=file.size_bytes, rse=replica.rse
-            )
-    return _failed(file, path, RetrievalError(str(file.lfn), reasons))
+            for future in as_completed(futures):
+                fetched = future.result()
+                if fetched.troubles:
+                    fetched = attrs.evolve(fetched, troubles=declare(catalogue, fetched.lfn, fetched.troubles))
+                done[fetched.lfn] = fetched
+                progress.end(fetched)
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    _sync_names({place.parent for place in places.values()})
+    return FetchedFiles(done[file.lfn] for file in files)
 
 
-def _present(file: ArchivedFile, path: Path, on_bytes: Callable[[int], None]) -> Fetched:
-    """Say whether what is there already is the file; it is never overwritten."""
-    try:
-        size, digests = digest_file(path, on_bytes=on_bytes)
-    except OSError as error:
-        return _failed(file, path, error)
-    if (size, digests["adler32"]) == (file.size_bytes, file.adler32):
-        return Fetched(lfn=file.lfn, path=path, status=Fetching.PRESENT, size_bytes=size)
-    reason = f"{path} exists with other content ({size} bytes); move it away"
-    return _failed(file, path, RetrievalError(str(file.lfn), [reason]))
+def _demand_space(folder: Path, files: list[ArchivedFile], places: Mapping[Lfn, Path]) -> None:
+    """Check that there is room for what is missing; parts of other content are removed first.
+
+    Raises
+    ------
+    NoSpaceError
+        If there is not.
+    """
+    parts = {part_of(places[file.lfn], file): file for file in files}
+    by_folder: dict[Path, set[Path]] = {}
+    for part in parts:
+        by_folder.setdefault(part.parent, set()).add(part)
+    there: dict[Path, int] = {}
+    for place, wanted in by_folder.items():
+        there.update(clear_stale(place, wanted))
+    needed = sum(
+        max(0, file.size_bytes - there.get(part, 0)) for part, file in parts.items() if not places[file.lfn].exists()
+    )
+    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
+    status = os.statvfs(existing)
+    free = status.f_bavail * status.f_frsize
+    if needed and needed + _RESERVE_BYTES > free:
+        raise NoSpaceError(folder, needed, free)
 
 
-def _failed(file: ArchivedFile, path: Path, error: Exception) -> Fetched:
-    return Fetched(lfn=file.lfn, path=path, status=Fetching.FAILED, size_bytes=0, error=error)
+def _sync_names(folders: Iterable[Path]) -> None:
+    """Wait until the new names are on the medium."""
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

@@ -55,12 +55,15 @@ def product(row: Mapping[str, Any]) -> Product:
 
 def archived_file(row: Mapping[str, Any]) -> ArchivedFile:
     """Return a row of a list of replicas."""
-    places = {str(about["rse"]): str(pfn) for pfn, about in row["pfns"].items()}
+    doors: dict[str, list[str]] = {}
+    for pfn, about in sorted(row["pfns"].items(), key=lambda door: (int(door[1]["priority"]), str(door[0]))):
+        doors.setdefault(str(about["rse"]), []).append(str(pfn))
     replicas = tuple(
-        Replica(rse=rse, state=_REPLICA_STATES[state], pfn=places.get(rse, ""))
+        Replica(rse=rse, state=_REPLICA_STATES[state], pfn=pfns[0] if pfns else "", others=tuple(pfns[1:]))
         for rse, state in sorted(row["states"].items())
+        for pfns in [doors.get(rse, [])]
     )
-    parents = [str(parent).split(":", 1) for parent in row["parents"]]
+    parents = [str(parent).split(":", 1) for parent in row.get("parents", ())]
     return ArchivedFile(
         lfn=Lfn(row["name"]),
         size_bytes=int(row["bytes"]),

@@ -82,6 +82,8 @@ class InMemoryCatalogue:
         self._numbers = itertools.count()
         self._changed: dict[tuple[Did, str], dt.datetime] = {}
         self.directories: dict[Did, Directory] = {}
+        #: Why copies could not be read, by file and storage element.
+        self.suspicious: dict[tuple[Lfn, str], list[str]] = {}
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
@@ -105,6 +107,39 @@ class InMemoryCatalogue:
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return those of `lfns` that the catalogue knows."""
         return {lfn: self._files[lfn] for lfn in lfns if lfn in self._files}
+
+    def content(self, names: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
+        """Return the files that `names` stand for: a dataset or container for all files in it and below it."""
+        found: dict[Lfn, ArchivedFile] = {}
+        for name in dict.fromkeys(names):
+            did = Did(scope_of(str(name)), str(name))
+            if name not in self._files and did not in self._blocks and did not in self.directories:
+                raise NotFoundError(f"the archive does not know {name}")
+            members = [
+                file
+                for lfn, file in sorted(self._files.items())
+                if lfn == name or did in file.datasets or str(lfn).startswith(f"{name}/")
+            ]
+            found.update((file.lfn, attrs.evolve(file, datasets=frozenset())) for file in members)
+        return found
+
+    def declare_bad(self, lfn: Lfn, rse: str, reason: str) -> None:
+        """Say that the copy of a file at `rse` has other bytes than the file."""
+        copy = self._copy(lfn, rse)
+        file = self._files[lfn]
+        replicas = tuple(attrs.evolve(each, state=ReplicaState.BAD) if each is copy else each for each in file.replicas)
+        self._files[lfn] = attrs.evolve(file, replicas=replicas)
+
+    def declare_suspicious(self, lfn: Lfn, rse: str, reason: str) -> None:
+        """Say that the copy of a file at `rse` could not be read; `suspicious` keeps the reasons."""
+        self._copy(lfn, rse)
+        self.suspicious.setdefault((lfn, rse), []).append(reason)
+
+    def _copy(self, lfn: Lfn, rse: str) -> Replica:
+        copy = self._files[lfn].at(rse) if lfn in self._files else None
+        if copy is None:
+            raise NotFoundError(f"there is no copy of {lfn} at {rse}")
+        return copy
 
     def find(self, query: Query) -> Iterator[Product]:
         """Yield the products that answer `query`, in its order."""

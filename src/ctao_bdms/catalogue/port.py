@@ -29,6 +29,8 @@ __all__ = [
     "KnowStorage",
     "Lookup",
     "MarkStorage",
+    "DeclareBad",
+    "FindContent",
     "Register",
 ]
 
@@ -63,6 +65,48 @@ class Lookup(Protocol):
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return those of `lfns` that the catalogue knows, with their copies and datasets."""
+
+
+class FindContent(Protocol):
+    """Which files a name stands for."""
+
+    def content(self, names: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
+        """Return the files that `names` stand for, with all URLs of their copies and without their datasets.
+
+        A file stands for itself; a dataset (a directory that holds files, a block) or a container for all files in it
+        and below it.
+
+        Raises
+        ------
+        NotFoundError
+            If the catalogue does not know one of the names.
+        """
+
+
+class DeclareBad(Protocol):
+    """How copies that cannot be used are reported."""
+
+    def declare_bad(self, lfn: Lfn, rse: str, reason: str) -> None:
+        """Say that the copy of a file at `rse` has other bytes than the file; nothing happens if that is known.
+
+        Raises
+        ------
+        ForbiddenError
+            If the account may not say so.
+        NotFoundError
+            If there is no such copy.
+        """
+
+    def declare_suspicious(self, lfn: Lfn, rse: str, reason: str) -> None:
+        """Say that the copy of a file at `rse` could not be read; it is counted, and its state stays as it is.
+
+        Raises
+        ------
+        ForbiddenError
+            If the account may not say so.
+        NotFoundError
+            If there is no such copy.
+        """
 
 
 class Find(Protocol):
@@ -225,6 +269,8 @@ class Catalogue(
     KnowStorage,
     MarkStorage,
     Lookup,
+    FindContent,
+    DeclareBad,
     Find,
     Register,
     FindBlocks,

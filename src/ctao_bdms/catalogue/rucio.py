@@ -50,6 +50,9 @@ _LOG = logging.getLogger(__name__)
 _BULK = 1000
 #: How Rucio's tables write the states of a rule that is on its way: replicating, stuck, waiting, injected, suspended.
 _UNFULFILLED = ("R", "S", "W", "I", "U")
+
+#: What this library can read from; the order of Rucio's priorities stays.
+_SCHEMES = ["file", "root", "roots", "https", "davs", "http", "dav"]
 _CONFIG_LOCK = threading.Lock()
 
 
@@ -170,6 +173,44 @@ class RucioCatalogue:
                 rows = self.client.list_replicas(chunk, all_states=True, sort="random", resolve_parents=True)
                 found.update((file.lfn, file) for file in map(answers.archived_file, rows))
         return found
+
+    def content(self, names: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
+        """Return the files that `names` stand for: a dataset or container for all files in it and below it."""
+        wanted = list(dict.fromkeys(names))
+        found: dict[Lfn, ArchivedFile] = {}
+        for chunk in _chunks([_row(name) for name in wanted]):
+            with converted(f"looking up {len(chunk)} names"):
+                # Sorted at random: the default order looks for a geographical database first, file by file.
+                rows = self.client.list_replicas(chunk, schemes=_SCHEMES, all_states=True, sort="random")
+                found.update((file.lfn, file) for file in map(answers.archived_file, rows))
+        above = {str(lfn)[:end] for lfn in found for end, sign in enumerate(str(lfn)) if sign == "/"}
+        # What is no file here and has none below it is a block, or an empty directory, or nothing at all.
+        others = [name for name in wanted if name not in found and str(name) not in above]
+        known: set[str] = set()
+        for chunk in _chunks([_row(name) for name in others]):
+            with converted(f"looking up {len(chunk)} names"):
+                known.update(str(row["name"]) for row in self.client.get_metadata_bulk(chunk))
+        if unknown := [str(name) for name in others if str(name) not in known]:
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            raise NotFoundError(f"the archive does not know {', '.join(unknown[:5])}{more}")
+        return found
+
+    def declare_bad(self, lfn: Lfn, rse: str, reason: str) -> None:
+        """Say that the copy of a file at `rse` has other bytes than the file; nothing happens if that is known."""
+        with converted(f"declaring the copy of {lfn} at {rse} bad"):
+            refused = self.client.declare_bad_file_replicas([{**_row(lfn), "rse": rse}], reason)
+        said = " ".join(str(text) for texts in refused.values() for text in texts)
+        if said and "Already declared" not in said:
+            raise NotFoundError(f"there is no copy of {lfn} at {rse}: {said}")
+
+    def declare_suspicious(self, lfn: Lfn, rse: str, reason: str) -> None:
+        """Say that the copy of a file at `rse` could not be read; it is counted, and its state stays as it is."""
+        file = self.files([lfn]).get(lfn)
+        copy = file.at(rse) if file else None
+        if copy is None or not copy.pfn:
+            raise NotFoundError(f"there is no copy of {lfn} at {rse}")
+        with converted(f"declaring the copy of {lfn} at {rse} suspicious"):
+            self.client.declare_suspicious_file_replicas([copy.pfn], reason)
 
     def find(self, query: Query) -> Iterator[Product]:
         """Yield the products that answer `query`, in its order, page by page."""

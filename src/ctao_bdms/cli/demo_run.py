@@ -211,7 +211,7 @@ def _retrieve(bdms: Bdms, folder: Path, result: DemoResult, display: Display) ->
     sound = {file.lfn: file for file in result.files if not file.damage}
     with display.bar("fetching", sum(file.size_bytes for file in sound.values())) as done:
         found = bdms.query(level="DL0")
-        fetched = bdms.retrieve([product.lfn for product in found], folder, on_bytes=done)
+        fetched = bdms.retrieve(found, folder, on_bytes=done)
     equal = 0
     for each in fetched:
         file = sound.get(str(each.lfn))

@@ -12,15 +12,16 @@ __all__ = ["locate"]
 
 
 def locate(
-    lfns: Annotated[list[str], Parameter(name="LFN", help="Logical file names.")],
+    names: Annotated[list[str], Parameter(name="NAME", help="Names of files, directories or blocks.")],
     /,
     *,
-    near: Annotated[str, Parameter(help="The site or centre whose copies come first.")] = "",
+    near: Annotated[str, Parameter(help="The site, centre or storage element whose copies come first.")] = "",
+    protocol: Annotated[str, Parameter(help="Only copies that this protocol reaches, as root or https.")] = "",
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
     """Show where the copies of files are, of each the best first.
 
-    Example: `bdms locate /ctao/acada/DL0/LSTN-01/... --near PIC`
+    Example: `bdms locate /ctao/acada/DL0/LSTN-01/... --near PIC --protocol root --json`
     """
-    archive.output.rows(archive.connect().locate(lfns, near=near))
+    archive.output.rows(archive.connect().locate(names, near=near, protocol=protocol))
     return 0

@@ -14,9 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
+from ctao_bdms.cli.files_bar import FilesBar
 from ctao_bdms.model import Did, Lfn, Night, ProductMetadata
 
 if TYPE_CHECKING:
@@ -114,6 +123,16 @@ class Output:
         with self._progress(*columns) as progress:
             task = progress.add_task(what, total=total)
             yield lambda count: progress.update(task, advance=count)
+
+    @contextmanager
+    def files_bar(self, what: str) -> Iterator[FilesBar]:
+        """Show a bar for all files and one for each that is under way while the block runs; yield what moves them on.
+
+        Where no person looks at a screen, a line says now and then how far it is.
+        """
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with self._progress(*columns, TimeRemainingColumn()) as progress:
+            yield FilesBar(progress, what, None if self.console.is_terminal else self.line)
 
     @contextmanager
     def counter(self, what: str, total: int) -> Iterator[Callable[[], None]]:

@@ -68,6 +68,21 @@ class Connection:
         with self._asked() as catalogue:
             return catalogue.files(lfns)
 
+    def content(self, names: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
+        """Return the files that `names` stand for."""
+        with self._asked() as catalogue:
+            return catalogue.content(names)
+
+    def declare_bad(self, lfn: Lfn, rse: str, reason: str) -> None:
+        """Say that the copy of a file at `rse` has other bytes than the file."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.declare_bad(lfn, rse, reason)
+
+    def declare_suspicious(self, lfn: Lfn, rse: str, reason: str) -> None:
+        """Say that the copy of a file at `rse` could not be read."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.declare_suspicious(lfn, rse, reason)
+
     def find(self, query: Query) -> Iterator[Product]:
         """Yield the products that answer `query`."""
         with self._asked() as catalogue:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from ctao_bdms import ingest
 from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Lfn
+from ctao_bdms.model import Lfn, Product
 from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ctao_bdms.catalogue import Catalogue
     from ctao_bdms.ingest import Quarantine
     from ctao_bdms.model import Rse
+
+    #: What stands for files: a name, several, or products.
+    Names = Iterable[Lfn | str | Product] | Lfn | str
 
 __all__ = ["DEFAULT_VO", "Connected", "names_of"]
 
@@ -85,7 +88,13 @@ class Connected:
         return quarantine
 
 
-def names_of(lfns: Iterable[Lfn | str] | Lfn | str) -> list[Lfn]:
-    """Return one name or several as a list of `Lfn`."""
-    given = [lfns] if isinstance(lfns, Lfn | str) else lfns
-    return [lfn if isinstance(lfn, Lfn) else Lfn(lfn) for lfn in given]
+def names_of(names: Names) -> list[Lfn]:
+    """Return one name or several, or those of products, as a list of `Lfn`."""
+    given = [names] if isinstance(names, Lfn | str) else names
+    return [_name_of(each) for each in given]
+
+
+def _name_of(given: Lfn | str | Product) -> Lfn:
+    if isinstance(given, Product):
+        return given.lfn
+    return given if isinstance(given, Lfn) else Lfn(given)

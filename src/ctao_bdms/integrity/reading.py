@@ -114,6 +114,19 @@ class SourceFile:
             raise SourceChangedError(self.path)
         return total
 
+    def read_at(self, buffer: memoryview, position: int) -> int:
+        """Read from `position` into a buffer, and say how many bytes; 0 at the end.
+
+        Raises
+        ------
+        UnreadableError
+            If the operating system fails to read.
+        """
+        try:
+            return os.preadv(self._descriptor, [buffer], position)
+        except OSError as error:
+            raise UnreadableError(self.path, position, error) from error
+
     def demand_unchanged(self) -> None:
         """Check that the path still leads to this file, and this file to the same bytes.
 

@@ -104,12 +104,20 @@ class Replica:
     state
         What the catalogue says of it.
     pfn
-        The URL where the bytes lie.
+        The URL where the bytes lie; empty if no door of the storage element has one.
+    others
+        Further URLs of the same bytes, by other doors, the preferred one first.
     """
 
     rse: str
     state: ReplicaState
     pfn: str
+    others: tuple[str, ...] = ()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """All URLs, the preferred one first."""
+        return (self.pfn, *self.others) if self.pfn else self.others
 
 
 @attrs.frozen(kw_only=True)

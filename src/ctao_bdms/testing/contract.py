@@ -154,6 +154,58 @@ class CatalogueContract:
         with pytest.raises(BlockClosedError):
             catalogue.register(block, ONSITE, [registration(scope, 7)])
 
+    def test_a_name_stands_for_all_files_below_it(self, catalogue: Catalogue, scope: str) -> None:
+        block, files = _fill(catalogue, scope, count=6)
+        lfns = [file.lfn for file in files]
+        other = block_of(scope, "00000002")
+        catalogue.open_block(other)
+        for names, expected in (
+            (lfns[:2], lfns[:2]),
+            ([lfns[0].parent], [lfns[0], lfns[4]]),
+            ([Lfn(f"/ctao/{scope}/DL0")], lfns),
+            ([Lfn(f"/ctao/{scope}")], lfns),
+            ([Lfn(block.name)], lfns),
+            ([lfns[0], lfns[0].parent, Lfn(other.name)], [lfns[0], lfns[4]]),
+            ([Lfn(other.name)], []),
+            ([], []),
+        ):
+            found = catalogue.content(names)
+            assert sorted(found) == sorted(expected), names
+        file = catalogue.content(lfns[:1])[lfns[0]]
+        assert (file.size_bytes, file.adler32) == (2880, "0a1b2c3d")
+        assert file.replicas == catalogue.files(lfns[:1])[lfns[0]].replicas
+        assert file.replicas[0].urls[0] == file.replicas[0].pfn
+
+    def test_what_stands_for_nothing_is_named(self, catalogue: Catalogue, scope: str) -> None:
+        _, files = _fill(catalogue, scope, count=2)
+        for unknown in (f"/ctao/{scope}/DL0/none", f"{files[0].lfn}x", f"{files[0].lfn}/x", "/ctao/nobodys/x"):
+            with pytest.raises(NotFoundError, match=unknown):
+                catalogue.content([files[0].lfn, Lfn(unknown)])
+
+    def test_a_copy_is_declared_bad_once_and_for_all(self, catalogue: Catalogue, scope: str) -> None:
+        _, files = _fill(catalogue, scope, count=2)
+        for _ in range(2):
+            catalogue.declare_bad(files[0].lfn, ONSITE, "other bytes")
+        known = catalogue.content([file.lfn for file in files])
+        states = [known[file.lfn].replicas[0].state for file in files]
+        assert states == [ReplicaState.BAD, ReplicaState.AVAILABLE]
+
+    def test_a_suspicious_copy_stays_as_it_is(self, catalogue: Catalogue, scope: str) -> None:
+        _, files = _fill(catalogue, scope, count=2)
+        for _ in range(2):
+            catalogue.declare_suspicious(files[0].lfn, ONSITE, "it could not be read")
+        known = catalogue.content([file.lfn for file in files])
+        assert {file.replicas[0].state for file in known.values()} == {ReplicaState.AVAILABLE}
+
+    def test_copies_that_do_not_exist_are_not_declared(self, catalogue: Catalogue, scope: str) -> None:
+        _, files = _fill(catalogue, scope)
+        unknown = registration(scope, 9).lfn
+        with pytest.raises(NotFoundError, match=str(unknown)):
+            catalogue.declare_bad(unknown, ONSITE, "other bytes")
+        for lfn, rse in ((files[0].lfn, "PIC-DISK"), (unknown, ONSITE)):
+            with pytest.raises(NotFoundError, match=str(lfn)):
+                catalogue.declare_suspicious(lfn, rse, "it could not be read")
+
     def test_an_unknown_storage_element_is_named(self, catalogue: Catalogue, scope: str) -> None:
         block, _ = _fill(catalogue, scope)
         with pytest.raises(UnknownRseError, match="CTAO-NORTH-ONSITE"):

@@ -1,0 +1,127 @@
+"""What becomes of files that are fetched, and of the copies that they are fetched from."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+import attrs
+
+from ctao_bdms.model import ArchivedFile, Lfn
+from ctao_bdms.rows import Rows
+
+__all__ = ["Fault", "Fetched", "FetchedFiles", "Fetching", "Progress", "Trouble"]
+
+
+class Fetching(StrEnum):
+    """How a file came to be where it is wanted."""
+
+    #: It was copied and verified.
+    FETCHED = "fetched"
+    #: It was there already, with the right size and digest.
+    PRESENT = "present"
+    #: It could not be had.
+    FAILED = "failed"
+
+
+class Fault(StrEnum):
+    """What is wrong with a copy."""
+
+    #: It has other bytes than the file: read twice, and both times they were wrong.
+    BAD = "bad"
+    #: It could not be read, while its storage answered.
+    SUSPICIOUS = "suspicious"
+    #: Its storage did not answer, or cannot be read from here: that says nothing of the copy.
+    OUT_OF_REACH = "out of reach"
+
+
+@attrs.frozen(kw_only=True)
+class Trouble:
+    """Why a copy could not be used.
+
+    Attributes
+    ----------
+    rse, pfn
+        The storage element of the copy, and the URL where it lies.
+    fault
+        What that says of the copy.
+    reason
+        What happened, as a sentence.
+    told
+        What the archive was told of it, or who can tell it; empty if that makes no sense.
+    """
+
+    rse: str
+    pfn: str
+    fault: Fault
+    reason: str
+    told: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.rse}: {self.reason}" + (f"; {self.told}" if self.told else "")
+
+
+@attrs.frozen(kw_only=True)
+class Fetched:
+    """What became of one file.
+
+    Attributes
+    ----------
+    lfn
+        Its name.
+    path
+        Where it is now.
+    status
+        How it came there.
+    size_bytes
+        Its size in bytes.
+    rse
+        The storage element that it came from, the last one if there were several; empty if all of it was there already,
+        or it failed.
+    troubles
+        The copies that could not be used.
+    error
+        Why it could not be had; None if it is there.
+    """
+
+    lfn: Lfn
+    path: Path
+    status: Fetching
+    size_bytes: int
+    rse: str = ""
+    troubles: tuple[Trouble, ...] = ()
+    error: Exception | None = None
+
+
+class FetchedFiles(Rows[Fetched]):
+    """What became of the files that were asked for, one row each."""
+
+    columns: ClassVar = (
+        ("file", "path"),
+        ("status", "status"),
+        ("bytes", "size_bytes"),
+        ("from", "rse"),
+        ("why", "error"),
+    )
+
+    @property
+    def failed(self) -> tuple[Fetched, ...]:
+        """The files that could not be had."""
+        return tuple(fetched for fetched in self if fetched.status is Fetching.FAILED)
+
+
+class Progress:
+    """Is told how far a retrieval is; what it is told comes from several threads. This one does nothing with it."""
+
+    def begin(self, files: int, size_bytes: int) -> None:
+        """Take note that so many files, of so many bytes together, are to be there in the end."""
+
+    def start(self, file: ArchivedFile) -> None:
+        """Take note that a file is being fetched, or looked at if it is there already."""
+
+    def moved(self, lfn: Lfn, count: int) -> None:
+        """Take note of so many bytes more of a file; of fewer, if some were thrown away."""
+
+    def end(self, fetched: Fetched) -> None:
+        """Take note that a file is done with."""

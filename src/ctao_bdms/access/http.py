@@ -1,0 +1,232 @@
+"""Reading from a storage by HTTP: ranges, connections that are kept, redirects."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import re
+import threading
+from collections import deque
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from ctao_bdms.access.credentials import bearer_token, tls_context
+from ctao_bdms.errors import UnreachableError
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["HttpDoor", "HttpSource"]
+
+_TIMEOUT_S = 30.0
+_REDIRECTS = 8
+#: A reader that goes straight on is given more and more at once, up to this many bytes.
+_WINDOW_BYTES = 64 << 20
+#: What is left of an answer is read to its end if it is no more than this; else its connection is closed.
+_DRAIN_BYTES = 64 << 10
+_RANGE = re.compile(r"bytes (?:(?P<begin>\d+)-(?P<end>\d+)|\*)/(?P<size>\d+)", re.ASCII)
+_MOVED = {301, 302, 303, 307, 308}
+_MISSING = {404: errno.ENOENT, 410: errno.ENOENT, 401: errno.EACCES, 403: errno.EACCES}
+_LATER = {429, 500, 502, 503, 504}
+_BROKEN = (OSError, http.client.HTTPException)
+
+
+class HttpDoor:
+    """Opens sources by HTTP, from any thread; connections that are free wait for the next."""
+
+    def __init__(self) -> None:
+        self._free: dict[tuple[str, str], deque[http.client.HTTPConnection]] = {}
+        self._lock = threading.Lock()
+
+    def open(self, url: str, position: int = 0, size_bytes: int | None = None) -> HttpSource:
+        """Open what `url` points to; with the size that it should have, bytes are asked for at once."""
+        return HttpSource(self, url, position, size_bytes)
+
+    def close(self) -> None:
+        """Close all connections that are free."""
+        with self._lock:
+            for connections in self._free.values():
+                for connection in connections:
+                    connection.close()
+            self._free.clear()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return tls_context()
+
+    @cached_property
+    def token(self) -> str:
+        """The token of the user."""
+        return bearer_token()
+
+    def take(self, scheme: str, place: str) -> tuple[http.client.HTTPConnection, bool]:
+        """Return a connection, and whether it has served before."""
+        with self._lock:
+            if free := self._free.get((scheme, place)):
+                return free.pop(), True
+            if scheme == "https":
+                return http.client.HTTPSConnection(place, timeout=_TIMEOUT_S, context=self._tls), False
+        return http.client.HTTPConnection(place, timeout=_TIMEOUT_S), False
+
+    def give(self, scheme: str, place: str, connection: http.client.HTTPConnection) -> None:
+        """Take back a connection whose last answer was read to its end."""
+        with self._lock:
+            self._free.setdefault((scheme, place), deque()).append(connection)
+
+
+class HttpSource:
+    """What a URL points to, read by ranges.
+
+    Bytes are asked for in windows that grow as long as the reader goes straight on: who jumps gets what it asks for,
+    who streams soon waits for nothing. Never is more asked for than there should be: XRootD 5.5 announces bytes behind
+    the end of a file, and sends none at all.
+    """
+
+    def __init__(self, door: HttpDoor, url: str, position: int = 0, size_bytes: int | None = None) -> None:
+        self.size_bytes = size_bytes or 0
+        self._door = door
+        self._url = self._first = url
+        self._answer: http.client.HTTPResponse | None = None
+        self._connection: http.client.HTTPConnection | None = None
+        self._place = ("", "")
+        self._position = self._end = 0
+        self._window = _WINDOW_BYTES if position else 4 << 20
+        if position < self.size_bytes:
+            self._ask("GET", position)
+        else:
+            self._ask("HEAD", position)
+
+    def read_at(self, buffer: memoryview, position: int) -> int:
+        """Read from `position` into a buffer, and say how many bytes; 0 only at the end."""
+        if position >= self.size_bytes or not buffer:
+            return 0
+        if self._answer is None or position != self._position:
+            straight_on = position == self._position
+            self._window = min(2 * self._window, _WINDOW_BYTES) if straight_on else len(buffer)
+            self._ask("GET", position)
+        filled, length = 0, min(len(buffer), self._end - position)
+        answer = self._answer
+        while answer is not None and filled < length:
+            try:
+                count = answer.readinto(buffer[filled:length])
+            except _BROKEN as error:
+                self._drop()
+                raise UnreachableError(
+                    f"{self._first} breaks off at byte {position + filled}: {_text(error)}"
+                ) from error
+            if not count:
+                self._drop()
+                raise UnreachableError(f"{self._first} ends at byte {position + filled} of {self.size_bytes}")
+            filled += count
+        self._position = position + filled
+        if self._position >= self._end:
+            self._finish()
+        return filled
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._finish()
+
+    def _ask(self, method: str, position: int) -> None:
+        """Ask for the size, or for a window of bytes: the connection is then at the byte at `position`."""
+        self._finish()
+        for _ in range(_REDIRECTS):
+            answer = self._request(method, position)
+            if answer.status not in _MOVED:
+                break
+            self._url = urljoin(self._url, answer.headers["Location"] or "")
+            self._finish()
+            if urlsplit(self._url).scheme not in {"http", "https"}:
+                raise OSError(errno.EPROTO, f"{self._first} leads to {self._url}")
+        else:
+            self._drop()
+            raise OSError(errno.ELOOP, f"{self._first} leads in a circle")
+        self._take(answer, method, position)
+
+    def _request(self, method: str, position: int) -> http.client.HTTPResponse:
+        """Send the request; a connection that the server has closed meanwhile is replaced."""
+        url = urlsplit(self._url)
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        headers = {"Accept-Encoding": "identity"}
+        if method == "GET":
+            headers["Range"] = f"bytes={position}-{min(position + self._window, self.size_bytes) - 1}"
+        if self._door.token and url.scheme == "https" and url.netloc == urlsplit(self._first).netloc:
+            headers["Authorization"] = f"Bearer {self._door.token}"
+        while True:
+            connection, used = self._door.take(url.scheme, url.netloc)
+            try:
+                connection.request(method, path, headers=headers)
+                answer = connection.getresponse()
+            except _BROKEN as error:
+                connection.close()
+                if not used:
+                    raise UnreachableError(f"{self._first} does not answer: {_text(error)}") from error
+                continue
+            self._answer, self._connection, self._place = answer, connection, (url.scheme, url.netloc)
+            return answer
+
+    def _take(self, answer: http.client.HTTPResponse, method: str, position: int) -> None:
+        """Understand an answer, and go to `position` in it."""
+        said = _RANGE.fullmatch(answer.headers["Content-Range"] or "")
+        length = answer.headers["Content-Length"] or ""
+        if answer.status in {206, 416} and said and int(said["end"] or -1) >= int(said["size"]):
+            # There is less than there should be; what such an answer holds is not what it says.
+            self.size_bytes = int(said["size"])
+            self._drop()
+        elif answer.status == 416 and said:
+            self.size_bytes = int(said["size"])
+        elif answer.status == 206 and said and said["begin"] and int(said["begin"]) == position:
+            self.size_bytes, self._position, self._end = int(said["size"]), position, int(said["end"]) + 1
+        elif answer.status == 200 and length.isdigit():
+            self.size_bytes = self._end = int(length)
+            if method == "GET":
+                self._skip(answer, position)
+                self._position = position
+        else:
+            self._drop()
+            what = f"{self._first} cannot be read: the server says {answer.status} {answer.reason}"
+            if answer.status in _LATER:
+                raise UnreachableError(what)
+            raise OSError(_MISSING.get(answer.status, errno.EIO), what)
+        if self._position >= self._end or method == "HEAD":
+            self._finish()
+
+    def _skip(self, answer: http.client.HTTPResponse, count: int) -> None:
+        """Pass over the first bytes of a server that does not know ranges."""
+        scratch = memoryview(bytearray(1 << 20))
+        while count > 0:
+            passed = answer.readinto(scratch[: min(count, len(scratch))])
+            if not passed:
+                return
+            count -= passed
+
+    def _finish(self) -> None:
+        """Free the connection; what is left of the answer is passed over if that is little."""
+        answer, connection = self._answer, self._connection
+        if answer is None or connection is None:
+            return
+        try:
+            if answer.length is not None and answer.length <= _DRAIN_BYTES:
+                answer.read()
+        except _BROKEN:
+            self._drop()
+            return
+        if answer.isclosed() and not answer.will_close:
+            self._answer = self._connection = None
+            self._door.give(*self._place, connection)
+        else:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Close the connection, whatever is left of its answer."""
+        answer, connection = self._answer, self._connection
+        self._answer = self._connection = None
+        if answer is not None:
+            answer.close()
+        if connection is not None:
+            connection.close()
+
+
+def _text(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__

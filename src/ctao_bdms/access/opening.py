@@ -1,0 +1,162 @@
+"""Reading a file of the archive without keeping it."""
+
+from __future__ import annotations
+
+import io
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+from ctao_bdms.access.declare import declare
+from ctao_bdms.access.fetch import fault_of
+from ctao_bdms.access.fetched import Trouble
+from ctao_bdms.access.health import Health
+from ctao_bdms.access.locate import demand_place, known_files, ranked
+from ctao_bdms.access.sources import Sources
+from ctao_bdms.errors import InvalidNameError, MissingExtraError, RetrievalError, UsageError
+from ctao_bdms.integrity import ChecksumMismatchError
+from ctao_bdms.integrity.checksums import new_digest
+from ctao_bdms.naming import path_of_pfn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from _typeshed import WriteableBuffer
+
+    from ctao_bdms.access.retrieve import Holdings
+    from ctao_bdms.model import ArchivedFile, Lfn, Rse
+
+__all__ = ["open_file"]
+
+_BUFFER_BYTES = 1 << 20
+
+
+def open_file(
+    catalogue: Holdings,
+    rses: Mapping[str, Rse],
+    lfn: Lfn,
+    *,
+    near: str = "",
+    verify: bool = False,
+    health: Health | None = None,
+) -> io.BufferedReader:
+    """Open a file of the archive for reading, where its best copy lies.
+
+    Parameters
+    ----------
+    catalogue, rses
+        The archive and its storage elements.
+    lfn
+        The file.
+    near
+        The site, centre or storage element whose copies come first.
+    verify
+        Whether to read it through once first, and compare its digest; a copy that is not sound is passed over. Without,
+        only the size is compared.
+    health
+        Which storage elements have failed of late; it is kept up to date.
+
+    Returns
+    -------
+    io.BufferedReader
+        A binary file that can be read and sought; to be closed.
+
+    Raises
+    ------
+    NotFoundError
+        If the archive does not know the name.
+    UsageError
+        If the name is not one file's, or `near` is no place.
+    RetrievalError
+        If no copy can be opened.
+    """
+    demand_place(rses, near)
+    files = known_files(catalogue, [lfn])
+    if [file.lfn for file in files] != [lfn]:
+        raise UsageError(f"{lfn} stands for {len(files)} files; only one can be opened")
+    (file,), health = files, health or Health()
+    troubles: list[Trouble] = []
+    try:
+        for replica in ranked(file, rses, near, health):
+            for url in replica.urls:
+                try:
+                    opened = _open(url, file, verify=verify)
+                except (ChecksumMismatchError, MissingExtraError, InvalidNameError, OSError) as error:
+                    fault = fault_of(error, rses[replica.rse])
+                    troubles.append(Trouble(rse=replica.rse, pfn=url, fault=fault, reason=str(error)))
+                    health.failed(replica.rse)
+                else:
+                    health.worked(replica.rse)
+                    return opened
+    finally:
+        declare(catalogue, lfn, troubles)
+    raise RetrievalError(str(lfn), map(str, troubles))
+
+
+def _open(url: str, file: ArchivedFile, *, verify: bool) -> io.BufferedReader:
+    """Open one copy.
+
+    Raises
+    ------
+    ChecksumMismatchError
+        If it is not the file.
+    OSError
+        If it cannot be opened.
+    """
+    raw: io.RawIOBase = io.FileIO(path_of_pfn(url)) if url.startswith("file:") else _Remote(url, file.size_bytes)
+    try:
+        size = raw.seek(0, io.SEEK_END)
+        if size != file.size_bytes:
+            raise ChecksumMismatchError(url, "size", str(file.size_bytes), str(size))
+        # A copy that was read wrongly may be right: only what is wrong twice is bad.
+        if verify and (found := _adler32(raw)) != file.adler32 and (found := _adler32(raw)) != file.adler32:
+            raise ChecksumMismatchError(url, "adler32", file.adler32, found)
+        raw.seek(0)
+    except BaseException:
+        raw.close()
+        raise
+    return io.BufferedReader(raw, _BUFFER_BYTES)
+
+
+def _adler32(raw: io.RawIOBase) -> str:
+    """Read all of it."""
+    digest, buffer = new_digest("adler32"), memoryview(bytearray(_BUFFER_BYTES))
+    raw.seek(0)
+    while count := raw.readinto(buffer):
+        digest.update(buffer[:count])
+    return digest.hexdigest()
+
+
+class _Remote(io.RawIOBase):
+    """A source of another machine, as a file."""
+
+    def __init__(self, url: str, size_bytes: int) -> None:
+        with ExitStack() as stack:
+            self._source = stack.enter_context(closing(stack.enter_context(Sources()).open(url, 0, size_bytes)))
+            self._open = stack.pop_all()
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size_bytes}[whence]
+        if begin + offset < 0:
+            raise ValueError(f"there is nothing {-begin - offset} bytes before the begin")
+        self._position = begin + offset
+        return self._position
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        count = self._source.read_at(memoryview(buffer).cast("B"), self._position)
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._open.close()
+        super().close()
