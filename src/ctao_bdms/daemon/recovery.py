@@ -32,7 +32,9 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = dt.timedelta.min
 
 
-def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now: Callable[[], dt.datetime]) -> None:
+def recover(
+    catalogue: Catalogue, journal: Journal, *, rse: str, root: Path, site: Site, now: Callable[[], dt.datetime]
+) -> None:
     """Close the blocks that a predecessor left open, give them their rules, and fill a journal that is new.
 
     Only the holder of the lease may do this: an open block of a daemon that lives would be closed, too.
@@ -41,8 +43,8 @@ def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now
     ----------
     catalogue, journal
         The archive and the journal.
-    rse, site
-        The storage element on site, and the site.
+    rse, root, site
+        The storage element on site, where its files lie (links resolved), and the site.
     now
         The clock (aware).
     """
@@ -55,7 +57,7 @@ def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now
     for scope, night in sorted(nights, key=str):
         condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
         lfns = [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=(condition,)))]
-        journal.rebuild((), catalogue.files(lfns).values(), rse)
+        journal.rebuild((), catalogue.files(lfns).values(), rse, root)
         _log.warning("the journal is new: %d files of the night %s were written into it again", len(lfns), night)
 
 

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from ctao_bdms.embedded import Instance
     from ctao_bdms.facade import Bdms
 
-__all__ = ["RucioNamespace", "embedded_rucio", "embedded_rucio_instance", "embedded_rucio_xrootd", "embedded_rucio_xrootd_instance"]
+__all__ = [
+    "RucioNamespace",
+    "embedded_rucio",
+    "embedded_rucio_instance",
+    "embedded_rucio_xrootd",
+    "embedded_rucio_xrootd_instance",
+]
 
 
 @attrs.frozen

@@ -20,6 +20,8 @@ __all__ = ["ThirdPartyMover"]
 
 _HOSTS = {"127.0.0.1", "localhost"}
 _WATCH_S = 0.1
+#: At which end a copy failed, by the words of XRootD.
+_ENDS = {"Error when interacting with local filesystem": "DESTINATION", "Remote side failed": "SOURCE"}
 _UNTIDY = {"", ".", ".."}
 
 
@@ -105,7 +107,7 @@ class ThirdPartyMover:
             size = storage.size(order.source)
             if order.size_bytes is not None and size != order.size_bytes:
                 text = f"Source and user-defined file size mismatch {size} <> {order.size_bytes}"
-                raise StorageError(errno.EINVAL, text)
+                raise TransferFailedError("SOURCE", errno.EINVAL, text)
             source = storage.adler32(order.source, size) if _asks_source(order) else None
         if source is not None and order.checksum is not None and source != order.checksum.value:
             raise _mismatch("SOURCE", "Source and user-defined", source, order.checksum.value)
@@ -151,7 +153,8 @@ class ThirdPartyMover:
         """Compare what has arrived with what was sent."""
         arrived = storage.size(part)
         if arrived != size:
-            raise StorageError(errno.EIO, f"Source and destination file size mismatch {size} <> {arrived}")
+            text = f"Source and destination file size mismatch {size} <> {arrived}"
+            raise TransferFailedError("DESTINATION", errno.EIO, text)
         if not order.verify.target:
             return
         found = storage.adler32(part, size)
@@ -183,7 +186,9 @@ def _trouble(scope: str, step: str = "") -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        raise TransferFailedError(scope, error.code, f"{step}Result {error}") from error
+        text = str(error)
+        end = next((end for words, end in _ENDS.items() if words in text), scope)
+        raise TransferFailedError(end, error.code, f"{step}Result {text}") from error
 
 
 @contextlib.contextmanager

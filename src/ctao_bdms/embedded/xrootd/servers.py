@@ -31,7 +31,7 @@ __all__ = ["SCHEMES", "XrootdServer", "check_xrootd"]
 SCHEMES = ("root", "http")
 
 _PROGRAMS = ("xrootd", "xrdcp", "xrdfs")
-_PACKAGES = "xrootd-server xrootd-server-plugins xrootd-client xrootd-client-plugins"
+_PACKAGES = "xrootd-server xrootd-client"
 _FIRST_DESCRIPTOR = 3  # where a service that is given sockets looks for them
 _HANDSHAKE = bytes(12) + b"\0\0\0\4\0\0\x07\xdc"
 _ANSWER_S = 2.0
@@ -113,6 +113,8 @@ class XrootdServer:
     def prepare(self) -> Callable[[], None]:
         """Write its configuration, and return what a child process does to become the server."""
         give(self.work)
+        # XRootD takes what it left of the last time only where an ordinary user could reach it.
+        shutil.rmtree(self.work / self.rse, ignore_errors=True)
         certificate, key = self.work / "certificate.pem", self.work / "key.pem"
         make_certificate(certificate, key, dt.datetime.now(dt.UTC))
         configuration = self.work / "xrootd.cfg"

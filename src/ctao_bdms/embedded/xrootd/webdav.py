@@ -22,6 +22,7 @@ _SILENCE_S = 30.0
 #: A server that reads a file for its digest says nothing meanwhile; slower than this, it hangs.
 _SLOWEST_BYTES_PER_S = 20e6
 _BUFFER_BYTES = 1 << 20
+_VERDICTS = ("success", "failure", "error", "aborted")
 _CODES = {403: errno.EACCES, 404: errno.ENOENT, 409: errno.EISDIR, 412: errno.EEXIST, 507: errno.ENOSPC}
 _MEANINGS = {404: "File not found", 409: "The resource is a folder", 412: "File exists"}
 
@@ -126,10 +127,12 @@ class WebDav:
         """
         headers = {"Source": source, "Overwrite": "F", "Credential": "none"}
         with self._answer("COPY", destination, headers) as answer:
-            # The status is that of the beginning; how it ended stands in the last line.
+            # The status is that of the beginning; how it ended stands in the last line, after reports of its progress.
             verdict = ""
             for line in answer:
-                verdict = line.decode("utf-8", "replace").strip() or verdict
+                text = line.decode("utf-8", "replace").strip()
+                if text.lower().startswith(_VERDICTS):
+                    verdict = text
         if not verdict.lower().startswith("success"):
             raise StorageError(_code_of(verdict), verdict or "The storage stopped in the middle of the copy")
 
@@ -178,10 +181,10 @@ class WebDav:
         try:
             with self._open_line(connection):
                 connection.request(method, parts.path, body=body, headers=dict(headers or {}))
-                answer = connection.getresponse()
-                if not 200 <= answer.status < 300 and answer.status not in accept:
-                    raise _refusal(answer)
-                yield answer
+                with contextlib.closing(connection.getresponse()) as answer:
+                    if not 200 <= answer.status < 300 and answer.status not in accept:
+                        raise _refusal(answer)
+                    yield answer
         except TimeoutError as error:
             raise StorageError(errno.ETIMEDOUT, "The server does not answer") from error
         except (ConnectionRefusedError, socket.gaierror) as error:
