@@ -579,7 +579,7 @@ def test_rebuilt_from_triggers_and_catalogue(journal: Journal) -> None:
     standing = seen(1, path=Path("/data" + LFN.format(1)))
     archive = [archived(1), archived(2), archived(3, block=False), archived(4, rse="PIC")]
     for _ in range(2):
-        journal.rebuild([standing], archive, "NORTH")
+        journal.rebuild([standing], archive, "NORTH", Path("/data"))
     assert states(journal) == {"found": 1, "registered": 2}
     entry = journal.entry(Path("/data" + LFN.format(2)))
     assert entry is not None

@@ -134,10 +134,10 @@ class RucioCatalogue:
     def _rse(self, row: Mapping[str, Any]) -> Rse:
         name = str(row["rse"])
         attributes = self.client.list_rse_attributes(name)
-        protocols = list(self.client.get_protocols(name))
+        prefixes = {str(row["scheme"]): str(row["prefix"]).rstrip("/") for row in self.client.get_protocols(name)}
         return Rse(
             name=name,
-            prefix=str(protocols[0]["prefix"]).rstrip("/") if protocols else "",
+            prefix=prefixes.get("file", ""),
             site=str(attributes.get("site", "")),
             centre=str(attributes.get("centre", "")),
             tier=str(attributes.get("tier", "")),

@@ -105,6 +105,8 @@ def _show(state: Status, output: Output) -> int:
         table.add_row(f"client of {account}", f"RUCIO_CONFIG={config}")
     for rse, prefix in state.rses.items():
         table.add_row(rse, str(prefix))
+        for url in state.storage_urls.get(rse, {}).values():
+            table.add_row("", url)
     output.console.print(table)
     return 0 if state.running and all(part.alive for part in state.parts) else 1
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from ctao_bdms.cli.common import Home, Json, home_path
 from ctao_bdms.cli.output import Output
 from ctao_bdms.cli.status import show
+from ctao_bdms.embedded.state import StorageKind
 
 __all__ = ["up"]
 
@@ -25,12 +26,18 @@ def up(
             help="A PostgreSQL of yours instead of its own.",
         ),
     ] = None,
+    storage: Annotated[
+        StorageKind | None,
+        Parameter(
+            env_var="BDMS_STORAGE", help="What the storage elements are: folders, or servers of Debian's XRootD."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Start a real Rucio on this machine: server, daemons, database, transfers, three storage elements.
 
     Everything it keeps is in its home; a second start finds everything as it was. Without --detach it runs until
-    Ctrl-C.
+    Ctrl-C. The database and the kind of storage are chosen at the first start, and kept.
 
     Example: `bdms up --detach`
     """
@@ -43,12 +50,12 @@ def up(
         output.line(f"[dim]{text}[/]")
 
     if detach:
-        embedded.start(place, database_url=database_url, detach=True, on_step=step)
+        embedded.start(place, database_url=database_url, storage=storage, detach=True, on_step=step)
         return show(place, output)
 
     def ready(_: object) -> None:
         show(place, output)
         output.line("Ctrl-C stops it")
 
-    embedded.run(place, database_url=database_url, on_step=step, on_ready=ready)
+    embedded.run(place, database_url=database_url, storage=storage, on_step=step, on_ready=ready)
     return 0

@@ -39,6 +39,7 @@ def recover(
     journal: Journal,
     *,
     rse: str,
+    root: Path,
     site: Site,
     now: Callable[[], dt.datetime],
     policy: Policy | None = None,
@@ -55,8 +56,8 @@ def recover(
     ----------
     catalogue, journal
         The archive and the journal.
-    rse, site
-        The storage element on site, and the site.
+    rse, root, site
+        The storage element on site, where its files lie (links resolved), and the site.
     now
         The clock (aware).
     policy
@@ -85,7 +86,7 @@ def recover(
     for scope, night in sorted(incomplete, key=str):
         condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
         lfns = [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=(condition,)))]
-        journal.rebuild((), catalogue.files(lfns).values(), rse)
+        journal.rebuild((), catalogue.files(lfns).values(), rse, root)
         _log.warning("the journal is new: %d files of the night %s were written into it again", len(lfns), night)
 
 

@@ -231,11 +231,13 @@ class Service:
         if settings.storage.rse not in elements:
             raise UnknownRseError(settings.storage.rse, elements)
         quarantine = Quarantine(settings.quarantine)
-        settle(journal, quarantine, Path(os.path.realpath(settings.storage.root)))
+        root = Path(os.path.realpath(settings.storage.root))
+        settle(journal, quarantine, root)
         recover(
             connection,
             journal,
             rse=settings.storage.rse,
+            root=root,
             site=settings.storage.site,
             policy=policy,
             patience=dt.timedelta(seconds=settings.replication.patience_s),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ctao_bdms.embedded.protocols import protocols
 from ctao_bdms.embedded.topology import ACCOUNTS, INGEST, ROOT, RSES, SCOPE, VO, StorageElement
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["build", "refresh"]
 
 _UNLIMITED = -1
-_ALL = {"read": 1, "write": 1, "delete": 1}
-_THIRD_PARTY = {"third_party_copy_read": 1, "third_party_copy_write": 1}
 
 
 def build(home: Home, state: State) -> None:
@@ -73,31 +72,20 @@ def _populate(home: Home, state: State) -> None:
         attach_dids(top, f"/{VO}", [{"scope": scope, "name": f"/{VO}/{SCOPE}"}], root, session=session)
 
 
-def _prefix(home: Home, element: StorageElement) -> str:
-    return f"{home.storage(element.name)}/"
-
-
 def _add_rse(home: Home, state: State, element: StorageElement, session: Any) -> str:  # noqa: ANN401 (Rucio has no types)
     """Add a storage element and return its identifier."""
     from rucio.core.rse import add_protocol, add_rse, add_rse_attribute
 
     rse_id: str = add_rse(element.name, deterministic=True, session=session)
-    protocol = {
-        "scheme": "file",
-        "hostname": "localhost",
-        "port": 0,
-        "prefix": _prefix(home, element),
-        "impl": "ctao_bdms.embedded.posix.Default",
-        "domains": {"lan": _ALL, "wan": _ALL | _THIRD_PARTY},
-    }
-    add_protocol(rse_id, protocol, session=session)
+    for protocol in protocols(home, state, element):
+        add_protocol(rse_id, protocol, session=session)
     for key, value in element.all_attributes(state.transfers_url).items():
         add_rse_attribute(rse_id, key, value, session=session)
     return rse_id
 
 
 def refresh(home: Home, state: State) -> None:
-    """Bring the metadata's table to this version, and tell Rucio where home and transfer service are now.
+    """Bring the metadata's table to this version, and tell Rucio where home, storage and transfer service are.
 
     Requests under way follow the service.
 
@@ -131,6 +119,7 @@ def refresh(home: Home, state: State) -> None:
             rse_id = get_rse_id(element.name, session=session)
             fts = update(attribute).where(attribute.rse_id == rse_id, attribute.key == "fts")
             session.execute(fts.values(value=url))
-            prefix = update(protocol).where(protocol.rse_id == rse_id, protocol.scheme == "file")
-            session.execute(prefix.values(prefix=_prefix(home, element)))
+            for now in protocols(home, state, element):
+                moved = update(protocol).where(protocol.rse_id == rse_id, protocol.scheme == now["scheme"])
+                session.execute(moved.values(prefix=now["prefix"], port=now["port"]))
         session.execute(update(request).where(request.external_host.is_not(None)).values(external_host=url))

@@ -11,6 +11,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctao_bdms.embedded.protocols import transfer_scheme
 from ctao_bdms.embedded.state import write_private
 from ctao_bdms.embedded.topology import ACCOUNTS, ROOT
 from ctao_bdms.errors import MissingExtraError
@@ -38,7 +39,6 @@ _SERVER: Mapping[str, Mapping[str, str]] = {
     "cache": {"url": "127.0.0.1:1", "use_external_cache_for_auth_tokens": "False"},
     "monitor": {"enable_metrics": "False"},
     "metadata": {"plugins": "ctao_bdms.server.metadata.CtaoMetadata"},
-    "conveyor": {"scheme": "file", "transfertool": "fts3", "use_preparer": "False"},
     "repairer": {"updated_at_delta": "5"},
     "core": {"geoip_expire_delay": "0", "geoip_ignore_error": "True"},
     "transfers": {"multihop_rse_expression": ""},
@@ -108,6 +108,7 @@ def write_configuration(home: Home, state: State, socket: Path) -> None:
         "client": _client(home, state, ROOT),
         "database": {"default": database, "schema": SCHEMA, "pool_size": "5", "max_overflow": "20"},
         "alembic": {"cfg": str(home.alembic_config)},
+        "conveyor": {"scheme": transfer_scheme(state), "transfertool": "fts3", "use_preparer": "False"},
         **_SERVER,
     }
     _write(home.server_config, server)

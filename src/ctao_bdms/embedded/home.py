@@ -101,6 +101,11 @@ class Home:
         """Return the folder that `rse` stores its files in."""
         return self.path / "storage" / rse
 
+    @property
+    def xrootd(self) -> Path:
+        """The folder of what XRootD servers need beside their files: configuration, certificate, sockets."""
+        return self.path / "xrootd"
+
     def client_config(self, account: str = INGEST) -> Path:
         """Return the ``rucio.cfg`` of a client that works as `account`.
 

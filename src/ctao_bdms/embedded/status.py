@@ -8,6 +8,7 @@ import attrs
 
 from ctao_bdms.embedded.home import Home
 from ctao_bdms.embedded.processes import RunRecord
+from ctao_bdms.embedded.protocols import storage_urls
 from ctao_bdms.embedded.state import State, redacted
 from ctao_bdms.embedded.topology import ACCOUNTS, RSES
 
@@ -55,6 +56,8 @@ class Status:
         The ``rucio.cfg`` of each account.
     rses
         The storage elements and the folders of their files.
+    storage_urls
+        Where the servers of the storage elements answer, by scheme; none if they are folders.
     """
 
     home: Path
@@ -66,6 +69,7 @@ class Status:
     database: str | None
     client_configs: dict[str, Path]
     rses: dict[str, Path]
+    storage_urls: dict[str, dict[str, str]]
 
 
 def status(home: str | Path) -> Status:
@@ -97,4 +101,5 @@ def status(home: str | Path) -> Status:
         database=redacted(state.sqlalchemy_url(socket)) if state is not None and known else None,
         client_configs={account: place.client_config(account) for account in ACCOUNTS},
         rses={name: place.storage(name) for name in RSES},
+        storage_urls={} if state is None else storage_urls(state),
     )

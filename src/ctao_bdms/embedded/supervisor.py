@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 from ctao_bdms.embedded.events import Events, Stopped
 from ctao_bdms.embedded.home import Home
@@ -20,7 +21,7 @@ from ctao_bdms.embedded.lock import claimed
 from ctao_bdms.embedded.parts import Parts
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.reports import Reports
-from ctao_bdms.embedded.state import State, redacted
+from ctao_bdms.embedded.state import State, StorageKind, redacted
 from ctao_bdms.errors import EmbeddedError
 
 __all__ = ["main"]
@@ -40,13 +41,20 @@ def _environment(home: Home, *, own_database: bool) -> None:
     time.tzset()
 
 
-def _supervise(home: Home, database_url: str | None, events: Events, reports: Reports, lock: int) -> None:
+def _supervise(
+    home: Home, database_url: str | None, storage: StorageKind | None, events: Events, reports: Reports, lock: int
+) -> None:
     """Run everything until somebody asks to stop."""
     clean(home, RunRecord.load(home.run_file))
-    state = State.load(home.state_file) or State(database_url=database_url)
+    state = State.load(home.state_file) or State(database_url=database_url, storage=storage or "files")
     if database_url is not None and database_url != state.database_url:
         kept = "a database of its own" if state.database_url is None else redacted(state.database_url)
         msg = f"{home.path} uses {kept}, not {redacted(database_url)}; choose another --home"
+        raise EmbeddedError(msg)
+    if storage is not None and storage != state.storage:
+        msg = (
+            f"{home.path} keeps its files in storage of the kind {state.storage}, not {storage}; choose another --home"
+        )
         raise EmbeddedError(msg)
     _environment(home, own_database=state.database_url is None)
     parts = Parts(home, state, events, reports, lock)
@@ -69,6 +77,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Own the parts of an embedded Rucio.")
     parser.add_argument("--home", type=Path, required=True, help="the home folder")
     parser.add_argument("--owner", type=int, help="the process that this one must not outlive; it is the parent")
+    parser.add_argument("--storage", choices=get_args(StorageKind), help="what the storage elements are")
     arguments = parser.parse_args()
     home = Home(arguments.home)
     database_url = sys.stdin.readline().strip() or None
@@ -79,7 +88,7 @@ def main() -> int:
     try:
         events = Events(arguments.owner)
         with claimed(home) as lock:
-            _supervise(home, database_url, events, reports, lock)
+            _supervise(home, database_url, arguments.storage, events, reports, lock)
     except Stopped:
         _LOG.info("stopped")
         return 0

@@ -71,7 +71,7 @@ class Connected:
             if name not in onsite:
                 raise UsageError(f"{name!r} is no storage element on site; there are {', '.join(sorted(onsite))}")
             return onsite[name]
-        holding = [r for r in onsite.values() if any(p.absolute().is_relative_to(Path(r.prefix)) for p in paths)]
+        holding = [r for r in onsite.values() if r.prefix and any(p.absolute().is_relative_to(r.prefix) for p in paths)]
         if holding or len(onsite) == 1:
             return (holding or list(onsite.values()))[0]
         raise UsageError(f"say with rse= where the files lie: one of {', '.join(sorted(onsite)) or 'none'}")

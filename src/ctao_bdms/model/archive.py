@@ -46,7 +46,7 @@ class Rse:
     name
         Its name in Rucio.
     prefix
-        The folder or URL prefix in front of an LFN, without the slash at the end.
+        The folder of this machine in front of an LFN, without the slash at the end; empty if only servers reach it.
     site
         The site of the observatory where it stands; empty for a data centre.
     centre

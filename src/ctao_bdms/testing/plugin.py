@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from ctao_bdms.embedded import Instance
     from ctao_bdms.facade import Bdms
 
-__all__ = ["RucioNamespace", "embedded_rucio", "embedded_rucio_instance"]
+__all__ = [
+    "RucioNamespace",
+    "embedded_rucio",
+    "embedded_rucio_instance",
+    "embedded_rucio_xrootd",
+    "embedded_rucio_xrootd_instance",
+]
 
 
 @attrs.frozen
@@ -66,11 +72,29 @@ def embedded_rucio_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture
 def embedded_rucio(embedded_rucio_instance: Instance) -> RucioNamespace:
     """Give the test a scope of its own in a real Rucio, as a `RucioNamespace`."""
+    return _namespace(embedded_rucio_instance)
+
+
+@pytest.fixture(scope="session")
+def embedded_rucio_xrootd_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """Run a real Rucio whose storage elements are servers of Debian's XRootD."""
+    from ctao_bdms.embedded import start
+
+    with start(tmp_path_factory.mktemp("rucio") / "xrootd", storage="xrootd") as instance:
+        yield instance
+
+
+@pytest.fixture
+def embedded_rucio_xrootd(embedded_rucio_xrootd_instance: Instance) -> RucioNamespace:
+    """Give the test a scope of its own in a real Rucio on XRootD storage, as a `RucioNamespace`."""
+    return _namespace(embedded_rucio_xrootd_instance)
+
+
+def _namespace(instance: Instance) -> RucioNamespace:
+    """Make a scope of a random name."""
     from ctao_bdms.catalogue.rucio import RucioCatalogue
     from ctao_bdms.embedded.namespace import add_scope
 
     scope = f"t{secrets.token_hex(4)}"
-    add_scope(embedded_rucio_instance.home.path, scope)
-    return RucioNamespace(
-        embedded_rucio_instance, scope, RucioCatalogue.connect(embedded_rucio_instance.client_config())
-    )
+    add_scope(instance.home.path, scope)
+    return RucioNamespace(instance, scope, RucioCatalogue.connect(instance.client_config()))

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from ctao_bdms.embedded.transfers.files import FileMover
 from ctao_bdms.embedded.transfers.refusals import InvalidRequestError
+from ctao_bdms.embedded.transfers.thirdparty import ThirdPartyMover
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +41,7 @@ class Mover(Protocol):
 
 def make_movers(roots: Sequence[Path]) -> Mapping[str, Mover]:
     """Return the movers by scheme. `roots` are the folders that ``file://`` may touch; none means all."""
-    return {"file": FileMover(tuple(root.resolve() for root in roots))}
+    return {"file": FileMover(tuple(root.resolve() for root in roots)), "http": ThirdPartyMover()}
 
 
 def mover_for(movers: Mapping[str, Mover], source: str, destination: str) -> Mover:

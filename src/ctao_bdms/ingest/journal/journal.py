@@ -254,7 +254,7 @@ class Journal(JournalReader):
             )
         return len(rows)
 
-    def rebuild(self, found: Iterable[Sighting], archive: Iterable[ArchivedFile], rse: str) -> None:
+    def rebuild(self, found: Iterable[Sighting], archive: Iterable[ArchivedFile], rse: str, root: Path) -> None:
         """Fill a journal that is new from what stands on the storage and in the catalogue.
 
         Parameters
@@ -265,13 +265,15 @@ class Journal(JournalReader):
             The files that the catalogue holds, with their replicas and datasets.
         rse
             The storage element on site: files without a replica there are left out.
+        root
+            Where its files lie, links resolved.
         """
         self.observe(found)
         rest = iter(archive)
         while chunk := list(islice(rest, _CHUNK)):
             with self._writing() as work:
                 for file in chunk:
-                    upkeep.restore(work, file, rse)
+                    upkeep.restore(work, file, rse, root)
 
     def compact(self, *, thin_before: dt.datetime, forget_before: dt.datetime | None = None) -> int:
         """Make the journal smaller, a night at a time, and return how many entries were thinned or forgotten.

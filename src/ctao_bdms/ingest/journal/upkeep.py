@@ -8,7 +8,7 @@ from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.ingest.journal.columns import to_column
 from ctao_bdms.ingest.journal.database import converted
 from ctao_bdms.ingest.journal.values import FileState
-from ctao_bdms.naming import AcadaPath, BlockName, is_block, path_of_pfn
+from ctao_bdms.naming import AcadaPath, BlockName, is_block, path_of_lfn
 
 if TYPE_CHECKING:
     import sqlite3
@@ -71,10 +71,9 @@ def give_back(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def restore(work: Transaction, file: ArchivedFile, rse: str) -> None:
+def restore(work: Transaction, file: ArchivedFile, rse: str, root: Path) -> None:
     """Write the entry of a file that the catalogue holds, unless the journal knows its path already."""
-    pfn = next((replica.pfn for replica in file.replicas if replica.rse == rse and replica.pfn), "")
-    if not pfn:
+    if all(replica.rse != rse for replica in file.replicas):
         return
     block = next((did for did in sorted(file.datasets, key=str) if is_block(did.name)), None)
     night = site = ""
@@ -92,7 +91,7 @@ def restore(work: Transaction, file: ArchivedFile, rse: str) -> None:
     rows = work.run(
         "INSERT OR IGNORE INTO entries (path, lfn, size_bytes, night, site, state, block) "
         "VALUES (?, ?, ?, ?, ?, 'registered', ?) RETURNING id",
-        *(to_column(path_of_pfn(pfn)), file.lfn.text, file.size_bytes, night, site, number),
+        *(to_column(path_of_lfn(file.lfn, root)), file.lfn.text, file.size_bytes, night, site, number),
     )
     for (entry,) in rows:
         work.event(entry, FileState.REGISTERED, "the catalogue had it when the journal was begun anew")

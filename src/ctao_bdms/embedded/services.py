@@ -1,0 +1,125 @@
+"""The services that an embedded Rucio consists of, one after the other as they are started."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.embedded import database
+from ctao_bdms.embedded.child import program
+from ctao_bdms.embedded.probes import accepts, ping
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from ctao_bdms.embedded.home import Home
+    from ctao_bdms.embedded.postgres import Postgres
+    from ctao_bdms.embedded.state import State
+    from ctao_bdms.embedded.xrootd.servers import XrootdServer
+
+__all__ = ["DAEMONS", "FOLLOWER", "POSTGRES", "SERVER", "STORAGE", "TRANSFERS", "Service", "services"]
+
+POSTGRES, TRANSFERS, SERVER, DAEMONS, FOLLOWER = "postgres", "transfers", "server", "daemons", "follower"
+#: What the names of the servers of storage elements begin with.
+STORAGE = "xrootd-"
+
+
+def _no_complaint() -> str | None:
+    return None
+
+
+@attrs.frozen(kw_only=True)
+class Service:
+    """A part that lasts, and is started again when it dies.
+
+    Attributes
+    ----------
+    name
+        What it is called in messages and logs.
+    prepare
+        Makes what the child of the supervisor does; called by the supervisor at each start.
+    ask
+        Returns None if it answers now, else what is wrong.
+    stop_signal
+        The signal that asks it to stop.
+    on_database
+        True if it has no reason to run once the database has gone.
+    """
+
+    name: str
+    prepare: Callable[[], Callable[[], None]]
+    ask: Callable[[], str | None] = _no_complaint
+    stop_signal: signal.Signals = signal.SIGTERM
+    on_database: bool = False
+
+
+def services(
+    home: Home,
+    state: State,
+    *,
+    postgres: Postgres | None,
+    socket_folder: Path,
+    listener: socket.socket,
+    storage: Sequence[XrootdServer],
+) -> list[Service]:
+    """Return the services of a home in the order of their start.
+
+    Parameters
+    ----------
+    home, state
+        The home, and what it remembers.
+    postgres
+        Its own database; None if it uses another.
+    socket_folder
+        The folder of its own database's socket.
+    listener
+        The socket on which the REST server listens.
+    storage
+        The servers of the storage elements; none if they are folders.
+    """
+    found = [
+        *(Service(name=f"{STORAGE}{server.rse}", prepare=server.prepare, ask=server.ask) for server in storage),
+        Service(name=TRANSFERS, prepare=lambda: _transfers(home, state), ask=lambda: accepts(state.transfers_port)),
+        Service(name=SERVER, prepare=lambda: _server(listener), ask=lambda: ping(state.server_port), on_database=True),
+        Service(name=DAEMONS, prepare=lambda: _run_daemons, on_database=True),
+        Service(name=FOLLOWER, prepare=lambda: _module("ctao_bdms.embedded.follower", str(home.client_config()))),
+    ]
+    if postgres is None:
+        return found
+    own = Service(
+        name=POSTGRES,
+        prepare=lambda: program(postgres.service(socket_folder)),
+        ask=lambda: database.server_answers(state.sqlalchemy_url(socket_folder)),
+        stop_signal=signal.SIGINT,
+    )
+    return [own, *found]
+
+
+def _module(*arguments: str) -> Callable[[], None]:
+    """Return a child's work: a module of ours, run by this Python."""
+    return program([sys.executable, "-m", *arguments])
+
+
+def _transfers(home: Home, state: State) -> Callable[[], None]:
+    files = ["--database", str(home.transfers_database), "--root", str(home.path / "storage")]
+    return _module("ctao_bdms.embedded.transfers", "--port", str(state.transfers_port), *files)
+
+
+def _server(listener: socket.socket) -> Callable[[], None]:
+    def serve() -> None:
+        from ctao_bdms.embedded import rest
+
+        rest.serve(listener)
+
+    return serve
+
+
+def _run_daemons() -> None:
+    from ctao_bdms.embedded.daemons import run_daemons
+
+    raise SystemExit(run_daemons())

@@ -1,0 +1,55 @@
+"""A certificate for the servers of a home: XRootD copies by HTTP only where it has one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from ctao_bdms.embedded.state import write_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["make_certificate"]
+
+_LIFE = dt.timedelta(days=3650)
+_LEEWAY = dt.timedelta(days=1)
+
+
+def make_certificate(certificate: Path, key: Path, now: dt.datetime) -> None:
+    """Write a certificate of ``localhost`` that vouches for itself, and its key; those that are good are kept.
+
+    Parameters
+    ----------
+    certificate, key
+        The files, PEM.
+    now
+        The time.
+    """
+    if certificate.exists() and key.exists():
+        known = x509.load_pem_x509_certificate(certificate.read_bytes())
+        if known.not_valid_after_utc > now + _LEEWAY:
+            return
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _LEEWAY)
+        .not_valid_after(now + _LIFE)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(private, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    write_private(key, plain.decode("ascii"))
+    write_private(certificate, made.public_bytes(pem).decode("ascii"))
