@@ -69,7 +69,7 @@ def _wanted(existing: list[Rule], ranking: tuple[str, ...] = ("PIC", "CSCS"), **
         for name in ranking
         if not centres[name].is_lost and (not centres[name].is_closed or f"centre={name}" in whole)
     ]
-    return Wanted(rules=wanted_rules(ONSITE, able[:2]), copies=2, centres=centres)
+    return Wanted(rules=wanted_rules(ONSITE, able[:2]), copies=2, centres=centres, onsite=ONSITE)
 
 
 def _said(existing: list[Rule], *ranking: tuple[str, ...], **pic: Any) -> list[tuple[str, str, str]]:  # noqa: ANN401

@@ -109,21 +109,24 @@ class Wanted:
         How many distinct centres must keep it.
     centres
         The centres as they are now.
+    onsite
+        The storage element on site; empty for what entered at a centre.
     """
 
     rules: tuple[WantedRule, ...]
     copies: int
     centres: Mapping[str, Centre]
+    onsite: str = ""
 
     @property
-    def onsite(self) -> str:
-        """The storage element on site."""
-        return self.rules[0].rse_expression
+    def kept(self) -> tuple[WantedRule, ...]:
+        """The rules of the centres that keep it."""
+        return tuple(rule for rule in self.rules if rule.rse_expression != self.onsite)
 
     @property
     def placed(self) -> tuple[str, ...]:
         """The centres that keep it."""
-        return tuple(centre_of(rule.rse_expression) for rule in self.rules[1:])
+        return tuple(centre_of(rule.rse_expression) for rule in self.kept)
 
     def is_readable(self, name: str) -> bool:
         """Whether a centre can be read now."""
@@ -168,7 +171,7 @@ class _Block:
         # Of two rules for the same place, the one that stays longer is the one that counts.
         ours.sort(key=lambda rule: (rule.expires is None, rule.expires), reverse=False)
         self.standing = {rule.rse_expression: rule for rule in ours}
-        self.placed = {centre_of(rule.rse_expression): rule for rule in wanted.rules[1:]}
+        self.placed = {centre_of(rule.rse_expression): rule for rule in wanted.kept}
         self.made: list[str] = []
 
     def actions(self) -> list[Action]:
@@ -178,7 +181,8 @@ class _Block:
         is_complete = len(placed) >= self.wanted.copies and all(done)
         found: list[Action] = []
         # Once a centre has everything, the copy on site may have been released: it is not asked for again.
-        if self.wanted.onsite not in self.standing and not any(map(self._is_ok, self.standing)):
+        onsite = self.wanted.onsite
+        if onsite and onsite not in self.standing and not any(map(self._is_ok, self.standing)):
             found.append(self._action(Kind.MAKE, self.wanted.onsite, why="holds the copy on site"))
             self.made.append(self.wanted.onsite)
         found += self._lasting({*placed, self.wanted.onsite} if not is_complete else set(placed))
@@ -242,6 +246,9 @@ class _Block:
     def _missing(self, name: str, want: WantedRule) -> list[Action]:
         """Make the rule of a centre, or say what it waits for."""
         expression, source = want.rse_expression, self._source(name)
+        if not want.source:
+            self.made.append(expression)
+            return [self._action(Kind.MAKE, expression, why="holds the copy where the files entered")]
         if not self.wanted.is_writable(name):
             return [self._action(Kind.LATER, expression, source=source, why=self.wanted.centres[name].why)]
         feeding = self._feeding(name)

@@ -274,6 +274,7 @@ def wanted_of(
         rules=wanted_rules(onsite, placed, terms, tape_centres(rses.values())),
         copies=terms.copies,
         centres=centres,
+        onsite=onsite,
     )
 
 
