@@ -277,14 +277,14 @@ def test_a_block_stays_open_between_batches_until_it_is_full_or_old(place: Place
     assert place.registrar.close() == ()
     report = place.registrar.take(place.items(2, 7))
     assert [outcome.status for outcome in report] == [Status.REGISTERED] * 5
-    assert sorted(place.blocks().values()) == [(False, 4), (True, 3)]
+    assert sorted(place.blocks().values()) == [(False, 5), (True, 3)]
     assert place.registrar.close() == (first,)
     place.now += dt.timedelta(seconds=60)
     (second,) = place.registrar.close()
-    assert place.blocks() == {first: (False, 4), second: (False, 3)}
+    assert place.blocks() == {first: (False, 5), second: (False, 4)}
     place.registrar.take(place.items(7, 9))
     (third,) = place.registrar.close(everything=True)
-    assert place.blocks()[third] == (False, 2)
+    assert place.blocks()[third] == (False, 3)  # two files and the manifest
     assert (place.registrar.open_blocks, place.registrar.close()) == ((), ())
 
 

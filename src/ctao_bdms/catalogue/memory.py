@@ -27,7 +27,7 @@ from ctao_bdms.model import (
     Rule,
     RuleState,
 )
-from ctao_bdms.naming import ROOT_SCOPE, Directory, directories_of, pfn_path, scope_of
+from ctao_bdms.naming import ROOT_SCOPE, Directory, directories_of, is_beside_tree, pfn_path, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -90,13 +90,14 @@ class InMemoryCatalogue:
         found = 0
         for lfn in sorted(self._files):
             metadata = self._metadata[lfn]
-            if scope_of(str(lfn)) not in query.scopes or not all(c.holds(metadata) for c in query.conditions):
+            if is_beside_tree(lfn) or scope_of(str(lfn)) not in query.scopes:
+                continue
+            if not all(c.holds(metadata) for c in query.conditions):
                 continue
             if query.limit is not None and found >= query.limit:
                 return
             found += 1
-            file = self._files[lfn]
-            yield Product(lfn=lfn, size_bytes=file.size_bytes, adler32=file.adler32, metadata=metadata)
+            yield self._product(lfn)
 
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
         """Make sure that all directories above `lfns` exist."""
@@ -134,7 +135,7 @@ class InMemoryCatalogue:
             known = self._files.get(file.lfn)
             if known and (known.size_bytes, known.adler32) != (file.size_bytes, file.adler32):
                 raise ConflictError(f"the catalogue holds other content under {file.lfn}")
-            if directories_of(file.lfn)[-1].did not in self.directories:
+            if not is_beside_tree(file.lfn) and directories_of(file.lfn)[-1].did not in self.directories:
                 raise NotFoundError(f"the directory of {file.lfn} does not exist")
         for file in files:
             self._add(block, self._rses[rse], file)
@@ -149,7 +150,9 @@ class InMemoryCatalogue:
         replicas = known.replicas if known else ()
         if not known or known.at(rse.name) is None:
             replicas = (*replicas, self._replica(file.lfn, rse, ReplicaState.AVAILABLE))
-        datasets = (known.datasets if known else frozenset()) | {block, directories_of(file.lfn)[-1].did}
+        datasets = (known.datasets if known else frozenset()) | {block}
+        if not is_beside_tree(file.lfn):
+            datasets |= {directories_of(file.lfn)[-1].did}
         self._files[file.lfn] = ArchivedFile(
             lfn=file.lfn, size_bytes=file.size_bytes, adler32=file.adler32, replicas=replicas, datasets=datasets
         )
@@ -163,6 +166,14 @@ class InMemoryCatalogue:
         if block not in self._blocks:
             raise NotFoundError(f"there is no block {block}")
         self._blocks[block] = attrs.evolve(self._blocks[block], is_open=False)
+
+    def contents(self, block: Did) -> Sequence[Product]:
+        """Return the files in `block` with their metadata, by name."""
+        return [self._product(lfn) for lfn in sorted(self._files) if block in self._files[lfn].datasets]
+
+    def _product(self, lfn: Lfn) -> Product:
+        file = self._files[lfn]
+        return Product(lfn=lfn, size_bytes=file.size_bytes, adler32=file.adler32, metadata=self._metadata[lfn])
 
     def blocks(self, scope: str, pattern: str) -> Sequence[Block]:
         """Return the blocks of `scope` whose names match `pattern`, by name."""

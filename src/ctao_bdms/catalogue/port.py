@@ -76,7 +76,8 @@ class Register(Protocol):
     def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
         """Register `files` where they lie on `rse`, with their metadata, in their directories and in `block`.
 
-        All or nothing; files that are there already with the same size and digest are left as they are.
+        All or nothing; files that are there already with the same size and digest are left as they are. What lies
+        beside the tree, the manifest of a block, has no directory.
 
         Raises
         ------
@@ -99,6 +100,12 @@ class FindBlocks(Protocol):
 
     def blocks(self, scope: str, pattern: str) -> Sequence[Block]:
         """Return the blocks of `scope` whose names match `pattern` (``*`` stands for anything), by name."""
+
+    def contents(self, block: Did) -> Sequence[Product]:
+        """Return the files in `block` with their metadata, by name; its manifest is among them, without metadata.
+
+        A block that does not exist holds nothing.
+        """
 
 
 class FindRules(Protocol):

@@ -18,7 +18,7 @@ from ctao_bdms.catalogue import answers
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
 from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
-from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, scope_of
+from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, is_beside_tree, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -202,11 +202,9 @@ class RucioCatalogue:
         """Register `files` where they lie on `rse`; all or nothing, in one transaction and one request."""
         if rse not in self.rses():
             raise UnknownRseError(rse, self.rses())
-        rows = [
-            {**_row(f.lfn), "bytes": f.size_bytes, "adler32": f.adler32, "meta": f.metadata.to_wire()} for f in files
-        ]
+        rows = [{**_row(f.lfn), "bytes": f.size_bytes, "adler32": f.adler32, **_meta(f)} for f in files]
         directories: dict[Did, list[dict[str, str]]] = {}
-        for file in files:
+        for file in (file for file in files if not is_beside_tree(file.lfn)):
             directories.setdefault(directories_of(file.lfn)[-1].did, []).append(_row(file.lfn))
         attachments: list[dict[str, Any]] = [{**_did_row(block), "rse": rse, "dids": rows}]
         attachments += [{**_did_row(directory), "dids": members} for directory, members in directories.items()]
@@ -240,6 +238,12 @@ class RucioCatalogue:
             # one without files would get no rules.
             blocks = [block if block.is_open or block.n_files else self._counted(block) for block in blocks]
         return sorted(blocks, key=lambda block: block.did)
+
+    def contents(self, block: Did) -> Sequence[Product]:
+        """Return the files in `block` with their metadata, by name."""
+        with converted(f"asking what is in {block}"):
+            rows = self.client.list_dids(block.scope, [{"in_dataset": block.name}], did_type="file", long=True)
+            return sorted(map(answers.product, rows), key=lambda product: product.lfn)
 
     def _counted(self, block: Block) -> Block:
         """Return a block with what is in it now."""
@@ -283,6 +287,11 @@ class RucioCatalogue:
 def _chunks(rows: list[Any]) -> Iterator[list[Any]]:
     for start in range(0, len(rows), _BULK):
         yield rows[start : start + _BULK]
+
+
+def _meta(file: Registration) -> dict[str, Any]:
+    """Return what a request says of the metadata of a file: nothing if there are none."""
+    return {"meta": file.metadata.to_wire()} if file.metadata else {}
 
 
 def _did_row(did: Did) -> dict[str, str]:

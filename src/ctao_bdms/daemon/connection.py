@@ -97,6 +97,11 @@ class Connection:
         with self._asked() as catalogue:
             return catalogue.blocks(scope, pattern)
 
+    def contents(self, block: Did) -> Sequence[Product]:
+        """Return the files in `block` with their metadata."""
+        with self._asked() as catalogue:
+            return catalogue.contents(block)
+
     def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
         """Return what has a rule that is fulfilled and has changed after `since`."""
         with self._asked() as catalogue:

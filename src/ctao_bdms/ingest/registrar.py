@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import FindBlocks
 from ctao_bdms.errors import NotFoundError
 from ctao_bdms.ingest.batches import Batches, Registering
 from ctao_bdms.ingest.blocks import BlockPolicy, OpenBlock
@@ -24,6 +23,7 @@ from ctao_bdms.ingest.plan import Plan, plan
 from ctao_bdms.ingest.quarantine import Quarantine
 from ctao_bdms.ingest.report import IngestReport, Status
 from ctao_bdms.model import Did, Rse, Site
+from ctao_bdms.sealing import Sealing, seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Registrar", "RegistrarCatalogue"]
 
 
-class RegistrarCatalogue(Registering, FindBlocks, Protocol):
+class RegistrarCatalogue(Registering, Sealing, Protocol):
     """What a registrar asks of a catalogue."""
 
 
@@ -149,7 +149,7 @@ class Registrar:
         now = self._now()
         due = [did for did, block in self._open.items() if everything or self._policy.closes(block, now)]
         for did in due:
-            self._catalogue.close_block(did)
+            seal(self._catalogue, did)
             del self._open[did]
             self._closed.append(did)
         self._settle()
@@ -160,7 +160,7 @@ class Registrar:
         """Close the blocks of which it is not known what they hold."""
         for did in sorted(self._doubtful):
             try:
-                self._catalogue.close_block(did)
+                seal(self._catalogue, did)
             except NotFoundError:  # it was never opened
                 self._doubtful.discard(did)
                 continue

@@ -2,7 +2,7 @@
 
 from ctao_bdms.naming.acada import AcadaName, Stream
 from ctao_bdms.naming.acada_path import AcadaPath
-from ctao_bdms.naming.blocks import BlockName, blocks_pattern, is_block
+from ctao_bdms.naming.blocks import BlockName, ManifestName, blocks_pattern, is_beside_tree, is_block, is_manifest
 from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath
 from ctao_bdms.naming.explain import Explained, Part, explain
@@ -22,6 +22,7 @@ __all__ = [
     "DppsPath",
     "Explained",
     "LstName",
+    "ManifestName",
     "OtherPath",
     "Part",
     "ROOT_SCOPE",
@@ -31,7 +32,9 @@ __all__ = [
     "blocks_pattern",
     "directories_of",
     "explain",
+    "is_beside_tree",
     "is_block",
+    "is_manifest",
     "lfn_of_path",
     "lfn_of_pfn",
     "path_of_lfn",

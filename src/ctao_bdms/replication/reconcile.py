@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import AddRules, FindBlocks, FindRules, KnowStorage, Register
-from ctao_bdms.errors import UsageError
+from ctao_bdms.catalogue import AddRules, FindBlocks, FindRules, KnowStorage
 from ctao_bdms.model import Block, Did, Rule, RuleState
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.replication.placement import centres_for, shares_of
 from ctao_bdms.replication.rules import WantedRule, missing_rules, wanted_rules
 from ctao_bdms.rows import Rows
+from ctao_bdms.sealing import Sealing, onsite_of, seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ctao_bdms.model import Rse, Site
 
 __all__ = ["BlockState", "BlockStates", "Replicating", "begin", "look", "placement_of", "reconcile"]
 
 
-class Replicating(KnowStorage, FindBlocks, FindRules, AddRules, Register, Protocol):
+class Replicating(Sealing, FindRules, AddRules, Protocol):
     """What reconciling asks of a catalogue."""
 
 
@@ -129,7 +128,7 @@ def reconcile(
     blocks = _blocks(catalogue, scope, pattern)
     abandoned = [block for block in blocks if block.is_open and now() - block.created >= abandoned_after]
     for block in abandoned:
-        catalogue.close_block(block.did)
+        seal(catalogue, block.did)
     if abandoned:
         blocks = _blocks(catalogue, scope, pattern)
     closed = [block for block in blocks if not block.is_open and block.n_files]
@@ -208,7 +207,7 @@ def placement_of(catalogue: KnowStorage, did: Did) -> tuple[str, ...]:
 
 
 def _wanted(catalogue: KnowStorage, did: Did) -> tuple[WantedRule, ...]:
-    onsite = _onsite(catalogue.rses(), BlockName.parse(did.name).site)
+    onsite = onsite_of(catalogue.rses(), BlockName.parse(did.name).site).name
     return wanted_rules(onsite, placement_of(catalogue, did))
 
 
@@ -219,11 +218,3 @@ def _make_rules(catalogue: Replicating, did: Did, existing: Sequence[Rule], on_r
         catalogue.add_rule(did, rse_expression=want.rse_expression, source=want.source)
         on_rule(did, want.rse_expression)
     return len(ready)
-
-
-def _onsite(rses: Mapping[str, Rse], site: Site) -> str:
-    """Return the storage element of `site`."""
-    names = [rse.name for rse in rses.values() if rse.site == site]
-    if len(names) != 1:
-        raise UsageError(f"site {site} needs one storage element with the attribute site={site}, and has {len(names)}")
-    return names[0]

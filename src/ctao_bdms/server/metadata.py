@@ -13,7 +13,7 @@ from ctao_bdms.model import METADATA
 from ctao_bdms.server.access import require_right_to_change
 from ctao_bdms.server.bulk import asked_for
 from ctao_bdms.server.content import content_of
-from ctao_bdms.server.filters import condition
+from ctao_bdms.server.filters import IN_DATASET, condition
 from ctao_bdms.server.rows import put, write
 from ctao_bdms.server.schema import FREE, TABLE
 from ctao_bdms.server.values import checked, is_free
@@ -37,6 +37,8 @@ _ONE = (
     .where(_DIDS.c.scope == bindparam("scope"), _DIDS.c.name == bindparam("name"))
 )
 _FOUND = select(_DIDS.c.scope, _DIDS.c.name).join(TABLE, _SAME).where(_DIDS.c.suppressed.is_distinct_from(true()))
+#: What a dataset holds is found also if nothing is known of it.
+_HELD = select(_DIDS.c.scope, _DIDS.c.name).outerjoin(TABLE, _SAME)
 
 
 #: What the long form of a search adds to scope and name: all that a table of products shows, in the one question.
@@ -185,7 +187,8 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         """
         write(session)
         groups = [filters] if isinstance(filters, dict) else list(filters)
-        here = _FOUND.where(_DIDS.c.scope == scope, condition(groups, did_type))
+        base = _HELD if all(IN_DATASET in group for group in groups) else _FOUND
+        here = base.where(_DIDS.c.scope == scope, condition(groups, did_type))
         questions = [here.limit(limit).offset(offset)]
         if recursive:
             collections = _FOUND.with_only_columns(_DIDS.c.scope, _DIDS.c.name).where(
