@@ -175,14 +175,14 @@ TABLE: Mapping[str, Row] = {
         f"Rules belong to who makes them and are not locked; for others, {_ASK}",
     ),
     "end-preserving": _row(
-        "end a rule on raw data that has no lifetime",
+        "end a rule on raw data that has no lifetime (also DIRAC's removeReplica)",
         _if("released"),
         _no(_PRESERVED),
         _no(_PRESERVED),
         _no(_PRESERVED),
     ),
     "change-preserving": _admin_only(
-        "shorten, reduce or otherwise change a rule on raw data that has no lifetime (DIRAC's removeReplica)",
+        "shorten, reduce or otherwise change a rule on raw data that has no lifetime",
         _PRESERVED,
     ),
     "move-preserving": _row(

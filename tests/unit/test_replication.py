@@ -74,7 +74,9 @@ def _rule(expression: str, state: RuleState = RuleState.OK, expires: dt.datetime
     [
         ([], [ONSITE, "centre=PIC"]),
         ([_rule(ONSITE)], ["centre=PIC"]),
-        ([_rule("centre=PIC")], [ONSITE, "centre=CSCS"]),
+        ([_rule("centre=PIC")], ["centre=CSCS"]),  # the space on site was released
+        ([_rule("centre=PIC", RuleState.REPLICATING)], [ONSITE]),
+        ([_rule(ONSITE, expires=NOW), _rule("centre=PIC"), _rule("centre=CSCS")], []),
         ([_rule(ONSITE), _rule("centre=PIC", RuleState.REPLICATING)], []),
         ([_rule(ONSITE), _rule("centre=PIC", RuleState.STUCK)], []),
         ([_rule(ONSITE), _rule("centre=PIC")], ["centre=CSCS"]),

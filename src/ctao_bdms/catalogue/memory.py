@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -70,6 +70,8 @@ class InMemoryCatalogue:
         self._metadata: dict[Lfn, ProductMetadata] = {}
         self._blocks: dict[Did, Block] = {}
         self._rules: list[Rule] = []
+        self._made = 0
+        self._notes: dict[Did, dict[str, object]] = {}
         self._changed: dict[tuple[Did, str], dt.datetime] = {}
         self.directories: dict[Did, Directory] = {}
 
@@ -202,9 +204,10 @@ class InMemoryCatalogue:
         there = sum(any(file.at(rse.name) for rse in self._matching(rse_expression)) for file in members)
         self._changed[did, rse_expression] = self._now()
         expires = None if lifetime_s is None else self._now() + dt.timedelta(seconds=lifetime_s)
+        self._made += 1
         self._rules.append(
             Rule(
-                id=f"{len(self._rules):032x}",
+                id=f"{self._made:032x}",
                 did=did,
                 rse_expression=rse_expression,
                 copies=1,
@@ -214,6 +217,44 @@ class InMemoryCatalogue:
                 expires=expires,
             )
         )
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule at once."""
+        ended = next((rule for rule in self._rules if rule.id == rule_id), None)
+        if ended is None:
+            raise NotFoundError(f"there is no rule {rule_id}")
+        self._rules[self._rules.index(ended)] = attrs.evolve(ended, expires=self._now())
+
+    def reap(self) -> int:
+        """Declare the rules that have ended and the copies that no rule holds any longer as gone; return how many."""
+        ended = [rule for rule in self._rules if rule.expires is not None and rule.expires <= self._now()]
+        self._rules = [rule for rule in self._rules if rule not in ended]
+        gone = 0
+        for rule in ended:
+            for lfn, file in self._files.items():
+                held = {
+                    r.name
+                    for other in self._rules
+                    if other.did in file.datasets
+                    for r in self._matching(other.rse_expression)
+                }
+                free = (
+                    {r.name for r in self._matching(rule.rse_expression)} - held if rule.did in file.datasets else set()
+                )
+                kept = tuple(replica for replica in file.replicas if replica.rse not in free)
+                gone += len(file.replicas) - len(kept)
+                self._files[lfn] = attrs.evolve(file, replicas=kept)
+        return gone
+
+    def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
+        """Write notes about `did`."""
+        self._notes.setdefault(did, {}).update(notes)
+
+    def annotations(self, did: Did) -> Mapping[str, Any]:
+        """Return the notes about `did`."""
+        if did not in self._blocks and did not in self.directories:
+            raise NotFoundError(f"there is no data identifier {did}")
+        return dict(self._notes.get(did, {}))
 
     def _matching(self, expression: str) -> list[Rse]:
         """Return the storage elements that answer an expression: a name, or ``attribute=value``."""

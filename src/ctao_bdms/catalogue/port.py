@@ -6,7 +6,7 @@ A function of the rooms above asks for the verbs that it needs, not for an adapt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from ctao_bdms.catalogue.query import Query
     from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
 
-__all__ = ["AddRules", "Catalogue", "Find", "FindBlocks", "FindRules", "KnowStorage", "Lookup", "Register"]
+__all__ = [
+    "AddRules",
+    "Annotate",
+    "Catalogue",
+    "EndRules",
+    "Find",
+    "FindBlocks",
+    "FindRules",
+    "KnowStorage",
+    "Lookup",
+    "Register",
+]
 
 
 class KnowStorage(Protocol):
@@ -133,5 +144,36 @@ class AddRules(Protocol):
         """
 
 
-class Catalogue(KnowStorage, Lookup, Find, Register, FindBlocks, FindRules, AddRules, Protocol):
+class EndRules(Protocol):
+    """How replication is no longer asked for."""
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule at once; what no other rule holds there is then deleted by the archive itself.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such rule.
+        ForbiddenError
+            If the account may not end it: two centres must hold all of a block before its copy on site can go.
+        """
+
+
+class Annotate(Protocol):
+    """What is written about a dataset, beside what is known of products."""
+
+    def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
+        """Write notes about `did`, values of JSON; those under other keys stay as they are."""
+
+    def annotations(self, did: Did) -> Mapping[str, Any]:
+        """Return the notes about `did`.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such data identifier.
+        """
+
+
+class Catalogue(KnowStorage, Lookup, Find, Register, FindBlocks, FindRules, AddRules, EndRules, Annotate, Protocol):
     """All that the archive can be asked and told."""

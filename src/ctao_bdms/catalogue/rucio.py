@@ -17,7 +17,7 @@ from rucio.common.utils import date_to_str
 from ctao_bdms.catalogue import answers
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
-from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
+from ctao_bdms.model import METADATA, ArchivedFile, Block, Did, Lfn, Product, Registration, Rse, Rule
 from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, is_beside_tree, scope_of
 
 if TYPE_CHECKING:
@@ -282,6 +282,22 @@ class RucioCatalogue:
                 )
             except rucio_exception.DuplicateRule:
                 _LOG.debug("rule on %s in %s exists", did, rse_expression)
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule at once."""
+        with converted(f"ending rule {rule_id}"):
+            self.client.update_replication_rule(rule_id, {"lifetime": -1})
+
+    def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
+        """Write notes about `did`."""
+        with converted(f"writing about {did}"):
+            self.client.set_metadata_bulk(did.scope, did.name, dict(notes))
+
+    def annotations(self, did: Did) -> Mapping[str, Any]:
+        """Return the notes about `did`."""
+        with converted(f"asking what is written about {did}"):
+            said = self.client.get_metadata(did.scope, did.name, plugin="CTAO")
+            return {key: value for key, value in said.items() if key not in METADATA}
 
 
 def _chunks(rows: list[Any]) -> Iterator[list[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ctao_bdms.errors import AuthenticationError
 
@@ -116,3 +116,18 @@ class Connection:
         """Ask for one copy of `did` in `rse_expression`."""
         with self._asked(changes=True) as catalogue:
             catalogue.add_rule(did, rse_expression=rse_expression, source=source, lifetime_s=lifetime_s)
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule at once."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.end_rule(rule_id)
+
+    def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
+        """Write notes about `did`."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.annotate(did, notes)
+
+    def annotations(self, did: Did) -> Mapping[str, Any]:
+        """Return the notes about `did`."""
+        with self._asked() as catalogue:
+            return catalogue.annotations(did)

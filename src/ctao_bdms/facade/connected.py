@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 from ctao_bdms import ingest
 from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Lfn
+from ctao_bdms.model import Did, Lfn
+from ctao_bdms.naming import BlockName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest import Quarantine
     from ctao_bdms.model import Rse
 
-__all__ = ["DEFAULT_VO", "Connected", "names_of"]
+__all__ = ["DEFAULT_VO", "Connected", "block_did", "names_of"]
 
 #: The virtual organisation whose names the archive keeps.
 DEFAULT_VO = "ctao"
@@ -82,3 +83,14 @@ def names_of(lfns: Iterable[Lfn | str] | Lfn | str) -> list[Lfn]:
     """Return one name or several as a list of `Lfn`."""
     given = [lfns] if isinstance(lfns, Lfn | str) else lfns
     return [lfn if isinstance(lfn, Lfn) else Lfn(lfn) for lfn in given]
+
+
+def block_did(block: Did | str) -> Did:
+    """Return a block that is given by its identifier or its name.
+
+    Raises
+    ------
+    InvalidNameError
+        If it is not the name of a block.
+    """
+    return BlockName.parse(block.name if isinstance(block, Did) else block).did

@@ -65,14 +65,23 @@ def wanted_rules(onsite_rse: str, centres: Sequence[str]) -> tuple[WantedRule, .
 def missing_rules(wanted: Sequence[WantedRule], existing: Sequence[Rule]) -> tuple[WantedRule, ...]:
     """Return the rules that can be made now: wanted, not there, and whose predecessor is fulfilled.
 
-    A rule that ends some day does not count: what preserves data has no end.
+    A rule that ends some day does not count: what preserves data has no end. The rule that holds the copy on site is
+    made before all others; where it is not there and a centre has everything, the space on site was released.
     """
     standing = {rule.rse_expression: rule for rule in existing if rule.expires is None}
+    is_released = any(rule.state is RuleState.OK for name, rule in standing.items() if name in _centres(wanted))
     ready = []
     for want in wanted:
         before = standing.get(want.after)
         # The files of a new block lie on site already: the rule that holds them there is fulfilled as it is made.
         is_time = want.after in {"", wanted[0].rse_expression} or (before is not None and before.state is RuleState.OK)
+        if want == wanted[0] and is_released:
+            continue
         if want.rse_expression not in standing and is_time:
             ready.append(want)
     return tuple(ready)
+
+
+def _centres(wanted: Sequence[WantedRule]) -> set[str]:
+    """Return the RSE expressions of the centres."""
+    return {want.rse_expression for want in wanted[1:]}
