@@ -197,7 +197,7 @@ def test_what_came_after_the_manifest_makes_another_one(tmp_path: Path) -> None:
     """A request that was not answered was carried out after the manifest was registered, and before the closing."""
     (tmp_path / "onsite").mkdir()
     archive = _archive(tmp_path)
-    close, archive.close_block = archive.close_block, lambda _block: None  # type: ignore[method-assign]
+    close, archive.close_block = archive.close_block, lambda block: None  # type: ignore[method-assign]
     seal(archive, BLOCK.did)
     archive.register(BLOCK.did, ONSITE, [registration("acada", 1)])
     archive.close_block = close  # type: ignore[method-assign]

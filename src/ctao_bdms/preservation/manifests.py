@@ -8,7 +8,7 @@ import attrs
 
 from ctao_bdms.catalogue import FindBlocks, Lookup
 from ctao_bdms.errors import BdmsError, ManifestError, NotFoundError
-from ctao_bdms.model import ReplicaState
+from ctao_bdms.model import Did, Lfn, ReplicaState
 from ctao_bdms.naming import is_manifest
 from ctao_bdms.preservation.fixity import read_back
 from ctao_bdms.preservation.verifiers import VERIFIERS, verifier_for
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping
 
-    from ctao_bdms.model import Did, Lfn
     from ctao_bdms.preservation.verifiers import Verifier
 
 __all__ = ["ManifestCheck", "ManifestChecks", "check_manifest", "read_manifest"]

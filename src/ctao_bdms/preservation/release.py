@@ -7,21 +7,21 @@ than the retention, oldest first, and no more of them than it takes to come down
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.model import Did, RuleState
+from ctao_bdms.model import Did, Product, Rule, RuleState
 from ctao_bdms.naming import BlockName
-from ctao_bdms.preservation.evidence import digest_of
+from ctao_bdms.preservation.evidence import BlockEvidence, digest_of
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from ctao_bdms.model import Night, Product, Rule
-    from ctao_bdms.preservation.evidence import BlockEvidence
+    from ctao_bdms.model import Night
 
 __all__ = ["HeldBlock", "Release", "ReleasePolicy", "Releases", "Verdict", "choose", "judge"]
 
@@ -188,12 +188,10 @@ def _judged(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[
     holding, lacking = _holding(block)
     if len(holding) < CENTRES:
         return Verdict.KEEP, f"{_names(holding)} of {CENTRES} centres {_hold(holding)} all of it: {lacking}", ()
-    proven, wrong, unproven = _proven(block, policy, now)
+    proven, unproven = _proven(block, policy, now)
     if len(proven) >= CENTRES:
         return Verdict.RELEASE, f"verified at {_names(proven)}", proven
-    if wrong and len({*holding} - {*wrong}) < CENTRES:
-        return Verdict.KEEP, "; ".join(f"{centre}: {why}" for centre, why in wrong.items()), proven
-    return Verdict.VERIFY, "; ".join(f"{centre}: {why}" for centre, why in {**unproven, **wrong}.items()), proven
+    return Verdict.VERIFY, "; ".join(f"{centre}: {why}" for centre, why in unproven.items()), proven
 
 
 def _ended(block: HeldBlock, now: dt.datetime) -> tuple[Verdict, str, tuple[str, ...]]:
@@ -232,11 +230,9 @@ def _is_about(rule: Rule, rse: str, centre: str) -> bool:
     return rule.rse_expression in {rse, f"centre={centre}"} or rule.rse_expression.startswith(f"centre={centre}&")
 
 
-def _proven(
-    block: HeldBlock, policy: ReleasePolicy, now: dt.datetime
-) -> tuple[tuple[str, ...], dict[str, str], dict[str, str]]:
-    """Return the centres whose copies are proven, those where something is wrong, and those of which nobody knows."""
-    proven, wrong, unproven = [], {}, {}
+def _proven(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the centres whose copies are proven, and why those of others are not."""
+    proven, unproven = [], {}
     for centre, rse in sorted(_holding(block)[0].items()):
         proof = block.evidence.latest(rse)
         if proof is None:
@@ -246,10 +242,10 @@ def _proven(
         elif now - proof.when > policy.evidence_age:
             unproven[centre] = f"its copy was read back last on {proof.when:%Y-%m-%d}"
         elif not proof.is_sound:
-            wrong[centre] = proof.verdict
+            unproven[centre] = proof.verdict
         else:
             proven.append(centre)
-    return tuple(proven), wrong, unproven
+    return tuple(proven), unproven
 
 
 def _names(centres: Iterable[str]) -> str:

@@ -136,8 +136,8 @@ def _release(
     if problems := _gone(catalogue, block, judged.verified, verifiers):
         return attrs.evolve(judged, verdict=Verdict.KEEP, why="; ".join(problems))
     for rule in (rule for rule in block.onsite_rules if rule.expires is None):
-        keep(catalogue, _released(block, rule, now()))
         catalogue.end_rule(rule.id)
+        keep(catalogue, _released(block, rule, now()))
         _LOG.info("the copy of %s at %s is released", block.did, block.onsite)
     return attrs.evolve(judged, verdict=Verdict.ENDED, why=f"{judged.why}; the reaper deletes its copy on site")
 
