@@ -9,13 +9,14 @@ the least ``abandoned_after`` closes them.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.errors import NotFoundError
+from ctao_bdms.errors import NotFoundError, StorageError
 from ctao_bdms.ingest.batches import Batches, Registering
 from ctao_bdms.ingest.blocks import BlockPolicy, OpenBlock
 from ctao_bdms.ingest.execute import execute
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.report import Outcome
 
 __all__ = ["Registrar", "RegistrarCatalogue"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class RegistrarCatalogue(Registering, Sealing, Protocol):
@@ -81,6 +84,7 @@ class Registrar:
         self._open: dict[Did, OpenBlock] = {}
         self._doubtful: set[Did] = set()
         self._closed: list[Did] = []
+        self._unwritten = ""
 
     @property
     def open_blocks(self) -> tuple[OpenBlock, ...]:
@@ -97,6 +101,8 @@ class Registrar:
             others again later is safe.
         BlockClosedError
             If somebody else has closed a block; to take the files again makes another one.
+        StorageError
+            If the manifest of a block that is full cannot be written on site.
         """
         self._settle()
         made = plan(
@@ -136,6 +142,9 @@ class Registrar:
     def close(self, *, everything: bool = False) -> tuple[Did, ...]:
         """Close the blocks whose time has come; return all that were closed since the last call and need rules.
 
+        A block whose manifest cannot be written stays open, which is logged, and is tried again by the next call: a
+        storage that is full on site must not keep others from being copied away.
+
         Parameters
         ----------
         everything
@@ -148,11 +157,18 @@ class Registrar:
         """
         now = self._now()
         due = [did for did, block in self._open.items() if everything or self._policy.closes(block, now)]
-        for did in due:
-            seal(self._catalogue, did)
-            del self._open[did]
-            self._closed.append(did)
-        self._settle()
+        try:
+            for did in due:
+                seal(self._catalogue, did)
+                del self._open[did]
+                self._closed.append(did)
+            self._settle()
+        except StorageError as error:
+            if str(error) != self._unwritten:
+                _LOG.error("a block stays open: %s", error)
+            self._unwritten = str(error)
+        else:
+            self._unwritten = ""
         closed, self._closed = tuple(self._closed), []
         return closed
 

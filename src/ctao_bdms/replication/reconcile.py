@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
 from ctao_bdms.catalogue import AddRules, FindBlocks, FindRules, KnowStorage
+from ctao_bdms.errors import StorageError
 from ctao_bdms.model import Block, Did, Rule, RuleState
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.replication.placement import centres_for, shares_of
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 
 __all__ = ["BlockState", "BlockStates", "Replicating", "begin", "look", "placement_of", "reconcile"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class Replicating(Sealing, FindRules, AddRules, Protocol):
@@ -104,8 +108,9 @@ def reconcile(
 ) -> BlockStates:
     """Give each block of `pattern` the rules that it lacks and whose time has come.
 
-    An open block that nobody has closed for `abandoned_after` is what a crash has left: it is closed first. An empty
-    block needs no rules.
+    An open block that nobody has closed for `abandoned_after` is what a crash has left: it is closed first. If its
+    manifest cannot be written on site, that is logged, the block stays open, and the others go on. An empty block needs
+    no rules.
 
     Parameters
     ----------
@@ -128,7 +133,10 @@ def reconcile(
     blocks = _blocks(catalogue, scope, pattern)
     abandoned = [block for block in blocks if block.is_open and now() - block.created >= abandoned_after]
     for block in abandoned:
-        seal(catalogue, block.did)
+        try:
+            seal(catalogue, block.did)
+        except StorageError as error:
+            _LOG.error("block %s stays open: %s", block.did, error)
     if abandoned:
         blocks = _blocks(catalogue, scope, pattern)
     closed = [block for block in blocks if not block.is_open and block.n_files]
