@@ -31,6 +31,7 @@ __all__ = [
     "JournalUnavailableError",
     "LeaseHeldError",
     "LeaseLostError",
+    "ManifestError",
     "MissingExtraError",
     "NoRoomError",
     "NoSpaceError",
@@ -39,6 +40,7 @@ __all__ = [
     "OutsideRootError",
     "RefusedError",
     "RetrievalError",
+    "StorageError",
     "UnknownRseError",
     "UnreachableError",
     "UsageError",
@@ -259,6 +261,41 @@ class NoSpaceError(BdmsError, OSError):
         self.folder = folder
         self.needed_bytes = needed_bytes
         self.free_bytes = free_bytes
+
+
+class ManifestError(BdmsError, ValueError):
+    """The manifest of a block is damaged, or is none; all that is wrong with it is said at once.
+
+    Parameters
+    ----------
+    problems
+        What is wrong, a sentence each.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(f"this is no sound manifest of a block: {'; '.join(self.problems)}")
+
+
+class StorageError(BdmsError, OSError):
+    """A storage element on this machine cannot be written now: it is full, read-only, fails, or is not there.
+
+    Parameters
+    ----------
+    path
+        What was to be written.
+    doing
+        What it was for, as the beginning of a sentence.
+    error
+        What the operating system said.
+    """
+
+    transient = True
+
+    def __init__(self, path: str | PathLike[str], doing: str, error: OSError) -> None:
+        super().__init__(f"{doing} failed, {path} cannot be written: {error.strerror or error}")
+        self.path = path
+        self.errno = error.errno
 
 
 class EmbeddedError(BdmsError, RuntimeError):

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ForeseenBlock", "Foreseen", "foresee"]
 
-#: How many identifiers one request asks for or makes, and how many rules a block gets at its closing: the on-site one
-#: and that of the first centre.
-_BULK, _FIRST_RULES = 1000, 2
+#: How many identifiers one request asks for or makes; how many requests open and close a block, with its manifest; and
+#: how many rules it gets at its closing: the on-site one and that of the first centre.
+_BULK, _OPEN_AND_CLOSE, _FIRST_RULES = 1000, 4, 2
 
 
 class _Asked(KnowStorage, Register, Protocol):
@@ -180,4 +180,4 @@ def _requests(blocks: Sequence[ForeseenBlock], lfns: Sequence[Lfn], missing: Seq
     tree = {d.did: d for lfn in lfns for d in directories_of(lfn) if d.did.scope != ROOT_SCOPE}
     hang = any(d.parent is not None and d.parent.scope != ROOT_SCOPE for d in tree.values())
     directories = -(-len(tree) // _BULK) + -(-len(missing) // _BULK) + hang
-    return directories + sum(2 + -(-block.n_files // _BULK) + _FIRST_RULES for block in blocks)
+    return directories + sum(_OPEN_AND_CLOSE + -(-block.n_files // _BULK) + _FIRST_RULES for block in blocks)

@@ -194,6 +194,18 @@ def _on_rule(preserving: str, other: str) -> Callable[[Caller, Mapping[str, Any]
     return sort
 
 
+_CHANGE_RULE = _on_rule("change-preserving", "change-rule")
+_END_RULE = _on_rule("end-preserving", "end-rule")
+
+
+def _update_rule(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
+    """Take a lifetime that is over for the end of the rule: it is at once, where a deletion leaves an hour."""
+    options = kwargs["options"]
+    lifetime = options.get("lifetime")
+    ends = set(options) == {"lifetime"} and isinstance(lifetime, int | float) and lifetime <= 0
+    yield from (_END_RULE if ends else _CHANGE_RULE)(caller, kwargs)
+
+
 def _as(row: str) -> Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]:
     """Return what sorts every request into one row."""
 
@@ -223,7 +235,7 @@ ACTIONS: Mapping[str, Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]] = 
     "attach_dids_to_dids": _attach_dids_to_dids,
     "declare_bad_file_replicas": _as("declare-bad"),
     "declare_suspicious_file_replicas": _as("declare-suspicious"),
-    "del_rule": _on_rule("end-preserving", "end-rule"),
+    "del_rule": _END_RULE,
     "delete_replicas": _as("delete-replicas"),
     "detach_dids": _detach_dids,
     "get_local_account_usage": _as("transfers"),
@@ -232,11 +244,11 @@ ACTIONS: Mapping[str, Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]] = 
     "list_requests": _as("transfers"),
     "list_requests_history": _as("transfers"),
     "move_rule": _on_rule("move-preserving", "change-rule"),
-    "reduce_rule": _on_rule("change-preserving", "change-rule"),
+    "reduce_rule": _CHANGE_RULE,
     "set_metadata": _set_metadata,
     "set_metadata_bulk": _set_metadata,
     "set_status": _set_status,
     "set_tombstone": _as("replica-state"),
     "update_replicas_states": _as("replica-state"),
-    "update_rule": _on_rule("change-preserving", "change-rule"),
+    "update_rule": _update_rule,
 }

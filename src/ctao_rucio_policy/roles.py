@@ -176,14 +176,14 @@ TABLE: Mapping[str, Row] = {
         f"Rules belong to who makes them and are not locked; for others, {_ASK}",
     ),
     "end-preserving": _row(
-        "end a rule on raw data that has no lifetime",
+        "end a rule on raw data that has no lifetime (also DIRAC's removeReplica)",
         _if("released"),
         _no(_PRESERVED),
         _no(_PRESERVED),
         _no(_PRESERVED),
     ),
     "change-preserving": _row(
-        "shorten, reduce or otherwise change a rule on raw data that has no lifetime (DIRAC's removeReplica)",
+        "shorten, reduce or otherwise change a rule on raw data that has no lifetime",
         _if("own_kept"),
         *[_no(_PRESERVED)] * 3,
     ),

@@ -215,7 +215,7 @@ def end_preserving(s: Scene) -> None:
 
 def change_preserving(s: Scene) -> None:
     dataset, _ = s.dataset(s.own, "DL0", ONSITE, PIC)
-    s.call("update_replication_rule", s.rule(dataset, PIC, s.account), {"lifetime": -86400})
+    s.call("update_replication_rule", s.rule(dataset, PIC, s.account), {"lifetime": 86400})
 
 
 def move_preserving(s: Scene) -> None:
@@ -300,6 +300,23 @@ def test_a_cell_of_the_table(world: World, row: str, role: Role) -> None:
     if cell.condition:
         with pytest.raises(RefusedError, match=r"AccessDenied.*Account \S+ can not .+\. \S.{30,}\.") as caught:
             ATTEMPTS[row](attrs.evolve(scene, met=False))
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_lifetime_that_is_over_ends_a_rule_as_a_deletion_does(world: World, role: Role) -> None:
+    """So ends the copy on site, and so does DIRAC remove a replica."""
+    cell = TABLE["end-preserving"].cells[role]
+    for met in (True, False):
+        scene = Scene(world, role, met)
+        dataset, _ = scene.dataset(scene.own, "DL0", ONSITE, PIC, CSCS)
+        for rse in (PIC, CSCS) if met else (PIC,):
+            scene.rule(dataset, rse, "root")
+        mine = scene.rule(dataset, ONSITE, scene.account)
+        if role is Role.ADMIN or (met and not cell.refusal):
+            scene.call("update_replication_rule", mine, {"lifetime": -1})
+            continue
+        with pytest.raises(RefusedError, match=r"AccessDenied.*(preserves raw data|two centres|may only read)"):
+            scene.call("update_replication_rule", mine, {"lifetime": -1})
 
 
 @pytest.mark.parametrize("options", [{"lifetime": None}, {"locked": True}, {"account": "root"}, {"priority": 5}])

@@ -42,13 +42,16 @@ from ctao_bdms.ingest import (
 )
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Lfn, Rse
-from ctao_bdms.naming import directories_of, is_block
+from ctao_bdms.naming import directories_of, is_block, is_manifest
 from ctao_bdms.replication import begin, reconcile
+from ctao_bdms.sealing import disagreements
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from ctao_bdms.model import Block
 
 ONSITE = "CTAO-NORTH-ONSITE"
 #: A file system without a medium that would have to be waited for, if there is one.
@@ -143,7 +146,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         path, _mode, flags = arguments
         if isinstance(path, str | bytes) and flags is not None and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             FATE.disk(os.fsdecode(path))
-    elif event in CHANGES:
+    elif event in CHANGES and not isinstance(arguments[0], int):
         FATE.disk(os.fsdecode(arguments[0]))
 
 
@@ -217,6 +220,8 @@ class Ingest(RuleBasedStateMachine):
         self.written: Counter[str] = Counter()  # digests of all contents that producers have put on the disk
         self.replaced: Counter[str] = Counter()  # of those that a producer has overwritten himself
         self.registrar: Registrar | None = None
+        self.was_late = False
+        self.manifests = self.root / "ctao/acada/blocks"
         self.bystander = self.root / "README"
         self.bystander.write_text("do not touch")
 
@@ -324,6 +329,7 @@ class Ingest(RuleBasedStateMachine):
     def late_requests_are_carried_out(self) -> None:
         """What the server was asked for and did not answer, it does now."""
         late, FATE.late = FATE.late, []
+        self.was_late |= bool(late)
         for act in late:
             with suppress(BdmsError):
                 act()
@@ -385,6 +391,8 @@ class Ingest(RuleBasedStateMachine):
         for path in self.home.rglob("*"):
             in_quarantine = path.is_relative_to(self.home / "onsite.quarantine")
             unfinished = path.name.startswith(".") or (in_quarantine and path.name in ours)
+            if path.is_relative_to(self.manifests):
+                continue
             if path.is_file() and not path.is_symlink() and not unfinished and path != self.bystander:
                 if path.name.endswith(".trigger") and not path.stat().st_size:
                     continue
@@ -438,19 +446,34 @@ class Ingest(RuleBasedStateMachine):
         assert set(products) == set(self._archived())
         assert all(product.metadata["instance__observing_night"] for product in products.values())
         blocks = self.archive.blocks("acada", "*")
-        assert sum(each.n_files for each in blocks) == len(products)
+        manifests = [self._manifest(each) for each in blocks if each.n_files]
+        assert sorted(lfn for manifest in manifests for lfn in manifest) == sorted(products)
         assert not any(each.is_open for each in blocks)
         for each in blocks:
             if not each.n_files:
                 assert not self.archive.rules("acada", [each.did.name])[each.did.name]
         assert not self.archive.files([Lfn(name.replace("/acada/", "/nobodys/", 1)) for name in _contents()])
 
+    def _manifest(self, block: Block) -> list[Lfn]:
+        """Return what the manifest of a block names; it must agree, lie everywhere, and be the only one."""
+        held = self.archive.products_in(block.did)
+        assert list(disagreements(block.did, held, self.root)) == []
+        lfns = [product.lfn for product in held if is_manifest(product.lfn.text)]
+        assert len(lfns) == 1 or self.was_late
+        assert len(held) == block.n_files
+        assert {path.name for path in self.manifests.rglob(f"*{block.did.name.rpartition('/')[2]}*")} == {
+            lfn.parts[-1] for lfn in lfns
+        }
+        for file in self.archive.files(lfns).values():
+            assert {replica.rse for replica in file.replicas} == {ONSITE, "PIC-DISK", "CSCS-DISK"}
+        return [product.lfn for product in held if product.lfn not in lfns]
+
     def _check_disk(self) -> None:
         """What is in the tree is registered as it is; all else is in quarantine, with its reason."""
         archived = {str(lfn): self.archive.files([lfn])[lfn] for lfn in self._archived()}
         for path in self.root.rglob("*"):
             name = "/" + str(path.relative_to(self.root))
-            if path.is_dir() or path == self.bystander or "/nobodys/" in name:
+            if path.is_dir() or path == self.bystander or "/nobodys/" in name or path.is_relative_to(self.manifests):
                 continue
             assert not path.name.endswith(".trigger"), f"{path.name} is left"
             content = path.read_bytes()

@@ -34,6 +34,7 @@ from ctao_bdms.ingest import (
 from ctao_bdms.ingest.batches import Refused
 from ctao_bdms.model import DefectKind, Did, Night, Registration, RetentionClass, Rse, Site
 from ctao_bdms.naming import BlockName, is_block
+from ctao_bdms.replication import reconcile
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 from ctao_bdms.testing.dl0 import night_specs, write_night
 
@@ -277,14 +278,14 @@ def test_a_block_stays_open_between_batches_until_it_is_full_or_old(place: Place
     assert place.registrar.close() == ()
     report = place.registrar.take(place.items(2, 7))
     assert [outcome.status for outcome in report] == [Status.REGISTERED] * 5
-    assert sorted(place.blocks().values()) == [(False, 4), (True, 3)]
+    assert sorted(place.blocks().values()) == [(False, 5), (True, 3)]
     assert place.registrar.close() == (first,)
     place.now += dt.timedelta(seconds=60)
     (second,) = place.registrar.close()
-    assert place.blocks() == {first: (False, 4), second: (False, 3)}
+    assert place.blocks() == {first: (False, 5), second: (False, 4)}
     place.registrar.take(place.items(7, 9))
     (third,) = place.registrar.close(everything=True)
-    assert place.blocks()[third] == (False, 2)
+    assert place.blocks()[third] == (False, 3)  # two files and the manifest
     assert (place.registrar.open_blocks, place.registrar.close()) == ((), ())
 
 
@@ -306,6 +307,26 @@ def test_what_was_not_answered_is_fenced_before_anything_else(place: Place) -> N
         place.archive.register(*late[0])
     for file in place.archive.files(w.lfn for w in place.written[:3]).values():
         assert len([did for did in file.datasets if is_block(did.name)]) == 1
+
+
+def test_a_block_stays_open_as_long_as_the_storage_takes_no_manifest(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.registrar.take(place.items(0, 3))
+    (block,) = place.blocks()
+    place.now += dt.timedelta(seconds=60)
+    hidden = place.root.rename(place.root.with_name("hidden"))
+    for _ in range(3):
+        assert place.registrar.close() == ()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "stays open: writing the manifest of a block failed" in caplog.text
+    assert place.blocks() == {block: (True, 3)}
+    at_once = dt.timedelta.min
+    assert not reconcile(place.archive, "acada", "*/blocks/*", now=lambda: place.now, abandoned_after=at_once)
+    assert f"block {block} stays open" in caplog.text
+    hidden.rename(place.root)
+    assert place.registrar.close() == (block,)
+    assert place.blocks() == {block: (False, 4)}
 
 
 def test_a_block_that_somebody_else_has_closed_is_replaced(place: Place) -> None:

@@ -14,7 +14,7 @@ import pytest
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.facade import Bdms
 from ctao_bdms.model import DefectKind, ProductMetadata, ReplicaState, Rse, RuleState
-from ctao_bdms.naming import directories_of, is_block, path_of_lfn
+from ctao_bdms.naming import directories_of, is_block, is_manifest, path_of_lfn
 from ctao_bdms.replication import reconcile
 from ctao_bdms.testing.contract import registration
 from ctao_bdms.testing.damage import Damage, damage
@@ -54,6 +54,10 @@ class Rest:
     @property
     def block(self) -> Did:
         return next(did for did in self.archive._files[self.good.lfn].datasets if is_block(did.name))
+
+    def manifest(self, name: str) -> Path:
+        (path,) = (self.storages[name] / "ctao/acada/blocks").rglob("*.bagit.tar")
+        return path
 
     def change(self, **changes: Any) -> None:  # noqa: ANN401
         """Change what the archive says of the good file."""
@@ -138,7 +142,7 @@ def _open(rest: Rest) -> None:
 
 
 def _miscounted(rest: Rest) -> None:
-    rest.archive._blocks[rest.block] = attrs.evolve(rest.archive._blocks[rest.block], n_files=3)
+    rest.archive._blocks[rest.block] = attrs.evolve(rest.archive._blocks[rest.block], n_files=4)
 
 
 def _no_rule(rest: Rest) -> None:
@@ -195,17 +199,19 @@ def _closed_with_a_file(rest: Rest) -> None:
         (lambda rest: _replicas(rest, PIC, ReplicaState.BAD), "its copy at PIC-DISK is bad"),
         (lambda rest: _replicas(rest, ONSITE, ReplicaState.UNAVAILABLE), "its copy at CTAO-NORTH-ONSITE is unavail"),
         (_forget_at_site, "it has no copy on site"),
-        (lambda rest: rest.change(size_bytes=7), "the catalogue says 7 bytes"),
         (_detach, "it is not attached to its directory"),
         (_strange_dataset, "it is also in acada:/ctao/acada/DL0/LSTN-01/events"),
-        (_digest, "its metadata say sha256 0000"),
         (_open, "the block is open"),
-        (_miscounted, "it says 3 files, and 2 of those given are in it"),
+        (_miscounted, "it says 4 files, and 3 of those given are in it"),
         (_no_rule, "it has no rule for centre="),
         (_stuck, "is stuck"),
         (_unwanted_rule, "rules that nobody wants, for PIC-DISK"),
         (_bytes, "its bytes at CSCS-DISK are others"),
         (_lost_copy, "the disk has not"),
+        (
+            lambda rest: rest.manifest(CSCS).unlink(),
+            "bagit.tar: the catalogue has this copy at CSCS-DISK, the disk has",
+        ),
         (
             lambda rest: (rest.storages[PIC] / ".part").touch(),
             "says why this lies at PIC-DISK",
@@ -223,6 +229,28 @@ def test_each_violation_is_found_alone(rest: Rest, breaks: Callable[[Rest], obje
     breaks(rest)
     (violation,) = rest.violations()
     assert said in violation
+
+
+@pytest.mark.parametrize(
+    ("breaks", "said", "more"),
+    [
+        (lambda rest: rest.change(size_bytes=7), "the catalogue says 7 bytes", "and the catalogue 7,"),
+        (_digest, "its metadata say sha256 0000", "it says other metadata of"),
+        (lambda rest: rest.manifest(ONSITE).unlink(), "No such file", "the disk has not"),
+        (lambda rest: rest.manifest(ONSITE).write_bytes(b"x"), "no sound manifest", "its bytes at CTAO-NORTH-ONSITE"),
+    ],
+)
+def test_the_manifest_contradicts_as_well(rest: Rest, breaks: Callable[[Rest], object], said: str, more: str) -> None:
+    breaks(rest)
+    first, second = rest.violations()
+    assert said in first
+    assert more in second
+
+
+def test_a_block_without_a_manifest(rest: Rest) -> None:
+    (lfn,) = (lfn for lfn in rest.archive._files if is_manifest(lfn.text))
+    del rest.archive._files[lfn], rest.archive._metadata[lfn]
+    assert f"{rest.block}: it has no manifest" in rest.violations()
 
 
 def test_what_has_more_than_one_side_is_found_from_each(rest: Rest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from ctao_bdms.model import Did, Night, Rse, Site
 from ctao_bdms.naming import blocks_pattern
 from ctao_bdms.replication import Follower, begin, centres_for, look, reconcile, shares_of, wanted_rules
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
 NIGHTS = [Night(dt.date(2026, 1, 1) + dt.timedelta(days=day)) for day in range(2000)]
@@ -62,10 +66,10 @@ def test_the_uplink_carries_a_block_once() -> None:
 
 
 @pytest.fixture
-def archive() -> InMemoryCatalogue:
+def archive(tmp_path: Path) -> InMemoryCatalogue:
     return InMemoryCatalogue(
         [
-            Rse(name=ONSITE, prefix="/onsite", site="CTAO-North"),
+            Rse(name=ONSITE, prefix=str(tmp_path), site="CTAO-North"),
             Rse(name="PIC-DISK", prefix="/pic", centre="PIC"),
             Rse(name="CSCS-DISK", prefix="/cscs", centre="CSCS"),
         ],
@@ -170,9 +174,9 @@ def test_the_follower_makes_each_rule_when_its_time_has_come() -> None:
     assert look(archive, "acada", blocks_pattern("ctao", "acada"), now=clock).is_complete
 
 
-def test_the_follower_finds_what_a_crash_has_left() -> None:
+def test_the_follower_finds_what_a_crash_has_left(tmp_path: Path) -> None:
     clock = Clock()
-    rses = [Rse(name=ONSITE, prefix="/onsite", site="CTAO-North")]
+    rses = [Rse(name=ONSITE, prefix=str(tmp_path), site="CTAO-North")]
     rses += [Rse(name=f"{centre}-DISK", prefix=f"/{centre}", centre=centre) for centre in ("PIC", "CSCS")]
     archive = InMemoryCatalogue(rses, now=clock)
     follower = Follower(archive, now=clock, everything_after=dt.timedelta(minutes=10))

@@ -4,6 +4,7 @@ from ctao_bdms.catalogue.conditions import Comparison, Condition
 from ctao_bdms.catalogue.memory import InMemoryCatalogue
 from ctao_bdms.catalogue.port import (
     AddRules,
+    Annotate,
     Catalogue,
     ChangeRules,
     DeclareBad,
@@ -21,6 +22,7 @@ from ctao_bdms.catalogue.query import Group, Order, Query
 
 __all__ = [
     "AddRules",
+    "Annotate",
     "Catalogue",
     "ChangeRules",
     "Comparison",

@@ -10,7 +10,7 @@ import datetime as dt
 import fnmatch
 import itertools
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -31,7 +31,7 @@ from ctao_bdms.model import (
     Rule,
     RuleState,
 )
-from ctao_bdms.naming import ROOT_SCOPE, Directory, directories_of, pfn_path, scope_of
+from ctao_bdms.naming import ROOT_SCOPE, Directory, directories_of, is_beside_tree, pfn_path, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -80,6 +80,7 @@ class InMemoryCatalogue:
         self._blocks: dict[Did, Block] = {}
         self._rules: list[Rule] = []
         self._numbers = itertools.count()
+        self._notes: dict[Did, dict[str, object]] = {}
         self._changed: dict[tuple[Did, str], dt.datetime] = {}
         self.directories: dict[Did, Directory] = {}
         #: Why copies could not be read, by file and storage element.
@@ -151,10 +152,12 @@ class InMemoryCatalogue:
 
     def _answering(self, query: Query) -> Iterator[Product]:
         """Yield the products that meet the conditions of `query`."""
-        for lfn, file in self._files.items():
+        for lfn in self._files:
             metadata = self._metadata[lfn]
-            if scope_of(str(lfn)) in query.scopes and query.holds(metadata):
-                yield Product(lfn=lfn, size_bytes=file.size_bytes, adler32=file.adler32, metadata=metadata)
+            if is_beside_tree(lfn) or scope_of(str(lfn)) not in query.scopes:
+                continue
+            if query.holds(metadata):
+                yield self._product(lfn)
 
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
         """Make sure that all directories above `lfns` exist."""
@@ -193,7 +196,7 @@ class InMemoryCatalogue:
             known = self._files.get(file.lfn)
             if known and (known.size_bytes, known.adler32) != (file.size_bytes, file.adler32):
                 raise ConflictError(f"the catalogue holds other content under {file.lfn}")
-            if directories_of(file.lfn)[-1].did not in self.directories:
+            if not is_beside_tree(file.lfn) and directories_of(file.lfn)[-1].did not in self.directories:
                 raise NotFoundError(f"the directory of {file.lfn} does not exist")
         for file in files:
             self._add(block, self._rses[rse], file)
@@ -208,7 +211,9 @@ class InMemoryCatalogue:
         replicas = known.replicas if known else ()
         if not known or known.at(rse.name) is None:
             replicas = (*replicas, self._replica(file.lfn, rse, ReplicaState.AVAILABLE))
-        datasets = (known.datasets if known else frozenset()) | {block, directories_of(file.lfn)[-1].did}
+        datasets = (known.datasets if known else frozenset()) | {block}
+        if not is_beside_tree(file.lfn):
+            datasets |= {directories_of(file.lfn)[-1].did}
         self._files[file.lfn] = ArchivedFile(
             lfn=file.lfn, size_bytes=file.size_bytes, adler32=file.adler32, replicas=replicas, datasets=datasets
         )
@@ -222,6 +227,14 @@ class InMemoryCatalogue:
         if block not in self._blocks:
             raise NotFoundError(f"there is no block {block}")
         self._blocks[block] = attrs.evolve(self._blocks[block], is_open=False)
+
+    def products_in(self, block: Did) -> Sequence[Product]:
+        """Return the files in `block` with their metadata, by name."""
+        return [self._product(lfn) for lfn in sorted(self._files) if block in self._files[lfn].datasets]
+
+    def _product(self, lfn: Lfn) -> Product:
+        file = self._files[lfn]
+        return Product(lfn=lfn, size_bytes=file.size_bytes, adler32=file.adler32, metadata=self._metadata[lfn])
 
     def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
         """Return the blocks of `scope` whose names match `pattern`, by name; or of them those made since."""
@@ -311,16 +324,48 @@ class InMemoryCatalogue:
         """Have a rule that is stuck tried again; here, `transfer` tries every rule."""
         self._place(rule_id)
 
-    def end_rule(self, rule_id: str) -> None:
-        """End a rule; its copies stay here, where nothing deletes them."""
-        del self._rules[self._place(rule_id)]
-
     def _place(self, rule_id: str) -> int:
         """Return which of the rules is meant."""
         for place, rule in enumerate(self._rules):
             if rule.id == rule_id:
                 return place
         raise NotFoundError(f"there is no rule {rule_id}")
+
+    def end_rule(self, rule_id: str) -> None:
+        """End a rule at once."""
+        place = self._place(rule_id)
+        self._rules[place] = attrs.evolve(self._rules[place], expires=self._now())
+
+    def reap(self) -> int:
+        """Declare the rules that have ended and the copies that no rule holds any longer as gone; return how many."""
+        ended = [rule for rule in self._rules if rule.expires is not None and rule.expires <= self._now()]
+        self._rules = [rule for rule in self._rules if rule not in ended]
+        gone = 0
+        for rule in ended:
+            for lfn, file in self._files.items():
+                held = {
+                    r.name
+                    for other in self._rules
+                    if other.did in file.datasets
+                    for r in self._matching(other.rse_expression)
+                }
+                free = (
+                    {r.name for r in self._matching(rule.rse_expression)} - held if rule.did in file.datasets else set()
+                )
+                kept = tuple(replica for replica in file.replicas if replica.rse not in free)
+                gone += len(file.replicas) - len(kept)
+                self._files[lfn] = attrs.evolve(file, replicas=kept)
+        return gone
+
+    def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
+        """Write notes about `did`."""
+        self._notes.setdefault(did, {}).update(notes)
+
+    def annotations(self, did: Did) -> Mapping[str, Any]:
+        """Return the notes about `did`."""
+        if did not in self._blocks and did not in self.directories:
+            raise NotFoundError(f"there is no data identifier {did}")
+        return dict(self._notes.get(did, {}))
 
     def _matching(self, expression: str) -> list[Rse]:
         """Return the storage elements that answer an expression: names, ``key=value``, ``tape``, joined by ``&``."""

@@ -6,7 +6,7 @@ A function of the rooms above asks for the verbs that it needs, not for an adapt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ctao_bdms.model import DEFAULT_ACTIVITY
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddRules",
+    "Annotate",
     "Catalogue",
     "ChangeRules",
     "Find",
@@ -152,7 +153,8 @@ class Register(Protocol):
     def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
         """Register `files` where they lie on `rse`, with their metadata, in their directories and in `block`.
 
-        All or nothing; files that are there already with the same size and digest are left as they are.
+        All or nothing; files that are there already with the same size and digest are left as they are. What lies
+        beside the tree, the manifest of a block, has no directory.
 
         Raises
         ------
@@ -177,6 +179,12 @@ class FindBlocks(Protocol):
         """Return the blocks of `scope` whose names match `pattern` (``*`` stands for anything), by name.
 
         With `opened_since` (aware) only those made since then: of all years they are few.
+        """
+
+    def products_in(self, block: Did) -> Sequence[Product]:
+        """Return the files in `block` with their metadata, by name; its manifest is among them, without metadata.
+
+        A block that does not exist holds nothing.
         """
 
 
@@ -262,7 +270,29 @@ class ChangeRules(Protocol):
         """Have a rule that is stuck tried again soon."""
 
     def end_rule(self, rule_id: str) -> None:
-        """End a rule: what no other rule holds is deleted."""
+        """End a rule at once; what no other rule holds there is then deleted by the archive itself.
+
+        Raises
+        ------
+        ForbiddenError
+            If the account may not end it: two centres must hold all of a block before its copy on site can go.
+        """
+
+
+class Annotate(Protocol):
+    """What is written about a dataset, beside what is known of products."""
+
+    def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
+        """Write notes about `did`, values of JSON; those under other keys stay as they are."""
+
+    def annotations(self, did: Did) -> Mapping[str, Any]:
+        """Return the notes about `did`.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such data identifier.
+        """
 
 
 class Catalogue(
@@ -278,6 +308,7 @@ class Catalogue(
     FindTransfers,
     AddRules,
     ChangeRules,
+    Annotate,
     Protocol,
 ):
     """All that the archive can be asked and told."""

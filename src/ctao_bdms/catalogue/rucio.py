@@ -21,6 +21,7 @@ from ctao_bdms.catalogue.search import Search
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
     DEFAULT_ACTIVITY,
+    METADATA,
     ArchivedFile,
     Attempt,
     Block,
@@ -31,7 +32,7 @@ from ctao_bdms.model import (
     Rse,
     Rule,
 )
-from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, scope_of
+from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, is_beside_tree, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -279,11 +280,9 @@ class RucioCatalogue:
         """Register `files` where they lie on `rse`; all or nothing, in one transaction and one request."""
         if rse not in self.rses():
             raise UnknownRseError(rse, self.rses())
-        rows = [
-            {**_row(f.lfn), "bytes": f.size_bytes, "adler32": f.adler32, "meta": f.metadata.to_wire()} for f in files
-        ]
+        rows = [{**_row(f.lfn), "bytes": f.size_bytes, "adler32": f.adler32, **_meta(f)} for f in files]
         directories: dict[Did, list[dict[str, str]]] = {}
-        for file in files:
+        for file in (file for file in files if not is_beside_tree(file.lfn)):
             directories.setdefault(directories_of(file.lfn)[-1].did, []).append(_row(file.lfn))
         attachments: list[dict[str, Any]] = [{**_did_row(block), "rse": rse, "dids": rows}]
         attachments += [{**_did_row(directory), "dids": members} for directory, members in directories.items()]
@@ -320,6 +319,12 @@ class RucioCatalogue:
             # one without files would get no rules.
             blocks = [block if block.is_open or block.n_files else self._counted(block) for block in blocks]
         return sorted(blocks, key=lambda block: block.did)
+
+    def products_in(self, block: Did) -> Sequence[Product]:
+        """Return the files in `block` with their metadata, by name."""
+        with converted(f"asking what is in {block}"):
+            rows = self.client.list_dids(block.scope, [{"in_dataset": block.name}], did_type="file", long=True)
+            return sorted(map(answers.product, rows), key=lambda product: product.lfn)
 
     def _counted(self, block: Block) -> Block:
         """Return a block with what is in it now."""
@@ -412,14 +417,30 @@ class RucioCatalogue:
             self.client.update_replication_rule(rule_id, options)
 
     def end_rule(self, rule_id: str) -> None:
-        """End a rule: what no other rule holds is deleted."""
+        """End a rule at once."""
         with converted(f"ending rule {rule_id}"):
-            self.client.delete_replication_rule(rule_id)
+            self.client.update_replication_rule(rule_id, {"lifetime": -1})
+
+    def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
+        """Write notes about `did`."""
+        with converted(f"writing about {did}"):
+            self.client.set_metadata_bulk(did.scope, did.name, dict(notes))
+
+    def annotations(self, did: Did) -> Mapping[str, Any]:
+        """Return the notes about `did`."""
+        with converted(f"asking what is written about {did}"):
+            said = self.client.get_metadata(did.scope, did.name, plugin="CTAO")
+            return {key: value for key, value in said.items() if key not in METADATA}
 
 
 def _chunks(rows: list[Any]) -> Iterator[list[Any]]:
     for start in range(0, len(rows), _BULK):
         yield rows[start : start + _BULK]
+
+
+def _meta(file: Registration) -> dict[str, Any]:
+    """Return what a request says of the metadata of a file: nothing if there are none."""
+    return {"meta": file.metadata.to_wire()} if file.metadata else {}
 
 
 def _did_row(did: Did) -> dict[str, str]:

@@ -15,11 +15,13 @@ from rich.console import Console
 from ctao_bdms.cli.centres import centres
 from ctao_bdms.cli.demo import demo
 from ctao_bdms.cli.down import down
+from ctao_bdms.cli.evidence import evidence
 from ctao_bdms.cli.get import get
 from ctao_bdms.cli.ingest import ingest
 from ctao_bdms.cli.ingestd import ingestd
 from ctao_bdms.cli.journal import journal
 from ctao_bdms.cli.locate import locate
+from ctao_bdms.cli.manifest import manifest
 from ctao_bdms.cli.name import name
 from ctao_bdms.cli.night import night
 from ctao_bdms.cli.placement import placement
@@ -28,6 +30,7 @@ from ctao_bdms.cli.policy import policy
 from ctao_bdms.cli.quarantine import quarantine
 from ctao_bdms.cli.query import query
 from ctao_bdms.cli.reconcile import reconcile
+from ctao_bdms.cli.release import release
 from ctao_bdms.cli.replay import replay
 from ctao_bdms.cli.rules import rules
 from ctao_bdms.cli.scan import scan
@@ -64,6 +67,7 @@ for _group, _commands in (
         "Files into the archive",
         (scan, plan, ingest, ingestd, night, replay, journal, quarantine, reconcile, rules, centres),
     ),
+    ("What is kept, and proven", (manifest, evidence, release)),
     ("Files out of the archive", (query, locate, get)),
     ("How the archive keeps", (policy, placement)),
     ("Words of the archive", (name,)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ctao_bdms.errors import AuthenticationError
 from ctao_bdms.model import DEFAULT_ACTIVITY
@@ -123,6 +123,11 @@ class Connection:
         with self._asked() as catalogue:
             return catalogue.blocks(scope, pattern, opened_since=opened_since)
 
+    def products_in(self, block: Did) -> Sequence[Product]:
+        """Return the files in `block` with their metadata."""
+        with self._asked() as catalogue:
+            return catalogue.products_in(block)
+
     def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
         """Return what has a rule that is fulfilled and has changed after `since`."""
         with self._asked() as catalogue:
@@ -195,3 +200,13 @@ class Connection:
         """End a rule."""
         with self._asked(changes=True) as catalogue:
             catalogue.end_rule(rule_id)
+
+    def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
+        """Write notes about `did`."""
+        with self._asked(changes=True) as catalogue:
+            catalogue.annotate(did, notes)
+
+    def annotations(self, did: Did) -> Mapping[str, Any]:
+        """Return the notes about `did`."""
+        with self._asked() as catalogue:
+            return catalogue.annotations(did)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 from ctao_bdms import ingest
 from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Lfn, Product
+from ctao_bdms.model import Did, Lfn, Product
+from ctao_bdms.naming import BlockName
 from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     #: What stands for files: a name, several, or products.
     Names = Iterable[Lfn | str | Product] | Lfn | str
 
-__all__ = ["DEFAULT_VO", "Connected", "names_of"]
+__all__ = ["DEFAULT_VO", "Connected", "block_did", "names_of"]
 
 #: The virtual organisation whose names the archive keeps.
 DEFAULT_VO = "ctao"
@@ -98,3 +99,14 @@ def _name_of(given: Lfn | str | Product) -> Lfn:
     if isinstance(given, Product):
         return given.lfn
     return given if isinstance(given, Lfn) else Lfn(given)
+
+
+def block_did(block: Did | str) -> Did:
+    """Return a block that is given by its identifier or its name.
+
+    Raises
+    ------
+    InvalidNameError
+        If it is not the name of a block.
+    """
+    return BlockName.parse(block.name if isinstance(block, Did) else block).did

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctao_bdms import nights, preservation
-from ctao_bdms.facade.connected import DEFAULT_VO, Connected, names_of
+from ctao_bdms.facade.connected import DEFAULT_VO, Connected, block_did, names_of
 from ctao_bdms.model import Lfn, Night, Site
+from ctao_bdms.naming import blocks_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ctao_bdms.ingest.journal import JournalReader
+    from ctao_bdms.model import Did
+    from ctao_bdms.sealing import BlockManifest
 
 __all__ = ["Keeping"]
 
@@ -59,6 +62,95 @@ class Keeping(Connected):
             entries=() if journal is None else journal.entries(night=chosen),
             now=self.now,
         )
+
+    def manifest(self, block: Did | str, *, rse: str = "") -> BlockManifest:
+        """Return the manifest of a block, from its copy at `rse`, by default from the first that can be read."""
+        return preservation.read_manifest(self.catalogue, block_did(block), rse)
+
+    def check_manifests(
+        self,
+        block: Did | str,
+        *,
+        rse: str = "",
+        deep: bool = False,
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> preservation.ManifestChecks:
+        """Compare the manifest of a block with the catalogue, and with the bytes of all its files if `deep`.
+
+        Parameters
+        ----------
+        block
+            The block.
+        rse
+            The storage element whose copy is read; by default each that has one.
+        deep
+            Whether every file is read back as well.
+        on_bytes
+            Called with the number of bytes after each piece that was read.
+        """
+        did = block_did(block)
+        held = self.catalogue.products_in(did)
+        files = self.catalogue.files([product.lfn for product in held]).values()
+        places = {rse} if rse else {replica.rse for file in files for replica in file.replicas} or {""}
+        return preservation.ManifestChecks(
+            preservation.check_manifest(self.catalogue, did, place, now=self.now, deep=deep, on_bytes=on_bytes)
+            for place in sorted(places)
+        )
+
+    def evidence(self, block: Did | str) -> preservation.BlockEvidence:
+        """Return the evidence that is kept with a block: who verified which copy, how, when, with which digest."""
+        return preservation.kept(self.catalogue, block_did(block))
+
+    def release(
+        self,
+        scope: str,
+        *,
+        rse: str = "",
+        night: Night | None = None,
+        policy: preservation.ReleasePolicy | None = None,
+        low_water: float | None = None,
+        apply: bool = False,
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> preservation.Releases:
+        """Free space on site: end the rules that hold the copies there of blocks that are safe at two centres.
+
+        Parameters
+        ----------
+        scope
+            The scope of the blocks.
+        rse
+            The storage element on site; by default the only one.
+        night
+            Only the blocks of this night.
+        policy
+            When a copy may go; by default after 60 days.
+        low_water
+            How full the storage may stay, 0 to 1: no more blocks go than that takes; by default all that may.
+        apply
+            Whether it is done; otherwise it is only said what would be.
+        on_bytes
+            Called with the number of bytes after each piece of a copy that was read back.
+
+        Returns
+        -------
+        ctao_bdms.preservation.Releases
+            What becomes of each block, and why; those of which nothing is on site are left out.
+        """
+        storage, when = self.onsite(rse), policy or preservation.ReleasePolicy()
+        free = float("inf")
+        if low_water is not None:
+            free = preservation.above_low_water(Path(storage.prefix), low_water)
+        pattern = blocks_pattern(DEFAULT_VO, scope, Site(storage.site), night)
+        rows = preservation.foresee_release(
+            self.catalogue, storage, scope, pattern, when, self.now(), to_free_bytes=free
+        )
+        if apply:
+            rows = preservation.release(self.catalogue, storage, rows, when, now=self.now, on_bytes=on_bytes)
+        return preservation.Releases(row for row in rows if row.verdict is not preservation.Verdict.RELEASED)
+
+    def left_on_site(self, rows: preservation.Releases, *, rse: str = "") -> preservation.Releases:
+        """Say what is left on site of blocks whose rules have ended, by the catalogue and by the disk."""
+        return preservation.left_on_site(self.catalogue, self.onsite(rse), rows)
 
     def verify(
         self, lfns: Iterable[Lfn | str] | Lfn | str, on_bytes: Callable[[int], None] = lambda _: None

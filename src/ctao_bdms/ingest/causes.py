@@ -7,7 +7,7 @@ from concurrent.futures import BrokenExecutor
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, JournalUnavailableError
+from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, JournalUnavailableError, StorageError
 from ctao_bdms.model import DefectKind
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def cause_of(error: BaseException) -> Cause | None:
         return Cause.CREDENTIALS
     if isinstance(error, CatalogueError):
         return Cause.CATALOGUE if error.transient else None
+    if isinstance(error, StorageError):
+        return Cause.STORAGE
     if isinstance(error, BrokenExecutor | MemoryError):
         return Cause.WORKER
     if isinstance(error, OSError) and error.errno is not None:

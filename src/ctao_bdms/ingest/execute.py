@@ -12,16 +12,17 @@ from ctao_bdms.ingest.batches import Batches, Refused
 from ctao_bdms.ingest.plan import Reject
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 from ctao_bdms.model import Defect, DefectKind
+from ctao_bdms.sealing import seal
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
-    from ctao_bdms.catalogue import Register
     from ctao_bdms.ingest.describe import Described
     from ctao_bdms.ingest.plan import Plan, PlannedBlock
     from ctao_bdms.ingest.quarantine import Quarantine
     from ctao_bdms.model import Lfn
+    from ctao_bdms.sealing import Sealing
 
 __all__ = ["execute"]
 
@@ -29,7 +30,7 @@ __all__ = ["execute"]
 def execute(
     plan: Plan,
     items: Sequence[Described],
-    catalogue: Register,
+    catalogue: Sealing,
     batches: Batches,
     quarantine: Quarantine | None,
     now: Callable[[], dt.datetime],
@@ -80,7 +81,7 @@ def _fill(
     block: PlannedBlock,
     rse: str,
     by_name: Mapping[Lfn, Described],
-    catalogue: Register,
+    catalogue: Sealing,
     batches: Batches,
     done: Callable[[Described, Outcome], None],
 ) -> list[Reject]:
@@ -106,7 +107,7 @@ def _fill(
             _release(item)
             done(item, Outcome.of(item, Status.REGISTERED, block=block.did))
     if block.closes and (as_read or not block.opens):
-        catalogue.close_block(block.did)
+        seal(catalogue, block.did)
     return rejects
 
 

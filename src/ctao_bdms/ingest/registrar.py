@@ -9,14 +9,14 @@ the least ``abandoned_after`` closes them.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import FindBlocks
-from ctao_bdms.errors import NotFoundError
+from ctao_bdms.errors import NotFoundError, StorageError
 from ctao_bdms.ingest.batches import Batches, Registering
 from ctao_bdms.ingest.blocks import BlockPolicy, OpenBlock
 from ctao_bdms.ingest.execute import execute
@@ -24,6 +24,7 @@ from ctao_bdms.ingest.plan import Plan, RetentionOf, permanent, plan
 from ctao_bdms.ingest.quarantine import Quarantine
 from ctao_bdms.ingest.report import IngestReport, Status
 from ctao_bdms.model import Did, Rse, Site
+from ctao_bdms.sealing import Sealing, seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Registrar", "RegistrarCatalogue"]
 
+_LOG = logging.getLogger(__name__)
 
-class RegistrarCatalogue(Registering, FindBlocks, Protocol):
+
+class RegistrarCatalogue(Registering, Sealing, Protocol):
     """What a registrar asks of a catalogue."""
 
 
@@ -85,6 +88,7 @@ class Registrar:
         self._open: dict[Did, OpenBlock] = {}
         self._doubtful: set[Did] = set()
         self._closed: list[Did] = []
+        self._unwritten = ""
 
     @property
     def open_blocks(self) -> tuple[OpenBlock, ...]:
@@ -101,6 +105,8 @@ class Registrar:
             others again later is safe.
         BlockClosedError
             If somebody else has closed a block; to take the files again makes another one.
+        StorageError
+            If the manifest of a block that is full cannot be written on site.
         """
         self._settle()
         made = plan(
@@ -141,6 +147,9 @@ class Registrar:
     def close(self, *, everything: bool = False) -> tuple[Did, ...]:
         """Close the blocks whose time has come; return all that were closed since the last call and need rules.
 
+        A block whose manifest cannot be written stays open, which is logged, and is tried again by the next call: a
+        storage that is full on site must not keep others from being copied away.
+
         Parameters
         ----------
         everything
@@ -153,11 +162,18 @@ class Registrar:
         """
         now = self._now()
         due = [did for did, block in self._open.items() if everything or self._policy.closes(block, now)]
-        for did in due:
-            self._catalogue.close_block(did)
-            del self._open[did]
-            self._closed.append(did)
-        self._settle()
+        try:
+            for did in due:
+                seal(self._catalogue, did)
+                del self._open[did]
+                self._closed.append(did)
+            self._settle()
+        except StorageError as error:
+            if str(error) != self._unwritten:
+                _LOG.error("a block stays open: %s", error)
+            self._unwritten = str(error)
+        else:
+            self._unwritten = ""
         closed, self._closed = tuple(self._closed), []
         return closed
 
@@ -165,7 +181,7 @@ class Registrar:
         """Close the blocks of which it is not known what they hold."""
         for did in sorted(self._doubtful):
             try:
-                self._catalogue.close_block(did)
+                seal(self._catalogue, did)
             except NotFoundError:  # it was never opened
                 self._doubtful.discard(did)
                 continue

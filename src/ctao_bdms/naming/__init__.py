@@ -2,7 +2,15 @@
 
 from ctao_bdms.naming.acada import AcadaName, Stream
 from ctao_bdms.naming.acada_path import AcadaPath
-from ctao_bdms.naming.blocks import BlockName, BlockSeries, blocks_pattern, is_block
+from ctao_bdms.naming.blocks import (
+    BlockName,
+    BlockSeries,
+    ManifestName,
+    blocks_pattern,
+    is_beside_tree,
+    is_block,
+    is_manifest,
+)
 from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath
 from ctao_bdms.naming.explain import Explained, Part, explain
@@ -23,6 +31,7 @@ __all__ = [
     "DppsPath",
     "Explained",
     "LstName",
+    "ManifestName",
     "OtherPath",
     "Part",
     "ROOT_SCOPE",
@@ -32,7 +41,9 @@ __all__ = [
     "blocks_pattern",
     "directories_of",
     "explain",
+    "is_beside_tree",
     "is_block",
+    "is_manifest",
     "lfn_of_path",
     "lfn_of_pfn",
     "path_of_lfn",

@@ -1,8 +1,9 @@
 """Names of blocks.
 
 ``/<vo>/<scope>/blocks/<site>/<YYYY>/<MM>/<DD>/<retention>-<opened>-<token>[-<origin>]``: all blocks of a night share a
-prefix, so that one question finds them. They stand beside the tree of directories, not in it. The origin is the data
-centre where the files of the block entered the archive; what entered on site has none.
+prefix, so that one question finds them. They stand beside the tree of directories, not in it, and so do the manifests
+of blocks: the name of the block with ``.bagit.tar`` behind it. The origin is the data centre where the files of the
+block entered the archive; what entered on site has none.
 """
 
 from __future__ import annotations
@@ -15,12 +16,24 @@ import attrs
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import Did, Lfn, Night, RetentionClass, Site
 
-__all__ = ["BlockName", "BlockSeries", "blocks_pattern", "is_block"]
+__all__ = [
+    "BlockName",
+    "BlockSeries",
+    "ManifestName",
+    "blocks_pattern",
+    "is_beside_tree",
+    "is_block",
+    "is_manifest",
+]
 
 _NAME = re.compile(
-    r"(?P<retention>[a-z-]+)-(?P<opened>\d{8}T\d{6})-(?P<token>[0-9a-f]{8})(?:-(?P<origin>[A-Za-z0-9._]+))?", re.ASCII
+    r"(?P<retention>[a-z-]+)-(?P<opened>\d{8}T\d{6})-(?P<token>[0-9a-f]{8})(?:-(?P<origin>[A-Za-z0-9_]+))?", re.ASCII
 )
 _STAMP = "%Y%m%dT%H%M%S"
+_AREA = "blocks"
+_MANIFEST = re.compile(
+    r"(?P<block>.+-[0-9a-f]{8}(?:-[A-Za-z0-9_]+)?)(?:\.(?P<number>[2-9]|[1-9]\d{1,3}))?\.bagit\.tar", re.ASCII
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -85,7 +98,7 @@ class BlockName:
         """
         parts = Lfn(name).parts
         match = _NAME.fullmatch(parts[-1])
-        if len(parts) != 8 or parts[2] != "blocks" or match is None:
+        if len(parts) != 8 or parts[2] != _AREA or match is None:
             raise InvalidNameError(
                 name,
                 "a block is called /<vo>/<scope>/blocks/<site>/<YYYY>/<MM>/<DD>/<retention>-<time>-<token>[-<origin>]",
@@ -136,6 +149,76 @@ def is_block(name: str) -> bool:
     return True
 
 
+@attrs.frozen(kw_only=True)
+class ManifestName:
+    """The name of the manifest of a block.
+
+    Attributes
+    ----------
+    block
+        The block.
+    number
+        1, unless files entered the block after its first manifest was registered; the highest is the one that counts.
+
+    Examples
+    --------
+    >>> name = "/ctao/acada/blocks/CTAO-North/2026/11/21/permanent-20261121T200000-0a1b2c3d.bagit.tar"
+    >>> str(ManifestName.parse(name)) == name
+    True
+    """
+
+    block: BlockName
+    number: int = 1
+
+    @classmethod
+    def parse(cls, name: str) -> ManifestName:
+        """Return the parts of `name`.
+
+        Raises
+        ------
+        InvalidNameError
+            If `name` is not that of a manifest.
+        """
+        match = _MANIFEST.fullmatch(name)
+        if match is None:
+            raise InvalidNameError(name, "a manifest is called by the name of its block with .bagit.tar behind it")
+        return cls(block=BlockName.parse(match["block"]), number=int(match["number"] or 1))
+
+    def __str__(self) -> str:
+        return f"{self.block}{'' if self.number == 1 else f'.{self.number}'}.bagit.tar"
+
+    @property
+    def lfn(self) -> Lfn:
+        """The manifest's logical file name."""
+        return Lfn(str(self))
+
+
+def is_manifest(name: str) -> bool:
+    """Return whether `name` is that of the manifest of a block.
+
+    Examples
+    --------
+    >>> is_manifest("/ctao/acada/blocks/CTAO-North/2026/11/21/permanent-20261121T200000-0a1b2c3d")
+    False
+    """
+    try:
+        ManifestName.parse(name)
+    except InvalidNameError:
+        return False
+    return True
+
+
+def is_beside_tree(lfn: Lfn) -> bool:
+    """Return whether `lfn` lies among the blocks of its scope, where no product lies.
+
+    Examples
+    --------
+    >>> is_beside_tree(Lfn("/ctao/acada/blocks/x")), is_beside_tree(Lfn("/ctao/acada/DL0/x"))
+    (True, False)
+    """
+    return lfn.parts[2:3] == (_AREA,)
+
+
 def _folder(night: Night) -> str:
     return night.date.isoformat().replace("-", "/")
 
@@ -148,7 +231,7 @@ def blocks_pattern(vo: str, scope: str, site: Site | None = None, night: Night |
     >>> blocks_pattern("ctao", "acada", Site.NORTH, Night.parse("2026-11-21"))
     '/ctao/acada/blocks/CTAO-North/2026/11/21/*'
     """
-    parts = [vo, scope, "blocks"]
+    parts = [vo, scope, _AREA]
     if site is not None:
         parts.append(str(site))
         if night is not None:

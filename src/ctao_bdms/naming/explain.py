@@ -10,7 +10,7 @@ from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import ArrayElement, Lfn, Night, ObservationId, Subarray
 from ctao_bdms.naming.acada import AcadaName
 from ctao_bdms.naming.acada_path import AcadaPath
-from ctao_bdms.naming.blocks import BlockName
+from ctao_bdms.naming.blocks import BlockName, ManifestName
 from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath
 from ctao_bdms.naming.lst import LstName
@@ -128,11 +128,12 @@ _KINDS: dict[type, str] = {
     DppsName: "file of processing or simulation (DPPS)",
     DppsPath: "file of processing or simulation (DPPS)",
     LstName: "file of LST-1 before ACADA",
+    ManifestName: "manifest of a block",
     UserPath: "file of a user",
 }
 
 
-def _path(lfn: Lfn, path: AcadaPath | DppsPath | UserPath | BlockName | OtherPath) -> Iterator[Part]:
+def _path(lfn: Lfn, path: AcadaPath | DppsPath | UserPath | BlockName | ManifestName | OtherPath) -> Iterator[Part]:
     """Yield the parts of a logical file name."""
     scope = scope_of(lfn.text)
     user = username_of(scope)
@@ -155,14 +156,22 @@ def _path(lfn: Lfn, path: AcadaPath | DppsPath | UserPath | BlockName | OtherPat
     elif isinstance(path, UserPath):
         yield Part("user", path.username)
         yield Part("name", path.rest)
+    elif isinstance(path, ManifestName):
+        yield from _block(path.block)
+        yield Part("number", str(path.number), "the highest counts")
     elif isinstance(path, BlockName):
-        yield Part("site", path.site.value)
-        yield _night(path.night)
-        yield Part("kept", path.retention.value)
-        yield Part("opened", path.opened.isoformat(), "UTC")
-        yield Part("token", path.token, "makes the name unique")
+        yield from _block(path)
     else:
         yield Part("name", "/".join(lfn.parts[2:]), "no rule of the archive applies to it")
+
+
+def _block(name: BlockName) -> Iterator[Part]:
+    """Yield the parts of the name of a block."""
+    yield Part("site", name.site.value)
+    yield _night(name.night)
+    yield Part("kept", name.retention.value)
+    yield Part("opened", name.opened.isoformat(), "UTC")
+    yield Part("token", name.token, "makes the name unique")
 
 
 def _file(name: AcadaName | DppsName | LstName) -> Iterator[Part]:

@@ -9,7 +9,7 @@ import attrs
 from ctao_bdms.model import DataLevel, Lfn, Site
 from ctao_bdms.naming.acada import AcadaName
 from ctao_bdms.naming.acada_path import AcadaPath
-from ctao_bdms.naming.blocks import BlockName
+from ctao_bdms.naming.blocks import BlockName, ManifestName, is_manifest
 from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath
 from ctao_bdms.naming.lst import LstName
@@ -43,7 +43,7 @@ _IS_ACADA = re.compile(r"(?:SUB|TEL|AUX|ACE|Tel)\d", re.ASCII)
 _SITES = {site.value for site in Site}
 
 
-def read_lfn(lfn: Lfn) -> AcadaPath | DppsPath | UserPath | BlockName | OtherPath:
+def read_lfn(lfn: Lfn) -> AcadaPath | DppsPath | UserPath | BlockName | ManifestName | OtherPath:
     """Return the parts of a logical file name, by the grammar of its place in the tree.
 
     Raises
@@ -61,7 +61,7 @@ def read_lfn(lfn: Lfn) -> AcadaPath | DppsPath | UserPath | BlockName | OtherPat
     if parts[1] == USER_AREA and len(parts) > 4:
         return UserPath.parse(lfn)
     if parts[2:3] == ("blocks",) and len(parts) == 8:
-        return BlockName.parse(lfn.text)
+        return ManifestName.parse(lfn.text) if is_manifest(lfn.text) else BlockName.parse(lfn.text)
     if parts[2:3] == ("DL0",) and _is_file(parts[-1]):
         return AcadaPath.parse(lfn)
     if _IS_ACADA.match(parts[-1]) and len(parts) in {10, 11}:

@@ -8,7 +8,7 @@ from ctao_bdms import replication
 from ctao_bdms.catalogue import Comparison, Condition, Find, Lookup, Query
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import DataLevel, Lfn
-from ctao_bdms.naming import blocks_pattern, lfn_of_path, scope_of
+from ctao_bdms.naming import blocks_pattern, is_beside_tree, lfn_of_path, scope_of
 from ctao_bdms.naming.users import USER_AREA
 from ctao_bdms.nights.judging import Archive, Evidence, in_quarantine, judge
 from ctao_bdms.nights.report import NightReport
@@ -76,7 +76,9 @@ def look(
     bases = [root / vo / scope] if scope else _areas(root / vo)
     for base in (base for base in bases if base.is_dir()):
         for path, stored in stored_files(base, night).items():
-            about(path).stored = stored
+            lfn = _lfn(path, root)
+            if lfn is None or not is_beside_tree(lfn):  # the manifest of a block is no product
+                about(path).stored = stored
     here = [entry for entry in entries if any(map(entry.path.is_relative_to, bases))]
     for entry in here:
         about(entry.path).entry = entry

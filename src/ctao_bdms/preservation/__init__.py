@@ -1,5 +1,30 @@
-"""Proof that what is kept is what was given."""
+"""Proof that what is kept is what was given, and the release of space on site that rests on it."""
 
+from ctao_bdms.preservation.evidence import BlockEvidence, Proof, kept, prove
 from ctao_bdms.preservation.fixity import Evidence, read_back
+from ctao_bdms.preservation.manifests import ManifestCheck, ManifestChecks, check_manifest, read_manifest
+from ctao_bdms.preservation.release import Release, ReleasePolicy, Releases, Verdict
+from ctao_bdms.preservation.releasing import above_low_water, foresee_release, left_on_site, release
+from ctao_bdms.preservation.verifiers import Verifier
 
-__all__ = ["Evidence", "read_back"]
+__all__ = [
+    "BlockEvidence",
+    "Evidence",
+    "ManifestCheck",
+    "ManifestChecks",
+    "Proof",
+    "Release",
+    "ReleasePolicy",
+    "Releases",
+    "Verdict",
+    "Verifier",
+    "above_low_water",
+    "check_manifest",
+    "foresee_release",
+    "kept",
+    "left_on_site",
+    "prove",
+    "read_back",
+    "read_manifest",
+    "release",
+]

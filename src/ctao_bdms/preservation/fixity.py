@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.errors import BdmsError
-from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import ArchivedFile, Lfn
-from ctao_bdms.naming import path_of_pfn
+from ctao_bdms.preservation.verifiers import VERIFIERS, verifier_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
     from ctao_bdms.model import Replica
+    from ctao_bdms.preservation.verifiers import Verifier
 
 __all__ = ["Evidence", "read_back"]
 
@@ -30,6 +30,8 @@ class Evidence:
         The file, and the storage element of the copy.
     when
         When it was read (UTC).
+    how
+        By which verifier; empty if there is none.
     size_bytes, adler32, sha256
         What was read; 0 and empty if it could not be.
     problem
@@ -39,6 +41,7 @@ class Evidence:
     lfn: Lfn
     rse: str
     when: dt.datetime
+    how: str = ""
     size_bytes: int = 0
     adler32: str = ""
     sha256: str = ""
@@ -50,6 +53,9 @@ def read_back(
     *,
     now: Callable[[], dt.datetime],
     on_bytes: Callable[[int], None] = lambda _: None,
+    at: Container[str] | None = None,
+    sha256: Mapping[Lfn, str] | None = None,
+    verifiers: Mapping[str, Verifier] = VERIFIERS,
 ) -> Iterator[Evidence]:
     """Read every copy of `files` and compare it with what the catalogue says of the file.
 
@@ -61,28 +67,50 @@ def read_back(
         The clock.
     on_bytes
         Called with the number of bytes after each piece that was read.
+    at
+        Only the copies at these storage elements.
+    sha256
+        The SHA-256 of files of which it is known; it is compared as well.
+    verifiers
+        What reads copies, by the scheme of their URL.
     """
     for file in files:
+        known = (sha256 or {}).get(file.lfn, "")
         for replica in file.replicas:
-            yield _evidence(file, replica, now(), on_bytes)
+            if at is None or replica.rse in at:
+                yield _evidence(file, replica, known, now(), on_bytes, verifiers)
 
 
-def _evidence(file: ArchivedFile, replica: Replica, when: dt.datetime, on_bytes: Callable[[int], None]) -> Evidence:
+def _evidence(
+    file: ArchivedFile,
+    replica: Replica,
+    sha256: str,
+    when: dt.datetime,
+    on_bytes: Callable[[int], None],
+    verifiers: Mapping[str, Verifier],
+) -> Evidence:
     """Read one copy."""
+    how = ""
     try:
-        size, digests = digest_file(path_of_pfn(replica.pfn), ("adler32", "sha256"), on_bytes=on_bytes)
+        verifier = verifier_for(replica.pfn, verifiers)
+        how = verifier.how
+        read = verifier.read(replica.pfn, on_bytes)
     except (BdmsError, OSError) as error:
-        return Evidence(lfn=file.lfn, rse=replica.rse, when=when, problem=str(error))
-    found, expected = (size, digests["adler32"]), (file.size_bytes, file.adler32)
-    problem = (
-        "" if found == expected else f"{found[0]} bytes, adler32 {found[1]}; expected {expected[0]}, {expected[1]}"
-    )
+        return Evidence(lfn=file.lfn, rse=replica.rse, when=when, how=how, problem=str(error))
+    problem = ""
+    if (read.size_bytes, read.adler32) != (file.size_bytes, file.adler32):
+        problem = (
+            f"{read.size_bytes} bytes, adler32 {read.adler32}; expected {file.size_bytes} bytes, adler32 {file.adler32}"
+        )
+    elif sha256 and read.sha256 != sha256:
+        problem = f"sha256 {read.sha256}; expected {sha256}"
     return Evidence(
         lfn=file.lfn,
         rse=replica.rse,
         when=when,
-        size_bytes=size,
-        adler32=digests["adler32"],
-        sha256=digests["sha256"],
+        how=how,
+        size_bytes=read.size_bytes,
+        adler32=read.adler32,
+        sha256=read.sha256,
         problem=problem,
     )

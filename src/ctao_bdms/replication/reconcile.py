@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import AddRules, ChangeRules, FindBlocks, FindRules, KnowStorage, Register
-from ctao_bdms.errors import ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError, UsageError
+from ctao_bdms.catalogue import AddRules, ChangeRules, FindBlocks, FindRules, KnowStorage
+from ctao_bdms.errors import (
+    ConflictError,
+    ForbiddenError,
+    NoRoomError,
+    NotFoundError,
+    RefusedError,
+    StorageError,
+    UsageError,
+)
 from ctao_bdms.model import RetentionClass, RuleState
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.replication.centres import PATIENCE, centres_of, counted_on
@@ -17,12 +26,13 @@ from ctao_bdms.replication.placement import place, tape_centres
 from ctao_bdms.replication.policy import Policy
 from ctao_bdms.replication.rules import WantedRule, centre_of, centres_held, wanted_rules
 from ctao_bdms.replication.states import BlockStates, state_of
+from ctao_bdms.sealing import Sealing, onsite_of, seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ctao_bdms.errors import CatalogueError
-    from ctao_bdms.model import Block, Did, Night, Rse, Rule, Site
+    from ctao_bdms.model import Block, Did, Night, Rule, Site
     from ctao_bdms.replication.centres import Centre
 
 __all__ = ["Looking", "Replicating", "begin", "compare", "look", "placed_now", "placement_of", "reconcile", "wanted_of"]
@@ -30,12 +40,14 @@ __all__ = ["Looking", "Replicating", "begin", "compare", "look", "placed_now", "
 #: What the catalogue says of one rule, and not of all: the others are seen to all the same.
 _OF_ONE_RULE = (ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError)
 
+_LOG = logging.getLogger(__name__)
+
 
 class Looking(KnowStorage, FindBlocks, FindRules, Protocol):
     """What comparing asks of a catalogue."""
 
 
-class Replicating(Looking, AddRules, ChangeRules, Register, Protocol):
+class Replicating(Looking, AddRules, ChangeRules, Sealing, Protocol):
     """What reconciling asks of a catalogue."""
 
 
@@ -59,8 +71,9 @@ def reconcile(
 ) -> BlockStates:
     """Do what is to be done about the rules of the blocks of `pattern`.
 
-    An open block that nobody has closed for `abandoned_after` is what a crash has left: it is closed first. An empty
-    block needs no rules, nor does one whose time is over.
+    An open block that nobody has closed for `abandoned_after` is what a crash has left: it is closed first. If its
+    manifest cannot be written on site, that is logged, the block stays open, and the others go on. An empty block needs
+    no rules, nor does one whose time is over.
 
     Parameters
     ----------
@@ -94,7 +107,10 @@ def reconcile(
     blocks = _blocks(catalogue, scope, pattern, opened_since)
     abandoned = [block for block in blocks if block.is_open and now() - block.created >= abandoned_after]
     for block in abandoned:
-        catalogue.close_block(block.did)
+        try:
+            seal(catalogue, block.did)
+        except StorageError as error:
+            _LOG.error("block %s stays open: %s", block.did, error)
     if abandoned:
         blocks = _blocks(catalogue, scope, pattern, opened_since)
     policy = policy or Policy.load()
@@ -269,7 +285,7 @@ def wanted_of(
         catalogue, policy, name.retention, name.site, name.night, rules, now, patience, name.origin
     )
     terms = policy.retention(name.retention)
-    onsite = "" if name.origin else _onsite(rses, name.site)
+    onsite = "" if name.origin else onsite_of(rses, name.site).name
     return Wanted(
         rules=wanted_rules(onsite, placed, terms, tape_centres(rses.values())),
         copies=terms.copies,
@@ -393,11 +409,3 @@ def _states(
         wanted = wanted_of(catalogue, policy, block.did, ours, now, patience)
         states.append(state_of(block, wanted, rules[block.did.name]))
     return BlockStates(states)
-
-
-def _onsite(rses: Mapping[str, Rse], site: Site) -> str:
-    """Return the storage element of `site`."""
-    names = [rse.name for rse in rses.values() if rse.site == site]
-    if len(names) != 1:
-        raise UsageError(f"site {site} needs one storage element with the attribute site={site}, and has {len(names)}")
-    return names[0]

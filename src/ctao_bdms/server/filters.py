@@ -2,9 +2,10 @@
 
 A filter is a list of groups, of which one must hold; in a group, all conditions must. A condition is ``key`` or
 ``key.operator`` with a value: ``ne lt lte gt gte``, none for equality. A list of values, also written ``key.in``, means
-any of them, and with ``ne`` none of them. ``*`` (or ``%``) in a text stands for any characters. Values arrive as the
-caller wrote them or as text, and are read by the type of their key: an observation block is a number, and a stream
-called ``00123`` is not. The words of `ctao_bdms.model.questions` stand in groups, too.
+any of them, and with ``ne`` none of them. ``*`` (or ``%``) in a text stands for any characters. ``in_dataset`` asks for
+what the dataset of that name, of the same scope, holds. Values arrive as the caller wrote them or as text, and are read
+by the type of their key: an observation block is a number, and a stream called ``00123`` is not. The words of
+`ctao_bdms.model.questions` stand in groups, too.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from rucio.common.exception import DIDFilterSyntaxError, InvalidMetadata, UnsupportedOperation
 from rucio.db.sqla.constants import DIDType
-from rucio.db.sqla.models import DataIdentifier
-from sqlalchemy import and_, false, literal, or_, true
+from rucio.db.sqla.models import DataIdentifier, DataIdentifierAssociation
+from sqlalchemy import and_, exists, false, literal, or_, true
 
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import ValueType, metadata_key
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import MetadataKey, Value
 
-__all__ = ["condition"]
+__all__ = ["IN_DATASET", "condition"]
+
+#: The key that asks for the content of a dataset.
+IN_DATASET = "in_dataset"
 
 _TYPES = {
     "all": (DIDType.CONTAINER, DIDType.DATASET, DIDType.FILE),
@@ -129,6 +133,8 @@ def _any_of(key: str, text: str, sign: str, value: object) -> ColumnElement[bool
 
 def _condition(key: str, text: str, sign: str, value: object) -> ColumnElement[bool]:
     """Return what a condition with one value asks."""
+    if text == IN_DATASET:
+        return _held_by(str(value))
     if is_wildcard(value):
         if sign in _ORDERINGS:
             msg = f"{text!r} with {value!r} cannot be asked: a wildcard suits only equality"
@@ -141,6 +147,14 @@ def _condition(key: str, text: str, sign: str, value: object) -> ColumnElement[b
         return free.compare(key, sign, value)
     row = metadata_key(key)
     return _compare(TABLE.c[key], text, sign, value if is_wildcard(value) else _parse(row, value))
+
+
+def _held_by(dataset: str) -> ColumnElement[bool]:
+    """Return what asks whether a dataset, whatever its name means as a pattern, holds the row."""
+    did, link = DataIdentifier.__table__.c, DataIdentifierAssociation.__table__.c
+    return exists().where(
+        link.scope == did.scope, link.name == dataset, link.child_scope == did.scope, link.child_name == did.name
+    )
 
 
 def _parse(row: MetadataKey, value: object) -> Value:

@@ -14,7 +14,7 @@ from ctao_bdms.model.questions import HEADER
 from ctao_bdms.server.access import require_right_to_change
 from ctao_bdms.server.bulk import asked_for
 from ctao_bdms.server.content import content_of
-from ctao_bdms.server.filters import condition
+from ctao_bdms.server.filters import IN_DATASET, condition
 from ctao_bdms.server.paging import Page, counts, page_of
 from ctao_bdms.server.rows import put, write
 from ctao_bdms.server.schema import FREE, TABLE
@@ -39,6 +39,8 @@ _ONE = (
     .where(_DIDS.c.scope == bindparam("scope"), _DIDS.c.name == bindparam("name"))
 )
 _FOUND = select(_DIDS.c.scope, _DIDS.c.name).join(TABLE, _SAME).where(_DIDS.c.suppressed.is_distinct_from(true()))
+#: What a dataset holds is found also if nothing is known of it.
+_HELD = select(_DIDS.c.scope, _DIDS.c.name).outerjoin(TABLE, _SAME)
 
 
 #: What the long form of a search adds to scope and name: all that a table of products shows, in the one question.
@@ -190,7 +192,8 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         """
         write(session)
         groups = [filters] if isinstance(filters, dict) else list(filters)
-        here = _FOUND.where(_DIDS.c.scope == scope, condition(groups, did_type))
+        base = _HELD if all(IN_DATASET in group for group in groups) else _FOUND
+        here = base.where(_DIDS.c.scope == scope, condition(groups, did_type))
         page = page_of(groups)
         if page is not None:
             yield from _paged(page, here.where(TABLE.c.scope == scope), session)

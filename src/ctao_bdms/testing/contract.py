@@ -30,7 +30,7 @@ from ctao_bdms.model import (
     ValidAt,
     Value,
 )
-from ctao_bdms.naming import BlockName, blocks_pattern, directories_of
+from ctao_bdms.naming import BlockName, ManifestName, blocks_pattern, directories_of
 
 __all__ = ["CatalogueContract", "block_of", "registration"]
 
@@ -241,6 +241,29 @@ class CatalogueContract:
         since = found[first].created - hour
         assert [block.did for block in catalogue.blocks(scope, every, opened_since=since)] == [first, second]
         assert not catalogue.blocks(scope, every, opened_since=since + 2 * hour)
+
+    def test_the_content_of_a_block_is_told_and_its_manifest_is_no_product(
+        self, catalogue: Catalogue, scope: str
+    ) -> None:
+        block, files = _fill(catalogue, scope)
+        manifest = Registration(
+            lfn=ManifestName(block=BlockName.parse(block.name)).lfn,
+            size_bytes=10240,
+            adler32="0a1b2c3e",
+            metadata=ProductMetadata({}),
+        )
+        for _ in range(2):
+            catalogue.register(block, ONSITE, [manifest])
+        held = {product.lfn: product for product in catalogue.products_in(block)}
+        assert list(held) == sorted([*(file.lfn for file in files), manifest.lfn])
+        assert held[files[0].lfn].metadata == files[0].metadata
+        assert (held[manifest.lfn].size_bytes, held[manifest.lfn].adler32) == (10240, "0a1b2c3e")
+        assert not held[manifest.lfn].metadata
+        assert catalogue.files([manifest.lfn])[manifest.lfn].datasets == {block}
+        for conditions in ((), (Condition("instance__ae_id", Comparison.NE, (99,)),)):
+            found = catalogue.find(Query(scopes=(scope,), conditions=conditions))
+            assert {product.lfn for product in found} == {file.lfn for file in files}
+        assert not catalogue.products_in(block_of(scope, "0000000f"))
 
     def test_the_rule_of_a_copy_that_is_there_is_fulfilled(self, catalogue: Catalogue, scope: str) -> None:
         block, files = _fill(catalogue, scope)

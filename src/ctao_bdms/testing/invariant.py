@@ -1,8 +1,8 @@
 """What must hold when an ingest has come to rest, whatever happened meanwhile.
 
-Every sound file is in the archive once, with its metadata, its rules and equal bytes at every centre; every bad one is
-in quarantine with the reason; there is nothing else. It is found out from the catalogue and the disks alone, never from
-what an ingest says of itself.
+Every sound file is in the archive once, with its metadata, its rules and equal bytes at every centre; every block has a
+manifest that agrees with it; every bad file is in quarantine with the reason; there is nothing else. It is found out
+from the catalogue and the disks alone, never from what an ingest says of itself.
 """
 
 from __future__ import annotations
@@ -21,14 +21,23 @@ from ctao_bdms.ingest.cases import REASON, TRIGGER, stored_name
 from ctao_bdms.ingest.quarantine import CLOSED
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import ArchivedFile, DefectKind, Did, Lfn, ReplicaState, RuleState
-from ctao_bdms.naming import AcadaPath, blocks_pattern, directories_of, is_block, path_of_lfn, scope_of
+from ctao_bdms.naming import (
+    AcadaPath,
+    blocks_pattern,
+    directories_of,
+    is_block,
+    is_manifest,
+    path_of_lfn,
+    scope_of,
+)
 from ctao_bdms.replication import placement_of, wanted_rules
+from ctao_bdms.sealing import disagreements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from ctao_bdms.model import Night, Rule
+    from ctao_bdms.model import Block, Night, Product, Rule
     from ctao_bdms.replication import WantedRule
     from ctao_bdms.testing.dl0 import WrittenFile
 
@@ -127,13 +136,22 @@ def violations(
     for file in sound.values():
         said += _registered(file, archive.get(file.lfn), catalogue, rse, centres)
     nights = {(file.lfn.vo, scope_of(str(file.lfn)), AcadaPath.parse(file.lfn).night) for file in expected}
+    manifests: dict[Lfn, Product] = {}
     for vo, scope, night in sorted(nights, key=str):
         said += _metadata(sound, catalogue, scope, night)
-        said += _blocks(sound, archive, catalogue, rse, vo, scope, night)
-    copies = {name: {lfn for lfn, file in archive.items() if file.at(name)} for name in storages}
+        blocks = _of_night(catalogue, vo, scope, night)
+        held = {block.did: catalogue.products_in(block.did) for block in blocks}
+        said += _blocks(sound, archive, catalogue, rse, scope, blocks, held)
+        said += [problem for did in held for problem in disagreements(did, held[did], storages[rse])]
+        manifests.update((file.lfn, file) for files in held.values() for file in files if is_manifest(file.lfn.text))
+    archive = {**archive, **catalogue.files(sorted(manifests))}
+    said += [problem for lfn in sorted(manifests) for problem in _copied(archive[lfn], catalogue, rse, centres)]
+    right = {lfn: ("sha256", file.sha256) for lfn, file in sound.items()}
+    right |= {lfn: ("adler32", file.adler32) for lfn, file in manifests.items()}
     triggers = {file.trigger for file in expected}
     for name, folder in storages.items():
-        said += _disk(name, folder, [sound[lfn] for lfn in sorted(copies[name] & sound.keys())], triggers)
+        there = sorted(lfn for lfn, file in archive.items() if file.at(name) and lfn in right)
+        said += _disk(name, folder, {lfn: right[lfn] for lfn in there}, triggers)
     said += _quarantined([file for file in expected if not file.is_sound], quarantine)
     return said
 
@@ -147,11 +165,7 @@ def _registered(
         return
     if archived.size_bytes != file.size_bytes:
         yield f"{file.lfn}: the catalogue says {archived.size_bytes} bytes, it has {file.size_bytes}"
-    for replica in archived.replicas:
-        if replica.state is not ReplicaState.AVAILABLE:
-            yield f"{file.lfn}: its copy at {replica.rse} is {replica.state.value}"
-    if archived.at(rse) is None:
-        yield f"{file.lfn}: it has no copy on site, at {rse}"
+    yield from _copied(archived, catalogue, rse, centres)
     directories = [directory.did for directory in directories_of(file.lfn)]
     leaf = directories[-1]
     blocks = sorted(did for did in archived.datasets if is_block(did.name))
@@ -162,11 +176,21 @@ def _registered(
     # Rucio names the folders above a file with its datasets.
     if others := archived.datasets.difference(directories, blocks):
         yield f"{file.lfn}: it is also in {', '.join(map(str, sorted(others)))}"
+
+
+def _copied(archived: ArchivedFile, catalogue: KnowStorage, rse: str, centres: Mapping[str, str]) -> Iterator[str]:
+    """Say what is wrong with the copies of a file."""
+    for replica in archived.replicas:
+        if replica.state is not ReplicaState.AVAILABLE:
+            yield f"{archived.lfn}: its copy at {replica.rse} is {replica.state.value}"
+    if archived.at(rse) is None:
+        yield f"{archived.lfn}: it has no copy on site, at {rse}"
+    blocks = sorted(did for did in archived.datasets if is_block(did.name))
     where = Counter(centres.get(replica.rse, "") for replica in archived.replicas if replica.rse != rse)
     wanted = Counter(centre for did in blocks[:1] for centre in _centres(catalogue, did))
     if where != wanted:
         found = ", ".join(sorted(where.elements())) or "none"
-        yield f"{file.lfn}: there are copies at {found} instead of {', '.join(sorted(wanted)) or 'none'}"
+        yield f"{archived.lfn}: there are copies at {found} instead of {', '.join(sorted(wanted)) or 'none'}"
 
 
 def _centres(catalogue: KnowStorage, block: Did) -> tuple[str, ...]:
@@ -198,24 +222,30 @@ def _blocks(
     archive: Mapping[Lfn, ArchivedFile],
     catalogue: Audited,
     rse: str,
-    vo: str,
     scope: str,
-    night: Night,
+    blocks: Sequence[Block],
+    contents: Mapping[Did, Sequence[Product]],
 ) -> Iterator[str]:
     """Say what is wrong with the blocks of a night: open, without rules, or with strangers in them."""
     members = Counter(did for lfn in sound if lfn in archive for did in archive[lfn].datasets)
-    pattern = blocks_pattern(vo, scope).removesuffix("*") + f"*/{night.date:%Y/%m/%d}/*"
-    blocks = [block for block in catalogue.blocks(scope, pattern) if is_block(block.did.name)]
     rules = catalogue.rules(scope, [block.did.name for block in blocks])
     for block in blocks:
         if block.is_open:
             yield f"{block.did}: the block is open"
         held = members[block.did]
+        if held:
+            held += sum(is_manifest(file.lfn.text) for file in contents[block.did])
         # Rucio counts when it closes: a request that was under way then may have put more into it.
         if block.n_files > held or (held and not block.n_files):
             yield f"{block.did}: it says {block.n_files} files, and {held} of those given are in it"
         if held:
             yield from _ruled(block.did, held, rules[block.did.name], wanted_rules(rse, _centres(catalogue, block.did)))
+
+
+def _of_night(catalogue: FindBlocks, vo: str, scope: str, night: Night) -> list[Block]:
+    """Return the blocks of a night, of all sites."""
+    pattern = blocks_pattern(vo, scope).removesuffix("*") + f"*/{night.date:%Y/%m/%d}/*"
+    return [block for block in catalogue.blocks(scope, pattern) if is_block(block.did.name)]
 
 
 def _ruled(block: Did, held: int, rules: Sequence[Rule], wanted: Iterable[WantedRule]) -> Iterator[str]:
@@ -239,16 +269,16 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(place) / name for name in names)
 
 
-def _disk(name: str, folder: Path, files: Iterable[Expected], triggers: AbstractSet[Path]) -> Iterator[str]:
+def _disk(name: str, folder: Path, files: Mapping[Lfn, tuple[str, str]], triggers: AbstractSet[Path]) -> Iterator[str]:
     """Say which bytes of a storage element are absent, others, or more than the catalogue has there."""
     there = set(_files(folder)) - triggers
-    for file in files:
-        path = Path(path_of_lfn(file.lfn, folder))
+    for lfn, (algorithm, digest) in files.items():
+        path = Path(path_of_lfn(lfn, folder))
         if path not in there:
             yield f"{path}: the catalogue has this copy at {name}, the disk has not"
             continue
         there.discard(path)
-        if digest_file(path, ("sha256",))[1]["sha256"] != file.sha256:
+        if digest_file(path, (algorithm,))[1][algorithm] != digest:
             yield f"{path}: its bytes at {name} are others than those that were given"
     yield from (f"{path}: nothing in the catalogue says why this lies at {name}" for path in sorted(there))
 

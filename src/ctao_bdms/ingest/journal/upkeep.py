@@ -91,7 +91,7 @@ def restore(work: Transaction, file: ArchivedFile, rse: str, root: Path) -> None
     rows = work.run(
         "INSERT OR IGNORE INTO entries (path, lfn, size_bytes, night, site, state, block) "
         "VALUES (?, ?, ?, ?, ?, 'registered', ?) RETURNING id",
-        *(to_column(path_of_lfn(file.lfn, root)), file.lfn.text, file.size_bytes, night, site, number),
+        *(to_column(str(path_of_lfn(file.lfn, root))), file.lfn.text, file.size_bytes, night, site, number),
     )
     for (entry,) in rows:
         work.event(entry, FileState.REGISTERED, "the catalogue had it when the journal was begun anew")

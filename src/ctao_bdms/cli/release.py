@@ -1,0 +1,90 @@
+"""bdms release."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
+from ctao_bdms.cli.output import size_text
+from ctao_bdms.errors import UnreachableError, UsageError
+from ctao_bdms.model import Night
+from ctao_bdms.preservation import ReleasePolicy, Releases, Verdict
+
+if TYPE_CHECKING:
+    from ctao_bdms.facade import Bdms
+
+__all__ = ["release"]
+
+_LOOK_S = 1.0
+
+
+def release(
+    *,
+    scope: Annotated[str, Parameter(help="The scope of the blocks.")] = "acada",
+    night: Annotated[str, Parameter(help="Only this night, the date of its evening; by default all.")] = "",
+    rse: Annotated[str, Parameter(help="The storage element on site; by default the only one.")] = "",
+    older_than: Annotated[float, Parameter(help="Days since a block was opened, at least.")] = 60.0,
+    to_low_water: Annotated[
+        str, Parameter(help="Free no more than it takes for the storage to be filled so far, e.g. 70%.")
+    ] = "",
+    apply: Annotated[bool, Parameter(negative="", help="Do it; otherwise it is only said.")] = False,
+    wait: Annotated[bool, Parameter(negative="", help="Stay until the files have gone from the disk.")] = False,
+    timeout_s: Annotated[float, Parameter(name="--timeout", help="Seconds to stay at most.")] = 3600.0,
+    archive: Archive = DEFAULT_ARCHIVE,
+) -> int:
+    """Free space on site: blocks of which two centres hold copies that were read back there and are sound.
+
+    Nothing is changed without `--apply`. With it, the copies at the centres are read back first, the evidence is kept
+    with the block, and the rule that holds the copy on site is ended: Rucio deletes it. Exit code 1 if a block that
+    was to be released was not.
+
+    Example: `bdms release --older-than 60 --to-low-water 70% --apply`
+    """
+    output, bdms = archive.output, archive.connect()
+    policy, low_water = ReleasePolicy(older_than=dt.timedelta(days=older_than)), _fraction(to_low_water)
+    only = Night.parse(night) if night else None
+
+    def look(*, do: bool) -> Releases:
+        with output.bytes_bar("read back", None) as on_bytes:
+            return bdms.release(
+                scope, rse=rse, night=only, policy=policy, low_water=low_water, apply=do, on_bytes=on_bytes
+            )
+
+    rows = look(do=False)
+    wanted = {row.did for row in rows.of(Verdict.RELEASE, Verdict.VERIFY)}
+    rows = look(do=True) if apply else rows
+    if wait:
+        ended = _gone(bdms, rows.of(Verdict.ENDED), rse, timeout_s)
+        rows = Releases([*ended, *rows.of(*(verdict for verdict in Verdict if verdict is not Verdict.ENDED))])
+    output.rows(rows)
+    if apply:
+        done = Releases(row for row in rows.of(Verdict.ENDED, Verdict.RELEASED) if row.did in wanted)
+        output.line(f"{len(done)} of {len(wanted)} blocks released, {size_text(done.size_bytes)}")
+    else:
+        output.line(f"{len(wanted)} blocks could be released; --apply does it")
+    if wait and any(row.verdict is Verdict.ENDED for row in rows):
+        raise UnreachableError(f"not everything had gone after {timeout_s:g} s; see above, and whether the reaper runs")
+    kept = {row.did for row in rows.of(Verdict.KEEP)}
+    return 1 if apply and wanted & kept else 0
+
+
+def _gone(bdms: Bdms, rows: Releases, rse: str, timeout_s: float) -> Releases:
+    """Wait until nothing is left on site of blocks whose rules have ended; return what is known of them then."""
+    until = time.monotonic() + timeout_s
+    while (rows := bdms.left_on_site(rows, rse=rse)).of(Verdict.ENDED) and time.monotonic() < until:
+        time.sleep(min(_LOOK_S, timeout_s))
+    return rows
+
+
+def _fraction(text: str) -> float | None:
+    """Return a percentage as a fraction; None if there is none."""
+    if not text:
+        return None
+    number = text.removesuffix("%")
+    if not number.replace(".", "", 1).isdigit() or not 0 <= float(number) <= 100:
+        raise UsageError(f"{text!r} is no percentage; say for instance --to-low-water 70%")
+    return float(number) / 100

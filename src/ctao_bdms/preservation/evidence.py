@@ -1,0 +1,207 @@
+"""Evidence: who verified which copy of a block, how, when, with which digest. It is kept with the block.
+
+Each piece stands in the metadata of the block's data identifier, under a key of its own that begins with ``evidence-``:
+it is never overwritten, is saved with the catalogue, and does not depend on a folder on site.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import hashlib
+import socket
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import attrs
+
+from ctao_bdms.catalogue import Annotate, FindBlocks, Lookup
+from ctao_bdms.model import Did, ReplicaState
+from ctao_bdms.naming import is_manifest
+from ctao_bdms.preservation.fixity import read_back
+from ctao_bdms.preservation.verifiers import VERIFIERS
+from ctao_bdms.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from ctao_bdms.model import ArchivedFile, Lfn, Product
+    from ctao_bdms.preservation.verifiers import Verifier
+
+__all__ = ["BlockEvidence", "Keeps", "Proof", "keep", "kept", "person", "prove"]
+
+_KEY = "evidence-"
+_SHA256 = "integrity__sha256"
+#: How many files are named of those that are not as they should be.
+_NAMED = 10
+
+
+class Keeps(Lookup, FindBlocks, Annotate, Protocol):
+    """What proving copies asks of a catalogue."""
+
+
+@attrs.frozen(kw_only=True)
+class Proof:
+    """A piece of evidence about a block.
+
+    Attributes
+    ----------
+    block
+        The block.
+    what
+        ``verified``: a copy was read back; ``released``: the rule that held the copy on site was ended.
+    rse, centre
+        The storage element of the copy, and the centre that owns it; the centre is empty on site.
+    who, when
+        Who did it, and when it was done (UTC).
+    how
+        How the bytes were read, or the identifier of the rule that was ended.
+    n_files, size_bytes
+        How many files and bytes it is about.
+    digest
+        The SHA-256 of the lines ``<sha256>  data<LFN>`` of all products, by name: that of ``manifest-sha256.txt``.
+    problems
+        What was wrong; empty if nothing.
+    """
+
+    block: Did
+    what: str
+    rse: str
+    centre: str
+    who: str
+    when: dt.datetime
+    how: str
+    n_files: int
+    size_bytes: int
+    digest: str
+    problems: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words."""
+        return "; ".join(self.problems) or "sound"
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether a copy was read back and all of it is as it should be."""
+        return self.what == "verified" and not self.problems
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        row = attrs.asdict(self, recurse=False)
+        return {**row, "block": str(self.block), "when": self.when.isoformat(), "problems": list(self.problems)}
+
+    @classmethod
+    def from_wire(cls, row: Mapping[str, Any]) -> Proof:
+        """Return what `to_wire` has made of it."""
+        scope, _, name = str(row["block"]).partition(":")
+        given = {**row, "block": Did(scope, name), "when": dt.datetime.fromisoformat(row["when"])}
+        return cls(**{**given, "problems": tuple(row["problems"])})
+
+
+class BlockEvidence(Rows[Proof]):
+    """All evidence about a block, oldest first."""
+
+    columns: ClassVar = (
+        ("when", "when"),
+        ("what", "what"),
+        ("at", "rse"),
+        ("centre", "centre"),
+        ("who", "who"),
+        ("how", "how"),
+        ("files", "n_files"),
+        ("bytes", "size_bytes"),
+        ("verdict", "verdict"),
+    )
+
+    def latest(self, rse: str) -> Proof | None:
+        """Return what was found when the copy at `rse` was verified last."""
+        return next((p for p in reversed(list(self)) if p.rse == rse and p.what == "verified"), None)
+
+
+def person() -> str:
+    """Return who runs this process, and where."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def kept(catalogue: Annotate, block: Did) -> BlockEvidence:
+    """Return the evidence that is kept with a block."""
+    notes = catalogue.annotations(block)
+    proofs = [Proof.from_wire(note) for key, note in notes.items() if key.startswith(_KEY)]
+    return BlockEvidence(sorted(proofs, key=lambda proof: (proof.when, proof.rse)))
+
+
+def keep(catalogue: Annotate, proof: Proof) -> None:
+    """Keep a piece of evidence with its block."""
+    catalogue.annotate(proof.block, {f"{_KEY}{proof.when:%Y%m%dT%H%M%S%f}Z-{proof.what}-{proof.rse}": proof.to_wire()})
+
+
+def digest_of(held: Iterable[Product]) -> str:
+    """Return the digest that stands for what a block holds."""
+    lines = {p.lfn: f"{p.metadata.get(_SHA256, '')}  data{p.lfn}\n" for p in held if not is_manifest(p.lfn.text)}
+    return hashlib.sha256("".join(lines[lfn] for lfn in sorted(lines)).encode()).hexdigest()
+
+
+def prove(
+    catalogue: Keeps,
+    block: Did,
+    rse: str,
+    centre: str,
+    *,
+    now: Callable[[], dt.datetime],
+    who: str = "",
+    on_bytes: Callable[[int], None] = lambda _: None,
+    verifiers: Mapping[str, Verifier] = VERIFIERS,
+) -> Proof:
+    """Read back the copy of a block at a storage element, its manifest as well, and say what it shows.
+
+    Parameters
+    ----------
+    catalogue
+        The archive; it is only asked.
+    block, rse, centre
+        The block, the storage element of the copy, and the centre that owns that.
+    now
+        The clock.
+    who
+        Who verifies; by default who runs this process.
+    on_bytes
+        Called with the number of bytes after each piece that was read.
+    verifiers
+        What reads copies, by the scheme of their URL.
+    """
+    held = catalogue.products_in(block)
+    files = catalogue.files([product.lfn for product in held])
+    known = {p.lfn: str(p.metadata[_SHA256]) for p in held if _SHA256 in p.metadata}
+    problems = [f"{lfn}: no copy is there" for lfn in _absent(held, files, rse)]
+    size_bytes, hows = 0, set()
+    for each in read_back(files.values(), now=now, on_bytes=on_bytes, at={rse}, sha256=known, verifiers=verifiers):
+        size_bytes += each.size_bytes
+        hows.add(each.how)
+        if each.problem:
+            problems.append(f"{each.lfn}: {each.problem}")
+    if not held:
+        problems.append("the block is empty")
+    more = [f"and {len(problems) - _NAMED} files more"] if len(problems) > _NAMED else []
+    return Proof(
+        block=block,
+        what="verified",
+        rse=rse,
+        centre=centre,
+        who=who or person(),
+        when=now(),
+        how=", ".join(sorted(hows - {""})),
+        n_files=len(held),
+        size_bytes=size_bytes,
+        digest=digest_of(held),
+        problems=(*problems[:_NAMED], *more),
+    )
+
+
+def _absent(held: Sequence[Product], files: Mapping[Lfn, ArchivedFile], rse: str) -> list[Lfn]:
+    """Return the files of which the catalogue has no good copy at `rse`."""
+    there = {
+        lfn
+        for lfn, file in files.items()
+        if (replica := file.at(rse)) is not None and replica.state is ReplicaState.AVAILABLE
+    }
+    return [product.lfn for product in held if product.lfn not in there]

@@ -1,0 +1,287 @@
+"""Which blocks may leave the storage on site, and why the others may not: pure.
+
+Space is freed only for a block whose copies at two distinct centres were read back there and found sound, that is older
+than the retention, oldest first, and no more of them than it takes to come down to the low-water mark.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+from ctao_bdms.model import Did, Product, Rule, RuleState
+from ctao_bdms.naming import BlockName
+from ctao_bdms.preservation.evidence import BlockEvidence, digest_of
+from ctao_bdms.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ctao_bdms.model import Night
+
+__all__ = ["HeldBlock", "Release", "ReleasePolicy", "Releases", "Verdict", "choose", "judge"]
+
+#: A copy on site goes only if so many centres hold the block.
+CENTRES = 2
+
+
+class Verdict(StrEnum):
+    """What is to be done with the copy of a block on site."""
+
+    #: it may go
+    RELEASE = "release"
+    #: it may go as soon as the copies at two centres have been read back
+    VERIFY = "verify first"
+    #: it stays
+    KEEP = "keep"
+    #: the rule that held it has ended, and files are still there
+    ENDED = "rule ended"
+    #: nothing of it is on site
+    RELEASED = "released"
+
+
+@attrs.frozen(kw_only=True)
+class ReleasePolicy:
+    """When the copy of a block on site may go.
+
+    Attributes
+    ----------
+    older_than
+        How long ago the block must have been opened at least.
+    evidence_age
+        How old the evidence that a copy is sound may be.
+    """
+
+    older_than: dt.timedelta = dt.timedelta(days=60)
+    evidence_age: dt.timedelta = dt.timedelta(days=1)
+
+
+@attrs.frozen(kw_only=True)
+class HeldBlock:
+    """What is known of a block.
+
+    Attributes
+    ----------
+    did
+        The block.
+    is_open
+        Whether files can still be added.
+    held
+        What it holds, its manifest as well.
+    onsite
+        The storage element on site.
+    n_onsite
+        How many of its files the catalogue has on site.
+    rules
+        Its rules.
+    complete
+        The storage elements off site where the catalogue has a good copy of every file, and their centres.
+    evidence
+        The evidence that is kept with it.
+    """
+
+    did: Did
+    is_open: bool
+    held: tuple[Product, ...]
+    onsite: str
+    n_onsite: int
+    rules: tuple[Rule, ...]
+    complete: Mapping[str, str]
+    evidence: BlockEvidence
+
+    @property
+    def onsite_rules(self) -> tuple[Rule, ...]:
+        """The rules that hold the copy on site, or have held it."""
+        return tuple(rule for rule in self.rules if rule.rse_expression == self.onsite)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all files together."""
+        return sum(product.size_bytes for product in self.held)
+
+
+@attrs.frozen(kw_only=True)
+class Release:
+    """What is to become of the copy of a block on site.
+
+    Attributes
+    ----------
+    did
+        The block.
+    n_files, size_bytes
+        What it holds.
+    verdict
+        What is to be done.
+    verified
+        The centres whose copies were read back and found sound.
+    why
+        The reason, in words.
+    """
+
+    did: Did
+    n_files: int
+    size_bytes: int
+    verdict: Verdict
+    verified: tuple[str, ...] = ()
+    why: str = ""
+
+    @property
+    def block(self) -> str:
+        """The name of the block."""
+        return self.did.name
+
+    @property
+    def night(self) -> Night:
+        """The night of the block."""
+        return BlockName.parse(self.did.name).night
+
+
+class Releases(Rows[Release]):
+    """What is to become of blocks, one row each, the oldest first."""
+
+    columns: ClassVar = (
+        ("block", "block"),
+        ("files", "n_files"),
+        ("bytes", "size_bytes"),
+        ("verdict", "verdict"),
+        ("verified at", "verified"),
+        ("why", "why"),
+    )
+
+    def of(self, *verdicts: Verdict) -> Releases:
+        """Return the rows with one of these verdicts."""
+        return Releases(row for row in self if row.verdict in verdicts)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all blocks together."""
+        return sum(row.size_bytes for row in self)
+
+
+def judge(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> Release:
+    """Say whether the copy of a block on site may go."""
+    verdict, why, verified = _judged(block, policy, now)
+    return Release(
+        did=block.did,
+        n_files=len(block.held),
+        size_bytes=block.size_bytes,
+        verdict=verdict,
+        verified=verified,
+        why=why,
+    )
+
+
+def _judged(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[Verdict, str, tuple[str, ...]]:
+    """Return verdict, reason, and the centres whose copies are proven."""
+    if block.is_open:
+        return Verdict.KEEP, "the block is open", ()
+    standing = [rule for rule in block.onsite_rules if rule.expires is None]
+    if not standing:
+        return _ended(block, now)
+    age = now - BlockName.parse(block.did.name).opened
+    if age < policy.older_than:
+        return Verdict.KEEP, f"it is {age.days} days old, and stays for {policy.older_than.days}", ()
+    holding, lacking = _holding(block)
+    if len(holding) < CENTRES:
+        return Verdict.KEEP, f"{_names(holding)} of {CENTRES} centres {_hold(holding)} all of it: {lacking}", ()
+    proven, unproven = _proven(block, policy, now)
+    if len(proven) >= CENTRES:
+        return Verdict.RELEASE, f"verified at {_names(proven)}", proven
+    return Verdict.VERIFY, "; ".join(f"{centre}: {why}" for centre, why in unproven.items()), proven
+
+
+def _ended(block: HeldBlock, now: dt.datetime) -> tuple[Verdict, str, tuple[str, ...]]:
+    """Say what is left of a copy that no rule holds."""
+    if not block.n_onsite:
+        return Verdict.RELEASED, "nothing of it is on site", ()
+    left = f"{block.n_onsite} files are still on site"
+    ends = [rule.expires for rule in block.onsite_rules if rule.expires is not None]
+    if ends and max(ends) > now:
+        return Verdict.ENDED, f"its rule ends at {max(ends):%Y-%m-%d %H:%M:%S}; {left}", ()
+    if ends:
+        return Verdict.ENDED, f"its rule has ended, and {left}: Rucio's judge-cleaner has not removed the rule", ()
+    return Verdict.ENDED, f"no rule holds it, and {left}: Rucio's reaper has not deleted them", ()
+
+
+def _holding(block: HeldBlock) -> tuple[dict[str, str], str]:
+    """Return the centres that hold all of a block by a fulfilled rule without end, with the storage element there."""
+    holding: dict[str, str] = {}
+    said = []
+    for rule in block.rules:
+        if rule.rse_expression == block.onsite:
+            continue
+        places = {rse: centre for rse, centre in block.complete.items() if _is_about(rule, rse, centre)}
+        if rule.expires is not None:
+            said.append(f"the rule for {rule.rse_expression} ends")
+        elif rule.state is not RuleState.OK:
+            said.append(f"the rule for {rule.rse_expression} is {rule.state.value}")
+        elif not places:
+            said.append(f"by the catalogue not every file is at {rule.rse_expression}")
+        holding |= {centre: rse for rse, centre in places.items() if rule.state is RuleState.OK and not rule.expires}
+    return holding, "; ".join(said) or "there is no rule for another one"
+
+
+def _is_about(rule: Rule, rse: str, centre: str) -> bool:
+    """Return whether a rule holds copies at a storage element for certain."""
+    return rule.rse_expression in {rse, f"centre={centre}"} or rule.rse_expression.startswith(f"centre={centre}&")
+
+
+def _proven(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the centres whose copies are proven, and why those of others are not."""
+    proven, unproven = [], {}
+    for centre, rse in sorted(_holding(block)[0].items()):
+        proof = block.evidence.latest(rse)
+        if proof is None:
+            unproven[centre] = "its copy was never read back"
+        elif proof.digest != digest_of(block.held) or proof.n_files != len(block.held):
+            unproven[centre] = "its copy was read back when the catalogue said something else of the block"
+        elif now - proof.when > policy.evidence_age:
+            unproven[centre] = f"its copy was read back last on {proof.when:%Y-%m-%d}"
+        elif not proof.is_sound:
+            unproven[centre] = proof.verdict
+        else:
+            proven.append(centre)
+    return tuple(proven), unproven
+
+
+def _names(centres: Iterable[str]) -> str:
+    return ", ".join(sorted(centres)) or "none"
+
+
+def _hold(centres: Mapping[str, str]) -> str:
+    return "holds" if len(centres) == 1 else "hold"
+
+
+def choose(
+    blocks: Iterable[HeldBlock], policy: ReleasePolicy, now: dt.datetime, *, to_free_bytes: float = float("inf")
+) -> Releases:
+    """Say of each block what is to become of its copy on site, the oldest first.
+
+    Parameters
+    ----------
+    blocks
+        The blocks.
+    policy
+        When a copy on site may go.
+    now
+        The time (aware).
+    to_free_bytes
+        How much space is to be freed; by default all that can be.
+    """
+    rows = []
+    freed = 0
+    for block in sorted(blocks, key=lambda block: (BlockName.parse(block.did.name).opened, block.did)):
+        row = judge(block, policy, now)
+        if row.verdict in {Verdict.RELEASE, Verdict.VERIFY}:
+            if freed >= to_free_bytes:
+                row = attrs.evolve(row, verdict=Verdict.KEEP, why="the low-water mark is reached without it")
+            else:
+                freed += row.size_bytes
+        elif row.verdict is Verdict.ENDED:
+            freed += row.size_bytes
+        rows.append(row)
+    return Releases(rows)

@@ -1,0 +1,239 @@
+"""Freeing space on site: what is known of blocks, their copies proven, their rules ended, and what is left looked at.
+
+Nothing is deleted here: the rule that holds the copy on site is ended, and Rucio's reaper deletes what no rule holds.
+Right before, catalogue and storages are asked once more, and Rucio itself refuses if two centres do not hold all of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from ctao_bdms.catalogue import ChangeRules, FindRules, KnowStorage
+from ctao_bdms.errors import BdmsError
+from ctao_bdms.model import ReplicaState
+from ctao_bdms.naming import is_block, path_of_lfn
+from ctao_bdms.preservation.evidence import Keeps, Proof, digest_of, keep, kept, person, prove
+from ctao_bdms.preservation.release import CENTRES, HeldBlock, Release, ReleasePolicy, Releases, Verdict, choose, judge
+from ctao_bdms.preservation.verifiers import VERIFIERS, verifier_for
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from ctao_bdms.model import Block, Rse, Rule
+    from ctao_bdms.preservation.verifiers import Verifier
+
+__all__ = ["Releasing", "above_low_water", "foresee_release", "left_on_site", "release"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class Releasing(KnowStorage, FindRules, ChangeRules, Keeps, Protocol):
+    """What releasing asks of a catalogue."""
+
+
+def above_low_water(root: Path, low_water: float) -> float:
+    """Return how many bytes must be freed so that a file system is filled to `low_water` (0 to 1) only.
+
+    Raises
+    ------
+    OSError
+        If the file system cannot be asked.
+    """
+    usage = shutil.disk_usage(root)
+    return max(0.0, usage.total - usage.free - low_water * usage.total)
+
+
+def foresee_release(
+    catalogue: Releasing,
+    onsite: Rse,
+    scope: str,
+    pattern: str,
+    policy: ReleasePolicy,
+    now: dt.datetime,
+    *,
+    to_free_bytes: float = float("inf"),
+) -> Releases:
+    """Say what would become of the copies of blocks on site; nothing is changed, and no copy is read.
+
+    Parameters
+    ----------
+    catalogue, onsite
+        The archive, and the storage element on site.
+    scope, pattern
+        The scope, and the names of the blocks, with ``*``.
+    policy, now, to_free_bytes
+        As of `ctao_bdms.preservation.release.choose`.
+    """
+    return choose(_known(catalogue, onsite, scope, pattern), policy, now, to_free_bytes=to_free_bytes)
+
+
+def release(
+    catalogue: Releasing,
+    onsite: Rse,
+    foreseen: Releases,
+    policy: ReleasePolicy,
+    *,
+    now: Callable[[], dt.datetime],
+    on_bytes: Callable[[int], None] = lambda _: None,
+    verifiers: Mapping[str, Verifier] = VERIFIERS,
+) -> Releases:
+    """End the rules that hold the copies on site of blocks that may go; read back their copies at the centres first.
+
+    Parameters
+    ----------
+    catalogue, onsite, policy
+        The archive, the storage element on site, and when a copy there may go.
+    foreseen
+        What `foresee_release` has said.
+    now
+        The clock.
+    on_bytes
+        Called with the number of bytes after each piece that was read.
+    verifiers
+        What reads copies, by the scheme of their URL.
+
+    Returns
+    -------
+    Releases
+        What has become of each block: ``rule ended`` where its copy on site is deleted from now on.
+    """
+    return Releases(
+        _release(catalogue, onsite, row, policy, now, on_bytes, verifiers)
+        if row.verdict in {Verdict.RELEASE, Verdict.VERIFY}
+        else row
+        for row in foreseen
+    )
+
+
+def _release(
+    catalogue: Releasing,
+    onsite: Rse,
+    row: Release,
+    policy: ReleasePolicy,
+    now: Callable[[], dt.datetime],
+    on_bytes: Callable[[int], None],
+    verifiers: Mapping[str, Verifier],
+) -> Release:
+    """Release one block, if everything is still as it must be."""
+    (block,) = _known(catalogue, onsite, row.did.scope, row.did.name)
+    if judge(block, policy, now()).verdict is Verdict.VERIFY:
+        for rse, centre in sorted(block.complete.items(), key=lambda place: (place[1], place[0])):
+            proof = block.evidence.latest(rse)
+            if proof is None or not proof.is_sound or now() - proof.when > policy.evidence_age:
+                proof = prove(catalogue, block.did, rse, centre, now=now, on_bytes=on_bytes, verifiers=verifiers)
+                keep(catalogue, proof)
+        (block,) = _known(catalogue, onsite, row.did.scope, row.did.name)
+    judged = judge(block, policy, now())
+    if judged.verdict is not Verdict.RELEASE:
+        return attrs.evolve(judged, verdict=Verdict.KEEP)
+    if problems := _gone(catalogue, block, judged.verified, verifiers):
+        return attrs.evolve(judged, verdict=Verdict.KEEP, why="; ".join(problems))
+    for rule in (rule for rule in block.onsite_rules if rule.expires is None):
+        catalogue.end_rule(rule.id)
+        keep(catalogue, _released(block, rule, now()))
+        _LOG.info("the copy of %s at %s is released", block.did, block.onsite)
+    return attrs.evolve(judged, verdict=Verdict.ENDED, why=f"{judged.why}; the reaper deletes its copy on site")
+
+
+def _gone(
+    catalogue: Releasing, block: HeldBlock, centres: Sequence[str], verifiers: Mapping[str, Verifier]
+) -> list[str]:
+    """Say at which centres files have gone, or changed their size, since they were read back."""
+    bad: dict[str, list[str]] = {}
+    rses = {rse: centre for rse, centre in block.complete.items() if centre in centres}
+    for file in catalogue.files([product.lfn for product in block.held]).values():
+        for replica in (replica for replica in file.replicas if replica.rse in rses):
+            try:
+                size_bytes = verifier_for(replica.pfn, verifiers).size_bytes(replica.pfn)
+            except (BdmsError, OSError) as error:
+                bad.setdefault(rses[replica.rse], []).append(f"{file.lfn}: {error}")
+            else:
+                if size_bytes != file.size_bytes:
+                    said = f"{file.lfn}: {size_bytes} bytes instead of {file.size_bytes}"
+                    bad.setdefault(rses[replica.rse], []).append(said)
+    if len(set(centres) - bad.keys()) >= CENTRES:
+        return []
+    return [f"{centre}: {len(said)} files are not as they were read back; {said[0]}" for centre, said in bad.items()]
+
+
+def _released(block: HeldBlock, rule: Rule, when: dt.datetime) -> Proof:
+    return Proof(
+        block=block.did,
+        what="released",
+        rse=block.onsite,
+        centre="",
+        who=person(),
+        when=when,
+        how=f"rule {rule.id}",
+        n_files=len(block.held),
+        size_bytes=block.size_bytes,
+        digest=digest_of(block.held),
+    )
+
+
+def _known(catalogue: Releasing, onsite: Rse, scope: str, pattern: str) -> Iterator[HeldBlock]:
+    """Yield what the catalogue knows of blocks."""
+    blocks = [block for block in catalogue.blocks(scope, pattern) if is_block(block.did.name) and block.n_files]
+    rules = catalogue.rules(scope, [block.did.name for block in blocks]) if blocks else {}
+    for block in blocks:
+        yield _held(catalogue, onsite, block, tuple(rules[block.did.name]))
+
+
+def _held(catalogue: Releasing, onsite: Rse, block: Block, rules: tuple[Rule, ...]) -> HeldBlock:
+    """Return what the catalogue knows of one block."""
+    held = tuple(catalogue.products_in(block.did))
+    there = Counter(
+        replica.rse
+        for file in catalogue.files([product.lfn for product in held]).values()
+        for replica in file.replicas
+        if replica.state is ReplicaState.AVAILABLE or replica.rse == onsite.name
+    )
+    return HeldBlock(
+        did=block.did,
+        is_open=block.is_open,
+        held=held,
+        onsite=onsite.name,
+        n_onsite=there[onsite.name],
+        rules=rules,
+        complete={
+            rse.name: rse.centre
+            for rse in catalogue.rses().values()
+            if rse.centre and held and there[rse.name] == len(held)
+        },
+        evidence=kept(catalogue, block.did),
+    )
+
+
+def left_on_site(catalogue: Keeps, onsite: Rse, rows: Releases) -> Releases:
+    """Say of blocks whose rules have ended what is still on site, by the catalogue and by the disk.
+
+    Parameters
+    ----------
+    catalogue, onsite
+        The archive, and the storage element on site.
+    rows
+        The blocks.
+
+    Returns
+    -------
+    Releases
+        The same rows; ``released`` where nothing is left in either.
+    """
+    return Releases(_left(catalogue, onsite, row) for row in rows)
+
+
+def _left(catalogue: Keeps, onsite: Rse, row: Release) -> Release:
+    lfns = [product.lfn for product in catalogue.products_in(row.did)]
+    known = sum(file.at(onsite.name) is not None for file in catalogue.files(lfns).values())
+    lying = sum(Path(path_of_lfn(lfn, Path(onsite.prefix))).exists() for lfn in lfns)
+    if not known and not lying:
+        return attrs.evolve(row, verdict=Verdict.RELEASED, why="nothing of it is on site")
+    why = f"{known} files are on site by the catalogue, {lying} on disk; Rucio's judge-cleaner and reaper delete them"
+    return attrs.evolve(row, verdict=Verdict.ENDED, why=why)

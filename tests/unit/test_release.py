@@ -1,0 +1,306 @@
+"""Space on site is freed only where two centres were read back; everything else is refused, with the reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import http.server
+import io
+import re
+import shutil
+import tarfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+import pytest
+
+from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.errors import InvalidNameError, ManifestError, NotFoundError
+from ctao_bdms.facade import Bdms
+from ctao_bdms.model import Did, ReplicaState, Rse, RuleState
+from ctao_bdms.naming import is_block, is_manifest, path_of_lfn
+from ctao_bdms.preservation import ReleasePolicy, Verdict, prove, read_back
+from ctao_bdms.preservation.evidence import keep
+from ctao_bdms.preservation.verifiers import HttpVerifier, verifier_for
+from ctao_bdms.replication import reconcile
+from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ONSITE, PIC, CSCS = "CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"
+START = dt.datetime(2026, 11, 22, 7, tzinfo=dt.UTC)
+_DAYS = ReleasePolicy(older_than=dt.timedelta(days=60))
+
+
+@attrs.define
+class Kept:
+    """A block at the site and at both centres, two months later."""
+
+    archive: InMemoryCatalogue
+    bdms: Bdms
+    written: list[WrittenFile]
+    storages: dict[str, Path]
+    clock: list[dt.datetime]
+
+    @property
+    def block(self) -> Did:
+        file = self.archive.files([self.written[0].lfn])[self.written[0].lfn]
+        return next(did for did in file.datasets if is_block(did.name))
+
+    def path(self, rse: str, number: int = 0) -> Path:
+        return Path(path_of_lfn(self.written[number].lfn, self.storages[rse]))
+
+    def foreseen(self) -> tuple[Verdict, str]:
+        (row,) = self.bdms.release("acada", policy=_DAYS)
+        return row.verdict, row.why
+
+    def release(self) -> tuple[Verdict, str]:
+        (row,) = self.bdms.release("acada", policy=_DAYS, apply=True)
+        return row.verdict, row.why
+
+    @property
+    def is_held_on_site(self) -> bool:
+        rules = self.archive.rules("acada", [self.block.name])[self.block.name]
+        return any(rule.rse_expression == ONSITE and rule.expires is None for rule in rules)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    clock = [START]
+    storages = {name: tmp_path / name for name in (ONSITE, PIC, CSCS)}
+    archive = InMemoryCatalogue(
+        [
+            Rse(name=ONSITE, prefix=str(storages[ONSITE]), site="CTAO-North"),
+            Rse(name=PIC, prefix=str(storages[PIC]), centre="PIC"),
+            Rse(name=CSCS, prefix=str(storages[CSCS]), centre="CSCS"),
+        ],
+        now=lambda: clock[0],
+    )
+    written = write_night(storages[ONSITE], night_specs(3, telescopes=1, megabytes=0.001))
+    bdms = Bdms(archive, now=lambda: clock[0])
+    bdms.ingest(storages[ONSITE])
+    for _ in range(2):
+        archive.transfer()
+        reconcile(archive, "acada", "*", now=lambda: clock[0])
+    archive.transfer()
+    for centre in (PIC, CSCS):
+        shutil.copytree(storages[ONSITE], storages[centre])
+    clock[0] += dt.timedelta(days=61)
+    return Kept(archive, bdms, written, storages, clock)
+
+
+def test_a_block_that_two_centres_hold_is_released(kept: Kept) -> None:
+    verdict, why = kept.foreseen()
+    assert (verdict, why) == (Verdict.VERIFY, "CSCS: its copy was never read back; PIC: its copy was never read back")
+    assert kept.is_held_on_site
+    assert not kept.bdms.evidence(kept.block)
+
+    verdict, why = kept.release()
+    assert (verdict, why) == (Verdict.ENDED, "verified at CSCS, PIC; the reaper deletes its copy on site")
+    assert not kept.is_held_on_site
+    evidence = kept.bdms.evidence(kept.block)
+    assert sorted((proof.what, proof.rse, proof.how.split()[0], proof.n_files) for proof in evidence) == [
+        ("released", ONSITE, "rule", 4),
+        ("verified", CSCS, "file", 4),
+        ("verified", PIC, "file", 4),
+    ]
+    assert all("@" in proof.who and proof.when == kept.clock[0] for proof in evidence)
+    with tarfile.open(fileobj=io.BytesIO(kept.bdms.manifest(kept.block, rse=PIC).to_bytes())) as bag:
+        lines = bag.extractfile(f"{bag.getnames()[0]}/manifest-sha256.txt")
+        assert lines is not None
+        assert {proof.digest for proof in evidence} == {hashlib.sha256(lines.read()).hexdigest()}
+
+    rows = kept.bdms.release("acada", policy=_DAYS)
+    assert rows[0].why.endswith("4 files are still on site: Rucio's judge-cleaner has not removed the rule")
+    (left,) = kept.bdms.left_on_site(rows)
+    assert left.why.startswith("4 files are on site by the catalogue, 4 on disk")
+    assert kept.archive.reap() == 4
+    (left,) = kept.bdms.left_on_site(rows)
+    assert left.why.startswith("0 files are on site by the catalogue, 4 on disk")
+    shutil.rmtree(kept.storages[ONSITE] / "ctao")
+    assert kept.bdms.left_on_site(rows)[0].verdict is Verdict.RELEASED
+    assert not kept.bdms.release("acada", policy=_DAYS)
+    reconcile(kept.archive, "acada", "*", now=lambda: kept.clock[0])
+    assert not kept.is_held_on_site, "what was released is not brought back"
+
+
+def test_the_reaper_that_does_not_work_is_told(kept: Kept) -> None:
+    kept.release()
+    rules = kept.archive._rules
+    rules[:] = [rule for rule in rules if rule.expires is None]  # the cleaner has removed the rule
+    assert kept.foreseen() == (
+        Verdict.ENDED,
+        "no rule holds it, and 4 files are still on site: Rucio's reaper has not deleted them",
+    )
+
+
+def _corrupt(kept: Kept) -> None:
+    path = kept.path(PIC)
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def _replica(kept: Kept, rse: str, state: ReplicaState | None) -> None:
+    lfn = kept.written[0].lfn
+    file = kept.archive._files[lfn]
+    rest = tuple(replica for replica in file.replicas if replica.rse != rse)
+    changed = tuple(attrs.evolve(r, state=state) for r in file.replicas if r.rse == rse and state is not None)
+    kept.archive._files[lfn] = attrs.evolve(file, replicas=(*rest, *changed))
+
+
+def _rule(kept: Kept, **changes: object) -> None:
+    place = next(n for n, rule in enumerate(kept.archive._rules) if rule.rse_expression == "centre=PIC")
+    kept.archive._rules[place] = attrs.evolve(kept.archive._rules[place], **changes)  # type: ignore[arg-type]
+
+
+def _open(kept: Kept) -> None:
+    kept.archive._blocks[kept.block] = attrs.evolve(kept.archive._blocks[kept.block], is_open=True)
+
+
+def _without_digest(kept: Kept) -> None:
+    (manifest,) = (kept.storages[CSCS] / "ctao/acada/blocks").rglob("*.tar")
+    manifest.write_bytes(b"other")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "said"),
+    [
+        (_corrupt, "PIC: /ctao/acada/DL0"),
+        (lambda kept: kept.path(CSCS).unlink(), "CSCS: /ctao/acada/DL0.*No such file"),
+        (_without_digest, "CSCS: .*bagit.tar: 5 bytes, adler32 .*; expected"),
+        (lambda kept: _replica(kept, PIC, None), "CSCS of 2 centres holds all of it: by the catalogue not every file"),
+        (lambda kept: _replica(kept, PIC, ReplicaState.BAD), "CSCS of 2 centres holds all of it"),
+        (lambda kept: _rule(kept, state=RuleState.STUCK), "the rule for centre=PIC is stuck"),
+        (lambda kept: _rule(kept, expires=START + dt.timedelta(days=900)), "the rule for centre=PIC ends"),
+        (_open, "the block is open"),
+        (lambda kept: kept.clock.__setitem__(0, START + dt.timedelta(days=30)), "is 30 days old, and stays for 60"),
+    ],
+)
+def test_what_is_not_safe_stays(kept: Kept, breaks: Callable[[Kept], object], said: str) -> None:
+    breaks(kept)
+    verdict, why = kept.release()
+    assert verdict is Verdict.KEEP
+    assert re.search(said, why), why
+    assert kept.is_held_on_site
+    assert not any(proof.what == "released" for proof in kept.bdms.evidence(kept.block))
+
+
+def test_a_copy_that_goes_after_it_was_verified_is_noticed(kept: Kept) -> None:
+    for rse, centre in ((PIC, "PIC"), (CSCS, "CSCS")):
+        keep(kept.archive, prove(kept.archive, kept.block, rse, centre, now=lambda: kept.clock[0]))
+    assert kept.foreseen() == (Verdict.RELEASE, "verified at CSCS, PIC")
+    kept.path(PIC).unlink()
+    verdict, why = kept.release()
+    assert verdict is Verdict.KEEP
+    assert why.startswith("PIC: 1 files are not as they were read back")
+    assert kept.is_held_on_site
+    kept.clock[0] += dt.timedelta(days=2)
+    assert kept.foreseen()[1].startswith("CSCS: its copy was read back last on 2027-01-22; PIC")
+
+
+def test_a_copy_that_was_repaired_is_read_back_again(kept: Kept) -> None:
+    _corrupt(kept)
+    assert kept.release()[0] is Verdict.KEEP
+    shutil.copy(kept.path(ONSITE), kept.path(PIC))
+    kept.clock[0] += dt.timedelta(minutes=1)
+    assert kept.release()[0] is Verdict.ENDED
+    verdicts = [(proof.rse, proof.is_sound) for proof in kept.bdms.evidence(kept.block) if proof.what == "verified"]
+    assert sorted(verdicts) == [(CSCS, True), (PIC, False), (PIC, True)]
+
+
+def test_no_more_goes_than_the_low_water_mark_takes(kept: Kept, tmp_path: Path) -> None:
+    (row,) = kept.bdms.release("acada", policy=_DAYS, low_water=1.0)
+    assert (row.verdict, row.why) == (Verdict.KEEP, "the low-water mark is reached without it")
+    (row,) = kept.bdms.release("acada", policy=_DAYS, low_water=0.0)
+    assert row.verdict is Verdict.VERIFY
+
+
+def test_the_manifest_is_shown_and_verified_from_each_copy(kept: Kept) -> None:
+    assert {file.lfn for file in kept.bdms.manifest(kept.block.name).files} == {w.lfn for w in kept.written}
+    checks = kept.bdms.check_manifests(kept.block, deep=True)
+    assert checks.ok
+    assert [(check.rse, check.n_files, check.n_read) for check in checks] == [(CSCS, 3, 3), (ONSITE, 3, 3), (PIC, 3, 3)]
+    _corrupt(kept)
+    _without_digest(kept)
+    assert [check.rse for check in kept.bdms.check_manifests(kept.block) if not check.problems] == [ONSITE, PIC]
+    wrong = {check.rse: check.verdict for check in kept.bdms.check_manifests(kept.block, deep=True) if check.problems}
+    assert set(wrong) == {PIC, CSCS}
+    assert str(kept.written[0].lfn) in wrong[PIC]
+    with pytest.raises(ManifestError):
+        kept.bdms.manifest(kept.block, rse=CSCS)
+    with pytest.raises(NotFoundError, match="there is none at NOWHERE"):
+        kept.bdms.manifest(kept.block, rse="NOWHERE")
+    with pytest.raises(InvalidNameError, match="a block is called"):
+        kept.bdms.manifest("/ctao/acada/DL0")
+
+
+def test_a_block_without_a_manifest_is_told(kept: Kept) -> None:
+    for lfn in [lfn for lfn in kept.archive._files if is_manifest(lfn.text)]:
+        del kept.archive._files[lfn]
+    with pytest.raises(NotFoundError, match="has no manifest"):
+        kept.bdms.manifest(kept.block)
+    assert kept.bdms.check_manifests(kept.block, rse=ONSITE)[0].verdict == "the block has no manifest"
+    other = kept.block.name[:-8] + "ffffffff"
+    assert kept.bdms.check_manifests(other)[0].verdict == "the block is empty or does not exist"
+
+
+class _Storage(http.server.SimpleHTTPRequestHandler):
+    """A storage that is asked by HTTP."""
+
+    root: ClassVar[str] = ""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, directory=self.root, **kwargs)  # type: ignore[arg-type]
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def url(kept: Kept) -> Iterator[str]:
+    _Storage.root = str(kept.storages[PIC])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Storage) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_copies_are_read_by_http(kept: Kept, url: str) -> None:
+    lfn = kept.written[0].lfn
+    file = kept.archive._files[lfn]
+    place = next(number for number, replica in enumerate(file.replicas) if replica.rse == PIC)
+    replicas = list(file.replicas)
+    replicas[place] = attrs.evolve(replicas[place], pfn=f"{url}{lfn}")
+    counted: list[int] = []
+    (found,) = read_back(
+        [attrs.evolve(file, replicas=tuple(replicas))], now=lambda: START, at={PIC}, on_bytes=counted.append
+    )
+    assert (found.problem, found.how, found.sha256) == ("", "http", kept.written[0].sha256)
+    assert sum(counted) == file.size_bytes
+    verifier = verifier_for(url)
+    assert isinstance(verifier, HttpVerifier)
+    assert verifier.size_bytes(f"dav{url.removeprefix('http')}{lfn}") == file.size_bytes
+    assert verifier.content(f"{url}{lfn}") == kept.path(PIC).read_bytes()
+    kept.path(PIC).unlink()
+    replicas = [attrs.evolve(replicas[place], pfn=f"{url}{lfn}")]
+    (found,) = read_back([attrs.evolve(file, replicas=tuple(replicas))], now=lambda: START)
+    assert "404" in found.problem
+
+
+def test_a_storage_that_nothing_reads_is_told(kept: Kept) -> None:
+    file = kept.archive._files[kept.written[0].lfn]
+    replica = attrs.evolve(file.replicas[0], pfn="tape://x/y")
+    (found,) = read_back([attrs.evolve(file, replicas=(replica,))], now=lambda: START)
+    assert "copies are read back by dav, davs, file, http, https" in found.problem
+
+
+def test_a_known_sha256_is_compared(kept: Kept) -> None:
+    file = kept.archive._files[kept.written[0].lfn]
+    (found,) = read_back([file], now=lambda: START, at={PIC}, sha256={file.lfn: "0" * 64})
+    assert found.problem == f"sha256 {kept.written[0].sha256}; expected {'0' * 64}"
