@@ -27,7 +27,7 @@ __all__ = ["Sealing", "manifest_of", "onsite_of", "seal"]
 _LOG = logging.getLogger(__name__)
 
 
-class Sealing(KnowStorage, Lookup, FindBlocks, Register, Protocol):
+class Sealing(KnowStorage, FindBlocks, Register, Lookup, Protocol):
     """What closing a block asks of a catalogue."""
 
 
