@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from itertools import groupby
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ctao_bdms.errors import MissingExtraError, UsageError
 from ctao_bdms.replication.loads import gbit_s
@@ -24,7 +24,7 @@ _FORMS = (".png", ".svg")
 #: Colours that differ for everybody (M. Okabe and K. Ito, 2008).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 _SITE_COLOURS = ("#0072B2", "#D55E00")
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
