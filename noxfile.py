@@ -113,7 +113,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def picture(session: nox.Session) -> None:
-    """Draw the pictures of README and docs anew, from real runs: docs/_static/demo.svg, status.svg and placement.svg."""
+    """Draw the pictures of README and docs anew: docs/_static/demo.svg, status.svg and placement.svg."""
     install(session, "embedded", "plot")
     session.run("bdms", "demo", "--svg", "docs/_static/demo.svg")
     session.run("python", "docs/pictures/status.py", "docs/_static/status.svg")
