@@ -10,7 +10,7 @@ import pytest
 
 from ctao_bdms.cli.app import run
 from ctao_bdms.errors import InvalidSettingsError
-from ctao_bdms.model import ACTIVITIES, Night, ProductMetadata, RetentionClass
+from ctao_bdms.model import ACTIVITIES, DataDivision, Night, ProductMetadata, RetentionClass, Site
 from ctao_bdms.replication import CentreTerms, Policy, ProductEntry
 from ctao_bdms.replication.policyfile import DEFAULT
 
@@ -56,7 +56,7 @@ def test_the_observatory_keeps(metadata: dict[str, str], category: str, scope: s
 
 def test_every_condition_of_an_entry_must_hold() -> None:
     entry = ProductEntry(
-        retention=RetentionClass.USER, sites=("CTAO-North",), divisions=("Event",), kinds=("AirShower",)
+        retention=RetentionClass.USER, sites=(Site.NORTH,), divisions=(DataDivision.EVENT,), kinds=("AirShower",)
     )
     whole = {"instance__site_id": "CTAO-North", "data__division": "Event", "data__type": "AirShower"}
     assert entry.fits(ProductMetadata(whole), "", "")
