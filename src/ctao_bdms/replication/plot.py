@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from itertools import groupby
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ctao_bdms.errors import MissingExtraError, UsageError
 from ctao_bdms.replication.loads import gbit_s
@@ -24,7 +24,7 @@ _FORMS = (".png", ".svg")
 #: Colours that differ for everybody (M. Okabe and K. Ito, 2008).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 _SITE_COLOURS = ("#0072B2", "#D55E00")
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
@@ -71,18 +71,21 @@ def plot(simulation: Simulation, path: Path) -> None:
         figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
+def _day(date: dt.date) -> int:
+    """Return a date as matplotlib counts: in days since 1970."""
+    return (date - dt.date(1970, 1, 1)).days
+
+
 def _centres(axes: Axes, simulation: Simulation) -> None:
     """Draw the bytes at each centre over the years, and what becomes of centres."""
-    from matplotlib.dates import date2num
-
-    dates = list(simulation.months)
+    dates = [_day(date) for date in simulation.months]
     for colour, load in zip(_COLOURS * len(simulation.centres), simulation.centres, strict=False):
         held = [month.get(load.centre, 0) / 1e15 for month in simulation.months.values()]
         axes.plot(dates, held, color=colour, linewidth=2, label=f"{load.centre}: {held[-1]:.1f} PB")
     top = max(size for month in simulation.months.values() for size in month.values()) / 1e15
     axes.set_ylim(0, top * 1.3)
     for place, effect in enumerate(simulation.effects):
-        axes.axvline(effect.date, color="0.55", linewidth=1, linestyle=":")
+        axes.axvline(_day(effect.date), color="0.55", linewidth=1, linestyle=":")
         said = f"{effect.centre} {effect.what}"
         if effect.moved_bytes:
             said += f"\n{effect.moved} PB move"
@@ -91,7 +94,7 @@ def _centres(axes: Axes, simulation: Simulation) -> None:
         height = 1.0 - 0.12 * (place % 2)
         axes.annotate(
             said,
-            (date2num(effect.date), height),
+            (_day(effect.date), height),
             (5, -2),
             xycoords=axes.get_xaxis_transform(),
             textcoords="offset points",
@@ -99,6 +102,7 @@ def _centres(axes: Axes, simulation: Simulation) -> None:
             fontsize=8.5,
             color="0.25",
         )
+    axes.xaxis_date()
     axes.set_xlim(dates[0], dates[-1])
     axes.set_title("Kept at each centre")
     axes.set_ylabel("PB")
@@ -111,9 +115,10 @@ def _centres(axes: Axes, simulation: Simulation) -> None:
 def _nights(axes: Axes, simulation: Simulation) -> None:
     """Draw the bytes of each night, their monthly mean, and the uplink that takes them away within a day."""
     for colour, (site, nights) in zip(_SITE_COLOURS, simulation.nights.items(), strict=False):
-        sizes = [(night.date, size / 1e12) for night, size in nights.items()]
+        sizes = [(night, size / 1e12) for night, size in nights.items()]
         axes.plot(
-            *zip(*sizes, strict=True),
+            [_day(night.date) for night, _ in sizes],
+            [size for _, size in sizes],
             linestyle="",
             marker=".",
             markersize=2.2,
@@ -122,13 +127,14 @@ def _nights(axes: Axes, simulation: Simulation) -> None:
             rasterized=True,
         )
         months = [
-            (dt.date(year, month, 15), fmean(size for _, size in group))
-            for (year, month), group in groupby(sizes, key=lambda each: (each[0].year, each[0].month))
+            (_day(dt.date(year, month, 15)), fmean(size for _, size in group))
+            for (year, month), group in groupby(sizes, key=lambda each: (each[0].date.year, each[0].date.month))
         ]
-        axes.plot(*zip(*months, strict=True), color=colour, linewidth=2, label=str(site))
+        axes.plot([day for day, _ in months], [mean for _, mean in months], color=colour, linewidth=2, label=str(site))
     top = max(size for nights in simulation.nights.values() for size in nights.values()) / 1e12
-    dates = list(simulation.months)
+    dates = [_day(date) for date in simulation.months]
     axes.set_ylim(0, top * 1.1)
+    axes.xaxis_date()
     axes.set_xlim(dates[0], dates[-1])
     axes.set_title("New data of each night (dots) and their monthly mean (lines)")
     axes.set_ylabel("TB a night")
