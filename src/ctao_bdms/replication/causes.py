@@ -97,8 +97,9 @@ CAUSES: tuple[CauseRow, ...] = (
     ),
     CauseRow(
         cause=Cause.EXISTS,
-        pattern=r"destination file exists|destination .*\[17\]|destination \[17\]|file exists and overwrite",
-        sentence="Something lies at {rse} already under the name of {lfn}, and is not overwritten.",
+        pattern=r"destination file exists|destination .*\[17\]|not a directory|destination .*is a directory|"
+        r"file exists and overwrite",
+        sentence="Something lies at {rse} already where {lfn} belongs, and is not overwritten.",
         help="Have the operators of {rse} look at it, and remove it if no rule holds it. Then: " + _RETRY,
     ),
     CauseRow(
