@@ -31,6 +31,7 @@ from ctao_bdms.cli.replay import replay
 from ctao_bdms.cli.rules import rules
 from ctao_bdms.cli.scan import scan
 from ctao_bdms.cli.status import status
+from ctao_bdms.cli.track import track
 from ctao_bdms.cli.up import up
 from ctao_bdms.errors import BdmsError, InvalidMetadataError, InvalidNameError, UsageError
 
@@ -63,7 +64,7 @@ for _group, _commands in (
         "Files into the archive",
         (scan, plan, ingest, ingestd, night, replay, journal, quarantine, reconcile, rules, centres),
     ),
-    ("Files out of the archive", (query, locate, get)),
+    ("Files out of the archive", (query, locate, track, get)),
     ("Words of the archive", (name,)),
 ):
     _ordered = cyclopts.Group.create_ordered(_group)

@@ -104,7 +104,7 @@ CAUSES: tuple[CauseRow, ...] = (
     ),
     CauseRow(
         cause=Cause.QUOTA,
-        pattern=r"insufficientaccountlimit|not enough quota|rseoverquota|quota of referenced rse|quota",
+        pattern=r"insufficientaccountlimit|not enough quota|rseoverquota|quota of referenced rse",
         sentence="The account {account} may not keep so much at {rse}.",
         help="The archive's administrator raises the limit: rucio account limit set {account} --rse {rse} --bytes SIZE",
     ),
