@@ -27,7 +27,7 @@ from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.integrity import DL0_KINDS
 from ctao_bdms.integrity.dl3 import DL3_CLASSES
 from ctao_bdms.model import METADATA, DataLevel, DefectKind, Flag
-from ctao_bdms.settings import Key, toml
+from ctao_bdms.settings import toml
 from ctao_rucio_policy.roles import CONDITIONS, TABLE, Cell, Role
 from ctao_rucio_policy.schema import ACTIVITIES, RSE_ATTRIBUTES
 
@@ -99,6 +99,16 @@ def _causes() -> str:
     return _table(
         ("cause", "shared", "what it means"),
         ((f"`{cause.value}`", "yes" if cause.is_shared else "", remarks[cause.name]) for cause in Cause),
+    )
+
+
+def _copy_causes() -> str:
+    """Return the table of causes for which copies do not come."""
+    rows = importlib.import_module("ctao_bdms.replication.causes").CAUSES
+    words = {name: name.upper() for name in ("source", "rse", "rule", "lfn", "account", "block")}
+    return _table(
+        ("cause", "what is said", "what helps"),
+        ((f"*{row.cause.value}*", row.sentence.format(**words), row.help.format(**words)) for row in rows),
     )
 
 
@@ -273,6 +283,7 @@ FILLED = {
     "causes": _causes,
     "checks": _checks,
     "commands": _commands,
+    "copy-causes": _copy_causes,
     "defects": _defects,
     "dl0-kinds": _dl0_kinds,
     "dl3-classes": _dl3_classes,
