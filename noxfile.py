@@ -113,10 +113,12 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def picture(session: nox.Session) -> None:
-    """Draw the pictures of README and docs anew, from real runs: docs/_static/demo.svg and status.svg."""
-    install(session, "embedded")
+    """Draw the pictures of README and docs anew: docs/_static/demo.svg, status.svg and placement.svg."""
+    install(session, "embedded", "plot")
     session.run("bdms", "demo", "--svg", "docs/_static/demo.svg")
     session.run("python", "docs/pictures/status.py", "docs/_static/status.svg")
+    changes = ("--join", "CSCS@2028-01", "--full", "DESY@2028-09", "--leave", "PIC@2029-06")
+    session.run("bdms", "placement", "simulate", *changes, "--plot", "docs/_static/placement.svg")
 
 
 @nox.session

@@ -26,8 +26,10 @@ from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.integrity import DL0_KINDS
 from ctao_bdms.integrity.dl3 import DL3_CLASSES
-from ctao_bdms.model import METADATA, DataLevel, DefectKind, Flag
-from ctao_bdms.settings import toml
+from ctao_bdms.model import METADATA, DataLevel, DefectKind, Flag, RetentionClass
+from ctao_bdms.replication import CentreTerms, PlacementTerms, ProductEntry, Retention
+from ctao_bdms.replication.policyfile import DEFAULT
+from ctao_bdms.settings import keys_of, toml
 from ctao_rucio_policy.roles import CONDITIONS, TABLE, Cell, Role
 from ctao_rucio_policy.schema import ACTIVITIES, RSE_ATTRIBUTES
 
@@ -278,6 +280,31 @@ def _ingestd_metrics() -> str:
     )
 
 
+def _policy() -> str:
+    """Return the keys of the policy file, one section a section."""
+    parts = []
+    for title, kind in (
+        ("[retention.CLASS]", Retention),
+        ("[[product]]", ProductEntry),
+        ("[centre.NAME]", CentreTerms),
+        ("[placement]", PlacementTerms),
+    ):
+        rows = [
+            (f"`{key.name}`", key.expected, "" if key.required else f"`{toml(key.default)}`", key.about["help"])
+            for key in keys_of(kind, "")
+        ]
+        about = (inspect.getdoc(kind) or "").partition("\n")[0]
+        parts.append(f"## `{title}`\n\n{about}\n\n" + _table(("key", "value", "default", "meaning"), rows))
+    remarks = _remarks("ctao_bdms.model.levels", "RetentionClass")
+    classes = _table(("class", "for"), ((f"`{name.value}`", remarks[name.name]) for name in RetentionClass))
+    return f"## Retention classes\n\n{classes}\n\n" + "\n\n".join(parts)
+
+
+def _policy_default() -> str:
+    """Return the observatory's own policy."""
+    return f"```toml\n{DEFAULT.read_text(encoding='utf-8')}```"
+
+
 FILLED = {
     "activities": _activities,
     "causes": _causes,
@@ -296,6 +323,8 @@ FILLED = {
     "flags": _flags,
     "metadata": _metadata,
     "permissions": _permissions,
+    "policy": _policy,
+    "policy-default": _policy_default,
     "refusals": _refusals,
     "roles": _roles,
     "rse-attributes": _rse_attributes,

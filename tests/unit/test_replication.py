@@ -5,13 +5,25 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 
+import attrs
 import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Did, Night, Rse, Site
+from ctao_bdms.model import Did, Night, RetentionClass, Rse, Rule, RuleState, Site
 from ctao_bdms.naming import blocks_pattern
-from ctao_bdms.replication import Follower, begin, centres_for, look, reconcile, shares_of, wanted_rules
+from ctao_bdms.replication import (
+    Follower,
+    Policy,
+    begin,
+    centres_for,
+    full_centres,
+    look,
+    placement_of,
+    reconcile,
+    shares_of,
+    wanted_rules,
+)
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
@@ -182,3 +194,96 @@ def test_the_follower_finds_what_a_crash_has_left() -> None:
         clock.pass_(minutes=2)
         follower.step()
     assert _expressions(archive, block)[0] == ONSITE
+
+
+def _short_policy() -> Policy:
+    """Return a policy in which permanent blocks live a day, with one copy."""
+    policy = Policy.load()
+    terms = attrs.evolve(
+        policy.retention(RetentionClass.PERMANENT), copies=1, lifetime_s=86_400, activity="Express", priority=5
+    )
+    return attrs.evolve(policy, retentions={**policy.retentions, RetentionClass.PERMANENT: terms})
+
+
+def test_rules_are_what_the_policy_says_and_not_made_again_when_their_time_is_over(archive: InMemoryCatalogue) -> None:
+    block, policy, pattern = _block(archive), _short_policy(), blocks_pattern("ctao", "acada")
+    begin(archive, [block], now=lambda: NOW, policy=policy)
+    archive.transfer()
+    rules = archive.rules("acada", [block.name])[block.name]
+    assert {(rule.activity, rule.priority, rule.expires) for rule in rules} == {
+        ("Express", 5, NOW + dt.timedelta(days=1))
+    }
+    made: list[str] = []
+    states = reconcile(
+        archive, "acada", pattern, now=lambda: NOW, policy=policy, on_rule=lambda _, rule: made.append(rule)
+    )
+    assert (len(states), states.is_complete, made) == (1, True, [])
+    later = NOW + dt.timedelta(days=1)
+    assert not reconcile(archive, "acada", pattern, now=lambda: later, policy=policy)
+    # What is permanent is not held by rules that end.
+    assert not look(archive, "acada", pattern, now=lambda: NOW).is_complete
+
+
+def _centres(full: str = "", joins: str = "") -> InMemoryCatalogue:
+    names = ["PIC", "CSCS", "DESY", *([joins] if joins else [])]
+    rses = [Rse(name=f"{name}-DISK", prefix=f"/{name}", centre=name, is_full=name == full) for name in names]
+    return InMemoryCatalogue([Rse(name=ONSITE, prefix="/onsite", site="CTAO-North"), *rses], now=lambda: NOW)
+
+
+def _rule(expression: str) -> Rule:
+    return Rule(
+        id=expression,
+        did=Did("acada", "/x"),
+        rse_expression=expression,
+        copies=1,
+        state=RuleState.OK,
+        locks={},
+    )
+
+
+def test_a_full_centre_gets_no_new_block_and_keeps_its_old_ones() -> None:
+    usual = placement_of(_centres(), block_of("acada"), now=lambda: NOW)
+    full = _centres(full=usual[0])
+    assert usual[0] not in placement_of(full, block_of("acada"), now=lambda: NOW)
+    held = [_rule(f"centre={centre}") for centre in usual]
+    assert placement_of(full, block_of("acada"), now=lambda: NOW, rules=held) == usual
+
+
+def test_a_copy_on_tape_has_a_rule_for_it() -> None:
+    policy = Policy.load()
+    terms = attrs.evolve(policy.retention(RetentionClass.PERMANENT), tape=True)
+    policy = attrs.evolve(policy, retentions={**policy.retentions, RetentionClass.PERMANENT: terms})
+    wanted = wanted_rules(ONSITE, ["PIC", "CSCS"], terms, {"CSCS"})
+    assert [(rule.rse_expression, rule.source) for rule in wanted] == [
+        (ONSITE, ""),
+        ("centre=PIC", ONSITE),
+        ("centre=CSCS&tape", "centre=PIC"),
+    ]
+    with pytest.raises(UsageError, match="needs a centre that has tape"):
+        placement_of(_centres(), block_of("acada"), now=lambda: NOW, policy=policy)
+    archive = InMemoryCatalogue(
+        [
+            *_centres().rses().values(),
+            Rse(name="DESY-TAPE", prefix="/tape", centre="DESY", is_tape=True),
+        ],
+        now=lambda: NOW,
+    )
+    block, pattern = _block(archive), blocks_pattern("ctao", "acada")
+    for _ in range(3):
+        states = reconcile(archive, "acada", pattern, now=lambda: NOW, policy=policy)
+        archive.transfer()
+    assert "DESY" in states[0].complete_at
+    assert states.is_complete
+    assert "centre=DESY&tape" in _expressions(archive, block)
+
+
+def test_a_centre_with_room_on_one_storage_element_is_not_full() -> None:
+    rses = [
+        Rse(name="PIC-DISK", prefix="", centre="PIC", free_bytes=10),
+        Rse(name="PIC-TAPE", prefix="", centre="PIC", free_bytes=1000),
+        Rse(name="CSCS-DISK", prefix="", centre="CSCS", free_bytes=10),
+        Rse(name="DESY-DISK", prefix="", centre="DESY", is_full=True),
+        Rse(name=ONSITE, prefix="", site="CTAO-North", is_full=True),
+    ]
+    assert full_centres(rses, keep_free_bytes=100) == {"CSCS", "DESY"}
+    assert full_centres(rses) == {"DESY"}

@@ -22,6 +22,7 @@ from ctao_bdms.cli.journal import journal
 from ctao_bdms.cli.locate import locate
 from ctao_bdms.cli.name import name
 from ctao_bdms.cli.night import night
+from ctao_bdms.cli.placement import placement
 from ctao_bdms.cli.plan import plan
 from ctao_bdms.cli.policy import policy
 from ctao_bdms.cli.quarantine import quarantine
@@ -59,12 +60,10 @@ app = cyclopts.App(
 
 for _group, _commands in (
     ("See it work", (demo,)),
-    ("A Rucio on this machine", (up, down, status, policy)),
-    (
-        "Files into the archive",
-        (scan, plan, ingest, ingestd, night, replay, journal, quarantine, reconcile, rules, centres),
-    ),
+    ("A Rucio on this machine", (up, down, status)),
+    ("Files into the archive", (scan, plan, ingest, ingestd, night, replay, journal, quarantine)),
     ("Files out of the archive", (query, locate, track, get)),
+    ("How the archive keeps", (policy, placement, centres, reconcile, rules)),
     ("Words of the archive", (name,)),
 ):
     _ordered = cyclopts.Group.create_ordered(_group)

@@ -1,14 +1,22 @@
-"""bdms policy: the policy package of Rucio."""
+"""bdms policy: how products are kept, and the policy package of Rucio."""
 
 from __future__ import annotations
 
-import cyclopts
+from pathlib import Path
+from typing import Annotated
 
-from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
+import attrs
+import cyclopts
+from cyclopts import Parameter
+
+from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive, Json, PolicyOption, policy_file
+from ctao_bdms.cli.output import Output
 
 __all__ = ["policy"]
 
-policy = cyclopts.App(name="policy", help="The rules of the observatory for Rucio.", help_format="markdown")
+policy = cyclopts.App(
+    name="policy", help="How products are kept, and the rules of the observatory for Rucio.", help_format="markdown"
+)
 
 
 @policy.command
@@ -27,3 +35,54 @@ def doctor(*, archive: Archive = DEFAULT_ARCHIVE) -> int:
     findings = examine(archive.config_file())
     archive.output.rows(findings)
     return 0 if findings.ok else 1
+
+
+@policy.command
+def show(
+    *,
+    file: Annotated[Path | None, Parameter(help="The policy file; as --policy.")] = None,
+    policy: PolicyOption = None,
+    as_json: Json = False,
+) -> int:
+    """Show what the policy says: which products are kept how.
+
+    Example: `bdms policy show --file policy.toml`
+    """
+    from ctao_bdms.replication import Policy
+    from ctao_bdms.replication.policyrows import CentreRows, ProductRows, RetentionRows
+
+    said, output = Policy.load(file or policy_file(policy)), Output(as_json=as_json)
+    if as_json:
+        fields = {name: getattr(said, name) for name in attrs.fields_dict(Policy)}
+        output.json({**fields, "fingerprint": said.fingerprint})
+        return 0
+    output.rows(RetentionRows.of(said))
+    output.line("")
+    output.rows(ProductRows.of(said))
+    if said.centres:
+        output.line("")
+        output.rows(CentreRows.of(said))
+    output.line("")
+    output.text(f"{said.source}, fingerprint {said.fingerprint[:12]}")
+    return 0
+
+
+@policy.command
+def check(
+    file: Annotated[Path, Parameter(help="The policy file.")],
+    /,
+    *,
+    as_json: Json = False,
+) -> int:
+    """Check whether a policy file holds; say everything that is wrong, with its place.
+
+    Exit code 0 if it holds, 2 if not.
+
+    Example: `bdms policy check policy.toml`
+    """
+    from ctao_bdms.replication import Policy
+
+    said, output = Policy.load(file), Output(as_json=as_json)
+    output.json({"source": said.source, "fingerprint": said.fingerprint})
+    output.text(f"{said.source} holds; its fingerprint is {said.fingerprint[:12]}")
+    return 0

@@ -16,6 +16,7 @@ import pytest
 from ctao_bdms.catalogue import Catalogue, Comparison, Condition, Query
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidMetadataError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
+    DEFAULT_ACTIVITY,
     Did,
     Lfn,
     Night,
@@ -166,6 +167,21 @@ class CatalogueContract:
         assert rules[block.name][0].locks == {"ok": len(files), "replicating": 0, "stuck": 0}
         many = [block.name, *(block_of(scope, f"0000000{number}").name for number in range(2, 9))]
         assert [len(rules) for rules in catalogue.rules(scope, many).values()] == [1, *[0] * 7]
+
+    def test_a_rule_says_what_it_is_for_and_when_it_ends(self, catalogue: Catalogue, scope: str) -> None:
+        block, _ = _fill(catalogue, scope)
+        catalogue.close_block(block)
+        before = dt.datetime.now(dt.UTC)
+        catalogue.add_rule(block, rse_expression=ONSITE, lifetime_s=86_400, activity="Express", priority=5)
+        (rule,) = catalogue.rules(scope, [block.name])[block.name]
+        assert (rule.activity, rule.priority) == ("Express", 5)
+        assert rule.expires is not None
+        assert abs(rule.expires - before - dt.timedelta(days=1)) < dt.timedelta(minutes=5)
+        plain, _ = _fill(catalogue, scope, token="00000002")
+        catalogue.close_block(plain)
+        catalogue.add_rule(plain, rse_expression=ONSITE)
+        (rule,) = catalogue.rules(scope, [plain.name])[plain.name]
+        assert (rule.activity, rule.priority, rule.expires) == (DEFAULT_ACTIVITY, 3, None)
 
     def test_what_has_a_fulfilled_rule_of_late_is_told(self, catalogue: Catalogue, scope: str) -> None:
         before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=5)
