@@ -215,7 +215,7 @@ def end_preserving(s: Scene) -> None:
 
 def change_preserving(s: Scene) -> None:
     dataset, _ = s.dataset(s.own, "DL0", ONSITE, PIC)
-    changes = {"source_replica_expression": ONSITE} if s.met and s.role is Role.INGEST else {"lifetime": -86400}
+    changes = {"source_replica_expression": ONSITE} if s.met and s.role is Role.INGEST else {"lifetime": 86400}
     s.call("update_replication_rule", s.rule(dataset, PIC, s.account), changes)
 
 

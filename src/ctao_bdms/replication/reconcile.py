@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import AddRules, ChangeRules, FindBlocks, FindRules, KnowStorage, Register
+from ctao_bdms.catalogue import AddRules, ChangeRules, EndRules, FindBlocks, FindRules, KnowStorage, Register
 from ctao_bdms.errors import ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError, UsageError
 from ctao_bdms.model import RetentionClass, RuleState
 from ctao_bdms.naming import BlockName, is_block
@@ -35,7 +35,7 @@ class Looking(KnowStorage, FindBlocks, FindRules, Protocol):
     """What comparing asks of a catalogue."""
 
 
-class Replicating(Looking, AddRules, ChangeRules, Register, Protocol):
+class Replicating(Looking, AddRules, ChangeRules, EndRules, Register, Protocol):
     """What reconciling asks of a catalogue."""
 
 
