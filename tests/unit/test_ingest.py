@@ -32,7 +32,9 @@ from ctao_bdms.ingest import (
     survey,
 )
 from ctao_bdms.integrity import scan
-from ctao_bdms.model import DefectKind, FileFacts, Lfn, ProductMetadata, Rse, Site
+from ctao_bdms.model import DefectKind, FileFacts, Lfn, ProductMetadata, RetentionClass, Rse, Site
+from ctao_bdms.naming import BlockName
+from ctao_bdms.replication import Policy, ProductEntry
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 
@@ -336,6 +338,45 @@ def test_blocks_respect_their_limits_and_hold_one_night(root: Path) -> None:
         assert len({file.metadata["instance__observing_night"] for file in block.files}) == 1
     one_large = _plan([_item(0, size_bytes=1000)], _archive(root), BlockLimits(size_bytes=100))
     assert len(one_large.blocks) == 1
+
+
+def test_blocks_hold_one_retention_class(root: Path) -> None:
+    archive, tokens = _archive(root), itertools.count()
+    items = [
+        attrs.evolve(
+            _item(n),
+            metadata=ProductMetadata({"instance__observing_night": "2026-11-21", "data__level": f"DL{n % 2}"}),
+        )
+        for n in range(6)
+    ]
+    made = plan(
+        items,
+        {},
+        rse="CTAO-NORTH-ONSITE",
+        site=Site.NORTH,
+        now=NOW,
+        token=lambda: f"{next(tokens):08x}",
+        retention_of=Policy.load().retention_of,
+    )
+    held = {BlockName.parse(block.did.name).retention: block.files for block in made.blocks}
+    levels = {name: {file.metadata["data__level"] for file in files} for name, files in held.items()}
+    assert levels == {RetentionClass.PERMANENT: {"DL0"}, RetentionClass.SHORT_TERM: {"DL1"}}
+    assert len(made.blocks) == 2
+    _carry_out(made, archive)
+
+
+def test_the_policy_says_how_products_are_kept(root: Path, night: Sequence[WrittenFile]) -> None:
+    entry = ProductEntry(retention=RetentionClass.SHORT_TERM)
+    policy = attrs.evolve(Policy.load(), products=(entry,))
+    terms = policy.retention(RetentionClass.SHORT_TERM)
+    archive = _archive(root)
+    (outcome,) = Bdms(archive, policy=policy).ingest([night[0].path])
+    assert outcome.block is not None
+    assert BlockName.parse(outcome.block.name).retention is RetentionClass.SHORT_TERM
+    rules = archive.rules("acada", [outcome.block.name])[outcome.block.name]
+    assert len(rules) == 1 + terms.copies
+    assert {(rule.activity, rule.priority) for rule in rules} == {(terms.activity, terms.priority)}
+    assert all(rule.expires is not None for rule in rules)
 
 
 def test_other_content_under_a_known_name_is_a_conflict(root: Path) -> None:
