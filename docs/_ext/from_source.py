@@ -103,6 +103,16 @@ def _causes() -> str:
     )
 
 
+def _copy_causes() -> str:
+    """Return the table of causes for which copies do not come."""
+    rows = importlib.import_module("ctao_bdms.replication.causes").CAUSES
+    words = {name: name.upper() for name in ("source", "rse", "rule", "lfn", "account", "block")}
+    return _table(
+        ("cause", "what is said", "what helps"),
+        ((f"*{row.cause.value}*", row.sentence.format(**words), row.help.format(**words)) for row in rows),
+    )
+
+
 def _flags() -> str:
     """Return the table of flags."""
     remarks = _remarks("ctao_bdms.model.facts", "Flag")
@@ -299,6 +309,7 @@ FILLED = {
     "causes": _causes,
     "checks": _checks,
     "commands": _commands,
+    "copy-causes": _copy_causes,
     "defects": _defects,
     "dl0-kinds": _dl0_kinds,
     "dl3-classes": _dl3_classes,

@@ -71,6 +71,7 @@ RSE_ATTRIBUTES = {
     "tape": "true for tape: where a policy asks for a copy on tape, it lies here",
     "full": "true: the centre takes no new nights, and keeps what it has",
     "free_bytes": "free space as the centre says it; below the policy's `placement.keep_free_bytes` it counts as full",
+    "lost": "why the centre's copies count no longer: others take its place; `bdms centres lose` sets it",
     "tier": "0 on site, 1 at a data centre",
     "region": "where it stands, e.g. `ES`",
     "fts": "the transfer service: an FTS3 in production",

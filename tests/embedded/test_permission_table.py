@@ -215,7 +215,8 @@ def end_preserving(s: Scene) -> None:
 
 def change_preserving(s: Scene) -> None:
     dataset, _ = s.dataset(s.own, "DL0", ONSITE, PIC)
-    s.call("update_replication_rule", s.rule(dataset, PIC, s.account), {"lifetime": 86400})
+    changes = {"source_replica_expression": ONSITE} if s.met and s.role is Role.INGEST else {"lifetime": 86400}
+    s.call("update_replication_rule", s.rule(dataset, PIC, s.account), changes)
 
 
 def move_preserving(s: Scene) -> None:
@@ -236,7 +237,7 @@ def end_rule(s: Scene) -> None:
 def change_rule(s: Scene) -> None:
     dataset, _ = s.dataset(s.own, "DL3", ONSITE, PIC)
     mine = s.rule(dataset, ONSITE, s.account if s.met else "root", lifetime=3600)
-    s.call("update_replication_rule", mine, {"lifetime": 7200})
+    s.call("update_replication_rule", mine, {"lifetime": None if s.role is Role.INGEST else 7200})
 
 
 def approve_rule(s: Scene) -> None:
@@ -264,6 +265,11 @@ def replica_state(s: Scene) -> None:
     s.call("set_tombstone", [s.file(s.own, "DL3", PIC) | {"rse": PIC}])
 
 
+def transfers(s: Scene) -> None:
+    s.call("list_requests_history", ONSITE, PIC, "F")
+    s.call("get_local_account_usage", "root")
+
+
 def administer(s: Scene) -> None:
     s.call("add_account_attribute", s.account, f"x{secrets.token_hex(4)}", "y")
 
@@ -273,7 +279,8 @@ ATTEMPTS: dict[str, Callable[[Scene], None]] = {
     for function in (
         *(register_on_site, register_off_site, compose, detach_raw, detach, close, reopen, describe, describe_content),
         *(kept_raw, kept, rule, rule_of_another, end_preserving, change_preserving, move_preserving, end_rule),
-        *(change_rule, approve_rule, declare_bad, declare_suspicious, delete_replicas, replica_state, administer),
+        *(change_rule, approve_rule, declare_bad, declare_suspicious, delete_replicas, replica_state, transfers),
+        administer,
     )
 }
 

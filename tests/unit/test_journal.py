@@ -652,3 +652,18 @@ def test_who_has_been_replaced_cannot_write(tmp_path: Path, clock: Clock) -> Non
             new.scanned([scan(seen(1))])
     with pytest.raises(LeaseLostError):
         Journal(path, by="old", now=clock, fence=3)
+
+
+def test_how_long_the_last_copy_took(journal: Journal) -> None:
+    one, other = seen(1), seen(2, trigger_ns=0)
+    journal.observe([one, other])
+    journal.scanned([scan(one), scan(other)])
+    journal.registered([one.path, other.path], BLOCK)
+    assert list(journal.lags_s(Night.parse("2000-01-01"))) == []
+    journal.replicated([BLOCK])
+    (entry,) = (entry for entry in journal.entries() if entry.path == one.path)
+    assert entry.replicated is not None
+    assert entry.triggered is not None
+    expected = max(0.0, (entry.replicated - entry.triggered).total_seconds())
+    assert list(journal.lags_s(Night.parse("2000-01-01"))) == [pytest.approx(expected, abs=1e-3)]
+    assert list(journal.lags_s(Night.parse("2100-01-01"))) == []

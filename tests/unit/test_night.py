@@ -339,3 +339,19 @@ def test_what_people_are_shown(bdms: Bdms, written: list[WrittenFile], capsys: p
     assert f"1 missing: its trigger stands, and there is no such file\n  {written[1].spec.lfn}\n" in shown
     assert "6 waiting: its trigger stands, and it is not registered" in shown
     assert shown.endswith("0 quarantined, 7 open, 1 missing.\n")
+
+
+def test_a_night_with_too_few_centres_is_not_complete(
+    bdms: Bdms, archive: InMemoryCatalogue, written: list[WrittenFile]
+) -> None:
+    archive.mark_lost("PIC-DISK", "a fire")
+    bdms.ingest([file.path for file in written])
+    replicate(bdms, archive)
+    report = bdms.night(NIGHT)
+    assert report.total.replicated == 0
+    assert {(file.centres, file.reasons) for file in report.files} == {
+        (("CSCS",), ("only 1 of 2 centres can keep it: the others are away",))
+    }
+    archive.mark_lost("PIC-DISK", "")
+    replicate(bdms, archive)
+    assert bdms.night(NIGHT).is_complete

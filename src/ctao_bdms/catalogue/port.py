@@ -23,6 +23,7 @@ __all__ = [
     "Annotate",
     "Catalogue",
     "ChangeRules",
+    "EndRules",
     "Find",
     "FindBlocks",
     "FindRules",
@@ -269,11 +270,17 @@ class ChangeRules(Protocol):
     def retry_rule(self, rule_id: str) -> None:
         """Have a rule that is stuck tried again soon."""
 
+
+class EndRules(Protocol):
+    """How replication is no longer asked for."""
+
     def end_rule(self, rule_id: str) -> None:
         """End a rule at once; what no other rule holds there is then deleted by the archive itself.
 
         Raises
         ------
+        NotFoundError
+            If there is no such rule.
         ForbiddenError
             If the account may not end it: two centres must hold all of a block before its copy on site can go.
         """
@@ -309,6 +316,7 @@ class Catalogue(
     AddRules,
     ChangeRules,
     Annotate,
+    EndRules,
     Protocol,
 ):
     """All that the archive can be asked and told."""

@@ -147,6 +147,7 @@ class RucioCatalogue:
             is_readable=bool(row["availability_read"]),
             is_writable=bool(row["availability_write"]),
             changed=answers.aware(row["updated_at"]),
+            verifies_transfers=answers.truth(attributes.get("verify_checksum", True)),
             lost=str(attributes.get("lost", "")),
             is_tape=answers.truth(attributes.get("tape")),
             is_full=answers.truth(attributes.get("full")),

@@ -35,6 +35,7 @@ from ctao_bdms.cli.replay import replay
 from ctao_bdms.cli.rules import rules
 from ctao_bdms.cli.scan import scan
 from ctao_bdms.cli.status import status
+from ctao_bdms.cli.track import track
 from ctao_bdms.cli.up import up
 from ctao_bdms.errors import BdmsError, InvalidMetadataError, InvalidNameError, UsageError
 
@@ -63,13 +64,10 @@ app = cyclopts.App(
 for _group, _commands in (
     ("See it work", (demo,)),
     ("A Rucio on this machine", (up, down, status)),
-    (
-        "Files into the archive",
-        (scan, plan, ingest, ingestd, night, replay, journal, quarantine, reconcile, rules, centres),
-    ),
+    ("Files into the archive", (scan, plan, ingest, ingestd, night, replay, journal, quarantine)),
+    ("Files out of the archive", (query, locate, track, get)),
+    ("How the archive keeps", (policy, placement, centres, reconcile, rules)),
     ("What is kept, and proven", (manifest, evidence, release)),
-    ("Files out of the archive", (query, locate, get)),
-    ("How the archive keeps", (policy, placement)),
     ("Words of the archive", (name,)),
 ):
     _ordered = cyclopts.Group.create_ordered(_group)

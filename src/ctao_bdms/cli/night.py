@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.cli.onsite import DEFAULT_SITE, SiteChoice
 from ctao_bdms.cli.output import size_text
+from ctao_bdms.cli.track import show_lag
 from ctao_bdms.ingest.journal import JournalReader
 from ctao_bdms.model import Night
 
@@ -80,8 +81,7 @@ def show(output: Output, report: NightReport, *, names: bool) -> None:
         if tally.files:
             output.text(f"{stage:<12} {tally.files:>7,} files {size_text(tally.size_bytes):>10}")
     for step, lag in report.lags.items():
-        times = f"50 % {lag.p50_s:.1f} s, 95 % {lag.p95_s:.1f} s, all {lag.max_s:.1f} s"
-        output.text(f"{step}: {times}, of {lag.files} files")
+        show_lag(output, step, lag)
     if names:
         output.rows(report.files, "\nfiles")
     _reasons(output, report, names=names)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ctao_bdms import nights, preservation
 from ctao_bdms.facade.connected import DEFAULT_VO, Connected, block_did, names_of
 from ctao_bdms.model import Lfn, Night, Site
-from ctao_bdms.naming import blocks_pattern
+from ctao_bdms.naming import blocks_pattern, is_block, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -151,6 +151,28 @@ class Keeping(Connected):
     def left_on_site(self, rows: preservation.Releases, *, rse: str = "") -> preservation.Releases:
         """Say what is left on site of blocks whose rules have ended, by the catalogue and by the disk."""
         return preservation.left_on_site(self.catalogue, self.onsite(rse), rows)
+
+    def track(self, name: Lfn | str) -> nights.TrackedCopies:
+        """Return the copies of a file or of a block: where, since when, by which rule, verified how.
+
+        Parameters
+        ----------
+        name
+            The name of a file, or of a block.
+
+        Raises
+        ------
+        NotFoundError
+            If the archive does not have the file.
+        """
+        if is_block(str(name)):
+            return nights.track_blocks(self.catalogue, scope_of(str(name)), str(name))
+        return nights.track_file(self.catalogue, name if isinstance(name, Lfn) else Lfn(name))
+
+    def track_night(self, night: Night | str, *, scope: str = "acada", site: Site = Site.NORTH) -> nights.TrackedCopies:
+        """Return the copies of the blocks of a night."""
+        chosen = Night.parse(night) if isinstance(night, str) else night
+        return nights.track_blocks(self.catalogue, scope, blocks_pattern(DEFAULT_VO, scope, site, chosen))
 
     def verify(
         self, lfns: Iterable[Lfn | str] | Lfn | str, on_bytes: Callable[[int], None] = lambda _: None

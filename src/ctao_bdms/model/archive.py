@@ -62,6 +62,8 @@ class Rse:
     changed
         When the catalogue's record of it last changed (aware): it has not been shut longer than since then; None if
         unknown.
+    verifies_transfers
+        Whether the catalogue has transfers to it verified by their checksum at both ends.
     lost
         Why the archive's administrator has marked it as lost; empty if it is not.
     is_tape
@@ -82,6 +84,7 @@ class Rse:
     is_readable: bool = True
     is_writable: bool = True
     changed: dt.datetime | None = None
+    verifies_transfers: bool = True
     lost: str = ""
     is_tape: bool = False
     is_full: bool = False

@@ -3,6 +3,21 @@
 from ctao_bdms.nights.gaps import Gap, gaps
 from ctao_bdms.nights.look import look
 from ctao_bdms.nights.report import NightReport
-from ctao_bdms.nights.values import Lag, NightFile, Stage, StreamTally
+from ctao_bdms.nights.track import Tracked, TrackedCopies, track_blocks, track_file
+from ctao_bdms.nights.values import Lag, NightFile, Span, Stage, StreamTally
 
-__all__ = ["Gap", "Lag", "NightFile", "NightReport", "Stage", "StreamTally", "gaps", "look"]
+__all__ = [
+    "Gap",
+    "Lag",
+    "NightFile",
+    "NightReport",
+    "Span",
+    "Stage",
+    "StreamTally",
+    "Tracked",
+    "TrackedCopies",
+    "gaps",
+    "look",
+    "track_blocks",
+    "track_file",
+]

@@ -116,9 +116,21 @@ def _archived(evidence: Evidence, file: ArchivedFile, archive: Archive) -> Night
     }
     wanted = archive.centres_of(file)
     centres = tuple(centre for centre in wanted if centre in holding)
-    stage = Stage.REPLICATED if centres == wanted else Stage.REGISTERED
-    reasons = (*_lacking(file, set(wanted) - holding, archive), *_on_site(evidence, file, archive.onsite.name))
+    reasons = (
+        *_lacking(file, set(wanted) - holding, archive),
+        *_short(file, archive),
+        *_on_site(evidence, file, archive.onsite.name),
+    )
+    is_everywhere = centres == wanted and not any(_short(file, archive))
+    stage = Stage.REPLICATED if is_everywhere else Stage.REGISTERED
     return _file(evidence, stage, file.size_bytes, reasons, centres)
+
+
+def _short(file: ArchivedFile, archive: Archive) -> Iterator[str]:
+    """Say that there are fewer centres than copies must be."""
+    for state in (archive.blocks[did] for did in sorted(file.datasets) if did in archive.blocks):
+        if len(state.centres) < state.copies:
+            yield f"only {len(state.centres)} of {state.copies} centres can keep it: the others are away"
 
 
 def _lacking(file: ArchivedFile, lacking: set[str], archive: Archive) -> Iterator[str]:

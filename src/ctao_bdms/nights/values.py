@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from enum import StrEnum
 from pathlib import Path
@@ -14,9 +15,9 @@ from ctao_bdms.model import Lfn
 from ctao_bdms.naming import AcadaPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Lag", "NightFile", "Stage", "StreamTally"]
+__all__ = ["Lag", "NightFile", "Span", "Stage", "StreamTally"]
 
 
 class Stage(StrEnum):
@@ -135,6 +136,36 @@ class StreamTally:
         )
 
 
+#: Where the spans of a distribution end, in seconds: for people, from a second to a month.
+_ENDS_S = (1, 10, 30, 60, 300, 900, 3600, 4 * 3600, 86_400, 7 * 86_400, 30 * 86_400)
+
+
+@attrs.frozen
+class Span:
+    """How many files took a time within a span.
+
+    Attributes
+    ----------
+    end_s
+        The longest time of the span, in seconds; infinite for the last one.
+    files
+        How many files.
+    """
+
+    end_s: float
+    files: int
+
+    @property
+    def label(self) -> str:
+        """The span, for people."""
+        for unit_s, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+            if math.isinf(self.end_s):
+                return f"over {_ENDS_S[-1] // 86_400} d"
+            if self.end_s >= unit_s:
+                return f"up to {self.end_s / unit_s:g} {unit}"
+        return f"up to {self.end_s:g} s"
+
+
 @attrs.frozen(kw_only=True)
 class Lag:
     """How long a step took.
@@ -145,12 +176,15 @@ class Lag:
         How many files have taken it.
     p50_s, p95_s, max_s
         The time that half of them, 95 of 100, and all of them took at most, in seconds.
+    spans
+        How many took how long, from the first span to the last that any file falls into.
     """
 
     files: int
     p50_s: float
     p95_s: float
     max_s: float
+    spans: tuple[Span, ...] = attrs.field(default=(), eq=False)
 
     @classmethod
     def of(cls, seconds: Iterable[float]) -> Lag | None:
@@ -162,4 +196,16 @@ class Lag:
         def least(share: float) -> float:
             return ordered[math.ceil(share * len(ordered)) - 1]
 
-        return cls(files=len(ordered), p50_s=least(0.5), p95_s=least(0.95), max_s=ordered[-1])
+        return cls(
+            files=len(ordered), p50_s=least(0.5), p95_s=least(0.95), max_s=ordered[-1], spans=tuple(_spans(ordered))
+        )
+
+
+def _spans(ordered: Sequence[float]) -> Iterator[Span]:
+    """Yield the distribution of times, which are in their order."""
+    below = 0
+    for end_s in (*_ENDS_S, math.inf):
+        upto = bisect.bisect_right(ordered, end_s)
+        if below < len(ordered):
+            yield Span(end_s, upto - below)
+        below = upto

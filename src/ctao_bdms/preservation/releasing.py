@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import ChangeRules, FindRules, KnowStorage
+from ctao_bdms.catalogue import EndRules, FindRules, KnowStorage
 from ctao_bdms.errors import BdmsError
 from ctao_bdms.model import ReplicaState
 from ctao_bdms.naming import is_block, path_of_lfn
@@ -34,7 +34,7 @@ __all__ = ["Releasing", "above_low_water", "foresee_release", "left_on_site", "r
 _LOG = logging.getLogger(__name__)
 
 
-class Releasing(KnowStorage, FindRules, ChangeRules, Keeps, Protocol):
+class Releasing(KnowStorage, FindRules, EndRules, Keeps, Protocol):
     """What releasing asks of a catalogue."""
 
 

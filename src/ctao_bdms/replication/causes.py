@@ -97,13 +97,14 @@ CAUSES: tuple[CauseRow, ...] = (
     ),
     CauseRow(
         cause=Cause.EXISTS,
-        pattern=r"destination file exists|destination .*\[17\]|destination \[17\]|file exists and overwrite",
-        sentence="Something lies at {rse} already under the name of {lfn}, and is not overwritten.",
+        pattern=r"destination file exists|destination .*\[17\]|not a directory|destination .*is a directory|"
+        r"file exists and overwrite",
+        sentence="Something lies at {rse} already where {lfn} belongs, and is not overwritten.",
         help="Have the operators of {rse} look at it, and remove it if no rule holds it. Then: " + _RETRY,
     ),
     CauseRow(
         cause=Cause.QUOTA,
-        pattern=r"insufficientaccountlimit|not enough quota|rseoverquota|quota of referenced rse|quota",
+        pattern=r"insufficientaccountlimit|not enough quota|rseoverquota|quota of referenced rse",
         sentence="The account {account} may not keep so much at {rse}.",
         help="The archive's administrator raises the limit: rucio account limit set {account} --rse {rse} --bytes SIZE",
     ),

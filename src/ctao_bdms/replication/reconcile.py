@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import AddRules, ChangeRules, FindBlocks, FindRules, KnowStorage
+from ctao_bdms.catalogue import AddRules, ChangeRules, EndRules, FindBlocks, FindRules, KnowStorage
 from ctao_bdms.errors import (
     ConflictError,
     ForbiddenError,
@@ -47,7 +47,7 @@ class Looking(KnowStorage, FindBlocks, FindRules, Protocol):
     """What comparing asks of a catalogue."""
 
 
-class Replicating(Looking, AddRules, ChangeRules, Sealing, Protocol):
+class Replicating(Looking, AddRules, ChangeRules, EndRules, Sealing, Protocol):
     """What reconciling asks of a catalogue."""
 
 

@@ -316,6 +316,42 @@ class CatalogueContract:
         with pytest.raises(NotFoundError):
             catalogue.add_rule(block, rse_expression="centre=ATLANTIS")
 
+    def test_a_rule_can_be_changed_and_ended(self, catalogue: Catalogue, scope: str) -> None:
+        block, _ = _fill(catalogue, scope)
+        catalogue.close_block(block)
+        catalogue.add_rule(block, rse_expression=ONSITE, lifetime_s=3600)
+        (rule,) = catalogue.rules(scope, [block.name])[block.name]
+        assert rule.expires is not None
+        assert rule.account == next(iter(catalogue.blocks(scope, block.name))).account
+        catalogue.retry_rule(rule.id)
+        catalogue.prolong_rule(rule.id)
+        assert catalogue.rule(rule.id).expires is None
+        catalogue.redirect_rule(rule.id, "centre=PIC")
+        assert catalogue.rule(rule.id).source == "centre=PIC"
+        assert list(catalogue.attempts(catalogue.rule(rule.id), 3)) == []
+        none = "f" * 32
+        for call in (catalogue.rule, catalogue.retry_rule, catalogue.prolong_rule, catalogue.end_rule):
+            with pytest.raises(NotFoundError):
+                call(none)
+
+    def test_copies_that_are_still_to_come_are_told(self, catalogue: Catalogue, scope: str) -> None:
+        block, files = _fill(catalogue, scope)
+        catalogue.close_block(block)
+        catalogue.add_rule(block, rse_expression="centre=PIC", source=ONSITE)
+        (rule,) = catalogue.rules(scope, [block.name])[block.name]
+        waiting = catalogue.attempts(rule, 1)
+        assert {attempt.lfn for attempt in waiting} == {file.lfn for file in files}
+        assert {attempt.rse for attempt in waiting} == {"PIC-DISK"}
+
+    def test_it_is_known_how_much_more_an_account_may_keep(self, catalogue: Catalogue, scope: str) -> None:
+        block, _ = _fill(catalogue, scope)
+        account = next(iter(catalogue.blocks(scope, block.name))).account
+        assert catalogue.room(account)["PIC-DISK"] > 1e15
+
+    def test_an_unknown_storage_element_cannot_be_lost(self, catalogue: Catalogue) -> None:
+        with pytest.raises(UnknownRseError):
+            catalogue.mark_lost("NOWHERE", "a fire")
+
     def test_products_are_found_by_what_they_are(self, catalogue: Catalogue, scope: str) -> None:
         _, files = _fill(catalogue, scope, count=8)
         begin = "observation__coverage__time__t_min"

@@ -221,6 +221,17 @@ class JournalReader:
             nights.setdefault(Night.parse(row[0]), {})[FileState(row[1])] = Tally(row[2], row[3])
         return nights
 
+    def lags_s(self, first: Night) -> Iterator[float]:
+        """Yield how long each file took from its trigger to its last copy, in seconds, from the night `first` on."""
+        last = 0
+        while rows := self._rows(
+            "SELECT id, trigger_ns, replicated_us FROM entries WHERE id > ? AND night >= ? AND trigger_ns > 0 "
+            "AND replicated_us IS NOT NULL ORDER BY id LIMIT ?",
+            *(last, str(first), _PAGE),
+        ):
+            for last, trigger_ns, replicated_us in rows:  # noqa: B007 - the last one is where the next page begins
+                yield max(0.0, replicated_us / 1e6 - trigger_ns / 1e9)
+
     def blocks(self, state: FileState) -> list[Did]:
         """Return the blocks that hold files in `state`."""
         rows = self._rows(

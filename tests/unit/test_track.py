@@ -1,0 +1,93 @@
+"""Where copies are, since when, verified how; and how long they took."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.cli.output import Output
+from ctao_bdms.cli.track import show_lag
+from ctao_bdms.errors import NotFoundError
+from ctao_bdms.facade import Bdms
+from ctao_bdms.model import Rse, Site
+from ctao_bdms.nights import Lag
+from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
+
+if TYPE_CHECKING:
+    from ctao_bdms.model import Did
+
+NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def archive() -> InMemoryCatalogue:
+    rses = [Rse(name=ONSITE, prefix="/onsite", site="CTAO-North")]
+    rses += [Rse(name=f"{name}-DISK", prefix=f"/{name}", centre=name) for name in ("PIC", "CSCS")]
+    return InMemoryCatalogue(rses, now=lambda: NOW)
+
+
+@pytest.fixture
+def block(archive: InMemoryCatalogue) -> Did:
+    block, files = block_of("acada"), [registration("acada", number) for number in range(3)]
+    archive.ensure_directories([file.lfn for file in files])
+    archive.open_block(block)
+    archive.register(block, ONSITE, files)
+    archive.close_block(block)
+    return block
+
+
+def test_a_block_is_tracked_from_rule_to_rule(archive: InMemoryCatalogue, block: Did) -> None:
+    bdms = Bdms(archive, now=lambda: NOW)
+    assert list(bdms.track(block.name)) == []
+    bdms.reconcile("acada")
+    site, first = bdms.track(block.name)
+    assert (site.rse, site.state, site.since, site.where) == (ONSITE, "ok, 3 of 3 files", NOW, "CTAO-North")
+    assert (first.state, first.since, first.evidence) == ("replicating, 0 of 3 files", None, "")
+    for _ in range(2):
+        archive.transfer()
+        bdms.reconcile("acada")
+    tracked = bdms.track_night(NIGHT, site=Site.NORTH)
+    assert [copy.since for copy in tracked] == [NOW] * 3
+    assert {copy.where for copy in tracked} == {"CTAO-North", "PIC", "CSCS"}
+    assert tracked[2].evidence == "Adler-32 at both ends of the transfer"
+    assert list(bdms.track_night("2026-01-01")) == []
+
+
+def test_a_file_is_tracked_with_the_rules_of_its_block(archive: InMemoryCatalogue, block: Did) -> None:
+    bdms, lfn = Bdms(archive, now=lambda: NOW), registration("acada", 0).lfn
+    (site,) = bdms.track(lfn)
+    assert (site.rule_id, site.since, site.state) == ("", None, "available")
+    for _ in range(3):
+        bdms.reconcile("acada")
+        archive.transfer()
+    rules = {rule.id for rule in archive.rules("acada", [block.name])[block.name]}
+    copies = bdms.track(str(lfn))
+    assert {copy.rule_id for copy in copies} == rules
+    assert "read whole at ingest" in copies[0].evidence
+    archive.set_rse(attrs.evolve(archive.rses()["PIC-DISK"], verifies_transfers=False))
+    (pic,) = (copy for copy in bdms.track(lfn) if copy.where == "PIC")
+    assert pic.evidence.startswith("none")
+
+
+def test_a_file_that_nobody_knows(archive: InMemoryCatalogue) -> None:
+    with pytest.raises(NotFoundError, match="the archive does not know"):
+        Bdms(archive).track(registration("acada", 9).lfn)
+
+
+def test_a_distribution_has_a_bar_for_each_span(capsys: pytest.CaptureFixture[str]) -> None:
+    lag = Lag.of([0.5, 20.0, 25.0, 30.0, 200.0])
+    assert lag is not None
+    assert [(span.end_s, span.files) for span in lag.spans] == [(1, 1), (10, 0), (30, 3), (60, 0), (300, 1)]
+    show_lag(Output(), "trigger to replicated", lag)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "trigger to replicated: 50 % 25.0 s, 95 % 200.0 s, all 200.0 s, of 5 files"
+    assert lines[1].split() == ["up", "to", "1", "s", "1", "#" * 13]
+    assert lines[2].split() == ["up", "to", "10", "s", "0"]
+    assert lines[5].split() == ["up", "to", "5", "min", "1", "#" * 13]
+    slow = Lag.of([4e6])
+    assert slow is not None
+    assert slow.spans[-1].label == "over 30 d"
