@@ -51,7 +51,7 @@ select scope, name, 'DL0', 'Event', 'Telescope', 'AirShower', 2000000001 + i / 5
     date '2026-11-01' + i / {night}, 'CTAO-North', 'SDH0001', timestamptz '2026-11-01 20:00Z' + i * interval '1 second',
     timestamptz '2026-11-01 20:00Z' + i * interval '1 second' + interval '10 seconds', 2000000001 + i / 5000,
     mod(i / 500 * 7.13, 360), mod(i / 500 * 3.17, 180) - 90
-from (select scope, name, bytes - 1000000 as i from rucio.dids where scope = 'acada' and did_type = 'F') as files
+from (select scope, name, (bytes - 1000000)::integer as i from rucio.dids where scope = 'acada' and did_type = 'F') as files
 """
 
 
