@@ -14,7 +14,6 @@ from rucio.common.exception import DIDFilterSyntaxError, InvalidMetadata
 from rucio.db.sqla.models import DataIdentifier
 from sqlalchemy import and_, false, func, literal, or_
 
-from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import METADATA
 from ctao_bdms.model.questions import DEC, NAME, NEAR, PAGE, RA, RESERVED, SIZE, VALID, Cone
 from ctao_bdms.server.schema import TABLE
@@ -96,6 +95,8 @@ def page_of(groups: Sequence[Mapping[str, Any]]) -> Page | None:
         after, limit, tally = tuple(asked.get("after", ())), asked.get("limit"), asked.get("tally")
         if {*(key for key, _ in order), tally or NAME} - set(_COLUMNS) or (after and len(after) != len(order) + 1):
             raise ValueError
+        if limit is not None and int(limit) < 0:
+            raise ValueError
         values = (_value(key, value) for (key, _), value in zip(order, after, strict=False))
         return Page(
             order=order,
@@ -125,13 +126,13 @@ def special(text: str, value: object) -> ColumnElement[bool] | None:
     if key != RESERVED or word not in _WORDS:
         return None
     try:
-        if text == NEAR and isinstance(value, list | tuple):
-            return _near(Cone(*value))
+        if text == NEAR:
+            return _near(Cone(*(value if isinstance(value, list | tuple) else ())))
         if text == VALID:
             at = METADATA["curation__valid_from"].parse(value)
             return and_(or_(_FROM.is_(None), at >= _FROM), or_(_TO.is_(None), at < _TO))
-    except (InvalidMetadataError, TypeError) as error:
-        raise InvalidMetadata(str(error)) from error
+    except (TypeError, ValueError) as error:
+        raise InvalidMetadata(f"{text!r} with {value!r} cannot be asked: {error}") from error
     return ~false()
 
 
