@@ -74,7 +74,7 @@ class Shell:
 
 def _shell(home: Path, user: Path) -> Shell:
     user.mkdir()
-    kept = {key: value for key, value in os.environ.items() if key in {"PATH", "LANG", "TMPDIR", "PYTHONPATH"}}
+    kept = {key: value for key, value in os.environ.items() if key in {"PATH", "LANG", "TMPDIR"}}
     return Shell(home, {**kept, "HOME": str(user), "BDMS_HOME": str(home)})
 
 
