@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import datetime as dt
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -122,6 +123,7 @@ def test_a_place_of_the_sky_is_a_cone() -> None:
         ({"obs_id": [Range(1, 2), 3]}, "several questions"),
         ({"copies__lt": 2}, "whole question"),
         ({"latest": True}, "whole question"),
+        ({"release": ["latest", "DR1"]}, "whole question"),
     ],
 )
 def test_what_cannot_be_asked_is_told_with_the_nearest(words: dict[str, object], hint: str) -> None:
@@ -202,6 +204,7 @@ def test_nothing_is_read_before_it_is_looked_at_and_nothing_more_than_that() -> 
     assert len(list(found)) == len(found) == 30
     assert archive.read == 32, "what was read once is kept"
     assert found[3] is list(found)[3]
+    assert pickle.loads(pickle.dumps(bdms.query(limit=3))) == Products(found[:3])
     assert not Products()
 
 
