@@ -180,7 +180,7 @@ def test_of_alternatives_one_must_hold_besides_the_words() -> None:
 
 def test_results_are_sorted_and_limited_across_scopes() -> None:
     bdms = _add(_filled({}, {}, scope="acada"), {}, {}, scope="dpps", token="00000002")
-    begins = [product.start for product in bdms.query(sort="-start_time", limit=3)]
+    begins = [str(product.start) for product in bdms.query(sort="-start_time", limit=3)]
     assert begins == sorted(begins, reverse=True)
     assert [product.lfn.parts[1] for product in bdms.query(sort="-start_time", limit=3)] == ["acada", "dpps", "acada"]
     assert bdms.count() == 4
@@ -292,7 +292,7 @@ def test_without_pandas_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_notebook_shows_a_bounded_number_of_escaped_rows() -> None:
-    found = _filled(*[{"data__level": "<b>"}] * 25).query()
+    found = _filled(*({"data__level": "<b>"} for _ in range(25))).query()
     shown = found._repr_html_()
     assert shown.count("<tr>") == 22
     assert "... and 5 more" in shown
