@@ -124,13 +124,13 @@ class Search:
                 first = {PAGE: dict(page)} | asked[0]
                 rows = self._client.list_dids(scope, [first, *asked[1:]], "file", long=True)
                 understood = next(rows, None) == HEADER
-            except _UNKNOWN as error:
-                raise _NotOursError from error
             except rucio_exception.RucioException as error:
-                if type(error) is not rucio_exception.RucioException:
+                # What is no known kind is a server that stumbled (HTTP 500): over our words, or else the question as any
+                # server takes it fails too. Once a page has come, it is the server.
+                stumbled = type(error) is rucio_exception.RucioException
+                if "after" in page or not (stumbled or isinstance(error, _UNKNOWN)):
                     raise
-                # it stumbled (HTTP 500): over our words, or else the question as any server takes it fails too
-                raise _NotOursError("stumbled") from error
+                raise _NotOursError(*["stumbled"] * stumbled) from error
             if not understood:
                 raise _NotOursError
             yield from rows
