@@ -125,12 +125,14 @@ class Search:
                 rows = self._client.list_dids(scope, [first, *asked[1:]], "file", long=True)
                 understood = next(rows, None) == HEADER
             except rucio_exception.RucioException as error:
-                # What is no known kind is a server that stumbled (HTTP 500): over our words, or else the question as any
-                # server takes it fails too. Once a page has come, it is the server.
+                # What is no known kind is a server that stumbled (HTTP 500): over our words, or else the question as
+                # any server takes it fails too. Once a page has come, it is the server.
                 stumbled = type(error) is rucio_exception.RucioException
                 if "after" in page or not (stumbled or isinstance(error, _UNKNOWN)):
                     raise
                 raise _NotOursError(*["stumbled"] * stumbled) from error
+            if not understood and "after" in page:
+                raise CatalogueError("another server has answered in the middle of a search; ask again")
             if not understood:
                 raise _NotOursError
             yield from rows
