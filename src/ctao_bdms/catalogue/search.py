@@ -14,6 +14,7 @@ from rucio.common import exception as rucio_exception
 from ctao_bdms.catalogue import answers
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.catalogue.filters import filters, plain_filters, portions
+from ctao_bdms.errors import CatalogueError
 from ctao_bdms.model import metadata_key
 from ctao_bdms.model.questions import HEADER, NAME, PAGE
 
