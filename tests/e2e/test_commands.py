@@ -125,7 +125,7 @@ def test_a_night_survives_a_kill_in_the_middle_of_its_replication(shell: Shell) 
 def _query(shell: Shell, names: list[str]) -> None:
     """Ask for the products `names` in all the ways of the command line."""
     assert shell.bdms("query", "level=DL0", "--count").split() == [str(len(names))]
-    assert shell.json("query", "telescope=LSTN-01..LSTN-04", "--count") == [{"count": len(names)}]
+    assert shell.json("query", "telescope=LSTN-01..LSTN-04", "--count") == [{"count": str(names).count("/LSTN-")}]
     two = [name for name in names if "LSTN-02" in name or "LSTN-03" in name]
     assert shell.bdms("query", "telescope=LSTN-02", "or", "telescope=LSTN-03", "level=DL0", "--lfns").split() == two
     rows = [

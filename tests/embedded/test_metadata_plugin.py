@@ -16,6 +16,7 @@ import pytest
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import add_scope
 from ctao_bdms.model import METADATA, ProductMetadata
+from ctao_bdms.model.questions import HEADER, NEAR, PAGE, VALID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -237,6 +238,46 @@ def test_of_several_groups_one_must_hold(night: Archive) -> None:
 )
 def test_the_type_of_data_identifier_counts(night: Archive, did_type: str, found: int) -> None:
     assert len(night.find({"data__level": "DL0"}, did_type=did_type)) == found
+
+
+def test_a_page_begins_after_a_row_and_says_that_it_was_understood(night: Archive) -> None:
+    def page(**asked: Any) -> list[Any]:  # noqa: ANN401
+        question = [{"data__level": "DL0", PAGE: asked}]
+        return list(night.client.list_dids(night.scope, question, did_type="file", long=True))
+
+    header, *rows = page(order=["-instance__ae_id"], limit=4)
+    assert header == HEADER
+    expected = sorted(range(6), key=lambda i: (-float(NIGHT[i].get("instance__ae_id", -1)), i))  # type: ignore[arg-type]
+    assert [row["name"] for row in rows] == [night.file(i) for i in expected[:4]]
+    after = [rows[-1].get("instance__ae_id"), rows[-1]["name"]]
+    assert [row["name"] for row in page(order=["-instance__ae_id"], after=after)[1:]] == [
+        night.file(i) for i in expected[4:]
+    ]
+    assert page(tally="") == [HEADER, {"value": None, "count": 6}]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {PAGE: "first"},
+        {PAGE: {"order": ["nothing"]}},
+        {PAGE: {"tally": "nothing"}},
+        {PAGE: {"limit": "few"}},
+        {PAGE: {"limit": -1}},
+        {PAGE: {"order": ["instance__ae_id"], "after": ["name"]}},
+        {PAGE: {"order": ["instance__ae_id"], "after": ["x", "name"]}},
+        {NEAR: [1, 2]},
+        {NEAR: [1, 2, -3]},
+        {NEAR: "Crab"},
+        {NEAR: ["a", "b", "c"]},
+        {VALID: "always"},
+    ],
+)
+def test_what_is_no_page_and_no_place_is_refused(night: Archive, question: dict[str, Any]) -> None:
+    from rucio.common.exception import DIDFilterSyntaxError, InvalidMetadata
+
+    with pytest.raises((DIDFilterSyntaxError, InvalidMetadata)):
+        list(night.client.list_dids(night.scope, [question], did_type="file", long=True))
 
 
 def test_the_long_form_has_all_that_is_known_and_the_recursive_one_what_is_inside(night: Archive) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import datetime as dt
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -122,6 +123,7 @@ def test_a_place_of_the_sky_is_a_cone() -> None:
         ({"obs_id": [Range(1, 2), 3]}, "several questions"),
         ({"copies__lt": 2}, "whole question"),
         ({"latest": True}, "whole question"),
+        ({"release": ["latest", "DR1"]}, "whole question"),
     ],
 )
 def test_what_cannot_be_asked_is_told_with_the_nearest(words: dict[str, object], hint: str) -> None:
@@ -178,7 +180,7 @@ def test_of_alternatives_one_must_hold_besides_the_words() -> None:
 
 def test_results_are_sorted_and_limited_across_scopes() -> None:
     bdms = _add(_filled({}, {}, scope="acada"), {}, {}, scope="dpps", token="00000002")
-    begins = [product.start for product in bdms.query(sort="-start_time", limit=3)]
+    begins = [str(product.start) for product in bdms.query(sort="-start_time", limit=3)]
     assert begins == sorted(begins, reverse=True)
     assert [product.lfn.parts[1] for product in bdms.query(sort="-start_time", limit=3)] == ["acada", "dpps", "acada"]
     assert bdms.count() == 4
@@ -202,6 +204,7 @@ def test_nothing_is_read_before_it_is_looked_at_and_nothing_more_than_that() -> 
     assert len(list(found)) == len(found) == 30
     assert archive.read == 32, "what was read once is kept"
     assert found[3] is list(found)[3]
+    assert pickle.loads(pickle.dumps(bdms.query(limit=3))) == Products(found[:3])
     assert not Products()
 
 
@@ -289,7 +292,7 @@ def test_without_pandas_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_notebook_shows_a_bounded_number_of_escaped_rows() -> None:
-    found = _filled(*[{"data__level": "<b>"}] * 25).query()
+    found = _filled(*({"data__level": "<b>"} for _ in range(25))).query()
     shown = found._repr_html_()
     assert shown.count("<tr>") == 22
     assert "... and 5 more" in shown

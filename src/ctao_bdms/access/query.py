@@ -69,6 +69,9 @@ class Products(Rows[Product]):
         # decided at the first row: list() makes the iterator before it asks for the length, which reads all
         yield from self._rows if "_rows" in self.__dict__ else self._ask()
 
+    def __reduce__(self) -> tuple[type[Products], tuple[list[Product]]]:
+        return type(self), (list(self),)
+
     def __bool__(self) -> bool:
         return next(iter(self), None) is not None
 

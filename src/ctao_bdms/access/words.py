@@ -61,6 +61,13 @@ def _night(value: object) -> object:
     return Night.parse(value) if isinstance(value, str) else value
 
 
+def _release(value: object) -> object:
+    if value == "latest":
+        msg = "'latest' is for a whole question, once, and not for one of its alternatives or beside other releases"
+        raise ValueError(msg)
+    return value
+
+
 def _as_is(value: object) -> object:
     return value
 
@@ -101,7 +108,7 @@ WORDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "obs_id": ("instance__obs_id", _as_is),
     "sb_id": ("acquisition__sb_id", _as_is),
     "target": ("instance__target_id", _as_is),
-    "release": ("curation__release", _as_is),
+    "release": ("curation__release", _release),
     "start_time": (_T_MIN, _as_is),
     "end_time": (_T_MAX, _as_is),
 }

@@ -79,14 +79,7 @@ def plain_filters(query: Query) -> list[Filter]:
     What Rucio's own filters may read in another type (texts, times) or do not know (several values, "not") is left to
     be checked afterwards.
     """
-    return [
-        {
-            text: value
-            for condition in group
-            for text, value in _plain(condition)
-        }
-        for group in query.groups()
-    ]  # fmt: skip
+    return [dict(each for condition in group for each in _plain(condition)) for group in query.groups()]
 
 
 def _plain(condition: object) -> Iterator[tuple[str, Any]]:

@@ -14,6 +14,7 @@ from rucio.common import exception as rucio_exception
 from ctao_bdms.catalogue import answers
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.catalogue.filters import filters, plain_filters, portions
+from ctao_bdms.errors import CatalogueError
 from ctao_bdms.model import metadata_key
 from ctao_bdms.model.questions import HEADER, NAME, PAGE
 
@@ -124,13 +125,15 @@ class Search:
                 first = {PAGE: dict(page)} | asked[0]
                 rows = self._client.list_dids(scope, [first, *asked[1:]], "file", long=True)
                 understood = next(rows, None) == HEADER
-            except _UNKNOWN as error:
-                raise _NotOursError from error
             except rucio_exception.RucioException as error:
-                if type(error) is not rucio_exception.RucioException:
+                # What is no known kind is a server that stumbled (HTTP 500): over our words, or else the question as
+                # any server takes it fails too. Once a page has come, it is the server.
+                stumbled = type(error) is rucio_exception.RucioException
+                if "after" in page or not (stumbled or isinstance(error, _UNKNOWN)):
                     raise
-                # it stumbled (HTTP 500): over our words, or else the question as any server takes it fails too
-                raise _NotOursError("stumbled") from error
+                raise _NotOursError(*["stumbled"] * stumbled) from error
+            if not understood and "after" in page:
+                raise CatalogueError("another server has answered in the middle of a search; ask again")
             if not understood:
                 raise _NotOursError
             yield from rows

@@ -87,7 +87,14 @@ class _Named(Products):
 
 
 def _show(found: Products, output: Output) -> None:
-    """Print a table; where whole names do not fit beside the rest, they stand without their directories."""
-    longest = max((len(str(product.lfn)) for product in list(found)), default=0)
-    output.rows(found if longest + _BESIDE <= output.console.width else _Named(found))
-    output.line(f"{len(found)} products, {sum(product.size_bytes for product in found):,} bytes")
+    """Print a table; where it is too wide, names stand without directories, and what is the same in all rows below."""
+    rows, same = list(found), ""
+    if rows and max(len(str(product.lfn)) for product in rows) + _BESIDE > output.console.width:
+        named = _Named(rows)
+        columns = dict(zip((heading for heading, _ in named.columns), zip(*named.cells(), strict=True), strict=True))
+        constant = {heading: cells[0] for heading, cells in columns.items() if len({*cells}) == 1 < len(cells)}
+        same = "".join(f"; {heading} {value or 'unknown'}" for heading, value in constant.items())
+        output.rows(named, only=columns.keys() - constant.keys())
+    else:
+        output.rows(found)
+    output.line(f"{len(rows)} products, {sum(product.size_bytes for product in rows):,} bytes{same}")

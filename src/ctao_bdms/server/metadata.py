@@ -218,10 +218,14 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
 def _paged(page: Page, found: Select[Any], session: Session) -> Iterator[dict[str, Any]]:
     """Yield the row by which a client knows that it was understood, and what it asked for."""
     yield dict(HEADER)
-    if page.tally is None:
-        yield from map(_long, session.execute(page.select(found.add_columns(*_LONG))))
-    else:
-        yield from counts(page.tally, session.execute(page.select(found)))
+    if page.tally is not None:
+        yield from counts(page.tally, session.execute(page.counts(found)))
+        return
+    left = page.limit
+    for question in page.selects(found.add_columns(*_LONG)):
+        rows = session.execute(question.limit(left)).all() if left != 0 else ()
+        yield from map(_long, rows)
+        left = None if left is None else left - len(rows)
 
 
 def _long(row: Row[Any]) -> dict[str, Any]:

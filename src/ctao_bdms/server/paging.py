@@ -14,13 +14,12 @@ from rucio.common.exception import DIDFilterSyntaxError, InvalidMetadata
 from rucio.db.sqla.models import DataIdentifier
 from sqlalchemy import and_, false, func, literal, or_
 
-from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import METADATA
 from ctao_bdms.model.questions import DEC, NAME, NEAR, PAGE, RA, RESERVED, SIZE, VALID, Cone
 from ctao_bdms.server.schema import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Select
 
@@ -56,20 +55,44 @@ class Page:
     limit: int | None = None
     tally: str | None = None
 
-    def select(self, found: Select[Any]) -> Select[Any]:
-        """Return the question for the rows of this page, or for the counts."""
-        if self.tally is not None:
-            columns = [_COLUMNS[self.tally]] if self.tally else []
-            return found.with_only_columns(*columns, func.count()).group_by(*columns)
-        directed = [_COLUMNS[key].desc() if down else _COLUMNS[key].asc() for key, down in self.order]
-        ordered = found.order_by(*(each.nulls_last() for each in directed), TABLE.c.name).limit(self.limit)
-        return ordered.where(self._beyond()) if self.after else ordered
+    def counts(self, found: Select[Any]) -> Select[Any]:
+        """Return the question for the counts."""
+        columns = [_COLUMNS[self.tally]] if self.tally else []
+        return found.with_only_columns(*columns, func.count()).group_by(*columns)
 
-    def _beyond(self) -> ColumnElement[bool]:
+    def selects(self, found: Select[Any]) -> Iterator[Select[Any]]:
+        """Yield the questions that give the rows of this page one after the other, each without its bound.
+
+        What has no value of the first key is asked for apart: the rest comes in the order of an index.
+        """
+        if not self.order:
+            yield self._ordered(found, self.order, self.after)
+            return
+        (key, down), *rest = self.order
+        column = _COLUMNS[key]
+        if not self.after or self.after[0] is not None:
+            first = column.desc() if down else column.asc()
+            there = found.where(column.is_not(None)).order_by(first)
+            if self.after:
+                want = literal(self.after[0], column.type)
+                further, not_before = (column < want, column <= want) if down else (column > want, column >= want)
+                there = there.where(not_before, or_(further, self._beyond(rest, self.after[1:])))
+            yield self._ordered(there, rest)
+        after = self.after[1:] if self.after and self.after[0] is None else ()
+        yield self._ordered(found.where(column.is_(None)), rest, after)
+
+    def _ordered(self, found: Select[Any], order: Sequence[tuple[str, bool]], after: Sequence[Any] = ()) -> Select[Any]:
+        """Return what was found in an order, beginning after a row."""
+        directed = [_COLUMNS[key].desc() if down else _COLUMNS[key].asc() for key, down in order]
+        ordered = found.order_by(*(each.nulls_last() for each in directed), TABLE.c.name)
+        return ordered.where(self._beyond(order, after)) if after else ordered
+
+    @staticmethod
+    def _beyond(order: Sequence[tuple[str, bool]], after: Sequence[Any]) -> ColumnElement[bool]:
         """Return what holds of the rows that come after a row; what has no value comes last."""
-        *values, name = self.after
+        *values, name = after
         beyond: ColumnElement[bool] = TABLE.c.name > name
-        for (key, down), value in reversed(list(zip(self.order, values, strict=True))):
+        for (key, down), value in reversed(list(zip(order, values, strict=True))):
             column = _COLUMNS[key]
             if value is None:
                 beyond = and_(column.is_(None), beyond)
@@ -95,6 +118,8 @@ def page_of(groups: Sequence[Mapping[str, Any]]) -> Page | None:
         order = tuple((word.removeprefix("-"), word.startswith("-")) for word in asked.get("order", ()))
         after, limit, tally = tuple(asked.get("after", ())), asked.get("limit"), asked.get("tally")
         if {*(key for key, _ in order), tally or NAME} - set(_COLUMNS) or (after and len(after) != len(order) + 1):
+            raise ValueError
+        if limit is not None and int(limit) < 0:
             raise ValueError
         values = (_value(key, value) for (key, _), value in zip(order, after, strict=False))
         return Page(
@@ -125,13 +150,13 @@ def special(text: str, value: object) -> ColumnElement[bool] | None:
     if key != RESERVED or word not in _WORDS:
         return None
     try:
-        if text == NEAR and isinstance(value, list | tuple):
-            return _near(Cone(*value))
+        if text == NEAR:
+            return _near(Cone(*(value if isinstance(value, list | tuple) else ())))
         if text == VALID:
             at = METADATA["curation__valid_from"].parse(value)
             return and_(or_(_FROM.is_(None), at >= _FROM), or_(_TO.is_(None), at < _TO))
-    except (InvalidMetadataError, TypeError) as error:
-        raise InvalidMetadata(str(error)) from error
+    except (TypeError, ValueError) as error:
+        raise InvalidMetadata(f"{text!r} with {value!r} cannot be asked: {error}") from error
     return ~false()
 
 
