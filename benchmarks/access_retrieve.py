@@ -1,7 +1,7 @@
 """Seconds to fetch files: with ours, with ``cp``, and with the stock client of Rucio, side by side.
 
 Run ``python benchmarks/access_retrieve.py``. All ways fetch the same files from the on-site storage of one embedded
-Rucio into empty folders on the same disk, one way after the other, in several rounds; the cache holds the bytes for all.
+Rucio into empty folders on the same disk, one way after the other, in several rounds; the bytes are in the cache.
 
 * cp: ``cp`` of all files, with one process; it verifies nothing and waits for no medium
 * cp, sync: the same, and then ``sync --file-system`` of the folder
