@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -76,19 +76,16 @@ def test_names_of_all_kinds_are_fetched(embedded_rucio: RucioNamespace, tmp_path
     contents = [os.urandom(10_000) for _ in range(6)]
     lfns = fill(embedded_rucio, contents)
     archive, scope = embedded_rucio.bdms, embedded_rucio.scope
-    for number, (asked, wanted) in enumerate(
-        [
-            ({"names": lfns[:2]}, lfns[:2]),
-            ({"directory": lfns[0].parent}, [lfns[0], lfns[4]]),
-            ({"directory": f"/ctao/{scope}/DL0"}, lfns),
-            ({"block": block_of(scope)}, []),
-            ({"scope": scope, "telescope": "LSTN-02"}, [lfns[1], lfns[5]]),
-        ]
-    ):
-        if "block" in asked:  # its name holds the time when it was opened
-            (block,) = archive.catalogue.blocks(scope, f"/ctao/{scope}/blocks/*")
-            asked, wanted = {"block": block.did}, lfns
-        fetched = archive.retrieve(folder=tmp_path / str(number), **asked)  # type: ignore[arg-type]
+    (block,) = archive.catalogue.blocks(scope, f"/ctao/{scope}/blocks/*")
+    asked: list[tuple[dict[str, Any], list[Lfn]]] = [
+        ({"names": lfns[:2]}, lfns[:2]),
+        ({"directory": lfns[0].parent}, [lfns[0], lfns[4]]),
+        ({"directory": f"/ctao/{scope}/DL0"}, lfns),
+        ({"block": block.did}, lfns),
+        ({"scope": scope, "telescope": "LSTN-02"}, [lfns[1], lfns[5]]),
+    ]
+    for number, (words, wanted) in enumerate(asked):
+        fetched = archive.retrieve(folder=tmp_path / str(number), **words)
         assert {each.lfn for each in fetched} == set(wanted)
         assert {each.status for each in fetched} == {Fetching.FETCHED}
         assert all(each.path.read_bytes() == contents[lfns.index(each.lfn)] for each in fetched)

@@ -87,7 +87,7 @@ def server() -> Iterator[Server]:
                 os.dup2(descriptor, 3 + number, inheritable=True)
 
         command = [*LAUNCH, "xrootd", "-I", "v4", "-c", str(config), "-n", "test", "-l", str(home / "run" / "log")]
-        becoming = (user.pw_uid, user.pw_gid, []) if os.getuid() == 0 else (None, None, None)
+        is_root = os.getuid() == 0
         with subprocess.Popen(
             command,
             preexec_fn=passed_on,
@@ -96,13 +96,13 @@ def server() -> Iterator[Server]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            user=becoming[0],
-            group=becoming[1],
-            extra_groups=becoming[2],
+            user=user.pw_uid if is_root else None,
+            group=user.pw_gid if is_root else None,
+            extra_groups=[] if is_root else None,
         ) as process:
             for each in sockets:
                 each.close()
-            server = Server(home / "data", *ports, process)
+            server = Server(home / "data", ports[0], ports[1], process)
             _wait_until_it_answers(server)
             yield server
             process.send_signal(signal.SIGTERM)

@@ -304,6 +304,7 @@ def test_a_centre_is_lost_and_its_copies_are_made_elsewhere(archive: Archive) ->
     assert (ended.kind, ended.rse_expression) == (Kind.END, f"centre={first}")
     assert "marked as lost: flood" in ended.why
     _settle(archive, prune=True)
+    archive.reap()
     assert _where(archive) == [{ONSITE, f"centre={second}", f"centre={third}"}] * 2
     archive.set_rse(lost)
     _settle(archive)
@@ -322,6 +323,7 @@ def test_of_a_rule_that_ends_the_end_is_taken_away(archive: Archive) -> None:
 def test_rules_of_others_are_left_alone(archive: Archive) -> None:
     archive.add_rule(BLOCK, rse_expression=f"centre={RANKING[2]}", lifetime_s=3600, account="somebody")
     _settle(archive, prune=True)
+    archive.reap()
     (foreign,) = compare(archive, "acada", PATTERN, now=lambda: NOW)
     assert (foreign.kind, foreign.account) == (Kind.FOREIGN, "somebody")
     assert Difference([foreign]).of(Kind.FOREIGN) == [foreign]

@@ -33,13 +33,13 @@ _LOG = logging.getLogger(__name__)
 _READINGS = 2
 
 
-def fault_of(error: Exception, rse: Rse) -> Fault:
-    """Say what it means for a copy at `rse` that reading it has failed with `error`."""
+def fault_of(error: Exception, url: str, rse: Rse) -> Fault:
+    """Say what it means for a copy at `rse` that reading it from `url` has failed with `error`."""
     if isinstance(error, ChecksumMismatchError):
         return Fault.BAD
     if isinstance(error, UnreachableError | InvalidNameError | MissingExtraError | PermissionError):
         return Fault.OUT_OF_REACH
-    if isinstance(error, FileNotFoundError) and not Path(rse.prefix).is_dir() and rse.prefix.startswith("/"):
+    if isinstance(error, FileNotFoundError) and url.startswith("file:") and not Path(rse.prefix).is_dir():
         return Fault.OUT_OF_REACH  # the file system itself is not there
     return Fault.SUSPICIOUS
 
@@ -104,7 +104,7 @@ class Fetcher:
                 try:
                     self._fill(file, url, part, moved)
                 except (ChecksumMismatchError, MissingExtraError, InvalidNameError, OSError) as error:
-                    fault = fault_of(error, self.rses[replica.rse])
+                    fault = fault_of(error, url, self.rses[replica.rse])
                     troubles_here.append(Trouble(rse=replica.rse, pfn=url, fault=fault, reason=str(error)))
                     if fault is Fault.BAD:
                         break

@@ -81,7 +81,7 @@ def open_file(
                 try:
                     opened = _open(url, file, verify=verify)
                 except (ChecksumMismatchError, MissingExtraError, InvalidNameError, OSError) as error:
-                    fault = fault_of(error, rses[replica.rse])
+                    fault = fault_of(error, url, rses[replica.rse])
                     troubles.append(Trouble(rse=replica.rse, pfn=url, fault=fault, reason=str(error)))
                     health.failed(replica.rse)
                 else:

@@ -13,13 +13,13 @@ import hashlib
 import logging
 import os
 import re
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ctao_bdms.integrity.checksums import new_digest
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -36,6 +36,7 @@ _NAME = re.compile(r"\.(?P<stem>.+)\.(?P<key>[0-9a-f]{12})\.part", re.ASCII)
 _STEM = 230
 _PIECE_BYTES = 4 << 20
 _LOCK_POLL_S = 0.1
+_THREAD = threading.local()
 _NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
 
 
@@ -79,7 +80,8 @@ def clear_stale(folder: Path, wanted: set[Path]) -> dict[Path, int]:
         if path in wanted:
             sizes[path] = path.stat().st_size
         elif match and match["stem"] in stems:
-            _remove_unused(path)
+            with suppress(OSError, TargetError):  # if it cannot be removed, it is in nobody's way
+                _remove_unused(path)
     return sizes
 
 
@@ -92,6 +94,14 @@ def _remove_unused(path: Path) -> None:
             path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
+
+
+def _buffer() -> memoryview:
+    """Return this thread's buffer: to make a new one costs more than to copy a small file into it."""
+    if not hasattr(_THREAD, "buffer"):
+        _THREAD.buffer = memoryview(bytearray(_PIECE_BYTES))
+    buffer: memoryview = _THREAD.buffer
+    return buffer
 
 
 class Part:
@@ -112,7 +122,7 @@ class Part:
         self._file = file
         self._stop = stop
         self._digest = new_digest("adler32")
-        self._buffer = memoryview(bytearray(max(1, min(_PIECE_BYTES, file.size_bytes))))
+        self._buffer = _buffer()
 
     @property
     def adler32(self) -> str:
