@@ -256,6 +256,15 @@ class _Storage(http.server.SimpleHTTPRequestHandler):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, directory=self.root, **kwargs)  # type: ignore[arg-type]
 
+    def do_GET(self) -> None:
+        if not self.path.endswith("/short"):
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "10")
+        self.end_headers()
+        self.wfile.write(b"abc")
+
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
@@ -291,6 +300,14 @@ def test_copies_are_read_by_http(kept: Kept, url: str) -> None:
     replicas = [attrs.evolve(replicas[place], pfn=f"{url}{lfn}")]
     (found,) = read_back([attrs.evolve(file, replicas=tuple(replicas))], now=lambda: START)
     assert "404" in found.problem
+
+
+def test_a_transfer_that_breaks_off_is_no_evidence(url: str) -> None:
+    verifier = verifier_for(url)
+    with pytest.raises(OSError, match="broke off after 3 of 10 bytes"):
+        verifier.read(f"{url}/short", lambda _: None)
+    with pytest.raises(OSError, match="broke off"):
+        verifier.content(f"{url}/short")
 
 
 def test_a_storage_that_nothing_reads_is_told(kept: Kept) -> None:
