@@ -19,7 +19,7 @@ import pytest
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import InvalidNameError, ManifestError, NotFoundError
 from ctao_bdms.facade import Bdms
-from ctao_bdms.model import Did, ReplicaState, Rse, RuleState
+from ctao_bdms.model import Did, ReplicaState, RetentionClass, Rse, RuleState
 from ctao_bdms.naming import is_block, is_manifest, path_of_lfn
 from ctao_bdms.preservation import ReleasePolicy, Verdict, prove, read_back
 from ctao_bdms.preservation.evidence import keep
@@ -210,6 +210,18 @@ def test_a_copy_that_was_repaired_is_read_back_again(kept: Kept) -> None:
     assert kept.release()[0] is Verdict.ENDED
     verdicts = [(proof.rse, proof.is_sound) for proof in kept.bdms.evidence(kept.block) if proof.what == "verified"]
     assert sorted(verdicts) == [(CSCS, True), (PIC, False), (PIC, True)]
+
+
+def test_a_retention_class_may_have_a_time_of_its_own(kept: Kept) -> None:
+    for stays, verdict in (
+        (dt.timedelta(days=70), Verdict.KEEP),
+        (dt.timedelta(), Verdict.VERIFY),
+        (None, Verdict.KEEP),
+    ):
+        policy = ReleasePolicy(by_class={RetentionClass.PERMANENT: stays})
+        (row,) = kept.bdms.release("acada", policy=policy)
+        assert row.verdict is verdict
+    assert row.why == "what is permanent stays on site"
 
 
 def test_no_more_goes_than_the_low_water_mark_takes(kept: Kept, tmp_path: Path) -> None:

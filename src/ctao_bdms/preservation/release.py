@@ -9,11 +9,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.model import Did, Product, Rule, RuleState
+from ctao_bdms.model import Did, Product, RetentionClass, Rule, RuleState
 from ctao_bdms.naming import BlockName
 from ctao_bdms.preservation.evidence import BlockEvidence, digest_of
 from ctao_bdms.rows import Rows
@@ -52,12 +53,19 @@ class ReleasePolicy:
     ----------
     older_than
         How long ago the block must have been opened at least.
+    by_class
+        The same for some retention classes; None: it never goes.
     evidence_age
         How old the evidence that a copy is sound may be.
     """
 
     older_than: dt.timedelta = dt.timedelta(days=60)
+    by_class: Mapping[RetentionClass, dt.timedelta | None] = MappingProxyType({})
     evidence_age: dt.timedelta = dt.timedelta(days=1)
+
+    def stays(self, retention: RetentionClass) -> dt.timedelta | None:
+        """Return how long blocks of a retention class stay on site; None if for ever."""
+        return self.by_class.get(retention, self.older_than)
 
 
 @attrs.frozen(kw_only=True)
@@ -182,9 +190,12 @@ def _judged(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[
     standing = [rule for rule in block.onsite_rules if rule.expires is None]
     if not standing:
         return _ended(block, now)
-    age = now - BlockName.parse(block.did.name).opened
-    if age < policy.older_than:
-        return Verdict.KEEP, f"it is {age.days} days old, and stays for {policy.older_than.days}", ()
+    name = BlockName.parse(block.did.name)
+    age, stays = now - name.opened, policy.stays(name.retention)
+    if stays is None:
+        return Verdict.KEEP, f"what is {name.retention} stays on site", ()
+    if age < stays:
+        return Verdict.KEEP, f"it is {age.days} days old, and stays for {stays.days}", ()
     holding, lacking = _holding(block)
     if len(holding) < CENTRES:
         return Verdict.KEEP, f"{_names(holding)} of {CENTRES} centres {_hold(holding)} all of it: {lacking}", ()
