@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Night
 
-__all__ = ["HeldBlock", "Release", "ReleasePolicy", "Releases", "Verdict", "choose", "judge"]
+__all__ = ["HeldBlock", "Release", "ReleasePolicy", "Releases", "Verdict", "choose", "holders", "judge"]
 
 #: A copy on site goes only if so many centres hold the block.
 CENTRES = 2
@@ -196,7 +196,7 @@ def _judged(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[
         return Verdict.KEEP, f"what is {name.retention} stays on site", ()
     if age < stays:
         return Verdict.KEEP, f"it is {age.days} days old, and stays for {stays.days}", ()
-    holding, lacking = _holding(block)
+    holding, lacking = holders(block)
     if len(holding) < CENTRES:
         return Verdict.KEEP, f"{_names(holding)} of {CENTRES} centres {_hold(holding)} all of it: {lacking}", ()
     proven, unproven = _proven(block, policy, now)
@@ -218,8 +218,16 @@ def _ended(block: HeldBlock, now: dt.datetime) -> tuple[Verdict, str, tuple[str,
     return Verdict.ENDED, f"no rule holds it, and {left}: Rucio's reaper has not deleted them", ()
 
 
-def _holding(block: HeldBlock) -> tuple[dict[str, str], str]:
-    """Return the centres that hold all of a block by a fulfilled rule without end, with the storage element there."""
+def holders(block: HeldBlock) -> tuple[dict[str, str], str]:
+    """Return the centres that hold all of a block by a fulfilled rule without end, with the storage element there.
+
+    Of several storage elements of a centre, one with a sound proof comes first.
+
+    Returns
+    -------
+    tuple
+        Storage elements by centre, and in words why there are no others.
+    """
     holding: dict[str, str] = {}
     said = []
     for rule in block.rules:
@@ -232,8 +240,15 @@ def _holding(block: HeldBlock) -> tuple[dict[str, str], str]:
             said.append(f"the rule for {rule.rse_expression} is {rule.state.value}")
         elif not places:
             said.append(f"by the catalogue not every file is at {rule.rse_expression}")
-        holding |= {centre: rse for rse, centre in places.items() if rule.state is RuleState.OK and not rule.expires}
+        if rule.state is RuleState.OK and rule.expires is None:
+            for rse in sorted(places, key=lambda rse: (not _is_proven(block, rse), rse)):
+                holding.setdefault(places[rse], rse)
     return holding, "; ".join(said) or "there is no rule for another one"
+
+
+def _is_proven(block: HeldBlock, rse: str) -> bool:
+    proof = block.evidence.latest(rse)
+    return proof is not None and proof.is_sound
 
 
 def _is_about(rule: Rule, rse: str, centre: str) -> bool:
@@ -244,7 +259,7 @@ def _is_about(rule: Rule, rse: str, centre: str) -> bool:
 def _proven(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the centres whose copies are proven, and why those of others are not."""
     proven, unproven = [], {}
-    for centre, rse in sorted(_holding(block)[0].items()):
+    for centre, rse in sorted(holders(block)[0].items()):
         proof = block.evidence.latest(rse)
         if proof is None:
             unproven[centre] = "its copy was never read back"
