@@ -19,7 +19,7 @@ import pytest
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import InvalidNameError, ManifestError, NotFoundError
 from ctao_bdms.facade import Bdms
-from ctao_bdms.model import Did, ReplicaState, Rse, RuleState
+from ctao_bdms.model import Did, ReplicaState, RetentionClass, Rse, RuleState
 from ctao_bdms.naming import is_block, is_manifest, path_of_lfn
 from ctao_bdms.preservation import ReleasePolicy, Verdict, prove, read_back
 from ctao_bdms.preservation.evidence import keep
@@ -212,6 +212,18 @@ def test_a_copy_that_was_repaired_is_read_back_again(kept: Kept) -> None:
     assert sorted(verdicts) == [(CSCS, True), (PIC, False), (PIC, True)]
 
 
+def test_a_retention_class_may_have_a_time_of_its_own(kept: Kept) -> None:
+    for stays, verdict in (
+        (dt.timedelta(days=70), Verdict.KEEP),
+        (dt.timedelta(), Verdict.VERIFY),
+        (None, Verdict.KEEP),
+    ):
+        policy = ReleasePolicy(by_class={RetentionClass.PERMANENT: stays})
+        (row,) = kept.bdms.release("acada", policy=policy)
+        assert row.verdict is verdict
+    assert row.why == "what is permanent stays on site"
+
+
 def test_no_more_goes_than_the_low_water_mark_takes(kept: Kept, tmp_path: Path) -> None:
     (row,) = kept.bdms.release("acada", policy=_DAYS, low_water=1.0)
     assert (row.verdict, row.why) == (Verdict.KEEP, "the low-water mark is reached without it")
@@ -256,6 +268,15 @@ class _Storage(http.server.SimpleHTTPRequestHandler):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, directory=self.root, **kwargs)  # type: ignore[arg-type]
 
+    def do_GET(self) -> None:
+        if not self.path.endswith("/short"):
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "10")
+        self.end_headers()
+        self.wfile.write(b"abc")
+
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
@@ -291,6 +312,14 @@ def test_copies_are_read_by_http(kept: Kept, url: str) -> None:
     replicas = [attrs.evolve(replicas[place], pfn=f"{url}{lfn}")]
     (found,) = read_back([attrs.evolve(file, replicas=tuple(replicas))], now=lambda: START)
     assert "404" in found.problem
+
+
+def test_a_transfer_that_breaks_off_is_no_evidence(url: str) -> None:
+    verifier = verifier_for(url)
+    with pytest.raises(OSError, match="broke off after 3 of 10 bytes"):
+        verifier.read(f"{url}/short", lambda _: None)
+    with pytest.raises(OSError, match="broke off"):
+        verifier.content(f"{url}/short")
 
 
 def test_a_storage_that_nothing_reads_is_told(kept: Kept) -> None:

@@ -150,7 +150,8 @@ def _ingest(bdms: Bdms, root: Path, result: DemoResult, display: Display) -> Ing
 def _replicate(bdms: Bdms, result: DemoResult, display: Display) -> str:
     """Wait until both centres have everything, making each rule when its time has come."""
     until = time.monotonic() + _PATIENCE_S
-    with display.bar("copying", 2 * result.counts.get("registered", 0)) as done:
+    # Each block has a manifest, which is copied with it.
+    with display.bar("copying", 2 * (result.counts.get("registered", 0) + result.counts["blocks"])) as done:
         copied = 0
         while True:
             states = bdms.reconcile("acada")

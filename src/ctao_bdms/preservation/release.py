@@ -9,11 +9,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.model import Did, Product, Rule, RuleState
+from ctao_bdms.model import Did, Product, RetentionClass, Rule, RuleState
 from ctao_bdms.naming import BlockName
 from ctao_bdms.preservation.evidence import BlockEvidence, digest_of
 from ctao_bdms.rows import Rows
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Night
 
-__all__ = ["HeldBlock", "Release", "ReleasePolicy", "Releases", "Verdict", "choose", "judge"]
+__all__ = ["HeldBlock", "Release", "ReleasePolicy", "Releases", "Verdict", "choose", "holders", "judge"]
 
 #: A copy on site goes only if so many centres hold the block.
 CENTRES = 2
@@ -52,12 +53,19 @@ class ReleasePolicy:
     ----------
     older_than
         How long ago the block must have been opened at least.
+    by_class
+        The same for some retention classes; None: it never goes.
     evidence_age
         How old the evidence that a copy is sound may be.
     """
 
     older_than: dt.timedelta = dt.timedelta(days=60)
+    by_class: Mapping[RetentionClass, dt.timedelta | None] = MappingProxyType({})
     evidence_age: dt.timedelta = dt.timedelta(days=1)
+
+    def stays(self, retention: RetentionClass) -> dt.timedelta | None:
+        """Return how long blocks of a retention class stay on site; None if for ever."""
+        return self.by_class.get(retention, self.older_than)
 
 
 @attrs.frozen(kw_only=True)
@@ -182,10 +190,13 @@ def _judged(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[
     standing = [rule for rule in block.onsite_rules if rule.expires is None]
     if not standing:
         return _ended(block, now)
-    age = now - BlockName.parse(block.did.name).opened
-    if age < policy.older_than:
-        return Verdict.KEEP, f"it is {age.days} days old, and stays for {policy.older_than.days}", ()
-    holding, lacking = _holding(block)
+    name = BlockName.parse(block.did.name)
+    age, stays = now - name.opened, policy.stays(name.retention)
+    if stays is None:
+        return Verdict.KEEP, f"what is {name.retention} stays on site", ()
+    if age < stays:
+        return Verdict.KEEP, f"it is {age.days} days old, and stays for {stays.days}", ()
+    holding, lacking = holders(block)
     if len(holding) < CENTRES:
         return Verdict.KEEP, f"{_names(holding)} of {CENTRES} centres {_hold(holding)} all of it: {lacking}", ()
     proven, unproven = _proven(block, policy, now)
@@ -207,8 +218,16 @@ def _ended(block: HeldBlock, now: dt.datetime) -> tuple[Verdict, str, tuple[str,
     return Verdict.ENDED, f"no rule holds it, and {left}: Rucio's reaper has not deleted them", ()
 
 
-def _holding(block: HeldBlock) -> tuple[dict[str, str], str]:
-    """Return the centres that hold all of a block by a fulfilled rule without end, with the storage element there."""
+def holders(block: HeldBlock) -> tuple[dict[str, str], str]:
+    """Return the centres that hold all of a block by a fulfilled rule without end, with the storage element there.
+
+    Of several storage elements of a centre, one with a sound proof comes first.
+
+    Returns
+    -------
+    tuple
+        Storage elements by centre, and in words why there are no others.
+    """
     holding: dict[str, str] = {}
     said = []
     for rule in block.rules:
@@ -221,8 +240,15 @@ def _holding(block: HeldBlock) -> tuple[dict[str, str], str]:
             said.append(f"the rule for {rule.rse_expression} is {rule.state.value}")
         elif not places:
             said.append(f"by the catalogue not every file is at {rule.rse_expression}")
-        holding |= {centre: rse for rse, centre in places.items() if rule.state is RuleState.OK and not rule.expires}
+        if rule.state is RuleState.OK and rule.expires is None:
+            for rse in sorted(places, key=lambda rse: (not _is_proven(block, rse), rse)):
+                holding.setdefault(places[rse], rse)
     return holding, "; ".join(said) or "there is no rule for another one"
+
+
+def _is_proven(block: HeldBlock, rse: str) -> bool:
+    proof = block.evidence.latest(rse)
+    return proof is not None and proof.is_sound
 
 
 def _is_about(rule: Rule, rse: str, centre: str) -> bool:
@@ -233,7 +259,7 @@ def _is_about(rule: Rule, rse: str, centre: str) -> bool:
 def _proven(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the centres whose copies are proven, and why those of others are not."""
     proven, unproven = [], {}
-    for centre, rse in sorted(_holding(block)[0].items()):
+    for centre, rse in sorted(holders(block)[0].items()):
         proof = block.evidence.latest(rse)
         if proof is None:
             unproven[centre] = "its copy was never read back"

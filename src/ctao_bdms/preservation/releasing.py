@@ -19,7 +19,17 @@ from ctao_bdms.errors import BdmsError
 from ctao_bdms.model import ReplicaState
 from ctao_bdms.naming import is_block, path_of_lfn
 from ctao_bdms.preservation.evidence import Keeps, Proof, digest_of, keep, kept, person, prove
-from ctao_bdms.preservation.release import CENTRES, HeldBlock, Release, ReleasePolicy, Releases, Verdict, choose, judge
+from ctao_bdms.preservation.release import (
+    CENTRES,
+    HeldBlock,
+    Release,
+    ReleasePolicy,
+    Releases,
+    Verdict,
+    choose,
+    holders,
+    judge,
+)
 from ctao_bdms.preservation.verifiers import VERIFIERS, verifier_for
 
 if TYPE_CHECKING:
@@ -124,7 +134,7 @@ def _release(
     """Release one block, if everything is still as it must be."""
     (block,) = _known(catalogue, onsite, row.did.scope, row.did.name)
     if judge(block, policy, now()).verdict is Verdict.VERIFY:
-        for rse, centre in sorted(block.complete.items(), key=lambda place: (place[1], place[0])):
+        for centre, rse in sorted(holders(block)[0].items()):
             proof = block.evidence.latest(rse)
             if proof is None or not proof.is_sound or now() - proof.when > policy.evidence_age:
                 proof = prove(catalogue, block.did, rse, centre, now=now, on_bytes=on_bytes, verifiers=verifiers)
@@ -147,7 +157,7 @@ def _gone(
 ) -> list[str]:
     """Say at which centres files have gone, or changed their size, since they were read back."""
     bad: dict[str, list[str]] = {}
-    rses = {rse: centre for rse, centre in block.complete.items() if centre in centres}
+    rses = {rse: centre for centre, rse in holders(block)[0].items() if centre in centres}
     for file in catalogue.files([product.lfn for product in block.held]).values():
         for replica in (replica for replica in file.replicas if replica.rse in rses):
             try:

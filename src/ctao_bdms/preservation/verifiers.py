@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import urllib.request
 import zlib
+from contextlib import contextmanager
+from http.client import HTTPException
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Protocol
 from urllib.parse import urlsplit
@@ -16,7 +18,8 @@ from ctao_bdms.integrity import digest_file
 from ctao_bdms.naming import path_of_pfn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from http.client import HTTPResponse
 
 __all__ = ["VERIFIERS", "FileVerifier", "HttpVerifier", "Reading", "Verifier", "verifier_for"]
 
@@ -109,7 +112,7 @@ class HttpVerifier:
     def read(self, pfn: str, on_bytes: Callable[[int], None]) -> Reading:
         """Read all bytes of a copy."""
         sha256, adler32, size_bytes = hashlib.sha256(), 1, 0
-        with urllib.request.urlopen(self._request(pfn, "GET"), timeout=self._timeout_s) as answer:
+        with self._answer(pfn, "GET") as answer:
             said = answer.headers.get("Content-Length")
             while piece := answer.read(_PIECE):
                 sha256.update(piece)
@@ -122,7 +125,7 @@ class HttpVerifier:
 
     def size_bytes(self, pfn: str) -> int:
         """Return the size of a copy."""
-        with urllib.request.urlopen(self._request(pfn, "HEAD"), timeout=self._timeout_s) as answer:
+        with self._answer(pfn, "HEAD") as answer:
             said = answer.headers.get("Content-Length")
         if said is None:
             raise OSError(f"the storage does not say the size of {pfn}")
@@ -130,13 +133,19 @@ class HttpVerifier:
 
     def content(self, pfn: str) -> bytes:
         """Return the bytes of a small copy."""
-        with urllib.request.urlopen(self._request(pfn, "GET"), timeout=self._timeout_s) as answer:
-            content: bytes = answer.read()
-        return content
+        with self._answer(pfn, "GET") as answer:
+            return answer.read()
 
-    def _request(self, pfn: str, method: str) -> urllib.request.Request:
+    @contextmanager
+    def _answer(self, pfn: str, method: str) -> Iterator[HTTPResponse]:
+        """Yield what the storage answers; what is no HTTP is an error of the storage."""
         scheme, rest = pfn.split(":", 1)
-        return urllib.request.Request(f"{self._schemes.get(scheme, scheme)}:{rest}", method=method)
+        asked = urllib.request.Request(f"{self._schemes.get(scheme, scheme)}:{rest}", method=method)
+        try:
+            with urllib.request.urlopen(asked, timeout=self._timeout_s) as answer:
+                yield answer
+        except HTTPException as error:
+            raise OSError(f"{pfn} broke off: {type(error).__name__} {error}") from error
 
 
 _HTTP = HttpVerifier()
