@@ -73,6 +73,8 @@ class InMemoryCatalogue:
         self._rules: list[Rule] = []
         self._changed: dict[tuple[Did, str], dt.datetime] = {}
         self.directories: dict[Did, Directory] = {}
+        #: How many bytes more may be kept, by storage element; one that is not named has no limit.
+        self.quotas: dict[str, int] = {}
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
@@ -81,6 +83,10 @@ class InMemoryCatalogue:
     def scopes(self) -> Sequence[str]:
         """Return the scopes that hold products, sorted."""
         return sorted(self._scopes - {ROOT_SCOPE})
+
+    def room_bytes(self, rse: str) -> int | None:
+        """Return how many bytes more may be kept at `rse`: `quotas` says it, else there is no limit."""
+        return self.quotas.get(rse)
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return those of `lfns` that the catalogue knows."""

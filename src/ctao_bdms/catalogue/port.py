@@ -30,6 +30,9 @@ class KnowStorage(Protocol):
     def scopes(self) -> Sequence[str]:
         """Return the scopes that hold products: all but the root of the tree and the users' own, sorted."""
 
+    def room_bytes(self, rse: str) -> int | None:
+        """Return how many bytes more the account may keep at `rse`; None if there is no limit."""
+
 
 class Lookup(Protocol):
     """What is known of files whose names are known."""

@@ -123,7 +123,17 @@ class RucioCatalogue:
             is_tape=answers.truth(attributes.get("tape")),
             is_full=answers.truth(attributes.get("full")),
             free_bytes=int(float(attributes["free_bytes"])) if "free_bytes" in attributes else None,
+            write_url=answers.write_url(protocols),
         )
+
+    def room_bytes(self, rse: str) -> int | None:
+        """Return how many bytes more the account may keep at `rse`; None if there is no limit."""
+        with converted(f"asking what the account may keep at {rse}"):
+            rows = list(self.client.get_local_account_usage(self.client.account, rse=rse))
+        left = [row["bytes_remaining"] for row in rows if row["rse"] == rse]
+        if not left:
+            return 0
+        return None if left[0] == float("inf") else int(left[0])
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return those of `lfns` that the catalogue knows, with their copies and datasets."""

@@ -7,12 +7,13 @@ from pathlib import Path
 from ctao_bdms.facade.finding import Finding
 from ctao_bdms.facade.ingesting import Ingesting
 from ctao_bdms.facade.keeping import Keeping
+from ctao_bdms.facade.putting import Putting
 from ctao_bdms.replication import Policy
 
 __all__ = ["Bdms", "connect"]
 
 
-class Bdms(Ingesting, Finding, Keeping):
+class Bdms(Ingesting, Putting, Finding, Keeping):
     """The archive.
 
     Parameters

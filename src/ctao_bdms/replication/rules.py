@@ -2,7 +2,8 @@
 
 The on-site copy is held by a rule of its own. The first centre copies from the site as soon as the block is closed; the
 second copies from the first, as soon as the first has everything. So the site's uplink carries each byte once, and a
-rule never waits for a source that is not there yet. What entered at a centre has no copy on site: its chain begins there.
+rule never waits for a source that is not there yet. What entered at a centre has its chain
+begin there.
 """
 
 from __future__ import annotations
