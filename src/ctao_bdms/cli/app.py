@@ -23,6 +23,7 @@ from ctao_bdms.cli.name import name
 from ctao_bdms.cli.night import night
 from ctao_bdms.cli.plan import plan
 from ctao_bdms.cli.policy import policy
+from ctao_bdms.cli.put import put
 from ctao_bdms.cli.quarantine import quarantine
 from ctao_bdms.cli.query import query
 from ctao_bdms.cli.reconcile import reconcile
@@ -58,7 +59,10 @@ app = cyclopts.App(
 for _group, _commands in (
     ("See it work", (demo,)),
     ("A Rucio on this machine", (up, down, status, policy)),
-    ("Files into the archive", (scan, plan, ingest, ingestd, night, replay, journal, quarantine, reconcile, rules)),
+    (
+        "Files into the archive",
+        (scan, plan, ingest, put, ingestd, night, replay, journal, quarantine, reconcile, rules),
+    ),
     ("Files out of the archive", (query, locate, get)),
     ("Words of the archive", (name,)),
 ):

@@ -57,6 +57,7 @@ def deliver(
         If the source cannot be read, or the storage element not be written.
     """
     wanted = (size_bytes, adler32)
+    sink.tidy(lfn)
     if _is_there(sink, lfn, wanted):
         return
     with sink.write(source, lfn, on_bytes) as part:

@@ -51,8 +51,11 @@ class Sink(Protocol):
     def remove(self, lfn: Lfn) -> None:
         """Remove what lies under a product's name; nothing happens if nothing does."""
 
+    def tidy(self, lfn: Lfn) -> None:
+        """Remove what attempts to bring the product have left that have died."""
+
     def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> AbstractContextManager[Part]:
-        """Copy a file to a temporary name, which is gone at the end; what dead attempts have left goes first."""
+        """Copy a file to a temporary name, which is gone at the end."""
 
 
 def temporary_prefix(lfn: Lfn) -> str:
@@ -94,14 +97,16 @@ class FileSink:
         """Remove what lies under a product's name; nothing happens if nothing does."""
         self._path(lfn).unlink(missing_ok=True)
 
+    def tidy(self, lfn: Lfn) -> None:
+        """Remove what attempts to bring the product have left that have died."""
+        _sweep(self._path(lfn).parent, temporary_prefix(lfn))
+
     @contextmanager
     def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> Iterator[FilePart]:
-        """Copy a file to a temporary name, which is gone at the end; what dead attempts have left goes first."""
+        """Copy a file to a temporary name, which is gone at the end."""
         target = self._path(lfn)
         target.parent.mkdir(parents=True, exist_ok=True)
-        prefix = temporary_prefix(lfn)
-        _sweep(target.parent, prefix)
-        temporary, descriptor = _locked(target.parent, prefix)
+        temporary, descriptor = _locked(target.parent, temporary_prefix(lfn))
         try:
             _copy(source, descriptor, on_bytes)
             yield FilePart(temporary, target)
