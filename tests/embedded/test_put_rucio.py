@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -24,9 +25,6 @@ from tests.embedded.accounts import acting_as
 from tests.embedded.test_permission_table import config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from ctao_bdms.embedded import Instance
     from ctao_bdms.testing.plugin import RucioNamespace
 
@@ -53,7 +51,7 @@ try:
 except BdmsError as error:
     print(json.dumps({"error": type(error).__name__, "text": str(error), "asked": asked}))
 else:
-    rows = [[o.status.value, str(o.lfn), str(o.block.name if o.block else ""), [str(d) for d in o.defects]] for o in report]
+    rows = [[o.status.value, str(o.lfn), o.block.name if o.block else "", [*map(str, o.defects)]] for o in report]
     print(json.dumps({"rows": rows, "asked": asked}))
 """
 
@@ -88,7 +86,7 @@ class Job:
 
 
 @pytest.fixture(scope="module")
-def jobs(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Job]]:
+def jobs(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Job]:
     """Make an account of the workload management and one of a person, each with a scope and its directory."""
     folder, mark = tmp_path_factory.mktemp("accounts"), secrets.token_hex(3)
     template = embedded_rucio_instance.client_config(READER)
@@ -111,7 +109,7 @@ def jobs(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFac
                 root("set_local_account_limit", account, rse, -1 if role == "wms" else 1_000_000)
             cfg = config(template, folder, account)
             made[role] = Job(cfg, scope, person if role == "user" else "")
-    yield made
+    return made
 
 
 def _dl1(folder: Path, count: int) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -21,9 +21,7 @@ def put(
     *,
     product: Annotated[
         list[str] | None,
-        Parameter(
-            help="What is known of the files, as key=value: kind, obs_id, night, site, telescope, ...", negative=""
-        ),
+        Parameter(help="What is known of them, as key=value: kind, obs_id, night, ...", negative=""),
     ] = None,
     storage: Annotated[
         Literal["short-term", "archive"] | None,
@@ -42,11 +40,10 @@ def put(
 
     The data model names them, from their own names, their content, and what is said here. To repeat it is safe.
 
-    Example: `bdms put dl1_evt_tel_AirShower_ob2000000001_tel001_chunk000.h5 --release DataPipe/Observation/DR1 --product
-    night=2026-11-21`
+    Example: `bdms put output --release DataPipe/Observation/DR1 --product night=2026-11-21 --near PIC`
     """
     output = archive.output
-    words = {**_words(product or []), "release": release, "category": category}
+    words: dict[str, Any] = {**_words(product or []), "release": release, "category": category}
     said = NewProduct.of(user=user, folder=folder, **words)
     bdms = archive.connect()
     with output.bytes_bar("reading and uploading", None) as advance:
@@ -65,9 +62,9 @@ def put(
     return 1 if report.rejected else 0
 
 
-def _words(given: list[str]) -> dict[str, object]:
+def _words(given: list[str]) -> dict[str, Any]:
     """Return what ``key=value`` says."""
-    words: dict[str, object] = {}
+    words: dict[str, Any] = {}
     for text in given:
         key, is_said, value = text.partition("=")
         if not is_said or not value:

@@ -58,6 +58,11 @@ class Connection:
         with self._asked() as catalogue:
             return catalogue.scopes()
 
+    def room_bytes(self, rse: str) -> int | None:
+        """Return how many bytes more the account may keep at `rse`."""
+        with self._asked() as catalogue:
+            return catalogue.room_bytes(rse)
+
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return those of `lfns` that the catalogue knows."""
         with self._asked() as catalogue:

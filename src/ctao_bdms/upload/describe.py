@@ -76,7 +76,8 @@ def describe_product(
     policy
         How serious it is where name, maker and content disagree.
     """
-    defects, warnings = list(facts.defects), []
+    defects: list[Defect] = list(facts.defects)
+    warnings: list[Defect] = []
     content, faults = ProductMetadata.from_keywords(facts.keywords)
     defects += () if is_unreadable(facts) else faults
     named = _named(path.name, defects)

@@ -12,7 +12,7 @@ __all__ = ["PutReport"]
 class PutReport(IngestReport):
     """What became of the files that were put into the archive, one row a file."""
 
-    columns: ClassVar = (
+    columns: ClassVar[tuple[tuple[str, str], ...]] = (
         ("file", "file"),
         ("status", "status"),
         ("bytes", "size_bytes"),
