@@ -1,7 +1,7 @@
 """Putting many small products into the archive, beside Rucio's own upload client.
 
 Run ``python benchmarks/access_put.py``. Both run against the same embedded Rucio, one after the other, with the same
-DL1 files (about 1 MB each) and as processes of their own, from the files on the disk to replicas that are registered.
+FITS files (about 1 MB each) and as processes of their own, from the files on the disk to replicas that are registered.
 
 * put: `Bdms.put`, with everything that belongs to it: the files are checked, uploaded, read back from the storage,
   registered with metadata and directories, and the rules of their block are made. Requests are counted by the client.
@@ -23,13 +23,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from astropy.io import fits
+
 from ctao_bdms.embedded import ROOT, start
-from ctao_bdms.testing.products import write_dl1
 
 if TYPE_CHECKING:
     from ctao_bdms.embedded import Instance
 
-_NAME = "dl1_evt_tel_AirShower_ob2000000001_tel001_chunk{:03d}.h5"
+_NAME = "dl3_evt_sub_Observation_ob2000000001_chunk{:03d}.fits"
 _PUT = """
 import json, sys, time
 from ctao_bdms import connect
@@ -103,16 +105,17 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=400, help="how many files")
-    parser.add_argument("--events", type=int, default=3000, help="events in each: 3000 make 1 MB")
+    parser.add_argument("--megabytes", type=float, default=1.0, help="how large each is")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, start(Path(home) / "rucio") as rucio:
         folder = Path(home) / "products"
         folder.mkdir()
         config, scope = _account(rucio, Path(home))
-        template = write_dl1(Path(home) / "template.h5", telescopes=(1,), events=chosen.events)
+        random = np.random.default_rng(0)
         for number in range(chosen.files):
-            (folder / _NAME.format(number)).write_bytes(template.read_bytes())
-        print(f"{chosen.files} files of {template.stat().st_size / 1e6:.2f} MB")
+            content = random.integers(0, 255, int(chosen.megabytes * 1e6), dtype="u1")
+            fits.PrimaryHDU(content).writeto(folder / _NAME.format(number), checksum=True)
+        print(f"{chosen.files} files of {chosen.megabytes} MB")
         print(f"{'way':<10}{'files':>7}{'seconds':>9}{'files/s':>9}{'requests':>10}")
         for way, program in (("put", _PUT), ("upload", _UPLOAD)):
             seconds, files, requests = _measured(program, config, folder, scope)

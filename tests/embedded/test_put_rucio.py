@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 import pytest
+from astropy.io import fits
 
 from ctao_bdms.embedded import READER, ROOT
 from ctao_bdms.facade import Bdms
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from ctao_bdms.embedded import Instance
     from ctao_bdms.testing.plugin import RucioNamespace
 
+DL3 = "dl3_evt_sub_Observation_ob2000000001_chunk{:03d}.fits"
 NAME = "dl1_evt_tel_AirShower_ob2000000001_tel001_chunk{:03d}.h5"
 
 #: A job: it puts a folder, tells what became of it and how many requests that took, and dies at one of them if told so.
@@ -144,11 +147,11 @@ def test_a_job_archives_its_products_at_two_centres(
 
 
 def test_a_block_of_many_files_is_registered_in_ten_requests(jobs: dict[str, Job], tmp_path: Path) -> None:
-    folder = _dl1(tmp_path / "b", 1)
-    template = (folder / NAME.format(0)).read_bytes()
-    for number in range(100, 500):
-        (folder / NAME.format(number)).write_bytes(template)
-    (folder / NAME.format(0)).unlink()
+    folder = tmp_path / "b"
+    folder.mkdir()
+    for number in range(400):
+        header = fits.Header({"DATALEVL": "DL3"})
+        fits.PrimaryHDU(np.full(64, number), header).writeto(folder / DL3.format(number), checksum=True)
     answer = jobs["wms"].put(folder, storage="archive", near="PIC")
     assert {row[0] for row in answer["rows"]} == {"registered"}
     assert len({row[2] for row in answer["rows"]}) == 1

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,15 +22,16 @@ from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import DefectKind, Lfn, NewProduct, RetentionClass, Rse, Verdict
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.testing.products import write_dl1, write_dl2
-from ctao_bdms.upload import FileSink, deliver, temporary_prefix
+from ctao_bdms.upload import FileSink, Put, deliver, read_products, temporary_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 NOW = dt.datetime(2026, 11, 22, 9, tzinfo=dt.UTC)
+LATER = NOW + dt.timedelta(minutes=3)
 NAME = "dl1_evt_tel_AirShower_ob2000000001_tel001_chunk000.h5"
 FOLDER = "/ctao/dpps/DataPipe/Observation/DR1/CTAO-North/DL1/Event/2026/11/21/ob2000000001"
+_FOR_EVER = RetentionClass.PERMANENT
 SAID = NewProduct.of(release="DataPipe/Observation/DR1", night="2026-11-21")
 
 
@@ -287,11 +289,12 @@ class Fragile:
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_put_that_dies_at_any_call_is_repaired_by_the_next(tmp_path: Path, dl1: Path, *, after: bool) -> None:
+    items = read_products([(dl1, PurePath(dl1.name))], SAID, vo="ctao")  # once: each costs a process
     for at in range(100):
         archive = Archive(tmp_path / f"{at}")
         fragile = Fragile(archive.catalogue, itertools.count(), at, after=after)
         try:
-            Bdms(fragile, now=lambda: NOW).put(dl1, product=SAID, storage="archive")  # type: ignore[arg-type]
+            Put(catalogue=fragile, policy=archive.bdms.policy, now=lambda: NOW, retention=_FOR_EVER).run(items)
             is_over = True
         except CrashError:
             is_over = False
@@ -299,8 +302,9 @@ def test_a_put_that_dies_at_any_call_is_repaired_by_the_next(tmp_path: Path, dl1
             (replica,) = archive.catalogue.files([product.lfn])[product.lfn].replicas
             stored = archive.home / replica.rse.removesuffix("-DISK") / str(product.lfn)[1:]
             assert stored.read_bytes() == dl1.read_bytes(), "the catalogue shows a file without bytes"
-        archive.now += dt.timedelta(minutes=3)
-        (outcome,) = archive.bdms.put(dl1, product=SAID, storage="archive")
+        (outcome,) = Put(
+            catalogue=archive.catalogue, policy=archive.bdms.policy, now=lambda: LATER, retention=_FOR_EVER
+        ).run(items)
         assert outcome.status in {Status.REGISTERED, Status.KNOWN}
         assert len(archive.files_on_storage()) == 1
         assert outcome.lfn is not None
