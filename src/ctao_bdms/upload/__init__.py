@@ -6,6 +6,7 @@ from ctao_bdms.upload.report import PutReport
 from ctao_bdms.upload.sinks import FileSink, Part, Sink, temporary_prefix
 from ctao_bdms.upload.targets import chosen_rse, open_sink
 from ctao_bdms.upload.walk import Put, find_files, read_products
+from ctao_bdms.upload.webdav import WebDavSink
 
 __all__ = [
     "ABANDONED_AFTER_S",
@@ -15,6 +16,7 @@ __all__ = [
     "Put",
     "PutReport",
     "Sink",
+    "WebDavSink",
     "chosen_rse",
     "deliver",
     "describe_product",

@@ -11,6 +11,7 @@ from ctao_bdms.errors import UsageError
 from ctao_bdms.model import Night, ReplicaState, Site
 from ctao_bdms.replication import place
 from ctao_bdms.upload.sinks import FileSink
+from ctao_bdms.upload.webdav import WebDavSink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,4 +93,6 @@ def open_sink(rse: Rse) -> Sink:
     url = urlsplit(rse.write_url)
     if url.scheme == "file" and url.hostname in {None, "localhost", "127.0.0.1"}:
         return FileSink(Path(unquote(url.path)))
+    if url.scheme in {"http", "https"}:
+        return WebDavSink(rse.write_url)
     raise UsageError(f"{rse.name} cannot be written from here: {rse.write_url or 'it has no protocol that writes'}")
