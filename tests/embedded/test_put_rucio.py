@@ -205,6 +205,7 @@ def test_a_person_puts_into_the_own_area_within_the_quota(
     assert lfn == f"/ctao/user/a/{person.user}/notes.txt"
     (rule,) = embedded_rucio.catalogue.rules(person.scope, [block])[block]
     assert rule.expires is not None
+    assert embedded_rucio.catalogue.room_bytes("PIC-DISK") is None  # the account of the ingest has no limit
     (folder / "large.txt").write_bytes(b"x" * 1_000_001)
     refused = person.put(folder, near="PIC")
     assert refused["error"] == "QuotaError", refused

@@ -25,7 +25,7 @@ from ctao_bdms.testing.products import write_dl1, write_dl2
 from ctao_bdms.upload import FileSink, Put, deliver, read_products, temporary_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 NOW = dt.datetime(2026, 11, 22, 9, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(minutes=3)
@@ -272,7 +272,7 @@ class Fragile:
     def __init__(self, inner: InMemoryCatalogue, calls: Iterator[int], at: int, *, after: bool) -> None:
         self._inner, self._calls, self._at, self._after = inner, calls, at, after
 
-    def __getattr__(self, name: str) -> Callable[..., object]:
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         method = getattr(self._inner, name)
 
         def call(*arguments: object, **keywords: object) -> object:
