@@ -21,7 +21,9 @@ def put(
     *,
     product: Annotated[
         list[str] | None,
-        Parameter(help="What is known of them, as key=value: kind, obs_id, night, ...", negative=""),
+        Parameter(
+            help="What is known of them, as key=value: kind, obs_id, night, ...", negative="", consume_multiple=True
+        ),
     ] = None,
     storage: Annotated[
         Literal["short-term", "archive"] | None,

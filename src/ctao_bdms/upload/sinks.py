@@ -65,7 +65,7 @@ def temporary_prefix(lfn: Lfn) -> str:
     --------
     >>> from ctao_bdms.model import Lfn
     >>> temporary_prefix(Lfn("/ctao/dpps/x.h5"))
-    '.bdms-3de0ee3d71f0b8d8-'
+    '.bdms-f9b1678c8c5f1d3f-'
     """
     return f".bdms-{hashlib.sha256(lfn.text.encode()).hexdigest()[:16]}-"
 
