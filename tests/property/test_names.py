@@ -135,7 +135,7 @@ def test_every_directory_is_in_one_scope_and_hangs_on_its_parent(text: str) -> N
     st.sampled_from(RetentionClass),
     STAMPS,
     st.from_regex(r"[0-9a-f]{8}", fullmatch=True),
-    st.sampled_from(["", "PIC", "CSCS"]),
+    st.sampled_from(["", "PIC", "INFN-Frascati"]),
 )
 def test_names_of_blocks_go_there_and_back(
     site: Site, date: dt.date, retention: RetentionClass, opened: dt.datetime, token: str, origin: str

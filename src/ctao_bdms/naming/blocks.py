@@ -18,7 +18,7 @@ from ctao_bdms.model import Did, Lfn, Night, RetentionClass, Site
 __all__ = ["BlockName", "BlockSeries", "blocks_pattern", "is_block"]
 
 _NAME = re.compile(
-    r"(?P<retention>[a-z-]+)-(?P<opened>\d{8}T\d{6})-(?P<token>[0-9a-f]{8})(?:-(?P<origin>[A-Za-z0-9._]+))?", re.ASCII
+    r"(?P<retention>[a-z-]+)-(?P<opened>\d{8}T\d{6})-(?P<token>[0-9a-f]{8})(?:-(?P<origin>[A-Za-z0-9_-]+))?", re.ASCII
 )
 _STAMP = "%Y%m%dT%H%M%S"
 
