@@ -38,11 +38,13 @@ __all__ = [
     "NotFoundError",
     "NotRunningError",
     "OutsideRootError",
+    "QuotaError",
     "RefusedError",
     "RetrievalError",
     "StorageError",
     "UnknownRseError",
     "UnreachableError",
+    "UploadError",
     "UsageError",
     "WorkerLostError",
 ]
@@ -296,6 +298,44 @@ class StorageError(BdmsError, OSError):
         super().__init__(f"{doing} failed, {path} cannot be written: {error.strerror or error}")
         self.path = path
         self.errno = error.errno
+
+
+class QuotaError(BdmsError, OSError):
+    """An account may not keep as much as was asked for.
+
+    Parameters
+    ----------
+    rse
+        The storage element.
+    wanted_bytes, room_bytes
+        How much was asked for, and how much more it may keep, in bytes.
+    """
+
+    def __init__(self, rse: str, wanted_bytes: int, room_bytes: int) -> None:
+        super().__init__(
+            f"{wanted_bytes} bytes are more than the {max(0, room_bytes)} that this account may still keep at {rse}; "
+            "end rules that are no longer needed, or ask the archive administrator for a larger quota"
+        )
+        self.rse = rse
+        self.wanted_bytes = wanted_bytes
+        self.room_bytes = room_bytes
+
+
+class UploadError(BdmsError, OSError):
+    """A file could not be brought to a storage element.
+
+    Parameters
+    ----------
+    name
+        The logical file name.
+    reason
+        What happened, as the end of a sentence.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} was not uploaded: {reason}")
+        self.name = name
+        self.reason = reason
 
 
 class EmbeddedError(BdmsError, RuntimeError):

@@ -59,6 +59,17 @@ def _derived(caller: Caller, asked: Mapping[str, Any]) -> str:
     return ""
 
 
+def _own_derived(caller: Caller, asked: Mapping[str, Any]) -> str:
+    from rucio.core.scope import is_scope_owner
+
+    if reason := _derived(caller, asked):
+        return reason
+    for scope, name in asked["files"] if "files" in asked else _files(caller):
+        if not is_scope_owner(scope=scope, account=caller.account, session=caller.session):
+            return f"{name} is in a scope of another account; put your files into your own area."
+    return ""
+
+
 def _files(caller: Caller) -> list[tuple[Any, str]]:
     """Return what the request registers, as ``add_replicas`` and DIRAC's ``add_files`` say it."""
     from rucio.common.types import InternalScope
@@ -176,6 +187,7 @@ QUESTIONS: dict[str, Callable[[Caller, Mapping[str, Any]], str]] = {
     "on_site": _on_site,
     "own": _own,
     "own_centre": _own_centre,
+    "own_derived": _own_derived,
     "own_ending": _own_ending,
     "own_kept": _own_kept,
     "own_on_site": _own_on_site,

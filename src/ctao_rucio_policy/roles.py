@@ -48,6 +48,7 @@ def role_of(attributes: Mapping[str, object], *, is_root: bool) -> Role:
 CONDITIONS: Mapping[str, str] = {
     "owner": "the account owns the scope",
     "derived": "none of the files are raw data",
+    "own_derived": "none of the files are raw data, and all are in scopes of the account",
     "lifetime": "the rule has a lifetime",
     "own": "the rule is the account's own, and what changes is its lifetime, place, activity or comment",
     "own_ending": "the rule is the account's own, what changes is its place, activity or comment, and it still ends",
@@ -142,7 +143,7 @@ TABLE: Mapping[str, Row] = {
         ),
         _if("derived"),
         _NO_RIGHT,
-        _NO_RIGHT,
+        _if("own_derived"),
     ),
     "compose": _row("make datasets and containers, and put content into them", *[_OWNER] * 4),
     "detach-raw": _admin_only("take raw data out of a dataset or container", _APPEND_ONLY),

@@ -146,7 +146,10 @@ def register_on_site(s: Scene) -> None:
 
 
 def register_off_site(s: Scene) -> None:
-    s.call("add_replicas", PIC, [s.new_file(s.own, "DL3" if s.met else "DL0")])
+    if s.role is Role.USER:
+        s.call("add_replicas", PIC, [s.new_file(s.scope, "DL3")])
+    else:
+        s.call("add_replicas", PIC, [s.new_file(s.own, "DL3" if s.met else "DL0")])
 
 
 def compose(s: Scene) -> None:

@@ -19,6 +19,7 @@ from ctao_bdms.model import (
     Lfn,
     Night,
     Particle,
+    ProductMetadata,
     ProductType,
     Release,
     RetentionClass,
@@ -134,14 +135,23 @@ def test_every_directory_is_in_one_scope_and_hangs_on_its_parent(text: str) -> N
     st.sampled_from(RetentionClass),
     STAMPS,
     st.from_regex(r"[0-9a-f]{8}", fullmatch=True),
+    st.sampled_from(["", "PIC", "INFN-Frascati"]),
 )
 def test_names_of_blocks_go_there_and_back(
-    site: Site, date: dt.date, retention: RetentionClass, opened: dt.datetime, token: str
+    site: Site, date: dt.date, retention: RetentionClass, opened: dt.datetime, token: str, origin: str
 ) -> None:
     name = BlockName(
-        vo="ctao", scope="acada", site=site, night=Night(date), retention=retention, opened=opened, token=token
+        vo="ctao",
+        scope="acada",
+        site=site,
+        night=Night(date),
+        retention=retention,
+        opened=opened,
+        token=token,
+        origin=origin,
     )
     assert BlockName.parse(str(name)) == name
+    assert name.series.block(opened, token) == name
     assert len(str(name)) <= Lfn.MAX_LENGTH
 
 
@@ -222,6 +232,8 @@ def dpps_names(draw: st.DrawFn) -> DppsName:
 @given(dpps_names())
 def test_names_of_processing_go_there_and_back(name: DppsName) -> None:
     assert DppsName.parse(str(name)) == name
+    if name.subarray_id is None or name.node is not None:  # else the subarray is not that of a simulation
+        assert DppsName.of(ProductMetadata(name.metadata), name.extension) == name
 
 
 @given(

@@ -109,7 +109,7 @@ class Archive(InMemoryCatalogue):
     def attempts(self, rule: Rule, looked_at: int) -> list[Attempt]:
         return [attrs.evolve(attempt, **self.said) for attempt in super().attempts(rule, looked_at)]  # type: ignore[arg-type]
 
-    def room(self, account: str) -> dict[str, float]:
+    def room(self, account: str = "") -> dict[str, float]:
         return dict.fromkeys(self.rses(), self.left)
 
 

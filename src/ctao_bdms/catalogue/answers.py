@@ -20,9 +20,12 @@ from ctao_bdms.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["archived_file", "aware", "block", "product", "rule", "truth"]
+__all__ = ["archived_file", "aware", "block", "product", "rule", "truth", "write_url"]
+
+#: How clients write, the best first; `davs` and `dav` are other words for HTTP.
+_WRITING = {"file": "file", "davs": "https", "https": "https", "http": "http", "dav": "http"}
 
 _REPLICA_STATES = {
     "AVAILABLE": ReplicaState.AVAILABLE,
@@ -97,6 +100,21 @@ def aware(stamp: object) -> dt.datetime:
 def truth(value: object) -> bool:
     """Return an attribute of a storage element as a truth value: Rucio keeps what it was given, words among it."""
     return str(value).lower() in {"true", "1", "yes"}
+
+
+def write_url(protocols: Sequence[Mapping[str, Any]]) -> str:
+    """Return the URL in front of an LFN where clients can write, by the protocols of a storage element."""
+    able = [
+        row
+        for scheme in _WRITING
+        for row in protocols
+        if row["scheme"] == scheme and any(row["domains"].get(domain, {}).get("write") for domain in ("wan", "lan"))
+    ]
+    if not able:
+        return ""
+    scheme, host, port = able[0]["scheme"], able[0]["hostname"], able[0]["port"]
+    place = f"{host}:{port}" if port else host
+    return f"{_WRITING[scheme]}://{place}{str(able[0]['prefix']).rstrip('/')}"
 
 
 def rule(row: Mapping[str, Any]) -> Rule:

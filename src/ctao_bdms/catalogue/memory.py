@@ -85,6 +85,8 @@ class InMemoryCatalogue:
         self.directories: dict[Did, Directory] = {}
         #: Why copies could not be read, by file and storage element.
         self.suspicious: dict[tuple[Lfn, str], list[str]] = {}
+        #: How many bytes more may be kept, by storage element; one that is not named has no limit.
+        self.quotas: dict[str, float] = {}
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
@@ -264,9 +266,9 @@ class InMemoryCatalogue:
         members = [file for lfn, file in sorted(self._files.items()) if rule.did in file.datasets]
         return [Attempt(lfn=file.lfn, rse=target) for file in members if file.at(target) is None]
 
-    def room(self, account: str) -> Mapping[str, float]:
-        """Return how much more an account may keep at each storage element: here, all that it likes."""
-        return dict.fromkeys(self._rses, float("inf"))
+    def room(self, account: str = "") -> Mapping[str, float]:
+        """Return how much more may be kept at each storage element: `quotas` says it, else there is no limit."""
+        return dict.fromkeys(self._rses, float("inf")) | self.quotas
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""

@@ -46,6 +46,15 @@ class KnowStorage(Protocol):
     def scopes(self) -> Sequence[str]:
         """Return the scopes that hold products: all but the root of the tree and the users' own, sorted."""
 
+    def room(self, account: str = "") -> Mapping[str, float]:
+        """Return how much more an account, by default the own one, may keep at each storage element, in bytes.
+
+        Raises
+        ------
+        ForbiddenError
+            If the account that asks may not know.
+        """
+
 
 class MarkStorage(Protocol):
     """How it is said of storage elements that their copies count no longer."""
@@ -212,21 +221,12 @@ class FindRules(Protocol):
 
 
 class FindTransfers(Protocol):
-    """What became of transfers, and how much room there is for more."""
+    """What became of transfers."""
 
     def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
         """Return the copies that `rule` still waits for, those that are stuck first.
 
         Of the first `looked_at` it is asked what their transfers said.
-        """
-
-    def room(self, account: str) -> Mapping[str, float]:
-        """Return how much more an account may keep at each storage element, in bytes.
-
-        Raises
-        ------
-        ForbiddenError
-            If the account that asks may not know.
         """
 
 

@@ -135,7 +135,8 @@ class RucioCatalogue:
     def _rse(self, row: Mapping[str, Any]) -> Rse:
         name = str(row["rse"])
         attributes = self.client.list_rse_attributes(name)
-        prefixes = {str(row["scheme"]): str(row["prefix"]).rstrip("/") for row in self.client.get_protocols(name)}
+        protocols = list(self.client.get_protocols(name))
+        prefixes = {str(each["scheme"]): str(each["prefix"]).rstrip("/") for each in protocols}
         return Rse(
             name=name,
             prefix=prefixes.get("file", ""),
@@ -152,6 +153,7 @@ class RucioCatalogue:
             is_tape=answers.truth(attributes.get("tape")),
             is_full=answers.truth(attributes.get("full")),
             free_bytes=int(float(attributes["free_bytes"])) if "free_bytes" in attributes else None,
+            write_url=answers.write_url(protocols),
         )
 
     def mark_lost(self, rse: str, reason: str) -> None:
@@ -359,10 +361,11 @@ class RucioCatalogue:
         with converted(f"asking what became of the transfers of rule {rule.id}"):
             return transfers.attempts(self.client, rule, looked_at)
 
-    def room(self, account: str) -> Mapping[str, float]:
+    def room(self, account: str = "") -> Mapping[str, float]:
         """Return how much more an account may keep at each storage element, in bytes."""
-        with converted(f"asking how much more {account} may keep"):
-            return transfers.room(self.client, account)
+        whose = account or self.client.account
+        with converted(f"asking how much more {whose} may keep"):
+            return transfers.room(self.client, whose)
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""

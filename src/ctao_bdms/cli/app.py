@@ -27,6 +27,7 @@ from ctao_bdms.cli.night import night
 from ctao_bdms.cli.placement import placement
 from ctao_bdms.cli.plan import plan
 from ctao_bdms.cli.policy import policy
+from ctao_bdms.cli.put import put
 from ctao_bdms.cli.quarantine import quarantine
 from ctao_bdms.cli.query import query
 from ctao_bdms.cli.reconcile import reconcile
@@ -64,7 +65,7 @@ app = cyclopts.App(
 for _group, _commands in (
     ("See it work", (demo,)),
     ("A Rucio on this machine", (up, down, status)),
-    ("Files into the archive", (scan, plan, ingest, ingestd, night, replay, journal, quarantine)),
+    ("Files into the archive", (scan, plan, ingest, put, ingestd, night, replay, journal, quarantine)),
     ("Files out of the archive", (query, locate, track, get)),
     ("How the archive keeps", (policy, placement, centres, reconcile, rules)),
     ("What is kept, and proven", (manifest, evidence, release)),

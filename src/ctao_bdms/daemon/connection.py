@@ -148,7 +148,7 @@ class Connection:
         with self._asked() as catalogue:
             return catalogue.attempts(rule, looked_at)
 
-    def room(self, account: str) -> Mapping[str, float]:
+    def room(self, account: str = "") -> Mapping[str, float]:
         """Return how much more an account may keep at each storage element, in bytes."""
         with self._asked() as catalogue:
             return catalogue.room(account)

@@ -7,13 +7,14 @@ from pathlib import Path
 from ctao_bdms.facade.finding import Finding
 from ctao_bdms.facade.ingesting import Ingesting
 from ctao_bdms.facade.keeping import Keeping
+from ctao_bdms.facade.putting import Putting
 from ctao_bdms.facade.replicating import Replicating
 from ctao_bdms.replication import Policy
 
 __all__ = ["Bdms", "connect"]
 
 
-class Bdms(Ingesting, Finding, Replicating, Keeping):
+class Bdms(Ingesting, Putting, Finding, Replicating, Keeping):
     """The archive.
 
     Parameters

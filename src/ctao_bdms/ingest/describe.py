@@ -16,7 +16,7 @@ from ctao_bdms.naming import AcadaPath
 if TYPE_CHECKING:
     from ctao_bdms.ingest.sidecar import Statement
 
-__all__ = ["Described", "describe"]
+__all__ = ["Described", "describe", "is_unreadable", "ledger"]
 
 _STRICT = CheckPolicy()
 
@@ -74,7 +74,7 @@ def describe(
     defects += facts.defects
     metadata, faults = ProductMetadata.from_keywords(facts.keywords)
     warnings: list[Defect] = []
-    if not _is_unreadable(facts):
+    if not is_unreadable(facts):
         defects += faults
         defects += metadata.missing(DataLevel.DL0)
         for check, defect in disagreements(path, facts, metadata):
@@ -83,11 +83,11 @@ def describe(
                 (defects if severity is Severity.ERROR else warnings).append(defect)
     if said is not None:
         defects += sidecar.disagreements(said, facts)
-    metadata = ProductMetadata({**metadata, **_ledger(facts)})
+    metadata = ProductMetadata({**metadata, **ledger(facts)})
     return Described(file=file, facts=facts, metadata=metadata, defects=tuple(defects), warnings=tuple(warnings))
 
 
-def _ledger(facts: FileFacts) -> dict[str, str]:
+def ledger(facts: FileFacts) -> dict[str, str]:
     """Return the digests that are kept for the audits to come: what the bytes were when they entered."""
     kept = {f"integrity__{name}": value for name, value in facts.digests.items() if f"integrity__{name}" in METADATA}
     if facts.hdus:
@@ -95,7 +95,7 @@ def _ledger(facts: FileFacts) -> dict[str, str]:
     return kept
 
 
-def _is_unreadable(facts: FileFacts) -> bool:
+def is_unreadable(facts: FileFacts) -> bool:
     """Whether the bytes are unknown, or so broken that what their headers lack says nothing."""
     kinds = {defect.kind for defect in facts.defects}
     broken = {DefectKind.TRUNCATED, DefectKind.NOT_A_PRODUCT, DefectKind.EMPTY, DefectKind.STRUCTURE}

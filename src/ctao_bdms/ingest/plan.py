@@ -217,7 +217,7 @@ def _block_of(archived: ArchivedFile | None, rse: str, classes: Collection[Reten
 
 
 def _at_least(retention: RetentionClass) -> set[RetentionClass]:
-    """Return the classes of which a file is kept as long as one of `retention`: what is kept for ever serves all."""
+    """Return `retention` and what serves every purpose: to be kept for ever."""
     return {RetentionClass.PERMANENT, retention}
 
 

@@ -114,7 +114,7 @@ class Outcome:
 class IngestReport(Rows[Outcome]):
     """What became of the files that were ingested, one row a file."""
 
-    columns: ClassVar = (
+    columns: ClassVar[tuple[tuple[str, str], ...]] = (
         ("file", "file"),
         ("status", "status"),
         ("bytes", "size_bytes"),

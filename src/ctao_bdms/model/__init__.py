@@ -17,6 +17,7 @@ from ctao_bdms.model.facts import FileFacts, Flag, HduFacts, Keyword, SumStatus,
 from ctao_bdms.model.identifiers import Did, Lfn
 from ctao_bdms.model.levels import Category, DataAssociation, DataDivision, DataLevel, RetentionClass
 from ctao_bdms.model.metadata import METADATA, MetadataKey, ProductMetadata, Value, ValueType, metadata_key
+from ctao_bdms.model.new_products import NewProduct
 from ctao_bdms.model.night import Night
 from ctao_bdms.model.observations import Creator, ObservationId
 from ctao_bdms.model.particles import Particle
@@ -51,6 +52,7 @@ __all__ = [
     "METADATA",
     "metadata_key",
     "MetadataKey",
+    "NewProduct",
     "Night",
     "ObservationId",
     "Particle",

@@ -72,6 +72,8 @@ class Rse:
         Whether it takes nothing new.
     free_bytes
         Its free space, as its centre says; None if it does not say.
+    write_url
+        The URL in front of an LFN where clients write, without the slash at the end; empty if they cannot.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Rse:
     is_tape: bool = False
     is_full: bool = False
     free_bytes: int | None = None
+    write_url: str = ""
 
     @property
     def is_onsite(self) -> bool:

@@ -57,6 +57,8 @@ class DefectKind(StrEnum):
     CONFLICT = "conflict"
     #: The catalogue does not take it, for the reason that it gives.
     CATALOGUE = "catalogue"
+    #: It did not arrive on the storage element that it was to be uploaded to.
+    STORAGE = "storage"
 
 
 @attrs.frozen

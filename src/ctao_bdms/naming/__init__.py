@@ -16,7 +16,7 @@ from ctao_bdms.naming.dpps_path import DppsPath
 from ctao_bdms.naming.explain import Explained, Part, explain
 from ctao_bdms.naming.lst import LstName
 from ctao_bdms.naming.places import lfn_of_path, lfn_of_pfn, path_of_lfn, path_of_pfn, pfn_path
-from ctao_bdms.naming.reading import OtherPath, read_lfn, read_name
+from ctao_bdms.naming.reading import OtherPath, is_dpps_name, read_lfn, read_name
 from ctao_bdms.naming.simulation import SimulationNode
 from ctao_bdms.naming.tree import ROOT_SCOPE, Directory, directories_of, scope_of
 from ctao_bdms.naming.users import UserPath, user_scope, username_of
@@ -43,6 +43,7 @@ __all__ = [
     "explain",
     "is_beside_tree",
     "is_block",
+    "is_dpps_name",
     "is_manifest",
     "lfn_of_path",
     "lfn_of_pfn",

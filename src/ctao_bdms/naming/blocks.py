@@ -27,12 +27,12 @@ __all__ = [
 ]
 
 _NAME = re.compile(
-    r"(?P<retention>[a-z-]+)-(?P<opened>\d{8}T\d{6})-(?P<token>[0-9a-f]{8})(?:-(?P<origin>[A-Za-z0-9_]+))?", re.ASCII
+    r"(?P<retention>[a-z-]+)-(?P<opened>\d{8}T\d{6})-(?P<token>[0-9a-f]{8})(?:-(?P<origin>[A-Za-z0-9_-]+))?", re.ASCII
 )
 _STAMP = "%Y%m%dT%H%M%S"
 _AREA = "blocks"
 _MANIFEST = re.compile(
-    r"(?P<block>.+-[0-9a-f]{8}(?:-[A-Za-z0-9_]+)?)(?:\.(?P<number>[2-9]|[1-9]\d{1,3}))?\.bagit\.tar", re.ASCII
+    r"(?P<block>.+-[0-9a-f]{8}(?:-[A-Za-z0-9_-]+)?)(?:\.(?P<number>[2-9]|[1-9]\d{1,3}))?\.bagit\.tar", re.ASCII
 )
 
 

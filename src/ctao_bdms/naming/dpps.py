@@ -235,6 +235,35 @@ class DppsName:
             extension=extension,
         )
 
+    @property
+    def metadata(self) -> dict[str, Value]:
+        """What the name says of the product, by the keys of the metadata table.
+
+        Examples
+        --------
+        >>> DppsName.parse("dl2_evt_sub_AirShower_ob3000000007.h5").metadata["instance__obs_id"]
+        3000000007
+        """
+        kind = self.kind
+        said: dict[str, Value | None] = {
+            "data__level": kind.level.value,
+            "data__division": kind.division.value,
+            "data__association": kind.association.value,
+            "data__type": kind.type.value,
+            "instance__obs_id": self.obs_id,
+            "instance__site_id": None if self.site is None else self.site.value,
+            "instance__observing_night": None if self.night is None else self.night.date,
+            "instance__ae_class": self.ae_class.upper() or None,
+            "instance__ae_id": self.ae_id,
+            "instance__chunk_id": self.chunk_id,
+            "instance__data_source": self.source or None,
+            "instance__sublevel_id": "|".join(word.upper() for word in self.sublevels) or None,
+            "instance__subarray_id": self.subarray_id,
+            "instance__particle_pdgid": None if self.particle is None else self.particle.pdg_id,
+            **({} if self.node is None else self.node.metadata),
+        }
+        return {key: value for key, value in said.items() if value is not None}
+
 
 def _int(value: Value | None) -> int | None:
     return None if value is None else int(str(value))

@@ -16,7 +16,7 @@ from ctao_bdms.naming.lst import LstName
 from ctao_bdms.naming.tree import scope_of
 from ctao_bdms.naming.users import USER_AREA, UserPath
 
-__all__ = ["OtherPath", "read_lfn", "read_name"]
+__all__ = ["OtherPath", "is_dpps_name", "read_lfn", "read_name"]
 
 
 @attrs.frozen
@@ -74,6 +74,17 @@ def read_lfn(lfn: Lfn) -> AcadaPath | DppsPath | UserPath | BlockName | Manifest
 def _is_file(component: str) -> bool:
     """Whether a component looks like a file's name: with an extension."""
     return re.search(r"\.[A-Za-z]", component) is not None
+
+
+def is_dpps_name(text: str) -> bool:
+    """Return whether a file's own name begins as those of data processing do.
+
+    Examples
+    --------
+    >>> is_dpps_name("dl1_evt_tel_AirShower_ob2000000001_tel001_chunk000.h5")
+    True
+    """
+    return _IS_DPPS.match(text) is not None
 
 
 def read_name(text: str) -> AcadaName | DppsName | LstName:

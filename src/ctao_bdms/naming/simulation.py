@@ -55,6 +55,18 @@ class SimulationNode:
         return (f"nsb{self.nsb_factor:04.1f}", *(form.format(value) for value, form in values if value is not None))
 
     @property
+    def metadata(self) -> dict[str, float]:
+        """All that is known, by the keys of the metadata table; the hour angle in degrees."""
+        values = {
+            "nsb_factor": self.nsb_factor,
+            "zenith": self.zenith_deg,
+            "azimuth": self.azimuth_deg,
+            "hour_angle": None if self.hour_angle_h is None else self.hour_angle_h * 15,
+            "declination": self.declination_deg,
+        }
+        return {f"simulation__node__{key}": value for key, value in values.items() if value is not None}
+
+    @property
     def named(self) -> SimulationNode:
         """The part of it that stands in file names: equatorial if known, else horizontal."""
         if self.hour_angle_h is not None and self.declination_deg is not None:

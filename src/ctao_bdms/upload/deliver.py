@@ -1,0 +1,95 @@
+"""Bringing the bytes of a product to a storage element, so that its name there stands for them or for nothing.
+
+The catalogue does not know the product yet. What lies under its name already was left by an attempt that ended before
+it registered it, or is about to be registered by another one: the same bytes are as good as our own; others are an
+obstacle until they are so old that nobody will register them any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ctao_bdms.errors import UploadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ctao_bdms.integrity import FileDigests
+    from ctao_bdms.model import Lfn
+    from ctao_bdms.upload.sinks import Sink
+
+__all__ = ["ABANDONED_AFTER_S", "deliver"]
+
+#: After this time nobody registers any more what lies on a storage element under a product's name, in seconds.
+ABANDONED_AFTER_S = 3600.0
+
+
+def deliver(
+    sink: Sink,
+    source: Path,
+    lfn: Lfn,
+    *,
+    size_bytes: int,
+    adler32: str,
+    on_bytes: Callable[[int], object] = lambda _: None,
+) -> None:
+    """Bring a file to a storage element; what is there already is not brought again.
+
+    Parameters
+    ----------
+    sink
+        The storage element.
+    source
+        The file.
+    lfn
+        The name that it gets.
+    size_bytes, adler32
+        What it was when it was read: size in bytes and Adler-32.
+    on_bytes
+        Is told the number of bytes after each piece that was copied.
+
+    Raises
+    ------
+    UploadError
+        If other bytes arrived than were sent, or another upload of the name is under way.
+    OSError
+        If the source cannot be read, or the storage element not be written.
+    """
+    wanted = (size_bytes, adler32)
+    sink.tidy(lfn)
+    if _is_there(sink, lfn, wanted):
+        return
+    with sink.write(source, lfn, on_bytes) as part:
+        arrived = _pair(part.read_back())
+        if arrived != wanted:
+            raise UploadError(
+                lfn.text,
+                f"{arrived[0]} bytes with adler32 {arrived[1]} arrived, and the file had {size_bytes} bytes with "
+                f"adler32 {adler32} when it was read; nothing was kept there",
+            )
+        # Two attempts at once: who comes second finds the bytes of the first, or what it takes away.
+        while not part.commit():
+            if _is_there(sink, lfn, wanted):
+                return
+
+
+def _is_there(sink: Sink, lfn: Lfn, wanted: tuple[int, str]) -> bool:
+    """Return whether the bytes lie under the product's name; old ones that are not it are taken away."""
+    stored = sink.stored(lfn)
+    if stored is None:
+        return False
+    if _pair(stored) == wanted:
+        return True
+    if (age_s := sink.age_s(lfn)) < ABANDONED_AFTER_S:
+        raise UploadError(
+            lfn.text,
+            f"other bytes were brought there {age_s:.0f} s ago, and the catalogue does not know them yet; another "
+            f"upload of that name seems to be under way. If it has died, try again in {ABANDONED_AFTER_S / 3600:.0f} h",
+        )
+    sink.remove(lfn)
+    return False
+
+
+def _pair(digests: FileDigests) -> tuple[int, str]:
+    return digests.size_bytes, digests.digests["adler32"]

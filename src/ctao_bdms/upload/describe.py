@@ -1,0 +1,186 @@
+"""What a product is, and how it is called in the archive: from its name, its content, and what is said of it.
+
+What its maker says comes first, then its own name, then its content; where they disagree, it does not enter.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import TYPE_CHECKING
+
+from ctao_bdms.errors import InvalidMetadataError, InvalidNameError
+from ctao_bdms.ingest import CheckPolicy, Described, LocalFile, Severity
+from ctao_bdms.ingest.describe import is_unreadable, ledger
+from ctao_bdms.model import (
+    DataLevel,
+    Defect,
+    DefectKind,
+    Lfn,
+    Night,
+    ObservationId,
+    ProductMetadata,
+    Site,
+    Verdict,
+)
+from ctao_bdms.naming import DppsName, DppsPath, UserPath, is_dpps_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path, PurePath
+
+    from ctao_bdms.model import FileFacts, NewProduct, Value
+
+__all__ = ["LENIENT", "describe_product"]
+
+#: Writers disagree about what a file is associated with; the name decides, and the report says so.
+LENIENT = CheckPolicy(kind=Severity.WARNING)
+
+#: What name, maker and content may say: the check that compares it, and the metadata key.
+_COMPARED = (
+    ("level", "data__level"),
+    ("kind", "data__division"),
+    ("kind", "data__association"),
+    ("kind", "data__type"),
+    ("night", "instance__observing_night"),
+    ("obs_id", "instance__obs_id"),
+    ("sb_id", "acquisition__sb_id"),
+    ("chunk", "instance__chunk_id"),
+    ("source", "instance__data_source"),
+    ("element", "instance__ae_id"),
+    ("element", "instance__subarray_id"),
+    ("element", "instance__site_id"),
+)
+_BEGIN = "observation__coverage__time__t_min"
+_EXTENSION = re.compile(r"(?:\.[a-z][a-z0-9]*){1,3}\Z", re.ASCII)
+_TELESCOPES = {Site.NORTH, Site.SOUTH}
+
+
+def describe_product(
+    path: Path, inside: PurePath, facts: FileFacts, product: NewProduct, vo: str, policy: CheckPolicy = LENIENT
+) -> Described:
+    """Put together all that is known of a file that wants to enter, and collect all that is wrong.
+
+    Parameters
+    ----------
+    path
+        Where it lies.
+    inside
+        Its path inside of what was given: the name alone, or below the folder.
+    facts
+        What one pass over its bytes said.
+    product
+        What is said of it.
+    vo
+        The virtual organisation in whose tree it goes.
+    policy
+        How serious it is where name, maker and content disagree.
+    """
+    defects: list[Defect] = list(facts.defects)
+    warnings: list[Defect] = []
+    content, faults = ProductMetadata.from_keywords(facts.keywords)
+    defects += () if is_unreadable(facts) else faults
+    named = _named(path.name, defects)
+    for check, defect in _disagreements(named, product.metadata, content):
+        severity = policy.severity_of(check)
+        if severity is not Severity.IGNORE and not is_unreadable(facts):
+            (defects if severity is Severity.ERROR else warnings).append(defect)
+    if facts.verdict is Verdict.UNCHECKED:
+        message = "not every part carries a checksum of its own: damage before this moment cannot be seen"
+        warnings.append(Defect(DefectKind.UNCHECKED, message))
+    known: dict[str, Value] = {**content, **named, **product.metadata}
+    if not product.user:
+        known |= _derived(known)
+        defects += _missing(known)
+    lfn = None
+    if not defects:
+        try:
+            lfn = _lfn(path, inside, known, product, vo)
+        except (InvalidNameError, ValueError) as error:
+            defects.append(Defect(DefectKind.INVALID_NAME, str(error)))
+    if lfn is not None and named and not product.user and lfn.name != path.name:
+        message = f"by all that is known of it, it is called {lfn.name}"
+        defects.append(Defect(DefectKind.NAME_MISMATCH, message))
+    return Described(
+        file=LocalFile(path=path, lfn=lfn),
+        facts=facts,
+        metadata=ProductMetadata({**known, **ledger(facts)}),
+        defects=tuple(defects),
+        warnings=tuple(warnings),
+    )
+
+
+def _named(text: str, defects: list[Defect]) -> Mapping[str, Value]:
+    """Return what a file's own name says, if it is one of the data model; what is wrong with it goes to `defects`."""
+    if not is_dpps_name(text):
+        return {}
+    try:
+        return ProductMetadata(DppsName.parse(text).metadata)
+    except (InvalidNameError, InvalidMetadataError) as error:
+        defects.append(Defect(DefectKind.INVALID_NAME, str(error)))
+        return {}
+
+
+def _disagreements(
+    named: Mapping[str, Value], said: Mapping[str, Value], content: Mapping[str, Value]
+) -> Iterator[tuple[str, Defect]]:
+    """Yield each disagreement with the name of its check."""
+    for check, key in _COMPARED:
+        voices = [(who, each[key]) for who, each in _voices(named, said, content) if key in each]
+        for who, value in voices[1:]:
+            if value != voices[0][1]:
+                message = f"{voices[0][0]} says {key} = {voices[0][1]}, {who} says {value}"
+                yield check, Defect(DefectKind.NAME_MISMATCH, message)
+    begin, end = content.get(_BEGIN), content.get("observation__coverage__time__t_max")
+    if isinstance(begin, dt.datetime) and isinstance(end, dt.datetime) and end < begin:
+        yield "order", Defect(DefectKind.INVALID_METADATA, f"the data end at {end}, before they begin at {begin}")
+
+
+def _voices(
+    named: Mapping[str, Value], said: Mapping[str, Value], content: Mapping[str, Value]
+) -> tuple[tuple[str, Mapping[str, Value]], ...]:
+    return ("what was said", said), ("the name", named), ("the content", content)
+
+
+def _derived(known: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what follows from the rest: the site from the observation block, the night from the begin of the data."""
+    derived: dict[str, Value] = {}
+    obs_id, site = known.get("instance__obs_id"), known.get("instance__site_id")
+    if site is None and isinstance(obs_id, int):
+        try:
+            creator = ObservationId.of(obs_id).creator
+        except ValueError:
+            return derived
+        if creator.site in _TELESCOPES:
+            site = derived["instance__site_id"] = creator.site.value
+    begin = known.get(_BEGIN)
+    observing = {each.value for each in _TELESCOPES}
+    if "instance__observing_night" not in known and isinstance(begin, dt.datetime) and site in observing:
+        derived["instance__observing_night"] = Night.of(begin, Site(str(site))).date
+    return derived
+
+
+def _missing(known: Mapping[str, Value]) -> Iterator[Defect]:
+    """Yield what keeps a product of the observatory from being named, and raw data: those enter on site."""
+    level = known.get("data__level")
+    levels = {each.value: each for each in DataLevel}
+    if level in {DataLevel.R0.value, DataLevel.R1.value, DataLevel.DL0.value}:
+        yield Defect(DefectKind.INVALID_METADATA, f"{level} is raw: it enters the archive on site, by an ingest")
+    wanted = {"curation__release": "the release", "instance__site_id": "the site"}
+    if "instance__obs_id" in known:
+        wanted["instance__observing_night"] = "the observing night"
+    yield from ProductMetadata(known).missing(levels[str(level)] if level in levels else DataLevel.DL1)
+    for key, what in wanted.items():
+        if key not in known:
+            yield Defect(DefectKind.MISSING_METADATA, f"{what} ({key}) stands in neither name nor content; say it")
+
+
+def _lfn(path: Path, inside: PurePath, known: Mapping[str, Value], product: NewProduct, vo: str) -> Lfn:
+    """Return the name in the archive."""
+    if product.user:
+        rest = "/".join([product.folder, *inside.parts] if product.folder else inside.parts)
+        return UserPath(vo=vo, username=product.user, rest=rest).lfn
+    found = _EXTENSION.search(path.name)
+    if found is None:
+        raise InvalidNameError(path.name, "a product has an extension that says its format, as .h5 or .fits.gz")
+    return DppsPath.of(known, vo, product.scope, extension=found[0]).lfn

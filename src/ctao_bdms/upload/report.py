@@ -1,0 +1,22 @@
+"""What became of the files that were put into the archive."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ctao_bdms.ingest import IngestReport
+
+__all__ = ["PutReport"]
+
+
+class PutReport(IngestReport):
+    """What became of the files that were put into the archive, one row a file."""
+
+    columns: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("file", "file"),
+        ("status", "status"),
+        ("bytes", "size_bytes"),
+        ("name", "lfn"),
+        ("why", "defects"),
+        ("beware", "warnings"),
+    )

@@ -1,0 +1,181 @@
+"""Where the bytes of a product go: a port of four verbs, and the storage element whose files lie on this machine.
+
+Bytes arrive under a temporary name that says which product they are of, are read back, and take the product's name in
+one step that never replaces anything. Whoever writes holds a lock on what it writes, which ends with its process: what
+nobody holds is left over, and may be removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ctao_bdms.integrity import FileDigests, digest_file
+from ctao_bdms.integrity.reading import open_source
+from ctao_bdms.naming import path_of_lfn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from ctao_bdms.model import Lfn
+
+__all__ = ["FileSink", "Part", "Sink", "temporary_prefix"]
+
+
+class Part(Protocol):
+    """Bytes under a temporary name."""
+
+    def read_back(self) -> FileDigests:
+        """Return size and Adler-32 of what lies on the storage."""
+
+    def commit(self) -> bool:
+        """Give the bytes the product's name; False, and nothing is changed, if something has that name."""
+
+
+class Sink(Protocol):
+    """A storage element that products can be put on."""
+
+    def stored(self, lfn: Lfn) -> FileDigests | None:
+        """Return size and Adler-32 of what lies under a product's name; None if nothing does."""
+
+    def age_s(self, lfn: Lfn) -> float:
+        """Return how long ago what lies under a product's name was written, in seconds."""
+
+    def remove(self, lfn: Lfn) -> None:
+        """Remove what lies under a product's name; nothing happens if nothing does."""
+
+    def tidy(self, lfn: Lfn) -> None:
+        """Remove what attempts to bring the product have left that have died."""
+
+    def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> AbstractContextManager[Part]:
+        """Copy a file to a temporary name, which is gone at the end."""
+
+
+def temporary_prefix(lfn: Lfn) -> str:
+    """Return how the temporary names of a product begin.
+
+    Examples
+    --------
+    >>> from ctao_bdms.model import Lfn
+    >>> temporary_prefix(Lfn("/ctao/dpps/x.h5"))
+    '.bdms-f9b1678c8c5f1d3f-'
+    """
+    return f".bdms-{hashlib.sha256(lfn.text.encode()).hexdigest()[:16]}-"
+
+
+class FileSink:
+    """A storage element whose files lie on this machine, or on a file system that it has mounted.
+
+    Parameters
+    ----------
+    root
+        Its folder: the prefix of all its files.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def stored(self, lfn: Lfn) -> FileDigests | None:
+        """Return size and Adler-32 of what lies under a product's name; None if nothing does."""
+        try:
+            return digest_file(self._path(lfn))
+        except FileNotFoundError:
+            return None
+
+    def age_s(self, lfn: Lfn) -> float:
+        """Return how long ago what lies under a product's name was written, in seconds."""
+        return time.time() - self._path(lfn).stat().st_mtime
+
+    def remove(self, lfn: Lfn) -> None:
+        """Remove what lies under a product's name; nothing happens if nothing does."""
+        self._path(lfn).unlink(missing_ok=True)
+
+    def tidy(self, lfn: Lfn) -> None:
+        """Remove what attempts to bring the product have left that have died."""
+        _sweep(self._path(lfn).parent, temporary_prefix(lfn))
+
+    @contextmanager
+    def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> Iterator[FilePart]:
+        """Copy a file to a temporary name, which is gone at the end."""
+        target = self._path(lfn)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary, descriptor = _locked(target.parent, temporary_prefix(lfn))
+        try:
+            _copy(source, descriptor, on_bytes)
+            yield FilePart(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def _path(self, lfn: Lfn) -> Path:
+        return Path(path_of_lfn(lfn, self._root))
+
+
+class FilePart:
+    """Bytes under a temporary name in the folder of the product."""
+
+    def __init__(self, temporary: Path, target: Path) -> None:
+        self._temporary = temporary
+        self._target = target
+
+    def read_back(self) -> FileDigests:
+        """Return size and Adler-32 of what lies on the storage: the bytes come from the medium, not from memory."""
+        return digest_file(self._temporary)
+
+    def commit(self) -> bool:
+        """Give the bytes the product's name; False, and nothing is changed, if something has that name."""
+        try:
+            os.link(self._temporary, self._target)
+        except FileExistsError:
+            return False
+        folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return True
+
+
+def _copy(source: Path, descriptor: int, on_bytes: Callable[[int], object]) -> None:
+    """Copy a file to an open one and wait until its bytes are on the medium."""
+    with open_source(source) as opened:
+
+        def write(piece: memoryview) -> None:
+            while piece:
+                piece = piece[os.write(descriptor, piece) :]
+
+        opened.read_through(write, on_bytes=on_bytes)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _locked(folder: Path, prefix: str) -> tuple[Path, int]:
+    """Make a temporary file and lock it; another attempt that sweeps in between takes it for left over."""
+    while True:
+        path = folder / f"{prefix}{secrets.token_hex(4)}.part"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    """Remove what attempts that have died left in a folder."""
+    for left in folder.glob(f"{prefix}*.part"):
+        with suppress(FileNotFoundError):
+            descriptor = os.open(left, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+            except BlockingIOError:
+                continue  # somebody writes it now
+            finally:
+                os.close(descriptor)

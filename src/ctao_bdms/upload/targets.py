@@ -1,0 +1,98 @@
+"""Where products are uploaded to: near the job that made them, or where the policy keeps them first."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from ctao_bdms.errors import UsageError
+from ctao_bdms.model import Night, ReplicaState, Site
+from ctao_bdms.replication import place
+from ctao_bdms.upload.sinks import FileSink
+from ctao_bdms.upload.webdav import WebDavSink
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ctao_bdms.model import ArchivedFile, ProductMetadata, RetentionClass, Rse
+    from ctao_bdms.replication import Policy
+    from ctao_bdms.upload.sinks import Sink
+
+__all__ = ["Target", "chosen_rse", "held_at", "open_sink", "site_and_night"]
+
+#: Site and night of a product: they say with what it lies together.
+Target = tuple[Site, Night]
+
+
+def site_and_night(metadata: ProductMetadata, now: dt.datetime) -> Target:
+    """Return site and night of a product; one of no site is external, one of no night is of the present day."""
+    site = Site(str(metadata.get("instance__site_id", Site.EXTERNAL)))
+    night = metadata.get("instance__observing_night")
+    return site, Night(night) if isinstance(night, dt.date) else Night.of(now, site)
+
+
+def held_at(archived: ArchivedFile | None) -> str:
+    """Return the storage element where the archive holds a file already; empty if nowhere."""
+    whole = [r.rse for r in archived.replicas if r.state is ReplicaState.AVAILABLE] if archived else []
+    return min(whole, default="")
+
+
+def chosen_rse(
+    rses: Mapping[str, Rse], target: Target, retention: RetentionClass, policy: Policy, *, rse: str = "", near: str = ""
+) -> Rse:
+    """Return the off-site storage element where a product enters the archive.
+
+    Parameters
+    ----------
+    rses
+        The storage elements of the archive.
+    target
+        Site and night of the product.
+    retention
+        Its retention class.
+    policy
+        How products are kept.
+    rse
+        The storage element that was asked for; empty if any will do.
+    near
+        The centre or region that was asked for; empty if the policy decides.
+
+    Raises
+    ------
+    UsageError
+        If there is no such storage element, or nobody can write there.
+    """
+    able = {name: each for name, each in sorted(rses.items()) if each.centre and each.write_url and not each.is_tape}
+    if rse:
+        if rse not in able:
+            raise UsageError(f"{rse!r} takes no uploads; there are {_list(able)}")
+        return able[rse]
+    if near:
+        for each in able.values():
+            if near in {each.centre, each.region, each.name}:
+                return each
+        raise UsageError(f"no storage element at {near!r} takes uploads; there are {_list(able)}")
+    centres = place(policy, list(able.values()), retention, *target)
+    return next(each for each in able.values() if each.centre == centres[0])
+
+
+def _list(rses: Mapping[str, Rse]) -> str:
+    return ", ".join(f"{name} ({rse.centre})" for name, rse in rses.items()) or "none"
+
+
+def open_sink(rse: Rse) -> Sink:
+    """Return the way to write on a storage element.
+
+    Raises
+    ------
+    UsageError
+        If there is none from here.
+    """
+    url = urlsplit(rse.write_url)
+    if url.scheme == "file" and url.hostname in {None, "localhost", "127.0.0.1"}:
+        return FileSink(Path(unquote(url.path)))
+    if url.scheme in {"http", "https"}:
+        return WebDavSink(rse.write_url)
+    raise UsageError(f"{rse.name} cannot be written from here: {rse.write_url or 'it has no protocol that writes'}")

@@ -1,0 +1,290 @@
+"""Putting products into the archive: the same convergent walk as an ingest, with an upload before the registration.
+
+What is to be done is planned from what the files are and what the archive holds. Then the bytes are brought to where
+the plan wants them, the archive is asked again, and the new plan is carried out: so a file that somebody else has put
+meanwhile is known, and one that did not arrive is refused. A crash anywhere is repaired by putting again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms import ingest, replication
+from ctao_bdms.catalogue import Catalogue
+from ctao_bdms.errors import QuotaError, UploadError, UsageError
+from ctao_bdms.ingest import BlockLimits, Outcome
+from ctao_bdms.integrity import scan
+from ctao_bdms.model import Defect, DefectKind, RetentionClass, Site
+from ctao_bdms.naming import BlockSeries, scope_of
+from ctao_bdms.replication import Policy
+from ctao_bdms.upload.deliver import deliver
+from ctao_bdms.upload.describe import LENIENT, describe_product
+from ctao_bdms.upload.report import PutReport
+from ctao_bdms.upload.targets import chosen_rse, held_at, open_sink, site_and_night
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ctao_bdms.ingest import Described, Plan
+    from ctao_bdms.model import ArchivedFile, Lfn, NewProduct, ProductMetadata, Registration
+
+__all__ = ["Put", "find_files", "read_products"]
+
+_LOG = logging.getLogger(__name__)
+#: A put registers within seconds of opening a block: one that is open for longer was left by a crash.
+_ABANDONED_AFTER = dt.timedelta(minutes=2)
+_FIRST_BATCH = ingest.BatchSize(files=1000)
+
+
+def find_files(paths: Iterable[Path]) -> list[tuple[Path, PurePath]]:
+    """Return the files that `paths` stand for, each with its path inside of what was given, in order.
+
+    A folder stands for all files below it but for those whose name, or that of a folder, begins with a dot.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing at a path.
+    """
+    found: dict[Path, PurePath] = {}
+    for path in paths:
+        if path.is_dir():
+            below = (each.relative_to(path) for each in sorted(path.rglob("*")) if each.is_file())
+            found |= {path / each: each for each in below if not any(part.startswith(".") for part in each.parts)}
+        elif path.exists():
+            found[path] = PurePath(path.name)
+        else:
+            raise UsageError(f"there is no file {path}")
+    return list(found.items())
+
+
+def read_products(
+    files: Sequence[tuple[Path, PurePath]],
+    product: NewProduct,
+    *,
+    vo: str,
+    policy: ingest.CheckPolicy = LENIENT,
+    jobs: int = 2,
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> list[Described]:
+    """Read and describe files; of two that would have one name in the archive, the second is refused.
+
+    Parameters
+    ----------
+    files
+        As `find_files` returns them.
+    product
+        What is said of them all.
+    vo
+        The virtual organisation in whose tree they go.
+    policy
+        How serious it is where name, maker and content disagree.
+    jobs
+        How many are read at once.
+    on_bytes
+        Called with the number of bytes after each piece that was read.
+    """
+
+    def read(file: tuple[Path, PurePath]) -> Described:
+        return describe_product(*file, scan(file[0], on_bytes=on_bytes), product, vo, policy)
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        items = list(pool.map(read, files))
+    first: dict[Lfn, Path] = {}
+    for place, item in enumerate(items):
+        lfn = item.file.lfn
+        if lfn is not None and first.setdefault(lfn, item.file.path) != item.file.path:
+            defect = Defect(DefectKind.CONFLICT, f"{first[lfn]} was given, too, and is called {lfn} as well")
+            items[place] = _refused(item, defect)
+    return items
+
+
+def _refused(item: Described, defect: Defect) -> Described:
+    """Return a file with one more defect and without a name."""
+    return attrs.evolve(item, file=attrs.evolve(item.file, lfn=None), defects=(*item.defects, defect))
+
+
+@attrs.frozen(kw_only=True)
+class Put:
+    """How products are put into the archive.
+
+    Attributes
+    ----------
+    catalogue
+        The archive.
+    policy
+        How products are kept.
+    now
+        The clock (aware).
+    retention
+        The retention class; None if the policy says it.
+    rse, near
+        The storage element, or the centre or region, where they enter; empty if the policy decides.
+    jobs
+        How many files are uploaded at once.
+    limits
+        How large a block may become.
+    on_uploaded
+        Called with the number of bytes after each piece that was uploaded.
+    on_outcome
+        Called with what became of a file, as soon as it is known.
+    """
+
+    catalogue: Catalogue
+    policy: Policy
+    now: Callable[[], dt.datetime]
+    retention: RetentionClass | None = None
+    rse: str = ""
+    near: str = ""
+    jobs: int = 4
+    limits: BlockLimits = attrs.field(factory=ingest.BlockLimits)
+    on_uploaded: Callable[[int], None] = lambda _: None
+    on_outcome: Callable[[Outcome], None] = lambda _: None
+
+    def run(self, items: Sequence[Described]) -> PutReport:
+        """Put files that were read into the archive; to call it again with the same is safe.
+
+        Raises
+        ------
+        UsageError
+            If no storage element can take them.
+        QuotaError
+            If they are more than a user may keep; nothing is uploaded then.
+        """
+        archive = self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None)
+        groups: dict[str, list[Described]] = {}
+        for item in items:
+            sound = _recoverable(item, archive)
+            groups.setdefault(self._rse_for(sound, archive), []).append(sound)
+        plans = {rse: self._plan(members, archive, rse) for rse, members in groups.items()}
+        for plan in plans.values():
+            self._demand_room(plan)
+        outcomes: dict[Path, Outcome] = {}
+        for rse, plan in plans.items():
+            for part in _portions(plan, groups[rse]):
+                outcomes.update((outcome.path, outcome) for outcome in self._carry_out(part, archive, rse))
+        return PutReport(outcomes[item.file.path] for item in items)
+
+    def _rse_for(self, item: Described, archive: Mapping[Lfn, ArchivedFile]) -> str:
+        """Return where a file enters: where the archive has it already, else where it is asked for or belongs."""
+        if item.file.lfn is None or item.defects:
+            return ""
+        if held := held_at(archive.get(item.file.lfn)):
+            return held
+        target = site_and_night(item.metadata, self.now())
+        retention = self._class_of(item.metadata, item.file.lfn)
+        return chosen_rse(self.catalogue.rses(), target, retention, self.policy, rse=self.rse, near=self.near).name
+
+    def _class_of(self, metadata: ProductMetadata, lfn: Lfn) -> RetentionClass:
+        return self.retention or self.policy.retention_for(metadata, scope=scope_of(str(lfn)))
+
+    def _plan(self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str) -> Plan:
+        """Return what is still to be done with files that enter at one storage element."""
+        origin = self.catalogue.rses()[rse].centre if rse else ""
+
+        def series_of(file: Registration) -> BlockSeries:
+            site, night = site_and_night(file.metadata, self.now())
+            return BlockSeries(
+                vo=file.lfn.vo,
+                scope=scope_of(str(file.lfn)),
+                site=site,
+                night=night,
+                retention=self._class_of(file.metadata, file.lfn),
+                origin=origin,
+            )
+
+        return ingest.plan(
+            items,
+            archive,
+            rse=rse,
+            site=Site.EXTERNAL,
+            now=self.now(),
+            token=lambda: secrets.token_hex(4),
+            limits=self.limits,
+            series_of=series_of,
+        )
+
+    def _demand_room(self, plan: Plan) -> None:
+        """Check that what users put is not more than they may keep."""
+        wanted = sum(
+            file.size_bytes for block in plan.blocks if block.did.scope.startswith("user.") for file in block.files
+        )
+        room = self.catalogue.room().get(plan.rse, 0.0) if wanted else float("inf")
+        if wanted > room:
+            raise QuotaError(plan.rse, wanted, int(room))
+
+    def _carry_out(
+        self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str
+    ) -> Iterable[Outcome]:
+        """Upload what the archive does not have, then register it and ask for its copies."""
+        missing = [item for item in items if not item.defects and held_at(archive.get(_name(item))) != rse]
+        if missing:
+            arrived = self._upload(missing, rse)
+            items = [arrived.get(item.file.path, item) for item in items]
+            archive = self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None)
+        plan = self._plan(items, archive, rse)
+        batches = ingest.Batches(self.catalogue, _FIRST_BATCH)
+        report = ingest.execute(plan, items, self.catalogue, batches, None, self.now, self.on_outcome)
+        filled = {outcome.block for outcome in report}
+        new = [block.did for block in plan.blocks if block.did in filled]
+        replication.begin(self.catalogue, new, now=self.now, policy=self.policy)
+        for did in sorted(set(plan.known.values())):
+            replication.reconcile(
+                self.catalogue, did.scope, did.name, now=self.now, policy=self.policy, abandoned_after=_ABANDONED_AFTER
+            )
+        return report
+
+    def _upload(self, items: Sequence[Described], rse: str) -> dict[Path, Described]:
+        """Bring files to a storage element; those that did not arrive come back with the reason."""
+        sink = open_sink(self.catalogue.rses()[rse])
+
+        def upload(item: Described) -> Described:
+            assert item.facts is not None
+            try:
+                deliver(
+                    sink,
+                    item.file.path,
+                    _name(item),
+                    size_bytes=item.facts.size_bytes,
+                    adler32=item.facts.adler32,
+                    on_bytes=self.on_uploaded,
+                )
+            except (UploadError, OSError) as error:
+                _LOG.warning("%s", error)
+                return attrs.evolve(item, defects=(*item.defects, Defect(DefectKind.STORAGE, str(error))))
+            return item
+
+        with ThreadPoolExecutor(max_workers=self.jobs) as pool:
+            return {item.file.path: item for item in pool.map(upload, items)}
+
+
+def _name(item: Described) -> Lfn:
+    assert item.file.lfn is not None  # what has no name has a defect
+    return item.file.lfn
+
+
+def _recoverable(item: Described, archive: Mapping[Lfn, ArchivedFile]) -> Described:
+    """Return a file, with a defect if the archive knows it and has lost all its copies: that is no matter of a put."""
+    known = archive.get(item.file.lfn) if item.file.lfn is not None else None
+    if known is None or not known.replicas or held_at(known):
+        return item
+    states = ", ".join(f"{replica.rse}: {replica.state.value}" for replica in known.replicas)
+    message = f"the archive knows it, and has no copy that can be used now ({states}); ask the archive administrator"
+    return attrs.evolve(item, defects=(*item.defects, Defect(DefectKind.CATALOGUE, message)))
+
+
+def _portions(plan: Plan, items: Sequence[Described]) -> Iterator[list[Described]]:
+    """Yield the files that are carried out together: those without an upload, then those of each block."""
+    names = [{file.lfn for file in block.files} for block in plan.blocks]
+    planned = set().union(*names)
+    yield [item for item in items if item.file.lfn not in planned]
+    for block in names:
+        yield [item for item in items if item.file.lfn in block]

@@ -1,0 +1,207 @@
+"""A storage element that is written by HTTP (WebDAV), as those of XRootD and dCache.
+
+The storage itself makes the Adler-32 of what has arrived (RFC 3230). XRootD 5.5 replaces what has the name that a file
+is moved to, whatever the header Overwrite says. So the name is looked at right before; two uploads of different bytes
+under one name that both pass there within the same moment are not told apart.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import http.client
+import re
+import secrets
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+from xml.etree import ElementTree
+
+from ctao_bdms.errors import UploadError
+from ctao_bdms.integrity import FileDigests
+from ctao_bdms.upload.sinks import temporary_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from ctao_bdms.model import Lfn
+
+__all__ = ["WebDavSink"]
+
+_TIMEOUT_S = 60.0
+_PIECE_BYTES = 1 << 20
+#: What nobody has written to for so long, no upload will finish.
+_LEFT_AFTER = dt.timedelta(hours=1)
+_DIGEST = re.compile(r"adler32=([0-9a-fA-F]{1,8})(?:,|\Z)", re.ASCII)
+
+
+class WebDavSink:
+    """A storage element that is written by HTTP.
+
+    Parameters
+    ----------
+    url
+        The URL in front of the names of its files, without a slash at the end.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+
+    def stored(self, lfn: Lfn) -> FileDigests | None:
+        """Return size and Adler-32 of what lies under a product's name; None if nothing does."""
+        return self.digests(self._path(lfn))
+
+    def age_s(self, lfn: Lfn) -> float:
+        """Return how long ago what lies under a product's name was written, by the clock of the storage, in seconds."""
+        ages = self._ages(self._path(lfn), depth="0")
+        return next(iter(ages.values()), dt.timedelta()).total_seconds()
+
+    def remove(self, lfn: Lfn) -> None:
+        """Remove what lies under a product's name; nothing happens if nothing does."""
+        self.delete(self._path(lfn))
+
+    def tidy(self, lfn: Lfn) -> None:
+        """Remove what attempts to bring the product have left that have died: what is an hour old."""
+        folder = self._path(lfn).rpartition("/")[0]
+        for name, age in self._ages(f"{folder}/", depth="1").items():
+            if name.startswith(temporary_prefix(lfn)) and age >= _LEFT_AFTER:
+                self.delete(f"{folder}/{name}")
+
+    @contextmanager
+    def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> Iterator[WebDavPart]:
+        """Copy a file to a temporary name, which is gone at the end."""
+        target = self._path(lfn)
+        temporary = f"{target.rpartition('/')[0]}/{temporary_prefix(lfn)}{secrets.token_hex(4)}.part"
+        try:
+            self.upload(source, temporary, on_bytes)
+            yield WebDavPart(self, temporary, target)
+        finally:
+            self.delete(temporary)
+
+    def upload(self, source: Path, path: str, on_bytes: Callable[[int], object]) -> None:
+        """Send a file; its folders are made by the storage."""
+
+        def pieces() -> Iterator[bytes]:
+            with source.open("rb") as stream:
+                while piece := stream.read(_PIECE_BYTES):
+                    yield piece
+                    on_bytes(len(piece))
+
+        headers = {"Content-Length": str(source.stat().st_size)}
+        self.ask("PUT", path, {200, 201, 204}, headers, pieces())
+
+    def digests(self, path: str) -> FileDigests | None:
+        """Return size and Adler-32 as the storage says them; None if there is nothing.
+
+        Raises
+        ------
+        UploadError
+            If it does not say them.
+        """
+        answer, _ = self.ask("HEAD", path, {200, 404}, {"Want-Digest": "adler32"})
+        if answer.status == http.HTTPStatus.NOT_FOUND:
+            return None
+        said = _DIGEST.search(answer.headers.get("Digest", ""))
+        length = answer.headers.get("Content-Length", "")
+        if said is None or not length.isdigit():
+            raise UploadError(path, f"the storage {self._url.netloc} does not say size and Adler-32 of it")
+        return FileDigests(int(length), {"adler32": said[1].lower().zfill(8)})
+
+    def move(self, path: str, target: str) -> bool:
+        """Give a file another name; False if something has it."""
+        if self.digests(target) is not None:
+            return False
+        destination = f"{self._url.scheme}://{self._url.netloc}{quote(target)}"
+        answer, _ = self.ask(
+            "MOVE", path, {200, 201, 204, 403, 405, 409, 412, 500}, {"Destination": destination, "Overwrite": "F"}
+        )
+        if answer.status in {200, 201, 204}:
+            return True
+        # Storages differ in how they say that the name is taken: look.
+        if self.digests(target) is None:
+            raise UploadError(target, f"the storage {self._url.netloc} refuses the name: {_said(answer)}")
+        return False
+
+    def delete(self, path: str) -> None:
+        """Remove a file; nothing happens if there is none."""
+        self.ask("DELETE", path, {200, 202, 204, 404})
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        good: set[int],
+        headers: Mapping[str, str] | None = None,
+        body: Iterator[bytes] | None = None,
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Make a request and return the answer with its body.
+
+        Raises
+        ------
+        UploadError
+            If the storage does not answer, or with another status than the `good` ones.
+        """
+        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self._url.netloc, timeout=_TIMEOUT_S)
+        try:
+            connection.request(method, quote(path), body=body, headers=dict(headers or {}))
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise UploadError(path, f"the storage {self._url.netloc} does not answer a {method}: {error}") from error
+        finally:
+            connection.close()
+        if answer.status not in good:
+            raise UploadError(path, f"the storage {self._url.netloc} answers a {method} with {_said(answer)}")
+        return answer, content
+
+    def _path(self, lfn: Lfn) -> str:
+        return self._url.path + lfn.text
+
+    def _ages(self, path: str, depth: str) -> dict[str, dt.timedelta]:
+        """Return how old the files of a folder, or one file, are by their names, by the clock of the storage."""
+        answer, content = self.ask("PROPFIND", path, {207, 404}, {"Depth": depth, "Content-Length": "0"})
+        if answer.status == http.HTTPStatus.NOT_FOUND:
+            return {}
+        now = parsedate_to_datetime(answer.headers["Date"]) if "Date" in answer.headers else dt.datetime.now(dt.UTC)
+        ages = {}
+        for row in ElementTree.fromstring(content).iter("{DAV:}response"):
+            name = (row.findtext("{DAV:}href") or "").rstrip("/").rpartition("/")[2]
+            written = row.findtext(".//{DAV:}getlastmodified")
+            if written:
+                ages[name] = now - _instant(written)
+        return ages
+
+
+class WebDavPart:
+    """Bytes under a temporary name."""
+
+    def __init__(self, sink: WebDavSink, temporary: str, target: str) -> None:
+        self._sink = sink
+        self._temporary = temporary
+        self._target = target
+
+    def read_back(self) -> FileDigests:
+        """Return size and Adler-32 of what lies on the storage, as it has read it."""
+        found = self._sink.digests(self._temporary)
+        if found is None:
+            raise UploadError(self._temporary, "it has gone from the storage since it was sent")
+        return found
+
+    def commit(self) -> bool:
+        """Give the bytes the product's name; False, and nothing is changed, if something has that name."""
+        return self._sink.move(self._temporary, self._target)
+
+
+def _instant(text: str) -> dt.datetime:
+    """Return a time of a storage: in the form of HTTP, or of ISO 8601."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        moment = dt.datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def _said(answer: http.client.HTTPResponse) -> str:
+    return f"{answer.status} {answer.reason}"

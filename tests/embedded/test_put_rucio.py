@@ -1,0 +1,219 @@
+"""Products of jobs and users, put into a real Rucio by accounts of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from ctao_bdms.embedded import READER, ROOT
+from ctao_bdms.facade import Bdms
+from ctao_bdms.model import Lfn, ReplicaState
+from ctao_bdms.naming import BlockName, is_block
+from ctao_bdms.testing.products import write_dl1
+from tests.embedded.accounts import acting_as
+from tests.embedded.test_permission_table import config
+
+if TYPE_CHECKING:
+    from ctao_bdms.embedded import Instance
+    from ctao_bdms.testing.plugin import RucioNamespace
+
+DL3 = "dl3_evt_sub_Observation_ob2000000001_chunk{:03d}.fits"
+NAME = "dl1_evt_tel_AirShower_ob2000000001_tel001_chunk{:03d}.h5"
+
+#: A job: it puts a folder, tells what became of it and how many requests that took, and dies at one of them if told so.
+JOB = """
+import json, os, signal, sys
+from ctao_bdms import connect
+from ctao_bdms.errors import BdmsError
+from ctao_bdms.model import NewProduct
+
+folder, said, words, dies_at = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
+bdms = connect()
+bdms.catalogue.rses()
+asked = []
+def hook(response):
+    asked.append(f"{response.request.method} {response.request.path_url[:60]}")
+    if len(asked) == dies_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+bdms.catalogue.count_requests(hook)
+try:
+    report = bdms.put(folder, product=NewProduct.of(**said), **words)
+except BdmsError as error:
+    print(json.dumps({"error": type(error).__name__, "text": str(error), "asked": asked}))
+else:
+    rows = [[o.status.value, str(o.lfn), o.block.name if o.block else "", [*map(str, o.defects)]] for o in report]
+    print(json.dumps({"rows": rows, "asked": asked}))
+"""
+
+
+@attrs.frozen
+class Job:
+    """An account that puts products, and its scope."""
+
+    config: Path
+    scope: str
+    user: str = ""
+
+    def said(self) -> dict[str, str]:
+        if self.user:
+            return {"user": self.user}
+        return {"scope": self.scope, "release": "DataPipe/Observation/DR1", "night": "2026-11-21"}
+
+    def start(self, folder: Path, dies_at: int = 0, **words: object) -> subprocess.Popen[str]:
+        arguments = [str(folder), json.dumps(self.said()), json.dumps(words), str(dies_at)]
+        return subprocess.Popen(
+            [sys.executable, "-c", JOB, *arguments],
+            env=os.environ | {"RUCIO_CONFIG": str(self.config)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def put(self, folder: Path, dies_at: int = 0, **words: object) -> Any:  # noqa: ANN401 (JSON)
+        with self.start(folder, dies_at, **words) as job:
+            said = job.communicate()[0]
+        assert job.returncode == (-signal.SIGKILL if dies_at and not said else 0)
+        return json.loads(said) if said else None
+
+
+@pytest.fixture(scope="module")
+def jobs(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Job]:
+    """Make an account of the workload management and one of a person, each with a scope and its directory."""
+    folder, mark = tmp_path_factory.mktemp("accounts"), secrets.token_hex(3)
+    template = embedded_rucio_instance.client_config(READER)
+    made: dict[str, Job] = {}
+    with ExitStack() as stack:
+        root = stack.enter_context(acting_as(embedded_rucio_instance.client_config(ROOT)))
+        person = f"ada{mark}"
+        for role, account, scope, top, parent in (
+            ("wms", f"wms-{mark}", f"dpps{mark}", f"/ctao/dpps{mark}", "/ctao"),
+            ("user", person, f"user.{person}", f"/ctao/user/a/{person}", ""),
+        ):
+            root("add_account", account, "USER", f"{account}@localhost")
+            root("add_identity", account, account, "USERPASS", f"{account}@localhost", True, "secret")
+            root("add_account_attribute", account, "bdms-role", role)
+            root("add_scope", account, scope)
+            root("add_did", scope, top, "CONTAINER")
+            if parent:
+                root("attach_dids", "root", parent, [{"scope": scope, "name": top}])
+            for rse in ("PIC-DISK", "CSCS-DISK"):
+                root("set_local_account_limit", account, rse, -1 if role == "wms" else 1_000_000)
+            cfg = config(template, folder, account)
+            made[role] = Job(cfg, scope, person if role == "user" else "")
+    return made
+
+
+def _dl1(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        write_dl1(folder / NAME.format(number), telescopes=(1,), events=4, seed=number)
+    return folder
+
+
+def test_a_job_archives_its_products_at_two_centres(
+    embedded_rucio: RucioNamespace, jobs: dict[str, Job], tmp_path: Path
+) -> None:
+    wms, folder = jobs["wms"], _dl1(tmp_path / "a", 3)
+    answer = wms.put(folder, storage="archive", near="CSCS")
+    assert [row[0] for row in answer["rows"]] == ["registered"] * 3, answer
+    block = answer["rows"][0][2]
+    assert BlockName.parse(block).origin == "CSCS"
+    bdms = Bdms(embedded_rucio.catalogue)
+    until = time.monotonic() + 90
+    while not (state := bdms.replication(wms.scope)[0]).is_complete:
+        assert time.monotonic() < until, state
+        time.sleep(0.3)
+    lfns = [Lfn(row[1]) for row in answer["rows"]]
+    for file in bdms.catalogue.files(lfns).values():
+        assert {r.rse: r.state for r in file.replicas} == dict.fromkeys(
+            ["PIC-DISK", "CSCS-DISK"], ReplicaState.AVAILABLE
+        )
+    assert all(not each.problem for each in bdms.verify(lfns))
+    again = wms.put(folder, storage="archive", near="PIC")
+    assert [row[0] for row in again["rows"]] == ["known"] * 3
+    assert len(bdms.catalogue.blocks(wms.scope, "*/blocks/*")) == 1
+
+
+def test_a_block_of_many_files_is_registered_in_ten_requests(jobs: dict[str, Job], tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    folder.mkdir()
+    for number in range(400):
+        header = fits.Header({"DATALEVL": "DL3"})
+        fits.PrimaryHDU(np.full(64, number), header).writeto(folder / DL3.format(number), checksum=True)
+    answer = jobs["wms"].put(folder, storage="archive", near="PIC")
+    assert {row[0] for row in answer["rows"]} == {"registered"}
+    assert len({row[2] for row in answer["rows"]}) == 1
+    assert len(answer["asked"]) <= 10, answer["asked"]
+
+
+def test_a_job_that_is_killed_at_any_request_leaves_no_file_without_bytes(
+    embedded_rucio: RucioNamespace, jobs: dict[str, Job], tmp_path: Path
+) -> None:
+    wms, catalogue = jobs["wms"], embedded_rucio.catalogue
+    for dies_at in range(1, 12, 2):
+        folder = tmp_path / f"{dies_at}"
+        folder.mkdir()
+        path = write_dl1(folder / NAME.format(dies_at + 600), telescopes=(1,), events=4, seed=dies_at)
+        wms.put(folder, dies_at, storage="short-term", near="PIC")
+        answer = wms.put(folder, storage="short-term", near="PIC")
+        ((status, lfn, block, _),) = answer["rows"]
+        assert status in {"registered", "known"}
+        file = catalogue.files([Lfn(lfn)])[Lfn(lfn)]
+        assert [replica.rse for replica in file.replicas] == ["PIC-DISK"]
+        stored = embedded_rucio.instance.storage("PIC-DISK") / lfn[1:]
+        assert stored.read_bytes() == path.read_bytes()
+        assert not list(stored.parent.glob(".bdms-*"))
+        assert len([did for did in file.datasets if is_block(did.name)]) == 1
+        assert block
+
+
+def test_two_jobs_that_put_the_same_file_at_once_make_one_product(
+    embedded_rucio: RucioNamespace, jobs: dict[str, Job], tmp_path: Path
+) -> None:
+    folder = tmp_path / "c"
+    folder.mkdir()
+    write_dl1(folder / NAME.format(700), telescopes=(1,), events=4, seed=700)
+    with jobs["wms"].start(folder, near="PIC") as one, jobs["wms"].start(folder, near="PIC") as two:
+        answers = [json.loads(job.communicate()[0]) for job in (one, two)]
+    assert {row[0] for answer in answers for row in answer["rows"]} <= {"registered", "known"}
+    (lfn,) = {row[1] for answer in answers for row in answer["rows"]}
+    file = embedded_rucio.catalogue.files([Lfn(lfn)])[Lfn(lfn)]
+    assert [replica.rse for replica in file.replicas] == ["PIC-DISK"]
+
+
+def test_a_person_puts_into_the_own_area_within_the_quota(
+    embedded_rucio: RucioNamespace, jobs: dict[str, Job], tmp_path: Path
+) -> None:
+    person, folder = jobs["user"], tmp_path / "d"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("some thoughts")
+    answer = person.put(folder, near="PIC")
+    assert [row[0] for row in answer["rows"]] == ["registered"], answer
+    ((_, lfn, block, _),) = answer["rows"]
+    assert lfn == f"/ctao/user/a/{person.user}/notes.txt"
+    (rule,) = embedded_rucio.catalogue.rules(person.scope, [block])[block]
+    assert rule.expires is not None
+    assert embedded_rucio.catalogue.room()["PIC-DISK"] == float("inf")  # the account of the ingest has no limit
+    (folder / "large.txt").write_bytes(b"x" * 1_000_001)
+    refused = person.put(folder, near="PIC")
+    assert refused["error"] == "QuotaError", refused
+    assert not (embedded_rucio.instance.storage("PIC-DISK") / f"ctao/user/a/{person.user}/large.txt").exists()
+
+
+def test_a_person_cannot_put_products_of_the_observatory(jobs: dict[str, Job], tmp_path: Path) -> None:
+    folder = _dl1(tmp_path / "e", 1)
+    intruder = attrs.evolve(jobs["user"], user="", scope=jobs["wms"].scope)
+    refused = intruder.put(folder, near="PIC")
+    assert refused["error"] == "ForbiddenError", refused

@@ -1,0 +1,134 @@
+"""Uploading to a real XRootD server by HTTP."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.debian import demand
+
+from ctao_bdms.errors import UploadError
+from ctao_bdms.integrity import digest_file
+from ctao_bdms.model import Lfn
+from ctao_bdms.upload import deliver, temporary_prefix
+from ctao_bdms.upload.webdav import WebDavSink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+demand("xrootd-server", there=shutil.which("xrootd") is not None)
+
+LFN = Lfn("/ctao/dpps/DL3/x.fits")
+CONFIGURATION = """
+all.role server
+all.export /data
+oss.localroot {home}/store
+all.adminpath {home}/admin
+all.pidpath {home}/run
+xrd.port {xroot}
+xrd.protocol http:{http} libXrdHttp.so
+xrootd.chksum max 2 adler32
+xrd.network nodnr
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Run an XRootD server on loopback; give its URL and the folder of its files."""
+    home = tmp_path_factory.mktemp("xrootd")
+    for folder in ("store/data", "admin", "run"):
+        (home / folder).mkdir(parents=True)
+    identity = {}
+    if os.getuid() == 0:
+        account = pwd.getpwnam("xrootd")
+        for path in (home, *home.rglob("*")):
+            os.chown(path, account.pw_uid, account.pw_gid)
+        for parent in list(home.parents)[:3]:
+            if parent.stat().st_mode & 0o011 != 0o011 and parent.name.startswith("pytest"):
+                parent.chmod(0o755)
+        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    xroot, web = (each.getsockname()[1] for each in listening)
+    for each in listening:
+        each.close()
+    (home / "xrootd.cfg").write_text(CONFIGURATION.format(home=home, xroot=xroot, http=web))
+    command = ["xrootd", "-I", "v4", "-c", str(home / "xrootd.cfg"), "-n", "put", "-l", str(home / "log")]
+    with subprocess.Popen(command, cwd=home, start_new_session=True, **identity) as process:  # type: ignore[call-overload]
+        until = time.monotonic() + 20
+        while time.monotonic() < until and process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", web), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        try:
+            yield f"http://127.0.0.1:{web}/data", home / "store/data"
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "x.fits"
+    path.write_bytes(os.urandom(3_000_000))
+    return path
+
+
+def _deliver(url: str, source: Path, lfn: Lfn) -> int:
+    size, digests = digest_file(source)
+    sent: list[int] = []
+    deliver(WebDavSink(url), source, lfn, size_bytes=size, adler32=digests["adler32"], on_bytes=sent.append)
+    return sum(sent)
+
+
+def test_a_file_arrives_once_and_nothing_is_left_beside_it(server: tuple[str, Path], source: Path) -> None:
+    url, store = server
+    assert _deliver(url, source, LFN) == 3_000_000
+    stored = store / LFN.text[1:]
+    assert stored.read_bytes() == source.read_bytes()
+    assert [path.name for path in stored.parent.iterdir()] == [LFN.name]
+    assert _deliver(url, source, LFN) == 0
+
+
+def test_nothing_is_replaced(server: tuple[str, Path], source: Path) -> None:
+    url, store = server
+    lfn = Lfn("/ctao/dpps/DL3/y.fits")
+    _deliver(url, source, lfn)
+    before = source.read_bytes()
+    source.write_bytes(b"other content")
+    with pytest.raises(UploadError, match="another upload of that name seems to be under way"):
+        _deliver(url, source, lfn)
+    sink = WebDavSink(url)
+    with sink.write(source, lfn, lambda _: None) as part:
+        assert not part.commit()
+    stored = store / lfn.text[1:]
+    assert stored.read_bytes() == before
+    assert not list(stored.parent.glob(f"{temporary_prefix(lfn)}*"))
+
+
+def test_what_is_left_and_old_is_taken_away(server: tuple[str, Path], source: Path) -> None:
+    url, store = server
+    lfn = Lfn("/ctao/dpps/DL3/z.fits")
+    _deliver(url, source, Lfn("/ctao/dpps/DL3/first.fits"))
+    folder = (store / lfn.text[1:]).parent
+    old, young = (folder / f"{temporary_prefix(lfn)}{age}.part" for age in ("00000001", "00000002"))
+    for path in (old, young):
+        path.write_bytes(b"left")
+        os.chmod(path, 0o666)  # noqa: PTH101
+    os.utime(old, (0, 0))
+    WebDavSink(url).tidy(lfn)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_a_server_that_is_gone_is_an_error_that_says_so(source: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with pytest.raises(UploadError, match="does not answer"):
+        _deliver(f"http://127.0.0.1:{port}/data", source, LFN)
