@@ -527,7 +527,7 @@ def test_a_daemon_that_is_told_to_stop_ends_what_it_has_begun(house: House) -> N
     finish(house)
     assert house.states() == {"registered": 3}
     (block,) = house.archive.blocks("acada", "*")
-    assert (block.is_open, block.n_files) == (False, 3)
+    assert (block.is_open, block.n_files) == (False, 4), "three files and their manifest"
 
 
 def test_a_daemon_that_is_told_to_stop_waits_for_no_archive(house: House, caplog: pytest.LogCaptureFixture) -> None:

@@ -233,7 +233,13 @@ class _Block:
     def _whole(self) -> dict[str, str]:
         """Return the rules that are fulfilled, by centre: of those that keep the block first."""
         rules = [*(want.rse_expression for want in self.placed.values()), *self.standing]
-        return {centre_of(rule): rule for rule in reversed(rules) if centre_of(rule) and self._is_ok(rule)}
+        # Where the files entered they all are: the rule that holds them there is fulfilled as it is made.
+        entered = {want.rse_expression for want in self.placed.values() if not want.source} & set(self.made)
+        return {
+            centre_of(rule): rule
+            for rule in reversed(rules)
+            if centre_of(rule) and (self._is_ok(rule) or rule in entered)
+        }
 
     def _source(self, name: str) -> str:
         """Return where a centre can copy from now: another centre that has everything, else the site."""
