@@ -292,7 +292,8 @@ def test_without_pandas_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_notebook_shows_a_bounded_number_of_escaped_rows() -> None:
-    found = _filled(*[{"data__level": "<b>"}] * 25).query()
+    marked: dict[str, Value] = {"data__level": "<b>"}
+    found = _filled(*[marked] * 25).query()
     shown = found._repr_html_()
     assert shown.count("<tr>") == 22
     assert "... and 5 more" in shown
