@@ -19,7 +19,7 @@ import attrs
 
 from ctao_bdms import ingest, replication
 from ctao_bdms.catalogue import Catalogue
-from ctao_bdms.errors import QuotaError, UploadError, UsageError
+from ctao_bdms.errors import QuotaError, UnreachableError, UploadError, UsageError
 from ctao_bdms.ingest import BlockLimits, Outcome
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, RetentionClass, Site
@@ -33,7 +33,7 @@ from ctao_bdms.upload.targets import chosen_rse, held_at, open_sink, site_and_ni
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ctao_bdms.ingest import Described, Plan
+    from ctao_bdms.ingest import Described, IngestReport, Plan
     from ctao_bdms.model import ArchivedFile, Lfn, NewProduct, ProductMetadata, Registration
 
 __all__ = ["Put", "find_files", "read_products"]
@@ -230,9 +230,13 @@ class Put:
             arrived = self._upload(missing, rse)
             items = [arrived.get(item.file.path, item) for item in items]
             archive = self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None)
-        plan = self._plan(items, archive, rse)
-        batches = ingest.Batches(self.catalogue, _FIRST_BATCH)
-        report = ingest.execute(plan, items, self.catalogue, batches, None, self.now, self.on_outcome)
+        try:
+            plan, report = self._register(items, archive, rse)
+        except UnreachableError as error:
+            # Of two that register the same at once the database may turn one away: it finds the other's work.
+            _LOG.info("once more: %s", error)
+            archive = self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None)
+            plan, report = self._register(items, archive, rse)
         filled = {outcome.block for outcome in report}
         new = [block.did for block in plan.blocks if block.did in filled]
         replication.begin(self.catalogue, new, policy=self.policy)
@@ -241,6 +245,14 @@ class Put:
                 self.catalogue, did.scope, did.name, now=self.now, policy=self.policy, abandoned_after=_ABANDONED_AFTER
             )
         return report
+
+    def _register(
+        self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str
+    ) -> tuple[Plan, IngestReport]:
+        """Register what the archive lacks; return the plan and what became of each file."""
+        plan = self._plan(items, archive, rse)
+        batches = ingest.Batches(self.catalogue, _FIRST_BATCH)
+        return plan, ingest.execute(plan, items, self.catalogue, batches, None, self.now, self.on_outcome)
 
     def _upload(self, items: Sequence[Described], rse: str) -> dict[Path, Described]:
         """Bring files to a storage element; those that did not arrive come back with the reason."""
