@@ -33,7 +33,7 @@ from ctao_bdms.upload.targets import chosen_rse, held_at, open_sink, site_and_ni
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ctao_bdms.ingest import Described, IngestReport, Plan
+    from ctao_bdms.ingest import Described, Plan
     from ctao_bdms.model import ArchivedFile, Lfn, NewProduct, ProductMetadata, Registration
 
 __all__ = ["Put", "find_files", "read_products"]
@@ -159,7 +159,7 @@ class Put:
         QuotaError
             If they are more than a user may keep; nothing is uploaded then.
         """
-        archive = self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None)
+        archive = self.catalogue.files(map(_name, filter(_is_named, items)))
         groups: dict[str, list[Described]] = {}
         for item in items:
             sound = _recoverable(item, archive)
@@ -229,14 +229,19 @@ class Put:
         if missing:
             arrived = self._upload(missing, rse)
             items = [arrived.get(item.file.path, item) for item in items]
-            archive = self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None)
+            archive = self.catalogue.files(map(_name, filter(_is_named, items)))
         try:
-            plan, report = self._register(items, archive, rse)
+            return self._enter(items, archive, rse)
         except UnreachableError as error:
-            # Of two that register the same at once the database may turn one away: it finds the other's work.
+            # Of two that do the same at once the database may turn one away: it then finds the other's work.
             _LOG.info("once more: %s", error)
-            archive = self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None)
-            plan, report = self._register(items, archive, rse)
+            return self._enter(items, self.catalogue.files(map(_name, filter(_is_named, items))), rse)
+
+    def _enter(self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str) -> Iterable[Outcome]:
+        """Register what the archive lacks, and see to the rules of the blocks that hold it."""
+        plan = self._plan(items, archive, rse)
+        batches = ingest.Batches(self.catalogue, _FIRST_BATCH)
+        report = ingest.execute(plan, items, self.catalogue, batches, None, self.now, self.on_outcome)
         filled = {outcome.block for outcome in report}
         new = [block.did for block in plan.blocks if block.did in filled]
         replication.begin(self.catalogue, new, policy=self.policy)
@@ -245,14 +250,6 @@ class Put:
                 self.catalogue, did.scope, did.name, now=self.now, policy=self.policy, abandoned_after=_ABANDONED_AFTER
             )
         return report
-
-    def _register(
-        self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str
-    ) -> tuple[Plan, IngestReport]:
-        """Register what the archive lacks; return the plan and what became of each file."""
-        plan = self._plan(items, archive, rse)
-        batches = ingest.Batches(self.catalogue, _FIRST_BATCH)
-        return plan, ingest.execute(plan, items, self.catalogue, batches, None, self.now, self.on_outcome)
 
     def _upload(self, items: Sequence[Described], rse: str) -> dict[Path, Described]:
         """Bring files to a storage element; those that did not arrive come back with the reason."""
@@ -276,6 +273,10 @@ class Put:
 
         with ThreadPoolExecutor(max_workers=self.jobs) as pool:
             return {item.file.path: item for item in pool.map(upload, items)}
+
+
+def _is_named(item: Described) -> bool:
+    return item.file.lfn is not None
 
 
 def _name(item: Described) -> Lfn:
