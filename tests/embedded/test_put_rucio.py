@@ -187,6 +187,7 @@ def test_two_jobs_that_put_the_same_file_at_once_make_one_product(
     write_dl1(folder / NAME.format(700), telescopes=(1,), events=4, seed=700)
     with jobs["wms"].start(folder, near="PIC") as one, jobs["wms"].start(folder, near="PIC") as two:
         answers = [json.loads(job.communicate()[0]) for job in (one, two)]
+    assert not [answer for answer in answers if "error" in answer]
     assert {row[0] for answer in answers for row in answer["rows"]} <= {"registered", "known"}
     (lfn,) = {row[1] for answer in answers for row in answer["rows"]}
     file = embedded_rucio.catalogue.files([Lfn(lfn)])[Lfn(lfn)]

@@ -19,7 +19,7 @@ import attrs
 
 from ctao_bdms import ingest, replication
 from ctao_bdms.catalogue import Catalogue
-from ctao_bdms.errors import QuotaError, UploadError, UsageError
+from ctao_bdms.errors import QuotaError, UnreachableError, UploadError, UsageError
 from ctao_bdms.ingest import BlockLimits, Outcome
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, RetentionClass, Site
@@ -159,7 +159,7 @@ class Put:
         QuotaError
             If they are more than a user may keep; nothing is uploaded then.
         """
-        archive = self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None)
+        archive = self.catalogue.files(map(_name, filter(_is_named, items)))
         groups: dict[str, list[Described]] = {}
         for item in items:
             sound = _recoverable(item, archive)
@@ -229,7 +229,16 @@ class Put:
         if missing:
             arrived = self._upload(missing, rse)
             items = [arrived.get(item.file.path, item) for item in items]
-            archive = self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None)
+            archive = self.catalogue.files(map(_name, filter(_is_named, items)))
+        try:
+            return self._enter(items, archive, rse)
+        except UnreachableError as error:
+            # Of two that do the same at once the database may turn one away: it then finds the other's work.
+            _LOG.info("once more: %s", error)
+            return self._enter(items, self.catalogue.files(map(_name, filter(_is_named, items))), rse)
+
+    def _enter(self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str) -> Iterable[Outcome]:
+        """Register what the archive lacks, and see to the rules of the blocks that hold it."""
         plan = self._plan(items, archive, rse)
         batches = ingest.Batches(self.catalogue, _FIRST_BATCH)
         report = ingest.execute(plan, items, self.catalogue, batches, None, self.now, self.on_outcome)
@@ -264,6 +273,10 @@ class Put:
 
         with ThreadPoolExecutor(max_workers=self.jobs) as pool:
             return {item.file.path: item for item in pool.map(upload, items)}
+
+
+def _is_named(item: Described) -> bool:
+    return item.file.lfn is not None
 
 
 def _name(item: Described) -> Lfn:
