@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ctao_bdms.daemon.settings import Settings, contradictions
+from ctao_bdms.daemon.consistency import contradictions
+from ctao_bdms.daemon.settings import Settings
 from ctao_bdms.errors import InvalidSettingsError
 
 if TYPE_CHECKING:
