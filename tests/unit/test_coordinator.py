@@ -12,7 +12,8 @@ import pytest
 
 from ctao_bdms.daemon.backoff import Backoff, Circuits
 from ctao_bdms.daemon.coordinator import Coordinator
-from ctao_bdms.daemon.lease import Holder, Lease
+from ctao_bdms.daemon.holder import Holder
+from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.metrics import Metrics
 from ctao_bdms.errors import ForbiddenError, JournalUnavailableError, LeaseLostError, UnreachableError
 from ctao_bdms.ingest.causes import Cause

@@ -9,8 +9,9 @@ import attrs
 import pytest
 
 from ctao_bdms.daemon import Settings, settings_from
+from ctao_bdms.daemon.consistency import restart_needed
 from ctao_bdms.daemon.example import example
-from ctao_bdms.daemon.settings import LogLevel, Storage, restart_needed
+from ctao_bdms.daemon.settings import LogLevel, Storage
 from ctao_bdms.daemon.sources import keys
 from ctao_bdms.errors import InvalidSettingsError, UsageError
 from ctao_bdms.ingest.journal import Order

@@ -15,7 +15,8 @@ from typing import IO, TYPE_CHECKING
 import attrs
 import pytest
 
-from ctao_bdms.daemon.lease import Holder, Lease, current
+from ctao_bdms.daemon.holder import Holder
+from ctao_bdms.daemon.lease import Lease, current
 from ctao_bdms.errors import LeaseHeldError, LeaseLostError
 
 if TYPE_CHECKING:

@@ -112,7 +112,7 @@ def asked(archive: Archive, journal: Journal) -> tuple[int, int]:
 
 def test_the_years_cost_nothing(tmp_path: Path, open_journal: Callable[[], Journal]) -> None:
     young, old = Archive(tmp_path), Archive(tmp_path)
-    for archive, days in ((young, 60), (old, 1000)):
+    for archive, days in ((young, 40), (old, 400)):
         for day in range(days):
             archive.fill(day)
         archive.complete()

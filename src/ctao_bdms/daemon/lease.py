@@ -10,80 +10,30 @@ fencing token: it only grows, and the holder makes sure of it before it writes a
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import re
 import secrets
-import socket
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.daemon.holder import Holder
 from ctao_bdms.errors import LeaseHeldError, LeaseLostError
-from ctao_bdms.processes import ProcessId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Holder", "Lease"]
+__all__ = ["Lease"]
 
 _log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"lease\.(\d+)", re.ASCII)
 _LOOKS = 20  # how often a silent holder is looked at before it is replaced
-
-
-@attrs.frozen(kw_only=True)
-class Holder:
-    """Who holds a lease, as it says itself.
-
-    Attributes
-    ----------
-    host, boot, namespace
-        Its machine, the start of that machine, and the set of process numbers that `pid` belongs to.
-    pid, started
-        Its process, and when that was started, in clock ticks since the machine started.
-    age_s
-        For how long it has held the lease, by its own count, in seconds.
-    beat
-        How often it has written it.
-    released
-        Whether it has given it back.
-    """
-
-    host: str
-    boot: str
-    namespace: int
-    pid: int
-    started: int
-    age_s: float = 0.0
-    beat: int = 0
-    released: bool = False
-
-    @classmethod
-    def this_process(cls) -> Holder:
-        """Return this process as a holder."""
-        process = ProcessId.current()
-        return cls(
-            host=socket.gethostname(),
-            boot=Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
-            namespace=Path("/proc/self/ns/pid").stat().st_ino,
-            pid=process.pid,
-            started=process.started,
-        )
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether it is certain that the process has ended: only its own machine can know."""
-        here = Holder.this_process()
-        if (self.host, self.boot, self.namespace) != (here.host, here.boot, here.namespace):
-            return False
-        return not ProcessId(self.pid, self.started).alive
 
 
 class Lease:
@@ -190,7 +140,7 @@ class Lease:
         """Write what the lease says to a file beside it."""
         draft = self.folder / f".draft-{os.getpid()}-{secrets.token_hex(4)}"
         try:
-            draft.write_text(json.dumps(attrs.asdict(holder)) + "\n", encoding="utf-8")
+            draft.write_text(holder.to_json(), encoding="utf-8")
         except OSError:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -258,7 +208,7 @@ class Lease:
 def current(folder: Path) -> Holder | None:
     """Return who holds the lease of `folder`; None if nobody does."""
     number = _highest(folder)
-    holder = _holder_of(_content(folder, number)) if number else None
+    holder = Holder.parse(_content(folder, number)) if number else None
     return None if holder is None or holder.released else holder
 
 
@@ -283,20 +233,12 @@ def _content(folder: Path, number: int) -> bytes | None:
         return None
 
 
-def _holder_of(content: bytes | None) -> Holder | None:
-    """Return the holder that a lease names; None if nobody can read it."""
-    try:
-        return Holder(**json.loads(content or b""))
-    except (ValueError, TypeError):
-        return None
-
-
 def _is_vacant(
     folder: Path, number: int, silent_after_s: float, monotonic: Callable[[], float], pause: Callable[[float], object]
 ) -> bool:
     """Say whether the holder of a lease has given it back, has ended, or is silent; watch it if need be."""
     first = _content(folder, number)
-    holder = _holder_of(first)
+    holder = Holder.parse(first)
     if first is None:
         return False
     if holder is not None and (holder.released or holder.is_dead):
@@ -305,7 +247,7 @@ def _is_vacant(
     while monotonic() - begin_s < silent_after_s:
         pause(silent_after_s / _LOOKS)
         now = _content(folder, number)
-        latest = _holder_of(now)
+        latest = Holder.parse(now)
         if latest is not None and (latest.released or latest.is_dead):
             return True
         if now != first:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctao_bdms import replication
 from ctao_bdms.catalogue import Comparison, Condition, Query
+from ctao_bdms.errors import UnknownRseError
 from ctao_bdms.facade.connected import DEFAULT_VO
+from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Quarantine, Registrar
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import FileState, Rejected
 from ctao_bdms.model import Night
@@ -17,21 +20,79 @@ from ctao_bdms.naming import BlockName, blocks_pattern, is_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from ctao_bdms.catalogue import Catalogue
+    from ctao_bdms.daemon.settings import Settings
     from ctao_bdms.errors import CatalogueError
-    from ctao_bdms.ingest import Quarantine
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.model import Site
     from ctao_bdms.replication import Action, Policy
 
-__all__ = ["recover", "settle"]
+__all__ = ["begin", "recover", "settle"]
 
 _log = logging.getLogger(__name__)
 
 #: All open blocks are closed, whatever the server's clock says of their age.
 _AT_ONCE = dt.timedelta.min
+
+
+def begin(
+    settings: Settings,
+    catalogue: Catalogue,
+    journal: Journal,
+    *,
+    policy: Policy,
+    now: Callable[[], dt.datetime],
+    on_batch: Callable[[int], None] = lambda _files: None,
+) -> Registrar:
+    """End what a predecessor has begun, and return what registers files from now on.
+
+    Parameters
+    ----------
+    settings
+        The settings.
+    catalogue, journal
+        The archive and the journal.
+    policy
+        How products are kept.
+    now
+        The clock (aware).
+    on_batch
+        Called with the number of files of each request that registers some.
+
+    Raises
+    ------
+    UnknownRseError
+        If the archive does not know the storage element.
+    """
+    rse, elements = settings.storage.rse, catalogue.rses()
+    if rse not in elements:
+        raise UnknownRseError(rse, elements)
+    quarantine = Quarantine(settings.quarantine)
+    root = Path(os.path.realpath(settings.storage.root))
+    settle(journal, quarantine, root)
+    recover(
+        catalogue,
+        journal,
+        rse=rse,
+        root=root,
+        site=settings.storage.site,
+        now=now,
+        policy=policy,
+        new_since=dt.timedelta(days=settings.state.recover_days),
+        patience=dt.timedelta(seconds=settings.replication.patience_s),
+    )
+    size = BatchSize(files=min(BatchSize().files, settings.batches.files), largest=settings.batches.files)
+    limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
+    return Registrar(
+        catalogue,
+        elements[rse],
+        policy=BlockPolicy(limits=limits, age_s=settings.blocks.age_s),
+        quarantine=quarantine,
+        batches=Batches(catalogue, size, on_batch=lambda files, _seconds: on_batch(files)),
+        retention_of=policy.retention_of,
+        now=now,
+    )
 
 
 def recover(

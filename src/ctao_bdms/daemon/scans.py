@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ctao_bdms.ingest.workers import Scans, TimeLimit, WorkerPool, scans_on_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ctao_bdms.daemon.settings import Workers
 
@@ -16,8 +16,8 @@ __all__ = ["scans_of"]
 
 
 @contextmanager
-def scans_of(workers: Workers) -> Iterator[tuple[Scans, Callable[[], int]]]:
-    """Yield what reads files, on this machine or on the nodes of Dask, and what counts the workers that it lost.
+def scans_of(workers: Workers) -> Iterator[Scans]:
+    """Yield what reads files, on this machine or on the nodes of Dask.
 
     Parameters
     ----------
@@ -31,13 +31,14 @@ def scans_of(workers: Workers) -> Iterator[tuple[Scans, Callable[[], int]]]:
     UnreachableError
         If there is no scheduler.
     """
-    if workers.dask_scheduler:
-        with scans_on_nodes(workers.dask_scheduler) as scans:
-            yield scans, lambda: 0  # its nannies replace them
-        return
     limit = TimeLimit(base_s=workers.base_time_s, minimum_rate_bytes_per_s=workers.minimum_rate_bytes_per_s)
-    pool = WorkerPool(workers.number, memory_bytes=workers.memory_bytes, attempts=workers.attempts)
+    memory_bytes, attempts = workers.memory_bytes, workers.attempts
+    if workers.dask_scheduler:
+        with scans_on_nodes(workers.dask_scheduler, limit, memory_bytes=memory_bytes, attempts=attempts) as scans:
+            yield scans
+        return
+    pool = WorkerPool(workers.number, memory_bytes=memory_bytes, attempts=attempts)
     try:
-        yield Scans(pool, limit), lambda: pool.lost
+        yield Scans(pool, limit)
     finally:
         pool.shutdown(cancel_futures=True, grace_s=0.0)

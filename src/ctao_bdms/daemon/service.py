@@ -11,13 +11,14 @@ import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.daemon.backoff import Backoff, Circuits
 from ctao_bdms.daemon.connection import Connection
+from ctao_bdms.daemon.consistency import restart_needed
 from ctao_bdms.daemon.coordinator import Coordinator
 from ctao_bdms.daemon.copying import Copying
 from ctao_bdms.daemon.description import algorithms_of, description
@@ -30,19 +31,18 @@ from ctao_bdms.daemon.logs import configure
 from ctao_bdms.daemon.metrics import CONTENT_TYPE, Metrics
 from ctao_bdms.daemon.notify import Notifier
 from ctao_bdms.daemon.reading import Reading
-from ctao_bdms.daemon.recovery import recover, settle
+from ctao_bdms.daemon.recovery import begin
 from ctao_bdms.daemon.scans import scans_of
-from ctao_bdms.daemon.settings import restart_needed
+from ctao_bdms.daemon.signals import handled
 from ctao_bdms.daemon.upkeep import Upkeep
-from ctao_bdms.errors import InvalidSettingsError, UnknownRseError
-from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Quarantine, Registrar, Watch
+from ctao_bdms.errors import InvalidSettingsError
+from ctao_bdms.ingest import Watch
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Journal
 from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from types import FrameType
+    from collections.abc import Callable, Mapping
 
     import requests
 
@@ -113,7 +113,7 @@ class Service:
                     longest_wait_s=lambda: self.settings.retries.cap_s,
                 )
             )
-            scans, lost = stack.enter_context(scans_of(settings.workers))
+            scans = stack.enter_context(scans_of(settings.workers))
             policy = Policy.load(settings.policy.file)
             connection = Connection(self._connect, lease.check)
             circuits = Circuits(self._backoff(), monotonic=time.monotonic, dice=random.random)
@@ -147,7 +147,9 @@ class Service:
             registering, copying_aside = self._aside(stack, "registering"), self._aside(stack, "copying")
             entering = Entering(
                 journal,
-                lambda: self._registrar(connection, journal, policy),
+                lambda: begin(
+                    self.settings, connection, journal, policy=policy, now=_now, on_batch=self._metrics.batch
+                ),
                 nameless=reading.nameless,
                 root=root,
                 describe=lambda file, facts: description(file, facts, self.settings),
@@ -192,10 +194,11 @@ class Service:
                 circuits=circuits,
                 journal=journal,
                 metrics=self._metrics,
-                on_turn=lambda: self._turned(lost(), upkeep),
+                on_turn=lambda: self._turned(scans.lost, upkeep),
             )
             stack.enter_context(self._server(circuits, upkeep))
-            with self._signals(coordinator):
+            stop, reload = coordinator.stop, lambda: self._want_reload(coordinator)
+            with handled({signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}):
                 self._notifier.ready()
                 _log.info("working: inbox %s, lease %d", ", ".join(map(str, settings.inbox_roots)), lease.token)
                 coordinator.run()
@@ -223,38 +226,6 @@ class Service:
         catalogue.count_requests(count)
         _log.info("connected: %r", catalogue)
         return catalogue
-
-    def _registrar(self, connection: Connection, journal: Journal, policy: Policy) -> Registrar:
-        """Return what registers files, after what a predecessor has begun was ended."""
-        settings = self.settings
-        elements = connection.rses()
-        if settings.storage.rse not in elements:
-            raise UnknownRseError(settings.storage.rse, elements)
-        quarantine = Quarantine(settings.quarantine)
-        root = Path(os.path.realpath(settings.storage.root))
-        settle(journal, quarantine, root)
-        recover(
-            connection,
-            journal,
-            rse=settings.storage.rse,
-            root=root,
-            site=settings.storage.site,
-            policy=policy,
-            patience=dt.timedelta(seconds=settings.replication.patience_s),
-            now=_now,
-            new_since=dt.timedelta(days=settings.state.recover_days),
-        )
-        size = BatchSize(files=min(BatchSize().files, settings.batches.files), largest=settings.batches.files)
-        limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
-        return Registrar(
-            connection,
-            elements[settings.storage.rse],
-            policy=BlockPolicy(limits=limits, age_s=settings.blocks.age_s),
-            quarantine=quarantine,
-            batches=Batches(connection, size, on_batch=lambda files, _seconds: self._metrics.batch(files)),
-            retention_of=policy.retention_of,
-            now=_now,
-        )
 
     def _server(self, circuits: Circuits, upkeep: Upkeep) -> StatusServer:
         """Return what shows how things are."""
@@ -289,6 +260,11 @@ class Service:
             self._is_reload_wanted = False
             self._take_over()
 
+    def _want_reload(self, coordinator: Coordinator) -> None:
+        """Have the settings read anew at the end of the next turn."""
+        self._is_reload_wanted = True
+        coordinator.wake()
+
     def _take_over(self) -> None:
         """Read the settings anew, and take over what a running daemon can."""
         try:
@@ -301,25 +277,6 @@ class Service:
         self.settings = new
         configure(new.log, sys.stderr)
         _log.info("settings taken over")
-
-    @contextmanager
-    def _signals(self, coordinator: Coordinator) -> Iterator[None]:
-        """Have signals stop the loop, or have the settings read anew."""
-
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            coordinator.stop()
-
-        def reload(_number: int, _frame: FrameType | None) -> None:
-            self._is_reload_wanted = True
-            coordinator.wake()
-
-        handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 _CONDITIONS = (Cause.CATALOGUE, Cause.CREDENTIALS, Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL)

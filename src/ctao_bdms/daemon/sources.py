@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ctao_bdms.daemon.settings import Settings, contradictions
+from ctao_bdms.daemon.consistency import contradictions
+from ctao_bdms.daemon.settings import Settings
 from ctao_bdms.errors import InvalidSettingsError
 from ctao_bdms.settings import Key, document_of, from_text, keys_of, shown, take, unknown
 

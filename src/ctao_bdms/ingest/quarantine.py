@@ -13,9 +13,8 @@ import json
 import logging
 import os
 import shutil
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -27,11 +26,11 @@ from ctao_bdms.ingest.cases import (
     Case,
     Cases,
     case_token,
-    path_text,
     stored_name,
     sync_folder,
     write_durably,
 )
+from ctao_bdms.ingest.reason import reason, reason_of, stamp_of
 from ctao_bdms.integrity import copy_verified, digest_file
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.ingest.inbox import LocalFile
     from ctao_bdms.ingest.plan import Reject
-    from ctao_bdms.model import FileFacts, HduFacts
+    from ctao_bdms.model import FileFacts
 
 __all__ = ["CLOSED", "Quarantine"]
 
@@ -78,17 +77,17 @@ class Quarantine:
             If the file has gone meanwhile.
         """
         file = reject.item.file
-        stamp = _stamp(file.path)
+        stamp = stamp_of(file.path)
         self.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         earlier = list(self._about(file.path))
         for case in earlier:
             stored = case / stored_name(file.path)
-            if _reason_of(case).get("stamp") == stamp and _is_copy(stored, file.path):
+            if reason_of(case).get("stamp") == stamp and _is_copy(stored, file.path):
                 file.path.unlink()  # it was copied here, and only this was still to be done
                 break
         else:
             case = self._new_folder(file.path, now)
-            write_durably(case / REASON, json.dumps(_reason(reject, stamp, now), indent=2) + "\n")
+            write_durably(case / REASON, json.dumps(reason(reject, stamp, now), indent=2) + "\n")
             _move(file.path, case / stored_name(file.path), reject.item.facts)
         sync_folder(case)
         if file.trigger is not None:
@@ -104,9 +103,9 @@ class Quarantine:
         """
         if file.trigger is None or not os.path.lexists(file.trigger):
             return None
-        stamp = _stamp(file.trigger)
+        stamp = stamp_of(file.trigger)
         for case in self._about(file.path):
-            if (case / stored_name(file.path)).exists() and _reason_of(case).get("trigger_stamp") == stamp:
+            if (case / stored_name(file.path)).exists() and reason_of(case).get("trigger_stamp") == stamp:
                 _move_trigger(file.trigger, case / TRIGGER)
                 return case
         return None
@@ -200,12 +199,6 @@ class Quarantine:
             return folder
 
 
-def _stamp(path: Path) -> dict[str, int]:
-    """Return what tells a file from another one of the same name."""
-    status = path.lstat()
-    return {"inode": status.st_ino, "size_bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-
-
 def _is_copy(stored: Path, source: Path) -> bool:
     """Whether `stored` is there and holds the bytes of `source`."""
     if not stored.exists():
@@ -239,53 +232,3 @@ def _move_trigger(source: Path, target: Path) -> None:
         target.unlink(missing_ok=True)
         shutil.copy2(source, target, follow_symlinks=False)
         source.unlink()
-
-
-def _reason_of(case: Path) -> dict[str, Any]:
-    """Return the document of a case; empty if a crash has left none."""
-    try:
-        document = json.loads((case / REASON).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _named(key: str, path: Path | None) -> dict[str, object]:
-    """Return how a document names a path: as text, and as bytes if the text does not say them."""
-    if path is None:
-        return {key: None}
-    text = path_text(path)
-    return {key: text} if text == os.fspath(path) else {key: text, f"{key}_bytes": os.fsencode(path).hex()}
-
-
-def _reason(reject: Reject, stamp: dict[str, int], now: dt.datetime) -> dict[str, object]:
-    """Return the reason document: what, why, when, and what the bytes were."""
-    file, facts = reject.item.file, reject.item.facts
-    has_trigger = file.trigger is not None and os.path.lexists(file.trigger)
-    return {
-        **_named("path", file.path),
-        "lfn": None if file.lfn is None else str(file.lfn),
-        **_named("trigger", file.trigger),
-        "defects": [{"kind": defect.kind.value, "message": defect.message} for defect in reject.defects],
-        "size_bytes": None if facts is None else facts.size_bytes,
-        "digests": {} if facts is None else dict(facts.digests),
-        "parts": [] if facts is None else [_part(hdu) for hdu in facts.hdus],
-        "stamp": stamp,
-        "trigger_stamp": _stamp(file.trigger) if file.trigger is not None and has_trigger else None,
-        "when": now.astimezone(dt.UTC).isoformat(timespec="seconds"),
-        "version": version("ctao-bdms"),
-        "history": [],
-    }
-
-
-def _part(hdu: HduFacts) -> dict[str, object]:
-    """Return a part of a FITS file as a document says it."""
-    return {
-        "index": hdu.index,
-        "name": hdu.name,
-        "offset": hdu.offset,
-        "header_bytes": hdu.header_bytes,
-        "data_bytes": hdu.data_bytes,
-        "datasum": hdu.datasum.value,
-        "checksum": hdu.checksum.value,
-    }

@@ -5,19 +5,35 @@ from __future__ import annotations
 import functools
 import os
 from concurrent.futures import BrokenExecutor, Executor, Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
 from ctao_bdms.errors import WorkerLostError
-from ctao_bdms.ingest.workers.pool import WorkerPool
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, FileFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
-__all__ = ["Scans", "TimeLimit"]
+__all__ = ["Limiting", "Scans", "TimeLimit"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@runtime_checkable
+class Limiting(Protocol):
+    """An executor that ends workers which take too long, and says how many it has lost."""
+
+    @property
+    def lost(self) -> int:
+        """How many workers were lost so far."""
+
+    def submit_within(
+        self, limit_s: float | None, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Future[_T]:
+        """Make a call that may take a limited time in each worker."""
 
 
 @attrs.frozen(kw_only=True)
@@ -46,20 +62,20 @@ class Scans:
     Parameters
     ----------
     executor
-        What executes the scans. A `WorkerPool` is also told the limits of time; any other must look after hanging
-        workers itself.
+        What executes the scans. One that is `Limiting` is also told the limits of time; any other must look after
+        hanging workers itself.
     limit
         The limit of time.
-    lost
-        The exceptions by which the executor says that workers were lost; beyond those of the standard library.
     """
 
-    def __init__(
-        self, executor: Executor, limit: TimeLimit | None = None, lost: Iterable[type[BaseException]] = ()
-    ) -> None:
+    def __init__(self, executor: Executor, limit: TimeLimit | None = None) -> None:
         self._executor = executor
         self._limit = limit or TimeLimit()
-        self._lost = (WorkerLostError, BrokenExecutor, *lost)
+
+    @property
+    def lost(self) -> int:
+        """How many workers were lost so far, if the executor counts them."""
+        return self._executor.lost if isinstance(self._executor, Limiting) else 0
 
     def submit(
         self, path: str | os.PathLike[str], size_bytes: int = 0, *, algorithms: tuple[str, ...] = ("adler32", "sha256")
@@ -84,23 +100,20 @@ class Scans:
         """
         text, outer = os.fspath(path), Future[FileFacts]()
         call = functools.partial(_scanned, text, algorithms)
-        if isinstance(self._executor, WorkerPool):
+        if isinstance(self._executor, Limiting):
             inner = self._executor.submit_within(self._limit.of(size_bytes), call)
         else:
             inner = self._executor.submit(call)
 
         def done(inner: Future[FileFacts]) -> None:
-            lost: BaseException | None = None
-            if inner.cancelled() and isinstance(self._executor, WorkerPool):
+            if inner.cancelled():
                 outer.cancel()
-            elif inner.cancelled():
-                lost = WorkerLostError(["was cancelled by its scheduler"])
             if not outer.set_running_or_notify_cancel():
                 return
-            error = lost or inner.exception()
+            error = inner.exception()
             if error is None:
                 outer.set_result(inner.result())
-            elif isinstance(error, self._lost):
+            elif isinstance(error, WorkerLostError | BrokenExecutor):
                 outer.set_result(_nothing_known(text, error))
             else:
                 outer.set_exception(error)
