@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import attrs
 import pytest
@@ -99,15 +100,15 @@ class Archive(InMemoryCatalogue):
         rses = [Rse(name=ONSITE, prefix="/onsite", site="CTAO-North")]
         rses += [Rse(name=f"{name}-DISK", prefix=f"/{name}", centre=name) for name in ("PIC", "CSCS")]
         super().__init__(rses, now=lambda: NOW)
-        self.said: dict[str, object] = {}
+        self.said: dict[str, Any] = {}
         self.left = float("inf")
 
-    def change(self, expression: str, **terms: object) -> None:
+    def change(self, expression: str, **terms: Any) -> None:  # noqa: ANN401
         """Change the rule of an expression."""
         self._rules = [attrs.evolve(r, **terms) if r.rse_expression == expression else r for r in self._rules]
 
     def attempts(self, rule: Rule, looked_at: int) -> list[Attempt]:
-        return [attrs.evolve(attempt, **self.said) for attempt in super().attempts(rule, looked_at)]  # type: ignore[arg-type]
+        return [attrs.evolve(attempt, **self.said) for attempt in super().attempts(rule, looked_at)]
 
     def room(self, account: str = "") -> dict[str, float]:
         return dict.fromkeys(self.rses(), self.left)

@@ -8,10 +8,15 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.replication import Follower
+
+if TYPE_CHECKING:
+    from ctao_bdms.errors import CatalogueError
+    from ctao_bdms.replication import Action
 
 __all__ = ["follow"]
 
@@ -33,7 +38,12 @@ def follow(config: Path, stop: threading.Event) -> None:
     while not stop.wait(_PAUSE_S):
         try:
             if follower is None:
-                follower = Follower(RucioCatalogue.connect(config), now=lambda: dt.datetime.now(dt.UTC), on_rule=_say)
+                follower = Follower(
+                    RucioCatalogue.connect(config),
+                    now=lambda: dt.datetime.now(dt.UTC),
+                    on_rule=_say,
+                    on_refused=_refused,
+                )
             follower.step()
         except UnreachableError as error:
             _LOG.warning("%s", error)
@@ -41,6 +51,11 @@ def follow(config: Path, stop: threading.Event) -> None:
 
 def _say(block: object, expression: str) -> None:
     _LOG.info("asked for a copy of %s in %s", block, expression)
+
+
+def _refused(action: Action, error: CatalogueError) -> None:
+    """Say what could not be done about one rule; the next look at everything tries it again."""
+    _LOG.warning("%s in %s: %s", action.did, action.rse_expression, error)
 
 
 def _main() -> None:
