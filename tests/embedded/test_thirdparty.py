@@ -374,3 +374,14 @@ def test_servers_listen_on_loopback_only(site: Server) -> None:
         assert f"00000000:{port:04X}" not in listening
     six = Path("/proc/net/tcp6").read_text() if Path("/proc/net/tcp6").exists() else ""
     assert not any(f":{port:04X} " in six for port in site.ports)
+
+
+def test_nothing_beside_the_files_is_served(site: Server) -> None:
+    """The quarantine of a storage element lies beside it, and the homes of others."""
+    beside = site.folder.with_name("SITE.quarantine")
+    beside.mkdir()
+    (beside / "file").write_bytes(DATA)
+    base = site.base.removesuffix("/SITE")
+    for path in ("SITE.quarantine/file", "SITE/../SITE.quarantine/file", "SITE.work/key.pem", "etc/passwd"):
+        with pytest.raises(StorageError, match="HTTP [45]"):
+            WebDav().size(f"{base}/{path}")

@@ -38,7 +38,7 @@ _ANSWER_S = 2.0
 _CONFIGURATION = """\
 all.role server
 all.export /{rse}
-oss.localroot {root}
+oss.localroot {work}/root
 all.adminpath {work}
 all.pidpath {work}
 xrd.port {ports[root]}
@@ -115,12 +115,16 @@ class XrootdServer:
         give(self.work)
         # XRootD takes what it left of the last time only where an ordinary user could reach it.
         shutil.rmtree(self.work / self.rse, ignore_errors=True)
+        # An export holds whatever begins with its name, such as the quarantine: of this folder, only the one is seen.
+        root = self.work / "root"
+        root.mkdir(exist_ok=True)
+        (root / self.rse).unlink(missing_ok=True)
+        (root / self.rse).symlink_to(self.root / self.rse)
         certificate, key = self.work / "certificate.pem", self.work / "key.pem"
         make_certificate(certificate, key, dt.datetime.now(dt.UTC))
         configuration = self.work / "xrootd.cfg"
         text = _CONFIGURATION.format(
             rse=self.rse,
-            root=self.root,
             work=self.work,
             ports=self.ports,
             certificate=certificate,
