@@ -383,5 +383,5 @@ def test_nothing_beside_the_files_is_served(site: Server) -> None:
     (beside / "file").write_bytes(DATA)
     base = site.base.removesuffix("/SITE")
     for path in ("SITE.quarantine/file", "SITE/../SITE.quarantine/file", "SITE.work/key.pem", "etc/passwd"):
-        with pytest.raises(StorageError, match="HTTP [45]"):
+        with pytest.raises(StorageError, match=r"HTTP [45]"):
             WebDav().size(f"{base}/{path}")

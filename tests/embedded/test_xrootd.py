@@ -297,6 +297,11 @@ def test_other_storage_is_refused(tmp_path: Path) -> None:
         start(tmp_path / "home", storage="tape")  # type: ignore[arg-type]
 
 
+def test_a_home_that_xrootd_cannot_name(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match=r"my archive; choose another --home"):
+        start(tmp_path / "my archive", storage="xrootd")
+
+
 def test_packages_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -39,8 +40,9 @@ _CONFIGURATION = """\
 all.role server
 all.export /{rse}
 oss.localroot {work}/root
-all.adminpath {work}
-all.pidpath {work}
+# The folder of the server's own files; the names of sockets must be short.
+all.adminpath /proc/self/cwd
+all.pidpath /proc/self/cwd
 xrd.port {ports[root]}
 xrd.network nodnr
 xrd.protocol http:{ports[http]} libXrdHttp.so
@@ -57,18 +59,21 @@ ofs.persist off
 """
 
 
-def check_xrootd() -> None:
-    """Check that XRootD is installed, and can be run.
+def check_xrootd(home: Path) -> None:
+    """Check that XRootD is installed, and can be run in `home`.
 
     Raises
     ------
     EmbeddedError
-        If it is not, or not by us.
+        If it is not, or not by us, or not there.
     """
     if missing := [program for program in _PROGRAMS if shutil.which(program) is None]:
         msg = f"storage on XRootD needs {' and '.join(missing)}; on Debian: apt-get install {_PACKAGES}"
         raise EmbeddedError(msg)
     check_unprivileged("XRootD")
+    if re.search(r"[\s$'\"\\]", str(home)):
+        msg = f"XRootD cannot be told of a path with a space, a quote, $ or \\: {home}; choose another --home"
+        raise EmbeddedError(msg)
 
 
 @attrs.frozen
