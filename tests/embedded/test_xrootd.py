@@ -141,7 +141,7 @@ def test_bytes_are_freed_by_rucio(embedded_rucio_xrootd: RucioNamespace, ask: Ca
     program = """
 for row in list(client.list_replication_rules({"scope": arguments[0]})):
     if row["rse_expression"] == arguments[1]:
-        client.delete_replication_rule(row["id"])
+        client.update_replication_rule(row["id"], {"lifetime": -1})
 answer = None
 """
     ask(space.instance, program, space.scope, ONSITE, account="root")
