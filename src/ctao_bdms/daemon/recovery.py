@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctao_bdms import replication
@@ -17,7 +18,6 @@ from ctao_bdms.naming import BlockName, blocks_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from ctao_bdms.catalogue import Catalogue
     from ctao_bdms.ingest import Quarantine
@@ -32,9 +32,7 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = dt.timedelta.min
 
 
-def recover(
-    catalogue: Catalogue, journal: Journal, *, rse: str, root: Path, site: Site, now: Callable[[], dt.datetime]
-) -> None:
+def recover(catalogue: Catalogue, journal: Journal, *, rse: str, site: Site, now: Callable[[], dt.datetime]) -> None:
     """Close the blocks that a predecessor left open, give them their rules, and fill a journal that is new.
 
     Only the holder of the lease may do this: an open block of a daemon that lives would be closed, too.
@@ -43,8 +41,8 @@ def recover(
     ----------
     catalogue, journal
         The archive and the journal.
-    rse, root, site
-        The storage element on site, where its files lie (links resolved), and the site.
+    rse, site
+        The storage element on site, and the site.
     now
         The clock (aware).
     """
@@ -57,6 +55,7 @@ def recover(
     for scope, night in sorted(nights, key=str):
         condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
         lfns = [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=(condition,)))]
+        root = Path(os.path.realpath(catalogue.rses()[rse].prefix))
         journal.rebuild((), catalogue.files(lfns).values(), rse, root)
         _log.warning("the journal is new: %d files of the night %s were written into it again", len(lfns), night)
 

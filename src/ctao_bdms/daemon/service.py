@@ -210,9 +210,8 @@ class Service:
         if settings.storage.rse not in elements:
             raise UnknownRseError(settings.storage.rse, elements)
         quarantine = Quarantine(settings.quarantine)
-        root = Path(os.path.realpath(settings.storage.root))
-        settle(journal, quarantine, root)
-        recover(connection, journal, rse=settings.storage.rse, root=root, site=settings.storage.site, now=_now)
+        settle(journal, quarantine, Path(os.path.realpath(settings.storage.root)))
+        recover(connection, journal, rse=settings.storage.rse, site=settings.storage.site, now=_now)
         size = BatchSize(files=min(BatchSize().files, settings.batches.files), largest=settings.batches.files)
         limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
         return Registrar(
