@@ -315,7 +315,8 @@ def test_packages_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest
 
 def test_the_command_line_starts_it(tmp_path: Path) -> None:
     def bdms(*arguments: str, code: int = 0) -> str:
-        command = [sys.executable, "-m", "ctao_bdms.cli", *arguments, "--home", str(tmp_path / "home")]
+        program = "import sys; from ctao_bdms.cli import main; sys.exit(main())"
+        command = [sys.executable, "-c", program, *arguments, "--home", str(tmp_path / "home")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
