@@ -315,13 +315,12 @@ def test_run_refuses_what_start_refuses(tmp_path: Path) -> None:
 @pytest.fixture
 def external(tmp_path: Path) -> Iterator[str]:
     """Run a PostgreSQL that is not ours, and return its URL: Debian's, or the wheel's where there is none."""
-    from ctao_bdms.embedded import postgres
+    from ctao_bdms.embedded import postgres, unprivileged
 
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     programs = debian[-1] if debian else max(postgres._installed().items())[1]
     folder = tmp_path / "external"
-    postgres._give(folder)
-    as_other = postgres._unprivileged
+    unprivileged.give(folder)
     secret = tmp_path / "secret"
     secret.write_text("s%3cr/t:@")
     if os.geteuid() == 0:
@@ -329,12 +328,12 @@ def external(tmp_path: Path) -> Iterator[str]:
     data = folder / "data"
     options = ["-D", data, "-U", "boss", "-A", "scram-sha-256", f"--pwfile={secret}", "--locale=C", "--encoding=UTF8"]
     initdb = [programs / "initdb", *options]
-    subprocess.run(as_other(list(map(str, initdb))), check=True, capture_output=True)
+    subprocess.run(unprivileged.unprivileged(list(map(str, initdb)), signal.SIGINT), check=True, capture_output=True)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     service = [programs / "postgres", "-D", data, "-k", "", "-h", "127.0.0.1", "-p", port]
     with (tmp_path / "external.log").open("w") as log:
-        server = subprocess.Popen(as_other(list(map(str, service))), stderr=log)
+        server = subprocess.Popen(unprivileged.unprivileged(list(map(str, service)), signal.SIGINT), stderr=log)
     url = f"postgresql://boss:s%253cr%2Ft%3A%40@127.0.0.1:{port}/postgres"
     try:
         wait_for(lambda: _answers(url))

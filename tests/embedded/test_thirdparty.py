@@ -97,6 +97,11 @@ def through(proxy: Proxy, order: Order) -> Order:
     return attrs.evolve(order, source=f"http://127.0.0.1:{proxy.port}/{order.source.split('/', 3)[3]}")
 
 
+def at(order: Order, end: str, url: str) -> Order:
+    """Return an order with another source or destination."""
+    return attrs.evolve(order, source=url) if end == "source" else attrs.evolve(order, destination=url)
+
+
 def failure(cause: str, order: Order, mover: ThirdPartyMover | None = None) -> None:
     """Check that a copy fails, for the reason that is written down."""
     with pytest.raises(TransferFailedError) as caught:
@@ -182,12 +187,12 @@ def test_a_server_that_is_down(order: Order, end: str, another: Callable[[str], 
     down = another("DOWN")
     there = f"{down.base}/ctao/file"
     down.end(signal.SIGKILL)
-    failure(f"{end} down", attrs.evolve(order, **{end: there}))
+    failure(f"{end} down", at(order, end, there))
     down.start()
     if end == "source":
         (down.folder / "ctao").mkdir()
         (down.folder / "ctao" / "file").write_bytes(DATA)
-    ThirdPartyMover().move(attrs.evolve(order, **{end: there}), never)
+    ThirdPartyMover().move(at(order, end, there), never)
 
 
 def test_a_server_that_hangs(order: Order, another: Callable[[str], Server]) -> None:
@@ -196,7 +201,7 @@ def test_a_server_that_hangs(order: Order, another: Callable[[str], Server]) -> 
     try:
         for end in ("source", "destination"):
             mover = ThirdPartyMover(silence_s=0.5)
-            failure(f"{end} hangs", attrs.evolve(order, **{end: f"{hanging.base}/x"}), mover)
+            failure(f"{end} hangs", at(order, end, f"{hanging.base}/x"), mover)
     finally:
         hanging.process.send_signal(signal.SIGCONT)
 
@@ -205,12 +210,18 @@ def test_a_server_killed_in_the_middle(order: Order, proxy: Proxy, another: Call
     killed = another("KILLED")
     order = attrs.evolve(through(proxy, order), destination=f"{killed.base}/file")
     proxy.delay_s = 0.2
-    threading.Thread(target=lambda: (wait_until(killed.parts), killed.end(signal.SIGKILL))).start()
+
+    def kill() -> None:
+        wait_until(killed.parts)
+        killed.end(signal.SIGKILL)
+
+    killing = threading.Thread(target=kill)
+    killing.start()
     with pytest.raises(TransferFailedError) as caught:
         ThirdPartyMover().move(order, never)
     assert str(caught.value) == REASONS["destination killed"]
     proxy.delay_s = 0
-    wait_until(lambda: killed.process.poll() is not None)
+    killing.join()
     killed.start()
     assert killed.parts() == [order.part]  # nobody was there to remove it
     assert not (killed.folder / "file").exists()
@@ -374,3 +385,14 @@ def test_servers_listen_on_loopback_only(site: Server) -> None:
         assert f"00000000:{port:04X}" not in listening
     six = Path("/proc/net/tcp6").read_text() if Path("/proc/net/tcp6").exists() else ""
     assert not any(f":{port:04X} " in six for port in site.ports)
+
+
+def test_nothing_beside_the_files_is_served(site: Server) -> None:
+    """The quarantine of a storage element lies beside it, and the homes of others."""
+    beside = site.folder.with_name("SITE.quarantine")
+    beside.mkdir()
+    (beside / "file").write_bytes(DATA)
+    base = site.base.removesuffix("/SITE")
+    for path in ("SITE.quarantine/file", "SITE/../SITE.quarantine/file", "SITE.work/key.pem", "etc/passwd"):
+        with pytest.raises(StorageError, match=r"HTTP [45]"):
+            WebDav().size(f"{base}/{path}")

@@ -213,7 +213,7 @@ class House:
         return self.archive
 
     def _registrar(self) -> Registrar:
-        recover(self.connection, self.journal, rse=ONSITE, root=self.root, site=Site.NORTH, now=self.clock.now)
+        recover(self.connection, self.journal, rse=ONSITE, site=Site.NORTH, now=self.clock.now)
         return Registrar(
             self.connection,
             self.connection.rses()[ONSITE],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +19,7 @@ from ctao_bdms.testing.dl0 import night_specs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
     from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Rule
 
@@ -106,7 +106,7 @@ def open_journal(tmp_path: Path) -> Iterator[Callable[[], Journal]]:
 def asked(archive: Archive, journal: Journal) -> tuple[int, int]:
     """Recover, and return how many questions were asked, and how many rows came."""
     archive.questions = archive.rows = 0
-    recover(archive, journal, rse=ONSITE, root=Path("/onsite"), site=Site.NORTH, now=lambda: NOW)
+    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW)
     return archive.questions, archive.rows
 
 
@@ -131,7 +131,7 @@ def test_what_was_left_open_is_ended_however_old_its_night_is(
         archive.fill(day)
     archive.complete()
     block = archive.fill(days_ago, opened_days_ago=1)
-    recover(archive, journal, rse=ONSITE, root=Path("/onsite"), site=Site.NORTH, now=lambda: NOW)
+    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW)
     (closed,) = archive.blocks("acada", block.name)
     assert not closed.is_open
     assert len(archive.rules("acada", [block.name])[block.name]) == 2, "on site, and at the first centre"
@@ -142,5 +142,5 @@ def test_copies_that_are_on_their_way_are_followed(tmp_path: Path, open_journal:
     archive, journal = Archive(tmp_path), open_journal()
     block = archive.fill(300)
     replication.reconcile(archive, "acada", "*", now=lambda: NOW, abandoned_after=dt.timedelta.min)
-    recover(archive, journal, rse=ONSITE, root=Path("/onsite"), site=Site.NORTH, now=lambda: NOW)
+    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW)
     assert journal.blocks(FileState.REGISTERED) == [block]

@@ -69,13 +69,11 @@ def begin(
     if rse not in elements:
         raise UnknownRseError(rse, elements)
     quarantine = Quarantine(settings.quarantine)
-    root = Path(os.path.realpath(settings.storage.root))
-    settle(journal, quarantine, root)
+    settle(journal, quarantine, Path(os.path.realpath(settings.storage.root)))
     recover(
         catalogue,
         journal,
         rse=rse,
-        root=root,
         site=settings.storage.site,
         now=now,
         policy=policy,
@@ -100,7 +98,6 @@ def recover(
     journal: Journal,
     *,
     rse: str,
-    root: Path,
     site: Site,
     now: Callable[[], dt.datetime],
     policy: Policy | None = None,
@@ -117,8 +114,8 @@ def recover(
     ----------
     catalogue, journal
         The archive and the journal.
-    rse, root, site
-        The storage element on site, where its files lie (links resolved), and the site.
+    rse, site
+        The storage element on site, and the site.
     now
         The clock (aware).
     policy
@@ -147,6 +144,7 @@ def recover(
     for scope, night in sorted(incomplete, key=str):
         condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
         lfns = [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=(condition,)))]
+        root = Path(os.path.realpath(catalogue.rses()[rse].prefix))
         journal.rebuild((), catalogue.files(lfns).values(), rse, root)
         _log.warning("the journal is new: %d files of the night %s were written into it again", len(lfns), night)
 

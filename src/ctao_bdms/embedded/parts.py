@@ -82,7 +82,7 @@ class Parts:
             self._socket = socket_folder(home, state.socket_folder)
         self._storage: list[XrootdServer] = []
         if state.storage == "xrootd":
-            check_xrootd()
+            check_xrootd(home.path)
             self._storage = [
                 XrootdServer.make(rse, home.path / "storage", home.xrootd / rse, state.storage_ports.get(rse, {}))
                 for rse in RSES

@@ -34,7 +34,7 @@ def protocols(home: Home, state: State, element: StorageElement) -> list[dict[st
             "port": ports["root"],
             "prefix": _prefix(element.name, "root"),
             "impl": "rucio.rse.protocols.xrootd.Default",
-            "domains": {"lan": _all(1) | {"delete": 2}, "wan": _all(1) | {"delete": 2} | _third_party(0)},
+            "domains": {"lan": _all(1) | {"delete": 2}, "wan": _all(1) | {"delete": 2}},
         },
         {
             "scheme": "http",
@@ -46,7 +46,7 @@ def protocols(home: Home, state: State, element: StorageElement) -> list[dict[st
         },
     ]
     if element.attributes.get("onsite"):
-        found.append(_folder(home, element, lan=_all(0) | {"read": 3}, wan=_all(0) | _third_party(0)))
+        found.append(_folder(home, element, lan={"read": 3}, wan={}))
     return found
 
 
@@ -64,12 +64,12 @@ def _prefix(rse: str, scheme: str) -> str:
 
 
 def _all(priority: int) -> dict[str, int]:
-    """Return the operations of clients with a priority; 0 is never."""
+    """Return the operations of clients with a priority; the lowest number goes first, and none is never."""
     return {"read": priority, "write": priority, "delete": priority}
 
 
 def _third_party(priority: int) -> dict[str, int]:
-    """Return the operations of transfers with a priority; 0 is never."""
+    """Return the operations of transfers with a priority."""
     return {"third_party_copy_read": priority, "third_party_copy_write": priority}
 
 

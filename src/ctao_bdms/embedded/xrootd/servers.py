@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -38,9 +39,10 @@ _ANSWER_S = 2.0
 _CONFIGURATION = """\
 all.role server
 all.export /{rse}
-oss.localroot {root}
-all.adminpath {work}
-all.pidpath {work}
+oss.localroot {work}/root
+# The folder of the server's own files; the names of sockets must be short.
+all.adminpath /proc/self/cwd
+all.pidpath /proc/self/cwd
 xrd.port {ports[root]}
 xrd.network nodnr
 xrd.protocol http:{ports[http]} libXrdHttp.so
@@ -57,18 +59,21 @@ ofs.persist off
 """
 
 
-def check_xrootd() -> None:
-    """Check that XRootD is installed, and can be run.
+def check_xrootd(home: Path) -> None:
+    """Check that XRootD is installed, and can be run in `home`.
 
     Raises
     ------
     EmbeddedError
-        If it is not, or not by us.
+        If it is not, or not by us, or not there.
     """
     if missing := [program for program in _PROGRAMS if shutil.which(program) is None]:
         msg = f"storage on XRootD needs {' and '.join(missing)}; on Debian: apt-get install {_PACKAGES}"
         raise EmbeddedError(msg)
     check_unprivileged("XRootD")
+    if re.search(r"[\s$'\"\\]", str(home)):
+        msg = f"XRootD cannot be told of a path with a space, a quote, $ or \\: {home}; choose another --home"
+        raise EmbeddedError(msg)
 
 
 @attrs.frozen
@@ -115,12 +120,16 @@ class XrootdServer:
         give(self.work)
         # XRootD takes what it left of the last time only where an ordinary user could reach it.
         shutil.rmtree(self.work / self.rse, ignore_errors=True)
+        # An export holds whatever begins with its name, such as the quarantine: of this folder, only the one is seen.
+        root = self.work / "root"
+        root.mkdir(exist_ok=True)
+        (root / self.rse).unlink(missing_ok=True)
+        (root / self.rse).symlink_to(self.root / self.rse)
         certificate, key = self.work / "certificate.pem", self.work / "key.pem"
         make_certificate(certificate, key, dt.datetime.now(dt.UTC))
         configuration = self.work / "xrootd.cfg"
         text = _CONFIGURATION.format(
             rse=self.rse,
-            root=self.root,
             work=self.work,
             ports=self.ports,
             certificate=certificate,

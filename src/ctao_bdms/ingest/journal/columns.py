@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from ctao_bdms.ingest.journal.values import Entry, FileState
@@ -27,7 +27,7 @@ ENTRY = """
 ENTRY_FROM = "FROM entries e LEFT JOIN blocks b ON b.id = e.block"
 
 
-def to_column(path: Path | str) -> str | bytes:
+def to_column(path: PurePath | str) -> str | bytes:
     """Return a path as the database can hold it: as text, or as bytes if it is none."""
     text = os.fspath(path)
     try:
