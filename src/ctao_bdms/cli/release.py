@@ -27,7 +27,9 @@ def release(
     scope: Annotated[str, Parameter(help="The scope of the blocks.")] = "acada",
     night: Annotated[str, Parameter(help="Only this night, the date of its evening; by default all.")] = "",
     rse: Annotated[str, Parameter(help="The storage element on site; by default the only one.")] = "",
-    older_than: Annotated[float, Parameter(help="Days since a block was opened, at least.")] = 60.0,
+    older_than: Annotated[
+        float | None, Parameter(help="Days since a block was opened, at least; by default as the policy says.")
+    ] = None,
     to_low_water: Annotated[
         str, Parameter(help="Free no more than it takes for the storage to be filled so far, e.g. 70%.")
     ] = "",
@@ -45,7 +47,8 @@ def release(
     Example: `bdms release --older-than 60 --to-low-water 70% --apply`
     """
     output, bdms = archive.output, archive.connect()
-    policy, low_water = ReleasePolicy(older_than=dt.timedelta(days=older_than)), _fraction(to_low_water)
+    policy = None if older_than is None else ReleasePolicy(older_than=dt.timedelta(days=older_than))
+    low_water = _fraction(to_low_water)
     only = Night.parse(night) if night else None
 
     def look(*, do: bool) -> Releases:

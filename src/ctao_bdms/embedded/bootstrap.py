@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctao_bdms.embedded.protocols import protocols
-from ctao_bdms.embedded.topology import ACCOUNTS, INGEST, ROOT, RSES, SCOPE, VO, StorageElement
+from ctao_bdms.embedded.topology import ACCOUNTS, ROOT, RSES, SCOPES, VO, StorageElement
 
 if TYPE_CHECKING:
     from typing import Any
@@ -63,13 +63,14 @@ def _populate(home: Home, state: State) -> None:
             if account.unlimited:
                 for rse_id in ids:
                     set_local_account_limit(internal, rse_id, _UNLIMITED, session=session)
-        root, ingest = InternalAccount(ROOT), InternalAccount(INGEST)
-        top, scope = InternalScope(ROOT), InternalScope(SCOPE)
+        root, top = InternalAccount(ROOT), InternalScope(ROOT)
         add_scope(top, root, session=session)
-        add_scope(scope, ingest, session=session)
         add_did(top, f"/{VO}", DIDType.CONTAINER, root, session=session)
-        add_did(scope, f"/{VO}/{SCOPE}", DIDType.CONTAINER, ingest, session=session)
-        attach_dids(top, f"/{VO}", [{"scope": scope, "name": f"/{VO}/{SCOPE}"}], root, session=session)
+        for name, owner in SCOPES.items():
+            scope = InternalScope(name)
+            add_scope(scope, InternalAccount(owner), session=session)
+            add_did(scope, f"/{VO}/{name}", DIDType.CONTAINER, InternalAccount(owner), session=session)
+            attach_dids(top, f"/{VO}", [{"scope": scope, "name": f"/{VO}/{name}"}], root, session=session)
 
 
 def _add_rse(home: Home, state: State, element: StorageElement, session: Any) -> str:  # noqa: ANN401 (Rucio has no types)

@@ -17,22 +17,25 @@ __all__ = [
     "READER",
     "ROOT",
     "RSES",
-    "SCOPE",
+    "SCOPES",
     "SERVICE",
     "USER",
     "VO",
+    "WMS",
     "Account",
     "StorageElement",
 ]
 
 #: The virtual organisation: the first component of every name.
 VO = "ctao"
-#: The scope that exists from the first start, of the data that ACADA writes.
-SCOPE = "acada"
 
 ROOT = "root"
 INGEST = "bdms-ingest"
 READER = "reader"
+WMS = "wms"
+
+#: The scopes that exist from the first start, and whose they are: what ACADA writes, and what jobs make of it.
+SCOPES: Mapping[str, str] = {"acada": INGEST, "dpps": WMS}
 
 SERVICE = "SERVICE"
 USER = "USER"
@@ -111,5 +114,6 @@ ACCOUNTS: Mapping[str, Account] = {
         Account(ROOT, SERVICE, unlimited=True),
         Account(INGEST, SERVICE, role="ingest", unlimited=True),
         Account(READER, USER, role="user"),
+        Account(WMS, SERVICE, role="wms", unlimited=True),
     )
 }

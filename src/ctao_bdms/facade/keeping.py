@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,7 +124,7 @@ class Keeping(Connected):
         night
             Only the blocks of this night.
         policy
-            When a copy may go; by default after 60 days.
+            When a copy may go; by default as the policy of the archive says of each retention class.
         low_water
             How full the storage may stay, 0 to 1: no more blocks go than that takes; by default all that may.
         apply
@@ -136,7 +137,7 @@ class Keeping(Connected):
         ctao_bdms.preservation.Releases
             What becomes of each block, and why; those of which nothing is on site are left out.
         """
-        storage, when = self.onsite(rse), policy or preservation.ReleasePolicy()
+        storage, when = self.onsite(rse), policy or self._release_policy()
         free = float("inf")
         if low_water is not None:
             free = preservation.above_low_water(Path(storage.prefix), low_water)
@@ -147,6 +148,13 @@ class Keeping(Connected):
         if apply:
             rows = preservation.release(self.catalogue, storage, rows, when, now=self.now, on_bytes=on_bytes)
         return preservation.Releases(row for row in rows if row.verdict is not preservation.Verdict.RELEASED)
+
+    def _release_policy(self) -> preservation.ReleasePolicy:
+        """Return when copies on site may go, by the policy of the archive."""
+        days = {kept: terms.onsite_days for kept, terms in self.policy.retentions.items()}
+        return preservation.ReleasePolicy(
+            by_class={kept: None if stays is None else dt.timedelta(days=stays) for kept, stays in days.items()}
+        )
 
     def left_on_site(self, rows: preservation.Releases, *, rse: str = "") -> preservation.Releases:
         """Say what is left on site of blocks whose rules have ended, by the catalogue and by the disk."""
