@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctao_bdms.embedded.protocols import protocols
-from ctao_bdms.embedded.topology import ACCOUNTS, ROOT, RSES, SCOPES, VO, StorageElement
+from ctao_bdms.embedded.topology import ACCOUNTS, ROOT, RSES, SCOPES, VO, Account, StorageElement
 
 if TYPE_CHECKING:
     from typing import Any
@@ -35,42 +35,65 @@ def build(home: Home, state: State) -> None:
 
 
 def _populate(home: Home, state: State) -> None:
-    """Add storage elements, accounts, scope and the containers at the top, in one transaction."""
+    """Add storage elements, accounts, scopes and the containers at the top, in one transaction."""
     from rucio.common.types import InternalAccount, InternalScope
-    from rucio.core.account import add_account, add_account_attribute
-    from rucio.core.account_limit import set_local_account_limit
-    from rucio.core.did import add_did, attach_dids
+    from rucio.core.did import add_did
     from rucio.core.distance import add_distance
-    from rucio.core.identity import add_account_identity, add_identity
     from rucio.core.scope import add_scope
-    from rucio.db.sqla.constants import AccountType, DatabaseOperationType, DIDType, IdentityType
+    from rucio.db.sqla.constants import DatabaseOperationType, DIDType
     from rucio.db.sqla.session import db_session
 
-    userpass = IdentityType.USERPASS
     with db_session(DatabaseOperationType.WRITE) as session:
         ids = [_add_rse(home, state, element, session) for element in RSES.values()]
         for source in ids:
             for destination in ids:
                 if source != destination:
                     add_distance(source, destination, distance=1, session=session)
-        for account in ACCOUNTS.values():
-            internal, mail = InternalAccount(account.name), f"{account.name}@localhost"
-            add_account(internal, AccountType[account.kind], mail, session=session)
-            add_identity(account.name, userpass, mail, password=state.passwords[account.name], session=session)
-            add_account_identity(account.name, userpass, internal, mail, default=True, session=session)
-            if account.role is not None:
-                add_account_attribute(internal, "bdms-role", account.role, session=session)
-            if account.unlimited:
-                for rse_id in ids:
-                    set_local_account_limit(internal, rse_id, _UNLIMITED, session=session)
+        _add_account(ACCOUNTS[ROOT], state, ids, session)
         root, top = InternalAccount(ROOT), InternalScope(ROOT)
         add_scope(top, root, session=session)
         add_did(top, f"/{VO}", DIDType.CONTAINER, root, session=session)
-        for name, owner in SCOPES.items():
-            scope = InternalScope(name)
+        _add_missing(state, ids, session)
+
+
+def _add_missing(state: State, rse_ids: list[str], session: Any) -> None:  # noqa: ANN401 (Rucio has no types)
+    """Add the accounts and scopes that are not there yet: a home of an earlier version has fewer."""
+    from rucio.common.types import InternalAccount, InternalScope
+    from rucio.core.account import account_exists
+    from rucio.core.did import add_did, attach_dids
+    from rucio.core.scope import add_scope, check_scope
+    from rucio.db.sqla.constants import DIDType
+
+    for account in ACCOUNTS.values():
+        if not account_exists(InternalAccount(account.name), session=session):
+            _add_account(account, state, rse_ids, session)
+    for name, owner in SCOPES.items():
+        scope = InternalScope(name)
+        if not check_scope(scope, session=session):
             add_scope(scope, InternalAccount(owner), session=session)
             add_did(scope, f"/{VO}/{name}", DIDType.CONTAINER, InternalAccount(owner), session=session)
-            attach_dids(top, f"/{VO}", [{"scope": scope, "name": f"/{VO}/{name}"}], root, session=session)
+            children = [{"scope": scope, "name": f"/{VO}/{name}"}]
+            attach_dids(InternalScope(ROOT), f"/{VO}", children, InternalAccount(ROOT), session=session)
+
+
+def _add_account(account: Account, state: State, rse_ids: list[str], session: Any) -> None:  # noqa: ANN401 (no types)
+    """Add an account with its password, its role and what it may keep."""
+    from rucio.common.types import InternalAccount
+    from rucio.core.account import add_account, add_account_attribute
+    from rucio.core.account_limit import set_local_account_limit
+    from rucio.core.identity import add_account_identity, add_identity
+    from rucio.db.sqla.constants import AccountType, IdentityType
+
+    userpass = IdentityType.USERPASS
+    internal, mail = InternalAccount(account.name), f"{account.name}@localhost"
+    add_account(internal, AccountType[account.kind], mail, session=session)
+    add_identity(account.name, userpass, mail, password=state.passwords[account.name], session=session)
+    add_account_identity(account.name, userpass, internal, mail, default=True, session=session)
+    if account.role is not None:
+        add_account_attribute(internal, "bdms-role", account.role, session=session)
+    if account.unlimited:
+        for rse_id in rse_ids:
+            set_local_account_limit(internal, rse_id, _UNLIMITED, session=session)
 
 
 def _add_rse(home: Home, state: State, element: StorageElement, session: Any) -> str:  # noqa: ANN401 (Rucio has no types)
@@ -116,6 +139,7 @@ def refresh(home: Home, state: State) -> None:
     attribute, protocol, request = models.RSEAttrAssociation, models.RSEProtocol, models.Request
     url = state.transfers_url
     with db_session(DatabaseOperationType.WRITE) as session:
+        _add_missing(state, [get_rse_id(name, session=session) for name in RSES], session)
         for element in RSES.values():
             rse_id = get_rse_id(element.name, session=session)
             fts = update(attribute).where(attribute.rse_id == rse_id, attribute.key == "fts")

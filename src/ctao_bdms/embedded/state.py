@@ -62,6 +62,11 @@ def redacted(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{name}:***{separator}{host}")) if colon else url
 
 
+def _passwords() -> dict[str, str]:
+    """Return a new password for each account."""
+    return {account: secrets.token_urlsafe(24) for account in ACCOUNTS}
+
+
 @attrs.frozen
 class State:
     """What must be the same at the next start of a home.
@@ -86,7 +91,7 @@ class State:
 
     server_port: int = 0
     transfers_port: int = 0
-    passwords: dict[str, str] = attrs.Factory(lambda: {account: secrets.token_urlsafe(24) for account in ACCOUNTS})
+    passwords: dict[str, str] = attrs.Factory(_passwords)
     database_url: str | None = None
     phase: Phase = "new"
     socket_folder: str | None = None
@@ -136,4 +141,5 @@ class State:
         if not known or document["phase"] not in get_args(Phase):
             msg = f"{path} is damaged: its entries are not those of a state; restore it, or choose another --home"
             raise EmbeddedError(msg)
+        document["passwords"] = _passwords() | document["passwords"]  # and fewer accounts
         return cls(**document)
