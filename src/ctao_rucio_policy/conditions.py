@@ -8,7 +8,7 @@ import attrs
 
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.naming import scope_of
-from ctao_rucio_policy.raw import centres_of, is_raw, preserving_centres
+from ctao_rucio_policy.raw import centres_of, enters_on_site, preserving_centres
 from ctao_rucio_policy.request import body
 from ctao_rucio_policy.roles import Role
 
@@ -54,7 +54,7 @@ def _derived(caller: Caller, asked: Mapping[str, Any]) -> str:
     if not files:
         return "The request does not say which files are registered."
     for scope, name in files:
-        if is_raw(scope, name, caller.session):
+        if enters_on_site(scope, name, caller.session):
             return f"{name} is raw data; its copies are made by replication rules."
     return ""
 

@@ -9,24 +9,32 @@ from ctao_rucio_policy.roles import ROLE_ATTRIBUTE, Role
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["centres_of", "is_raw", "preserving_centres"]
+__all__ = ["centres_of", "enters_on_site", "is_raw", "preserving_centres"]
 
-#: The third component of the names of raw data and of the blocks that are preserved.
-_RAW = ("DL0", "blocks")
+#: The third component of the names of raw data, and of blocks and their manifests.
+_RAW, _BLOCKS = "DL0", "blocks"
 
 
 def is_raw(scope: Any, name: str, session: Any) -> bool:  # noqa: ANN401 (Rucio has no types)
-    """Whether a name is that of raw data.
+    """Whether a name is that of raw data, or of a block: what is preserved.
 
-    Raw is what lies in ``/<vo>/<scope>/DL0`` or in ``blocks``, all in a scope that belongs to the ingest service, and
-    the container of everything, ``/<vo>``.
+    Raw is what `enters_on_site`; blocks of all scopes are as well protected.
+    """
+    return name.split("/")[3:4] == [_BLOCKS] or enters_on_site(scope, name, session)
+
+
+def enters_on_site(scope: Any, name: str, session: Any) -> bool:  # noqa: ANN401
+    """Whether only the ingest service registers what has this name.
+
+    That is what lies in ``/<vo>/<scope>/DL0``, all in a scope that belongs to the ingest service, and the container of
+    everything, ``/<vo>``.
     """
     from rucio.core.account import list_account_attributes
     from rucio.db.sqla.models import Scope
     from sqlalchemy import select
 
     parts = name.split("/")
-    if len(parts) < 3 or (len(parts) > 3 and parts[3] in _RAW):
+    if len(parts) < 3 or parts[3:4] == [_RAW]:
         return True
     owner = session.execute(select(Scope.account).where(Scope.scope == scope)).scalar_one_or_none()
     if owner is None:
