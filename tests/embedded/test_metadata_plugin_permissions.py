@@ -145,13 +145,17 @@ def test_a_scope_owner_registers_nothing_where_he_may_not_add_replicas(reader: A
     name = f"/ctao/user/r/reader/{secrets.token_hex(4)}"
     file = {"scope": "user.reader", "name": f"{name}/x", "bytes": 1, "adler32": "00000001"}
     reader("add_did", "user.reader", name, "DATASET")
-    for rse in (ONSITE, OFFSITE):
-        with pytest.raises(RefusedError, match=f"AccessDenied.*Registering files on {rse} needs the right"):
-            reader("attach_dids", "user.reader", name, [file], rse=rse)
-        with pytest.raises(RefusedError, match=f"AccessDenied.*Registering files on {rse} needs the right"):
-            reader("add_did", "user.reader", f"{name}2", "DATASET", dids=[file], rse=rse)
-        with pytest.raises(RefusedError, match="AccessDenied"):
-            reader("add_replicas", rse, [file])
+    refused = f"AccessDenied.*Registering files on {ONSITE} needs the right"
+    with pytest.raises(RefusedError, match=refused):
+        reader("attach_dids", "user.reader", name, [file], rse=ONSITE)
+    with pytest.raises(RefusedError, match=refused):
+        reader("add_did", "user.reader", f"{name}2", "DATASET", dids=[file], rse=ONSITE)
+    with pytest.raises(RefusedError, match="AccessDenied"):
+        reader("add_replicas", ONSITE, [file])
+    theirs = {**file, "scope": "acada", "name": f"/ctao/acada/DL1/{secrets.token_hex(4)}"}
+    with pytest.raises(RefusedError, match="AccessDenied"):
+        reader("attach_dids", "user.reader", name, [theirs], rse=OFFSITE)
+    reader("attach_dids", "user.reader", name, [file], rse=OFFSITE)  # their own, at a centre
 
 
 def test_metadata_are_deleted_only_by_who_may_set_them(reader: Account, ingest: Account, night: Night) -> None:
