@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from ctao_bdms.access import Fault, Fetching, Progress, Sources, open_file, retrieve
+from ctao_bdms.access import Fault, Fetching, Progress, open_file, retrieve
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.model import Rse
+from ctao_bdms.storage import Sources
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 from tests.debian import demand
 

@@ -22,7 +22,7 @@ import attrs
 import pytest
 from rich.console import Console
 
-from ctao_bdms.access import Fault, Fetched, Fetching, Health, Progress, Sources, locate, open_file, ranked, retrieve
+from ctao_bdms.access import Fault, Fetched, Fetching, Health, Progress, locate, open_file, ranked, retrieve
 from ctao_bdms.access.parts import PARTS, part_of
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.cli.files_bar import FilesBar
@@ -38,6 +38,7 @@ from ctao_bdms.errors import (
 )
 from ctao_bdms.facade import Bdms
 from ctao_bdms.model import ArchivedFile, Lfn, Replica, ReplicaState, Rse
+from ctao_bdms.storage import Sources
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def test_a_copy_that_is_gone_is_suspicious_and_a_storage_that_is_gone_says_nothi
 def test_bytes_that_are_wrong_once_are_not_the_fault_of_the_copy(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ctao_bdms.access.sources import LocalSource
+    from ctao_bdms.storage.sources import LocalSource
 
     genuine, calls = LocalSource.read_at, list[int]()
 
@@ -289,7 +290,7 @@ class KillAt(Progress):
 
 def counted(archive: Archive, lfn: Lfn, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """Fetch a file, and return how many bytes were read from storage."""
-    from ctao_bdms.access.sources import LocalSource
+    from ctao_bdms.storage.sources import LocalSource
 
     genuine, read = LocalSource.read_at, []
 
@@ -361,7 +362,7 @@ def test_a_part_of_other_content_is_thrown_away(large: Archive, tmp_path: Path) 
 def test_the_next_copy_continues_where_the_first_one_fails(
     large: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ctao_bdms.access.sources import LocalSource
+    from ctao_bdms.storage.sources import LocalSource
 
     genuine, read = LocalSource.read_at, []
 
@@ -382,7 +383,7 @@ def test_the_next_copy_continues_where_the_first_one_fails(
 def test_a_bad_first_half_is_not_blamed_on_the_second_copy(
     large: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ctao_bdms.access.sources import LocalSource
+    from ctao_bdms.storage.sources import LocalSource
 
     genuine = LocalSource.read_at
 

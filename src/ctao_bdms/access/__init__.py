@@ -9,7 +9,6 @@ from ctao_bdms.access.opening import open_file
 from ctao_bdms.access.query import FindCopies, Products, Question, query, question
 from ctao_bdms.access.releases import latest, newest
 from ctao_bdms.access.retrieve import Holdings, retrieve
-from ctao_bdms.access.sources import Source, Sources
 from ctao_bdms.access.texts import parse_words
 from ctao_bdms.access.words import SPECIAL, WORDS, Range, alternatives, conditions, orders
 
@@ -29,8 +28,6 @@ __all__ = [
     "Health",
     "Holdings",
     "Progress",
-    "Source",
-    "Sources",
     "Trouble",
     "WORDS",
     "alternatives",

@@ -14,17 +14,17 @@ from ctao_bdms.access.fetched import Fault, Fetched, Fetching, Progress, Trouble
 from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import ranked
 from ctao_bdms.access.parts import TargetError, open_part
-from ctao_bdms.access.sources import Sources
 from ctao_bdms.errors import InvalidNameError, MissingExtraError, RetrievalError, UnreachableError
 from ctao_bdms.integrity import ChecksumMismatchError, digest_file
 from ctao_bdms.model import Rse
+from ctao_bdms.storage.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ctao_bdms.access.parts import Part
-    from ctao_bdms.access.sources import Source
     from ctao_bdms.model import ArchivedFile, Lfn, Replica
+    from ctao_bdms.storage.sources import Source
 
 __all__ = ["Fetcher", "fault_of"]
 

@@ -11,11 +11,11 @@ from ctao_bdms.access.fetch import fault_of
 from ctao_bdms.access.fetched import Trouble
 from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import demand_place, known_files, ranked
-from ctao_bdms.access.sources import Sources
 from ctao_bdms.errors import InvalidNameError, MissingExtraError, RetrievalError, UsageError
 from ctao_bdms.integrity import ChecksumMismatchError
 from ctao_bdms.integrity.checksums import new_digest
 from ctao_bdms.naming import path_of_pfn
+from ctao_bdms.storage.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

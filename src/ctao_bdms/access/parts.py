@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ctao_bdms.access.sources import Source
     from ctao_bdms.model import ArchivedFile
+    from ctao_bdms.storage.sources import Source
 
 __all__ = ["PARTS", "Part", "StoppedError", "TargetError", "clear_stale", "open_part", "part_of"]
 

@@ -17,10 +17,10 @@ from ctao_bdms.access.fetched import FetchedFiles, Progress
 from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import demand_place, known_files
 from ctao_bdms.access.parts import clear_stale, part_of
-from ctao_bdms.access.sources import Sources
 from ctao_bdms.catalogue import DeclareBad, FindContent
 from ctao_bdms.errors import NoSpaceError, UsageError
 from ctao_bdms.naming import path_of_lfn
+from ctao_bdms.storage.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import urllib.request
 import zlib
-from contextlib import contextmanager
-from http.client import HTTPException
+from contextlib import closing
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import attrs
@@ -16,12 +14,12 @@ import attrs
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.naming import path_of_pfn
+from ctao_bdms.storage import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from http.client import HTTPResponse
 
-__all__ = ["VERIFIERS", "FileVerifier", "HttpVerifier", "Reading", "Verifier", "verifier_for"]
+__all__ = ["VERIFIERS", "FileVerifier", "Reading", "SourceVerifier", "Verifier", "verifier_for"]
 
 _PIECE = 1 << 20
 
@@ -44,8 +42,9 @@ class Reading:
 class Verifier(Protocol):
     """What can read copies."""
 
-    #: How, in a word, for the evidence.
-    how: ClassVar[str]
+    @property
+    def how(self) -> str:
+        """How, in a word, for the evidence."""
 
     def read(self, pfn: str, on_bytes: Callable[[int], None]) -> Reading:
         """Read all bytes of a copy and return what they say.
@@ -78,7 +77,7 @@ class Verifier(Protocol):
 class FileVerifier:
     """Reads copies on this machine."""
 
-    how: ClassVar[str] = "file"
+    how = "file"
 
     def read(self, pfn: str, on_bytes: Callable[[int], None]) -> Reading:
         """Read all bytes of a copy."""
@@ -94,64 +93,58 @@ class FileVerifier:
         return path_of_pfn(pfn).read_bytes()
 
 
-class HttpVerifier:
-    """Reads copies by HTTP or WebDAV.
+class SourceVerifier:
+    """Reads copies on servers, as `ctao_bdms.storage.Sources` opens them.
 
     Parameters
     ----------
-    timeout_s
-        How long a storage may be silent, in seconds.
+    how
+        How, in a word, for the evidence.
     """
 
-    how: ClassVar[str] = "http"
-    _schemes: ClassVar[Mapping[str, str]] = {"davs": "https", "dav": "http"}
-
-    def __init__(self, timeout_s: float = 60.0) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self, how: str) -> None:
+        self.how = how
 
     def read(self, pfn: str, on_bytes: Callable[[int], None]) -> Reading:
         """Read all bytes of a copy."""
         sha256, adler32, size_bytes = hashlib.sha256(), 1, 0
-        with self._answer(pfn, "GET") as answer:
-            said = answer.headers.get("Content-Length")
-            while piece := answer.read(_PIECE):
-                sha256.update(piece)
-                adler32 = zlib.adler32(piece, adler32)
-                size_bytes += len(piece)
-                on_bytes(len(piece))
-        if said is not None and size_bytes != int(said):
-            raise OSError(f"{pfn} broke off after {size_bytes} of {said} bytes")
+        for piece in _pieces(pfn):
+            sha256.update(piece)
+            adler32 = zlib.adler32(piece, adler32)
+            size_bytes += len(piece)
+            on_bytes(len(piece))
         return Reading(size_bytes=size_bytes, adler32=f"{adler32:08x}", sha256=sha256.hexdigest())
 
     def size_bytes(self, pfn: str) -> int:
         """Return the size of a copy."""
-        with self._answer(pfn, "HEAD") as answer:
-            said = answer.headers.get("Content-Length")
-        if said is None:
-            raise OSError(f"the storage does not say the size of {pfn}")
-        return int(said)
+        with Sources() as sources, closing(sources.open(pfn)) as source:
+            return source.size_bytes
 
     def content(self, pfn: str) -> bytes:
         """Return the bytes of a small copy."""
-        with self._answer(pfn, "GET") as answer:
-            return answer.read()
-
-    @contextmanager
-    def _answer(self, pfn: str, method: str) -> Iterator[HTTPResponse]:
-        """Yield what the storage answers; what is no HTTP is an error of the storage."""
-        scheme, rest = pfn.split(":", 1)
-        asked = urllib.request.Request(f"{self._schemes.get(scheme, scheme)}:{rest}", method=method)
-        try:
-            with urllib.request.urlopen(asked, timeout=self._timeout_s) as answer:
-                yield answer
-        except HTTPException as error:
-            raise OSError(f"{pfn} broke off: {type(error).__name__} {error}") from error
+        return b"".join(map(bytes, _pieces(pfn)))
 
 
-_HTTP = HttpVerifier()
+def _pieces(pfn: str) -> Iterator[memoryview]:
+    """Yield the bytes of a copy; each piece is to be used before the next is asked for."""
+    buffer = memoryview(bytearray(_PIECE))
+    with Sources() as sources, closing(sources.open(pfn)) as source:
+        position = 0
+        while count := source.read_at(buffer, position):
+            position += count
+            yield buffer[:count]
+    if position != source.size_bytes:
+        raise OSError(f"{pfn} broke off after {position} of {source.size_bytes} bytes")
+
+
+_HTTP, _ROOT = SourceVerifier("http"), SourceVerifier("root")
 #: What reads copies, by the scheme of their URL.
 VERIFIERS: Mapping[str, Verifier] = MappingProxyType(
-    {"file": FileVerifier(), "http": _HTTP, "https": _HTTP, "dav": _HTTP, "davs": _HTTP}
+    {
+        "file": FileVerifier(),
+        **dict.fromkeys(("http", "https", "dav", "davs"), _HTTP),
+        **dict.fromkeys(("root", "roots"), _ROOT),
+    }
 )
 
 

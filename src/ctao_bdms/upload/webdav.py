@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 
 from ctao_bdms.errors import UploadError
 from ctao_bdms.integrity import FileDigests
+from ctao_bdms.storage.credentials import bearer_token, tls_context
 from ctao_bdms.upload.sinks import temporary_prefix
 
 if TYPE_CHECKING:
@@ -142,10 +143,9 @@ class WebDavSink:
         UploadError
             If the storage does not answer, or with another status than the `good` ones.
         """
-        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._url.netloc, timeout=_TIMEOUT_S)
+        connection, allowed = self._connection()
         try:
-            connection.request(method, quote(path), body=body, headers=dict(headers or {}))
+            connection.request(method, quote(path), body=body, headers={**(headers or {}), **allowed})
             answer = connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -155,6 +155,14 @@ class WebDavSink:
         if answer.status not in good:
             raise UploadError(path, f"the storage {self._url.netloc} answers a {method} with {_said(answer)}")
         return answer, content
+
+    def _connection(self) -> tuple[http.client.HTTPConnection, dict[str, str]]:
+        """Return a connection, and the headers that say who asks: a token goes over TLS only."""
+        if self._url.scheme != "https":
+            return http.client.HTTPConnection(self._url.netloc, timeout=_TIMEOUT_S), {}
+        token = bearer_token()
+        secure = http.client.HTTPSConnection(self._url.netloc, timeout=_TIMEOUT_S, context=tls_context())
+        return secure, {"Authorization": f"Bearer {token}"} if token else {}
 
     def _path(self, lfn: Lfn) -> str:
         return self._url.path + lfn.text

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from ctao_bdms.access.credentials import bearer_token, tls_context
 from ctao_bdms.errors import UnreachableError
+from ctao_bdms.storage.credentials import bearer_token, tls_context
 
 if TYPE_CHECKING:
     import ssl

@@ -1,7 +1,7 @@
 """How bytes are read from where a URL says that they lie: a small port, and the way to its adapters.
 
-``file://`` is read here, ``http(s)://`` and ``davs://`` in `ctao_bdms.access.http`, ``root://`` in
-`ctao_bdms.access.xrootd`.
+``file://`` is read here, ``http(s)://`` and ``davs://`` in `ctao_bdms.storage.http`, ``root://`` in
+`ctao_bdms.storage.xrootd`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlsplit
 
-from ctao_bdms.access.http import HttpDoor
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.integrity.reading import open_source
 from ctao_bdms.naming import path_of_pfn
+from ctao_bdms.storage.http import HttpDoor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,7 @@ class Sources:
         if scheme in _HTTP:
             return self._http.open(_HTTP[scheme] + url[len(scheme) :], position, size_bytes)
         if scheme in {"root", "roots"}:
-            from ctao_bdms.access.xrootd import XrootdSource
+            from ctao_bdms.storage.xrootd import XrootdSource
 
             return XrootdSource(url)
         raise InvalidNameError(url, "only file, root, https, davs and http URLs can be opened here")

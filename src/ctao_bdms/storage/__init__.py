@@ -1,0 +1,5 @@
+"""How bytes are read where they lie: by path, by HTTP, by XRootD."""
+
+from ctao_bdms.storage.sources import Source, Sources
+
+__all__ = ["Source", "Sources"]
