@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from ctao_bdms.embedded.xrootd.webdav import WebDav
 from ctao_bdms.errors import EmbeddedError, UsageError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn, ReplicaState
+from ctao_bdms.preservation import ReleasePolicy, Verdict
 from ctao_bdms.processes import ProcessId
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 from tests.debian import demand
@@ -103,14 +105,16 @@ def test_a_night_from_triggers_to_two_centres_uses_the_uplink_once(
 ) -> None:
     space = embedded_rucio_xrootd
     written = ingested(space, 12)
-    complete(space)
+    (block,) = complete(space)
     assert_whole(space, written)
 
     # the uplink: each file was read from the site once, and no more bytes went than it has, but for HTTP's own
-    assert sorted(uplink.read) == sorted(f"/{ONSITE}{lfn}" for lfn in written)
-    total = sum(each.size_bytes for each in written.values())
-    print(f"uplink: {len(written)} files of {total} bytes; {uplink.returned} bytes left the site")
-    assert total <= uplink.returned <= total + 2000 * len(written)
+    held = {product.lfn: product.size_bytes for product in space.catalogue.products_in(block.did)}
+    assert len(held) == len(written) + 1, "the files and their manifest"
+    assert sorted(uplink.read) == sorted(f"/{ONSITE}{lfn}" for lfn in held)
+    total = sum(held.values())
+    print(f"uplink: {len(held)} files of {total} bytes; {uplink.returned} bytes left the site")
+    assert total <= uplink.returned <= total + 2000 * len(held)
 
     urls = status(space.instance.home.path).storage_urls
     for number, (lfn, each) in enumerate(written.items()):
@@ -122,6 +126,15 @@ def test_a_night_from_triggers_to_two_centres_uses_the_uplink_once(
             pieces: list[bytes] = []
             WebDav().fetch(f"{urls[rse]['http']}{lfn}", pieces.append)
             assert b"".join(pieces) == original
+
+    # two centres hold what was read back there, through their servers: the copy on site can go
+    (row,) = space.bdms.release(space.scope, policy=ReleasePolicy(older_than=dt.timedelta()), apply=True)
+    assert row.verdict is Verdict.ENDED, row
+    assert {proof.how for proof in space.bdms.evidence(block.did) if proof.rse in CENTRES} <= {"http", "root"}
+    wait_until(lambda: not any(each.path.exists() for each in written.values()), 60)
+    wait_until(lambda: all(len(file.replicas) == 2 for file in space.catalogue.files(written).values()), 30)
+    assert {r.rse for file in space.catalogue.files(written).values() for r in file.replicas} == set(CENTRES)
+    assert total <= uplink.returned <= total + 2000 * len(held), "nothing more has left the site"
 
 
 def test_rucio_knows_folders_on_site_and_servers_everywhere(embedded_rucio_xrootd: RucioNamespace) -> None:
