@@ -16,7 +16,7 @@ from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import INGEST, ROOT
 from ctao_bdms.errors import ForbiddenError, NoRoomError, NotFoundError
 from ctao_bdms.facade import Bdms
-from ctao_bdms.replication import Cause, Explanation, Kind, centre_of
+from ctao_bdms.replication import CopyCause, Explanation, Kind, centre_of
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Setting:
     def explain(self) -> list[Explanation]:
         return list(self.bdms.explain(scope=self.scope))
 
-    def wait_for(self, cause: Cause, seconds: float = 90.0) -> Explanation:
+    def wait_for(self, cause: CopyCause, seconds: float = 90.0) -> Explanation:
         """Return the explanation with this cause, once there is one."""
         until = time.monotonic() + seconds
         while True:
@@ -98,12 +98,12 @@ def _command(instance: Instance, *arguments: str, account: str = INGEST) -> subp
 def test_a_source_that_has_gone(setting: Setting) -> None:
     setting.path(ONSITE).unlink()
     setting.bdms.reconcile(setting.scope)
-    found = setting.wait_for(Cause.SOURCE_MISSING)
+    found = setting.wait_for(CopyCause.SOURCE_MISSING)
     assert found.sentence == f"{ONSITE} should hold {setting.lfn}, and it cannot be read there."
     assert "SOURCE [2] No such file or directory" in found.said
     assert [(attempt.lfn, attempt.rse) for attempt in found.attempts] == [(setting.lfn, setting.first)]
     (same,) = setting.bdms.explain(found.rule_id)
-    assert same.cause is Cause.SOURCE_MISSING
+    assert same.cause is CopyCause.SOURCE_MISSING
     printed = _command(setting.instance, "rules", "explain", "--scope", setting.scope)
     assert printed.returncode == 1, printed.stderr
     assert f"helps:  {found.help}" in printed.stdout
@@ -115,7 +115,7 @@ def test_a_source_that_has_gone(setting: Setting) -> None:
 def test_a_source_with_other_bytes(setting: Setting) -> None:
     setting.write(ONSITE, CONTENT[:-1] + b"?")
     setting.bdms.reconcile(setting.scope)
-    found = setting.wait_for(Cause.SOURCE_CHANGED)
+    found = setting.wait_for(CopyCause.SOURCE_CHANGED)
     assert found.sentence.startswith(f"The copy of {setting.lfn} at {ONSITE} has other bytes")
     assert not setting.path(setting.first).exists()
     setting.write(ONSITE, CONTENT)
@@ -132,7 +132,7 @@ def test_a_destination_that_cannot_make_folders(setting: Setting) -> None:
     obstacle = setting.instance.storage(setting.first).joinpath("ctao", setting.scope)
     obstacle.write_text("a file in the place of a folder")
     setting.bdms.reconcile(setting.scope)
-    assert setting.wait_for(Cause.EXISTS).said.endswith("Not a directory")
+    assert setting.wait_for(CopyCause.EXISTS).said.endswith("Not a directory")
     obstacle.unlink()
     setting.wait_until_complete()
 
@@ -148,7 +148,7 @@ def limited(setting: Setting, ask: Ask) -> Iterator[Setting]:
 def test_an_account_without_room(limited: Setting, ask: Ask) -> None:
     with pytest.raises(NoRoomError, match="not enough quota"):
         limited.bdms.reconcile(limited.scope)
-    found = limited.wait_for(Cause.QUOTA)
+    found = limited.wait_for(CopyCause.QUOTA)
     assert found.sentence == f"The account {INGEST} may not keep so much at {limited.first}."
     assert [rule.rse_expression for rule in limited.bdms.replication(limited.scope)[0].rules] == [ONSITE]
     program = "answer = client.set_local_account_limit('bdms-ingest', arguments[0], -1)"
@@ -168,7 +168,7 @@ def cut_off(setting: Setting, ask: Ask) -> Iterator[Setting]:
 
 def test_a_transfer_service_that_does_not_answer(cut_off: Setting) -> None:
     cut_off.bdms.reconcile(cut_off.scope)
-    assert "transfer service" in cut_off.wait_for(Cause.TRANSFERS_DOWN).sentence.lower()
+    assert "transfer service" in cut_off.wait_for(CopyCause.TRANSFERS_DOWN).sentence.lower()
 
 
 def test_a_centre_is_lost_and_regained(setting: Setting) -> None:

@@ -1,203 +1,66 @@
-"""What FTS3, XRootD and Rucio write, and the cause that people are told."""
+"""What passes by itself, and what does not."""
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Any
+import errno
+from concurrent.futures.process import BrokenProcessPool
 
-import attrs
 import pytest
 
-from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.model import Attempt, Rse, Rule, RuleState, Site
-from ctao_bdms.naming import blocks_pattern
-from ctao_bdms.replication import CAUSES, Cause, cause_of_text, centres_for, explain, reconcile
-from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
-
-NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
-PATTERN = blocks_pattern("ctao", "acada")
-
-#: Texts as the real services write them.
-TEXTS = [
-    # FTS 3.13.3, recorded
-    ("SOURCE [2] Result HTTP 404 : File not found  after 1 attempts", Cause.SOURCE_MISSING),
-    (
-        "TRANSFER [5] SOURCE CHECKSUM MISMATCH Source and user-defined ADLER32 do not match (1a982599 != deadbeef)",
-        Cause.SOURCE_CHANGED,
-    ),
-    ("DESTINATION [17] Destination file exists and overwrite is not enabled", Cause.EXISTS),
-    (
-        "TRANSFER [112] DESTINATION OVERWRITE   Result Could not connect to server after 1 attempts",
-        Cause.DESTINATION_DOWN,
-    ),
-    # the same as Rucio keeps it with the rule
-    ("RequestErrMsg.TRANSFER_FAILED:SOURCE [2] No such file or directory", Cause.SOURCE_MISSING),
-    ("RequestErrMsg.TRANSFER_FAILED:SOURCE [13] Permission denied", Cause.SOURCE_FORBIDDEN),
-    (
-        "RequestErrMsg.TRANSFER_FAILED:DESTINATION [13] DESTINATION MAKE_PARENT Permission denied",
-        Cause.DESTINATION_FORBIDDEN,
-    ),
-    ("RequestErrMsg.TRANSFER_FAILED:DESTINATION [30] Read-only file system", Cause.DESTINATION_FORBIDDEN),
-    ("RequestErrMsg.TRANSFER_FAILED:DESTINATION [28] No space left on device", Cause.DESTINATION_FULL),
-    ("RequestErrMsg.TRANSFER_FAILED:DESTINATION [122] Disk quota exceeded", Cause.DESTINATION_FULL),
-    (
-        "RequestErrMsg.TRANSFER_FAILED:SOURCE [22] Source and user-defined file size mismatch 5 <> 2880",
-        Cause.SOURCE_CHANGED,
-    ),
-    (
-        "TRANSFER [5] DESTINATION CHECKSUM MISMATCH Destination and user-defined ADLER32 do not match (1 != 2)",
-        Cause.ARRIVED_CHANGED,
-    ),
-    (
-        "TRANSFER [5] TRANSFER CHECKSUM MISMATCH Source and destination ADLER32 do not match (1 != 2)",
-        Cause.ARRIVED_CHANGED,
-    ),
-    ("DESTINATION [5] Source and destination file size mismatch 100 <> 99", Cause.ARRIVED_CHANGED),
-    ("SOURCE [5] Input/output error", Cause.SOURCE_MISSING),
-    ("SOURCE [111] Connection refused", Cause.SOURCE_DOWN),
-    ("TRANSFER [110] Connection timed out", Cause.NETWORK),
-    ("RequestErrMsg.SUBMISSION_FAILED:RequestState.SUBMISSION_FAILED", Cause.TRANSFERS_DOWN),
-    ("RequestErrMsg.TRANSFER_FAILED:Transfer job on FTS is lost", Cause.TRANSFERS_DOWN),
-    ("RequestErrMsg.NO_SOURCES:RequestState.NO_SOURCES", Cause.NO_SOURCE),
-    ("RequestErrMsg.MISMATCH_SCHEME:RequestState.MISMATCH_SCHEME", Cause.NO_ROUTE),
-    ("MissingSourceReplica", Cause.NO_SOURCE),
-    # Rucio's exceptions
-    ("There is not enough quota left to fulfil the operation.\nDetails: None", Cause.QUOTA),
-    ("Quota of Referenced RSE is exceeded.", Cause.QUOTA),
-    ("There are not enough target RSEs to fulfil the request at this time.", Cause.NO_TARGET),
-    ("RSE excluded; not available for writing.", Cause.NO_TARGET),
-    # XRootD's, through HTTP and root
-    ("DESTINATION [13] failure: Remote side failed with status code 403", Cause.DESTINATION_FORBIDDEN),
-    ("SOURCE [3011] Unable to open file; No such file or directory", Cause.SOURCE_MISSING),
-    ("DESTINATION [28] HTTP 507 : Insufficient Storage", Cause.DESTINATION_FULL),
-]
-
-
-@pytest.mark.parametrize(("text", "cause"), TEXTS, ids=lambda value: str(value)[:50])
-def test_what_is_written_has_a_cause(text: str, cause: Cause) -> None:
-    row = cause_of_text(text)
-    assert row is not None
-    assert row.cause is cause
-
-
-def test_every_row_of_the_table_has_a_text_and_says_what_helps() -> None:
-    assert {row.cause for row in CAUSES} == {cause for _, cause in TEXTS}
-    words = dict.fromkeys(("source", "rse", "rule", "lfn", "account", "block"), "X")
-    for row in CAUSES:
-        assert row.sentence.format(**words).endswith((".", ";"))
-        assert row.help.format(**words)
-
-
-def test_a_strange_text_is_no_cause() -> None:
-    assert cause_of_text("the moon is full") is None
-    assert cause_of_text("") is None
-
-
-class Archive(InMemoryCatalogue):
-    """An archive that says what transfers have said."""
-
-    def __init__(self) -> None:
-        rses = [Rse(name=ONSITE, prefix="/onsite", site="CTAO-North")]
-        rses += [Rse(name=f"{name}-DISK", prefix=f"/{name}", centre=name) for name in ("PIC", "CSCS")]
-        super().__init__(rses, now=lambda: NOW)
-        self.said: dict[str, Any] = {}
-        self.left = float("inf")
-
-    def change(self, expression: str, **terms: Any) -> None:  # noqa: ANN401
-        """Change the rule of an expression."""
-        self._rules = [attrs.evolve(r, **terms) if r.rse_expression == expression else r for r in self._rules]
-
-    def attempts(self, rule: Rule, looked_at: int) -> list[Attempt]:
-        return [attrs.evolve(attempt, **self.said) for attempt in super().attempts(rule, looked_at)]
-
-    def room(self, account: str = "") -> dict[str, float]:
-        return dict.fromkeys(self.rses(), self.left)
-
-
-FIRST, SECOND = (f"centre={name}" for name in centres_for(Site.NORTH, NIGHT, {"PIC": 1.0, "CSCS": 1.0}))
-DISK = f"{FIRST.removeprefix('centre=')}-DISK"
-
-
-@pytest.fixture
-def archive() -> Archive:
-    archive, block = Archive(), block_of("acada")
-    files = [registration("acada", number) for number in range(4)]
-    archive.ensure_directories([file.lfn for file in files])
-    archive.open_block(block)
-    archive.register(block, ONSITE, files)
-    archive.close_block(block)
-    reconcile(archive, "acada", PATTERN, now=lambda: NOW)
-    return archive
-
-
-def _causes(archive: Archive, minutes: int = 0) -> list[tuple[str, Cause]]:
-    found = explain(archive, "acada", PATTERN, now=lambda: NOW + dt.timedelta(minutes=minutes))
-    return [(each.rse_expression, each.cause) for each in found]
-
-
-def test_what_waits_is_no_trouble(archive: Archive) -> None:
-    assert _causes(archive) == [(FIRST, Cause.UNDER_WAY), (SECOND, Cause.EARLIER)]
-    found = explain(archive, "acada", PATTERN, now=lambda: NOW)
-    assert not any(each.needs_somebody for each in found)
-    assert "waits for" in found[1].sentence
-    archive.transfer()
-    assert _causes(archive) == [(SECOND, Cause.DUE)]
-    reconcile(archive, "acada", PATTERN, now=lambda: NOW)
-    archive.transfer()
-    assert _causes(archive) == []
-
-
-def test_transfers_that_nobody_takes(archive: Archive) -> None:
-    archive.said = {"state": "queued", "since": NOW}
-    assert _causes(archive, minutes=5)[0][1] is Cause.UNDER_WAY
-    assert _causes(archive, minutes=11)[0][1] is Cause.TRANSFERS_DOWN
-    archive.said = {"state": "submitted", "since": NOW}
-    assert _causes(archive, minutes=60)[0][1] is Cause.UNDER_WAY
+from ctao_bdms import errors
+from ctao_bdms.ingest.causes import Cause, cause_of, cause_of_defects
+from ctao_bdms.ingest.journal import NO_FILE
+from ctao_bdms.integrity.errors import SourceChangedError, UnreadableError
+from ctao_bdms.model import Defect, DefectKind
 
 
 @pytest.mark.parametrize(
-    ("state", "error", "said", "cause"),
+    ("error", "cause"),
     [
-        ("stuck", "SOURCE [2] No such file or directory", "", Cause.SOURCE_MISSING),
-        ("replicating", "", "DESTINATION [28] No space left on device", Cause.DESTINATION_FULL),
-        ("stuck", "", "", Cause.UNKNOWN),
-        ("stuck", "the moon {is} full", "", Cause.UNKNOWN),
-        ("suspended", "DESTINATION [28] No space left on device", "", Cause.SUSPENDED),
-        ("waiting for approval", "", "", Cause.APPROVAL),
+        (errors.UnreachableError("503"), Cause.CATALOGUE),
+        (ConnectionResetError("peer"), Cause.CATALOGUE),
+        (errors.AuthenticationError("the token has expired"), Cause.CREDENTIALS),
+        (OSError(errno.EIO, "Input/output error"), Cause.STORAGE),
+        (OSError(errno.ENOSPC, "No space left on device"), Cause.STORAGE),
+        (OSError(errno.EROFS, "Read-only file system"), Cause.STORAGE),
+        (OSError(errno.ESTALE, "Stale file handle"), Cause.STORAGE),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), Cause.STORAGE),
+        (UnreadableError("/data/x", 17, OSError(errno.EIO, "Input/output error")), Cause.STORAGE),
+        (OSError(errno.EMFILE, "Too many open files"), Cause.MACHINE),
+        (errors.JournalUnavailableError("/state/journal", "database or disk is full"), Cause.JOURNAL),
+        (BrokenProcessPool("a worker died"), Cause.WORKER),
+        (TimeoutError(), Cause.WORKER),
+        (MemoryError(), Cause.WORKER),
+        (SourceChangedError("/data/x"), Cause.CHANGING),
+        (errors.ForbiddenError("no"), None),
+        (errors.ConflictError("other content"), None),
+        (errors.CatalogueError("InvalidObject"), None),
+        (errors.JournalCorruptError("/state/journal", "malformed"), None),
+        (errors.LeaseLostError(1, 2), None),
+        (PermissionError(errno.EACCES, "Permission denied"), None),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), None),
+        (ValueError("a defect of ours"), None),
     ],
 )
-def test_a_rule_that_is_not_fulfilled(archive: Archive, state: str, error: str, said: str, cause: Cause) -> None:
-    archive.change(FIRST, state=RuleState(state), error=error)
-    archive.said = {"said": said, "source": ONSITE, "is_stuck": state == "stuck"}
-    first = explain(archive, "acada", PATTERN, now=lambda: NOW)[0]
-    assert (first.cause, first.said) == (cause, error or said)
-    assert first.needs_somebody
-    for text in (first.sentence, first.help):
-        assert "{" not in text.replace("{is}", "")
-    assert len(first.attempts) == 4
-    if cause is Cause.SOURCE_MISSING:
-        assert first.sentence.startswith(f"{ONSITE} should hold /ctao/acada/DL0/")
-        assert first.help.endswith(f"bdms rules retry {first.rule_id}")
-    assert list(explain(archive, rule_id=first.rule_id, now=lambda: NOW)) == [first]
+def test_causes(error: Exception, cause: Cause | None) -> None:
+    assert cause_of(error) is cause
 
 
-def test_a_centre_that_is_away_is_the_cause(archive: Archive) -> None:
-    archive.change(FIRST, state=RuleState.STUCK, error="DESTINATION [111] Connection refused")
-    rse = attrs.evolve(archive.rses()[DISK], is_readable=False, is_writable=False, changed=NOW)
-    archive.set_rse(rse)
-    first, second = explain(archive, "acada", PATTERN, now=lambda: NOW)
-    assert first.cause is Cause.CENTRE
-    assert "is waited for until 2026-11-23 06:00 UTC" in first.sentence
-    assert second.cause is Cause.DUE, "the site serves the other centre meanwhile"
-    archive.mark_lost(DISK, "an {odd} fire")
-    assert "an {odd} fire" in explain(archive, "acada", PATTERN, now=lambda: NOW)[0].sentence
+@pytest.mark.parametrize(
+    ("kinds", "cause"),
+    [
+        ([], None),
+        ([DefectKind.UNREADABLE], Cause.STORAGE),
+        ([DefectKind.CHANGING], Cause.CHANGING),
+        ([DefectKind.MISSING], Cause.NO_FILE),
+        ([DefectKind.CORRUPT], None),
+        ([DefectKind.UNREADABLE, DefectKind.INVALID_NAME], None),
+    ],
+)
+def test_causes_of_defects(kinds: list[DefectKind], cause: Cause | None) -> None:
+    assert cause_of_defects(Defect(kind, "") for kind in kinds) is cause
 
 
-def test_a_rule_that_cannot_be_made_for_want_of_quota(archive: Archive) -> None:
-    archive.transfer()
-    archive.left = 100.0
-    (short,) = explain(archive, "acada", PATTERN, now=lambda: NOW)
-    assert short.cause is Cause.QUOTA
-    assert short.help.endswith("--bytes SIZE")
-    archive.left = 4 * 2880.0
-    assert _causes(archive) == [(SECOND, Cause.DUE)]
+def test_the_journal_has_the_same_word() -> None:
+    assert Cause.NO_FILE.value == NO_FILE
+    assert not Cause.NO_FILE.is_shared

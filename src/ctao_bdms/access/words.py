@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.catalogue import Comparison, Condition, Order
+from ctao_bdms.catalogue import Comparison, Condition, SortKey
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import METADATA, ArrayElement, Category, Cone, DataLevel, DataType, Night, Site
 from ctao_bdms.model.questions import NAME, SIZE
@@ -250,7 +250,7 @@ def _cone(value: object) -> Cone:
         ) from error
 
 
-def orders(sort: str | Iterable[str]) -> tuple[Order, ...]:
+def orders(sort: str | Iterable[str]) -> tuple[SortKey, ...]:
     """Return what `sort` says: words or keys, ``lfn`` or ``size``; with ``-`` in front, the greatest comes first.
 
     Raises
@@ -261,7 +261,7 @@ def orders(sort: str | Iterable[str]) -> tuple[Order, ...]:
     Examples
     --------
     >>> orders("-start_time")
-    (Order(key='observation__coverage__time__t_min', descending=True),)
+    (SortKey(key='observation__coverage__time__t_min', descending=True),)
     """
     own = {
         "lfn": NAME,
@@ -274,5 +274,5 @@ def orders(sort: str | Iterable[str]) -> tuple[Order, ...]:
         word = text.removeprefix("-")
         if word not in own:
             raise _unknown(word, word, own)
-        found.append(Order(own[word], descending=text.startswith("-")))
+        found.append(SortKey(own[word], descending=text.startswith("-")))
     return tuple(found)

@@ -19,7 +19,7 @@ from ctao_bdms.catalogue.port import (
     MarkStorage,
     Register,
 )
-from ctao_bdms.catalogue.query import Group, Order, Query
+from ctao_bdms.catalogue.query import Group, Query, SortKey
 
 __all__ = [
     "AddRules",
@@ -40,7 +40,7 @@ __all__ = [
     "Lookup",
     "MarkStorage",
     "Group",
-    "Order",
+    "SortKey",
     "Query",
     "Register",
 ]

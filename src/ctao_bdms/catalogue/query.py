@@ -15,14 +15,14 @@ from ctao_bdms.model.questions import NAME, SIZE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Group", "Order", "Query"]
+__all__ = ["Group", "SortKey", "Query"]
 
 #: Conditions that must all hold.
 Group = tuple[Condition | Cone | ValidAt, ...]
 
 
 @attrs.frozen
-class Order:
+class SortKey:
     """One key by which products are sorted; those without a value come last.
 
     Attributes
@@ -81,7 +81,7 @@ class Query:
     scopes: tuple[str, ...]
     conditions: Group = ()
     any_of: tuple[Group, ...] = ()
-    order: tuple[Order, ...] = ()
+    order: tuple[SortKey, ...] = ()
     limit: int | None = attrs.field(default=None)
 
     @limit.validator
@@ -103,7 +103,7 @@ class Query:
             return lambda product: str(product.lfn)
 
         def compare(first: Product, second: Product) -> int:
-            signs = (order.compare(first, second) for order in (*self.order, Order(NAME)))
+            signs = (order.compare(first, second) for order in (*self.order, SortKey(NAME)))
             return next((sign for sign in signs if sign), 0)
 
         return cmp_to_key(compare)

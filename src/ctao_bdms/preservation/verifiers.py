@@ -19,13 +19,13 @@ from ctao_bdms.storage import Sources
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["VERIFIERS", "FileVerifier", "Reading", "SourceVerifier", "Verifier", "verifier_for"]
+__all__ = ["VERIFIERS", "FileVerifier", "ReadBack", "SourceVerifier", "Verifier", "verifier_for"]
 
 _PIECE = 1 << 20
 
 
 @attrs.frozen(kw_only=True)
-class Reading:
+class ReadBack:
     """What the bytes of a copy say.
 
     Attributes
@@ -46,7 +46,7 @@ class Verifier(Protocol):
     def how(self) -> str:
         """How, in a word, for the evidence."""
 
-    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> Reading:
+    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
         """Read all bytes of a copy and return what they say.
 
         Raises
@@ -79,10 +79,10 @@ class FileVerifier:
 
     how = "file"
 
-    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> Reading:
+    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
         """Read all bytes of a copy."""
         size_bytes, digests = digest_file(path_of_pfn(pfn), ("adler32", "sha256"), on_bytes=on_bytes)
-        return Reading(size_bytes=size_bytes, adler32=digests["adler32"], sha256=digests["sha256"])
+        return ReadBack(size_bytes=size_bytes, adler32=digests["adler32"], sha256=digests["sha256"])
 
     def size_bytes(self, pfn: str) -> int:
         """Return the size of a copy."""
@@ -105,7 +105,7 @@ class SourceVerifier:
     def __init__(self, how: str) -> None:
         self.how = how
 
-    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> Reading:
+    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
         """Read all bytes of a copy."""
         sha256, adler32, size_bytes = hashlib.sha256(), 1, 0
         for piece in _pieces(pfn):
@@ -113,7 +113,7 @@ class SourceVerifier:
             adler32 = zlib.adler32(piece, adler32)
             size_bytes += len(piece)
             on_bytes(len(piece))
-        return Reading(size_bytes=size_bytes, adler32=f"{adler32:08x}", sha256=sha256.hexdigest())
+        return ReadBack(size_bytes=size_bytes, adler32=f"{adler32:08x}", sha256=sha256.hexdigest())
 
     def size_bytes(self, pfn: str) -> int:
         """Return the size of a copy."""

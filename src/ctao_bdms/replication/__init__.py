@@ -1,6 +1,6 @@
 """Where copies belong, and the rules that bring them there."""
 
-from ctao_bdms.replication.causes import CAUSES, Cause, CauseRow, cause_of_text
+from ctao_bdms.replication.causes import CAUSES, CauseRow, CopyCause, cause_of_text
 from ctao_bdms.replication.centres import PATIENCE, Centre, Centres, centres_of, counted_on
 from ctao_bdms.replication.difference import Action, Difference, Kind, Wanted, difference
 from ctao_bdms.replication.explain import Explaining, Explanation, Explanations, explain
@@ -25,7 +25,7 @@ __all__ = [
     "BlockState",
     "BlockStates",
     "CAUSES",
-    "Cause",
+    "CopyCause",
     "CauseRow",
     "Centre",
     "CentreTerms",

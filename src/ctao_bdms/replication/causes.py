@@ -11,10 +11,10 @@ from enum import StrEnum
 
 import attrs
 
-__all__ = ["CAUSES", "Cause", "CauseRow", "cause_of_text"]
+__all__ = ["CAUSES", "CopyCause", "CauseRow", "cause_of_text"]
 
 
-class Cause(StrEnum):
+class CopyCause(StrEnum):
     """Why a copy is not there yet."""
 
     SOURCE_CHANGED = "source has other bytes"
@@ -58,7 +58,7 @@ class CauseRow:
         What to do, with the command that helps.
     """
 
-    cause: Cause
+    cause: CopyCause
     pattern: str = ""
     sentence: str
     help: str
@@ -79,7 +79,7 @@ _FULL = r"no space left|disk quota exceeded|insufficient storage|http 507|out of
 #: The causes that a text tells.
 CAUSES: tuple[CauseRow, ...] = (
     CauseRow(
-        cause=Cause.SOURCE_CHANGED,
+        cause=CopyCause.SOURCE_CHANGED,
         pattern=r"source checksum mismatch|source and user.?defined .*(?:do not match|mismatch)|"
         r"source file changed|user.?define and src checksums",
         sentence="The copy of {lfn} at {source} has other bytes than the archive knows; nothing was copied.",
@@ -88,7 +88,7 @@ CAUSES: tuple[CauseRow, ...] = (
         "place, then: " + _RETRY,
     ),
     CauseRow(
-        cause=Cause.ARRIVED_CHANGED,
+        cause=CopyCause.ARRIVED_CHANGED,
         pattern=r"(?:destination|transfer) checksum mismatch|(?:destination|dst) checksums? .*(?:differ|match)|"
         r"file size mismatch|src and dst checksums",
         sentence="What arrived at {rse} of {lfn} is not what {source} sent; it was not kept, and is sent again.",
@@ -96,82 +96,82 @@ CAUSES: tuple[CauseRow, ...] = (
         "operators of {rse}. Then: " + _RETRY,
     ),
     CauseRow(
-        cause=Cause.EXISTS,
+        cause=CopyCause.EXISTS,
         pattern=r"destination file exists|destination .*\[17\]|not a directory|destination .*is a directory|"
         r"file exists and overwrite",
         sentence="Something lies at {rse} already where {lfn} belongs, and is not overwritten.",
         help="Have the operators of {rse} look at it, and remove it if no rule holds it. Then: " + _RETRY,
     ),
     CauseRow(
-        cause=Cause.QUOTA,
+        cause=CopyCause.QUOTA,
         pattern=r"insufficientaccountlimit|not enough quota|rseoverquota|quota of referenced rse",
         sentence="The account {account} may not keep so much at {rse}.",
         help="The archive's administrator raises the limit: rucio account limit set {account} --rse {rse} --bytes SIZE",
     ),
     CauseRow(
-        cause=Cause.DESTINATION_FULL,
+        cause=CopyCause.DESTINATION_FULL,
         pattern=rf"(?:destination|dest|transfer|write).*(?:{_FULL})",
         sentence="The storage of {rse} is full.",
         help="Have the operators of {rse} free or add space; Rucio tries again by itself, or at once: " + _RETRY,
     ),
     CauseRow(
-        cause=Cause.TRANSFERS_DOWN,
+        cause=CopyCause.TRANSFERS_DOWN,
         pattern=r"submission_failed|transfer job on fts is lost|transfertool|fts.*not reachable",
         sentence="The transfer service of {rse} takes no jobs, or has lost them.",
         help="Look at the transfer service (of an embedded Rucio: bdms status). Rucio tries again by itself.",
     ),
     CauseRow(
-        cause=Cause.DESTINATION_FORBIDDEN,
+        cause=CopyCause.DESTINATION_FORBIDDEN,
         pattern=rf"destination.*(?:{_REFUSED})",
         sentence="The storage of {rse} does not let the transfer write.",
         help="Have the operators of {rse} look at rights and credentials. Then: " + _RETRY,
     ),
     CauseRow(
-        cause=Cause.SOURCE_FORBIDDEN,
+        cause=CopyCause.SOURCE_FORBIDDEN,
         pattern=rf"source.*(?:{_REFUSED})",
         sentence="The storage of {source} does not let the transfer read.",
         help="Have the operators of {source} look at rights and credentials. Then: " + _RETRY,
     ),
     CauseRow(
-        cause=Cause.DESTINATION_DOWN,
+        cause=CopyCause.DESTINATION_DOWN,
         pattern=rf"destination.*(?:{_NO_CONNECTION})",
         sentence="The storage of {rse} does not answer.",
         help="Have the operators of {rse} look at it; Rucio tries again by itself, or at once: " + _RETRY,
     ),
     CauseRow(
-        cause=Cause.SOURCE_DOWN,
+        cause=CopyCause.SOURCE_DOWN,
         pattern=rf"source.*(?:{_NO_CONNECTION})",
         sentence="The storage of {source} does not answer.",
         help="Have the operators of {source} look at it; Rucio tries again by itself, or at once: " + _RETRY,
     ),
     CauseRow(
-        cause=Cause.SOURCE_MISSING,
+        cause=CopyCause.SOURCE_MISSING,
         pattern=r"source.*(?:no such file|not found|http 404|\[2\]|\[3011\])|source.*(?:input/output|\[5\])",
         sentence="{source} should hold {lfn}, and it cannot be read there.",
         help="Look for it at {source}. If it has gone and another copy is good, declare this one bad (rucio replica "
         "state update bad --lfn); if it was the only one, put it back. Then: " + _RETRY,
     ),
     CauseRow(
-        cause=Cause.NO_ROUTE,
+        cause=CopyCause.NO_ROUTE,
         pattern=r"mismatch_scheme|no distance|no path|protocol mismatch",
         sentence="No transfer can go to {rse}: the storage elements share no protocol, or have no distance.",
         help="The archive's administrator compares them: rucio rse show {rse}; rucio rse distance show",
     ),
     CauseRow(
-        cause=Cause.NO_SOURCE,
+        cause=CopyCause.NO_SOURCE,
         pattern=r"missingsourcereplica|source replicas are missing|no_sources|only_tape",
         sentence="No storage element that may be read holds a good copy of {lfn} where the rule reads from.",
         help="See where copies are: bdms track {lfn}; have the rule read elsewhere: bdms reconcile",
     ),
     CauseRow(
-        cause=Cause.NO_TARGET,
+        cause=CopyCause.NO_TARGET,
         pattern=r"insufficienttargetrses|not enough target rses|rsewriteblocked|not available for writing|"
         r"rse excluded|empty set|does not contain any rses",
         sentence="No storage element that the rule names can be written now.",
         help="See what is shut: bdms centres list",
     ),
     CauseRow(
-        cause=Cause.NETWORK,
+        cause=CopyCause.NETWORK,
         pattern=_NO_CONNECTION,
         sentence="The transfer from {source} to {rse} did not get through.",
         help="Rucio tries again by itself, or at once: " + _RETRY,

@@ -11,7 +11,7 @@ from ctao_bdms.catalogue import FindTransfers
 from ctao_bdms.errors import ForbiddenError, NotFoundError
 from ctao_bdms.model import Attempt, Block, Did, Rule, RuleState
 from ctao_bdms.naming import is_block
-from ctao_bdms.replication.causes import CAUSES, Cause, CauseRow, cause_of_text
+from ctao_bdms.replication.causes import CAUSES, CauseRow, CopyCause, cause_of_text
 from ctao_bdms.replication.centres import PATIENCE
 from ctao_bdms.replication.difference import Action, Kind, Wanted, difference
 from ctao_bdms.replication.policy import Policy
@@ -29,7 +29,7 @@ _LOOKED_AT = 3
 #: How long nothing is wrong with a transfer that has not begun.
 _SOON = dt.timedelta(minutes=10)
 
-_BY_CAUSE: Mapping[Cause, CauseRow] = {row.cause: row for row in CAUSES}
+_BY_CAUSE: Mapping[CopyCause, CauseRow] = {row.cause: row for row in CAUSES}
 
 
 class Explaining(Looking, FindTransfers, Protocol):
@@ -69,7 +69,7 @@ class Explanation:
     source: str = ""
     rule_id: str = ""
     state: str = ""
-    cause: Cause
+    cause: CopyCause
     sentence: str
     help: str
     said: str = ""
@@ -83,7 +83,7 @@ class Explanation:
     @property
     def needs_somebody(self) -> bool:
         """Whether it does not pass by itself."""
-        return self.cause not in {Cause.EARLIER, Cause.DUE, Cause.UNDER_WAY}
+        return self.cause not in {CopyCause.EARLIER, CopyCause.DUE, CopyCause.UNDER_WAY}
 
 
 class Explanations(Rows[Explanation]):
@@ -168,17 +168,17 @@ class _Block:
         """Say why a rule is not there."""
         short = self._quota(action.rse_expression) if action.kind is Kind.MAKE else ""
         if short:
-            row = _BY_CAUSE[Cause.QUOTA]
+            row = _BY_CAUSE[CopyCause.QUOTA]
             words = {"account": self.block.account, "rse": short}
             cause, why, aid = row.cause, row.sentence.format(**words), row.help.format(**words)
         elif action.kind is Kind.MAKE:
-            cause, why = Cause.DUE, "Its time has come, and nobody has made it yet."
+            cause, why = CopyCause.DUE, "Its time has come, and nobody has made it yet."
             aid = "The daemon makes it at its next look, or at once: bdms reconcile"
         elif action.rse_expression and action.why.startswith("waits for"):
-            cause, why = Cause.EARLIER, f"It {action.why}."
+            cause, why = CopyCause.EARLIER, f"It {action.why}."
             aid = "Nothing; it is made when the other is complete. If that is stuck, see there."
         else:
-            cause, why = Cause.CENTRE, f"{action.why}."
+            cause, why = CopyCause.CENTRE, f"{action.why}."
             aid = "See bdms centres list; if the centre will not come back: bdms centres lose CENTRE --reason TEXT"
         return Explanation(
             did=self.block.did,
@@ -226,31 +226,31 @@ class _Block:
             attempts=attempts,
         )
 
-    def _why(self, rule: Rule, first: Attempt | None, said: str) -> tuple[Cause, str, str]:
+    def _why(self, rule: Rule, first: Attempt | None, said: str) -> tuple[CopyCause, str, str]:
         """Return the cause, the sentence and what helps, with the places for their words."""
         if rule.state is RuleState.SUSPENDED:
             why = "The rule was stuck for two weeks, or somebody has suspended it; Rucio does nothing about it."
             again = "rucio rule update {rule} --stuck, then: bdms rules retry {rule}"
-            return Cause.SUSPENDED, f"{why} It had said: {_quoted(said) or 'nothing'}.", again
+            return CopyCause.SUSPENDED, f"{why} It had said: {_quoted(said) or 'nothing'}.", again
         if rule.state is RuleState.WAITING:
-            return Cause.APPROVAL, "The rule waits for approval.", "The operators of the centre approve or deny it."
+            return CopyCause.APPROVAL, "The rule waits for approval.", "The operators of the centre approve or deny it."
         if away := self._away(rule):
-            return Cause.CENTRE, away, "See bdms centres list; if it will not come back: bdms centres lose"
+            return CopyCause.CENTRE, away, "See bdms centres list; if it will not come back: bdms centres lose"
         row = cause_of_text(said)
         if row is not None:
             return row.cause, row.sentence, row.help
         if said:
-            return Cause.UNKNOWN, f"Rucio says: {_quoted(said)}.", "bdms rules retry {rule}"
+            return CopyCause.UNKNOWN, f"Rucio says: {_quoted(said)}.", "bdms rules retry {rule}"
         since = (first.since if first else None) or rule.created
         if rule.state is not RuleState.STUCK and (since is None or self.now - since < _SOON):
-            return Cause.UNDER_WAY, "Its transfers are under way.", "Nothing; look again in a few minutes."
+            return CopyCause.UNDER_WAY, "Its transfers are under way.", "Nothing; look again in a few minutes."
         if first is not None and first.state in {"queued", "submitting"}:
-            row = _BY_CAUSE[Cause.TRANSFERS_DOWN]
+            row = _BY_CAUSE[CopyCause.TRANSFERS_DOWN]
             age = "" if since is None else f" They have waited since {since:%Y-%m-%d %H:%M} UTC."
             return row.cause, f"Transfers to {{rse}} are asked for, and no transfer service takes them.{age}", row.help
         if rule.state is RuleState.STUCK:
-            return Cause.UNKNOWN, "The rule is stuck, and nothing says why.", "bdms rules retry {rule}"
-        return Cause.UNDER_WAY, "Its transfers are under way.", "Nothing; look again in a few minutes."
+            return CopyCause.UNKNOWN, "The rule is stuck, and nothing says why.", "bdms rules retry {rule}"
+        return CopyCause.UNDER_WAY, "Its transfers are under way.", "Nothing; look again in a few minutes."
 
     def _away(self, rule: Rule) -> str:
         """Return what is wrong with the centres that a rule needs; empty if nothing."""

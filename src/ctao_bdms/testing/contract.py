@@ -14,7 +14,7 @@ import datetime as dt
 import attrs
 import pytest
 
-from ctao_bdms.catalogue import Catalogue, Comparison, Condition, Order, Query
+from ctao_bdms.catalogue import Catalogue, Comparison, Condition, Query, SortKey
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidMetadataError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
     DEFAULT_ACTIVITY,
@@ -419,12 +419,12 @@ class CatalogueContract:
         files = _pointings(catalogue, scope, [(1.0, 5.0), None, (2.0, 5.0), (0.0, -5.0), None, (0.5, 5.0)])
         ra, dec = "observation__coverage__space__ra", "observation__coverage__space__dec"
         for order, numbers in (
-            ((Order(ra),), (3, 5, 0, 2, 1, 4)),
-            ((Order(ra, descending=True),), (2, 0, 5, 3, 1, 4)),
-            ((Order(dec, descending=True), Order(ra)), (5, 0, 2, 3, 1, 4)),
-            ((Order(dec), Order("bytes", descending=True)), (3, 5, 2, 0, 4, 1)),
-            ((Order("name", descending=True),), (5, 4, 3, 2, 1, 0)),
-            ((Order("observation__coverage__time__t_min", descending=True),), (5, 4, 3, 2, 1, 0)),
+            ((SortKey(ra),), (3, 5, 0, 2, 1, 4)),
+            ((SortKey(ra, descending=True),), (2, 0, 5, 3, 1, 4)),
+            ((SortKey(dec, descending=True), SortKey(ra)), (5, 0, 2, 3, 1, 4)),
+            ((SortKey(dec), SortKey("bytes", descending=True)), (3, 5, 2, 0, 4, 1)),
+            ((SortKey("name", descending=True),), (5, 4, 3, 2, 1, 0)),
+            ((SortKey("observation__coverage__time__t_min", descending=True),), (5, 4, 3, 2, 1, 0)),
             ((), range(6)),
         ):
             for limit in (None, 2):
@@ -437,9 +437,12 @@ class CatalogueContract:
         begin, telescope = "observation__coverage__time__t_min", "instance__ae_id"
         for order, expected in (
             ((), sorted(lfns)),
-            ((Order(begin, descending=True),), lfns[::-1]),
-            ((Order(telescope, descending=True),), [n for t in "4321" for n in sorted(lfns) if f"LSTN-0{t}" in str(n)]),
-            ((Order("instance__target_id"),), sorted(lfns)),
+            ((SortKey(begin, descending=True),), lfns[::-1]),
+            (
+                (SortKey(telescope, descending=True),),
+                [n for t in "4321" for n in sorted(lfns) if f"LSTN-0{t}" in str(n)],
+            ),
+            ((SortKey("instance__target_id"),), sorted(lfns)),
         ):
             query = Query(scopes=(scope,), order=order)
             assert [product.lfn for product in catalogue.find(query)] == expected, order
