@@ -1,11 +1,12 @@
 """Putting many small products into the archive, beside Rucio's own upload client.
 
-Run ``python benchmarks/access_put.py``. Both run against the same embedded Rucio, one after the other, with the same
+Run ``python benchmarks/access.py put``. Both run against the same embedded Rucio, one after the other, with the same
 FITS files (about 1 MB each) and as processes of their own, from the files on the disk to replicas that are registered.
 
 * put: `Bdms.put`, with everything that belongs to it: the files are checked, uploaded, read back from the storage,
   registered with metadata and directories, and the rules of their block are made. Requests are counted by the client.
-* upload: `rucio.client.uploadclient.UploadClient.upload`, all files in one call, no metadata, no rule of a dataset.
+* upload: `rucio.client.uploadclient.UploadClient.upload`, all files in one call, no metadata, no rule of a dataset; as
+  root, for the client changes the state of replicas, which no job may.
 
 Aim: put makes at most 10 requests for a block of 400 files.
 """
@@ -13,10 +14,8 @@ Aim: put makes at most 10 requests for a block of 400 files.
 from __future__ import annotations
 
 import argparse
-import configparser
 import json
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -26,10 +25,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.io import fits
 
-from ctao_bdms.embedded import ROOT, start
+from ctao_bdms.embedded import ROOT, WMS, start
 
 if TYPE_CHECKING:
-    from ctao_bdms.embedded import Instance
+    from collections.abc import Sequence
+
 
 _NAME = "dl3_evt_sub_Observation_ob2000000001_chunk{:03d}.fits"
 _PUT = """
@@ -41,7 +41,7 @@ bdms.catalogue.rses()
 asked = []
 bdms.catalogue.count_requests(asked.append)
 begin = time.monotonic()
-said = NewProduct.of(release="DataPipe/Observation/DR1", night="2026-11-21", scope=sys.argv[2])
+said = NewProduct.of(release="DataPipe/Observation/DR1", night="2026-11-21")
 report = bdms.put(sys.argv[1], product=said, storage="archive", near="PIC")
 print(json.dumps([time.monotonic() - begin, len(report.archived), len(asked)]))
 """
@@ -56,7 +56,7 @@ client.session.hooks["response"].append(lambda response, *_args, **_kwargs: aske
 upload = UploadClient(client, logger=logging.getLogger("upload"))
 begin = time.monotonic()
 items = [
-    {"path": str(path), "rse": "PIC-DISK", "did_scope": sys.argv[2], "did_name": f"/ctao/{sys.argv[2]}/up/{path.name}"}
+    {"path": str(path), "rse": "PIC-DISK", "did_scope": "dpps", "did_name": f"/ctao/dpps/up/{path.name}"}
     for path in sorted(Path(sys.argv[1]).iterdir())
 ]
 upload.upload(items)
@@ -64,34 +64,10 @@ print(json.dumps([time.monotonic() - begin, len(items), len(asked)]))
 """
 
 
-def _account(rucio: Instance, folder: Path) -> tuple[Path, str]:
-    """Make an account of the workload management with a scope; return its rucio.cfg and the scope."""
-    os.environ["RUCIO_CONFIG"] = str(rucio.client_config(ROOT))
-    from rucio.client import Client
-
-    root, name = Client(), f"wms-{secrets.token_hex(3)}"
-    scope = f"b{secrets.token_hex(3)}"
-    root.add_account(name, "USER", f"{name}@localhost")
-    root.add_identity(name, name, "USERPASS", f"{name}@localhost", True, "secret")
-    root.add_account_attribute(name, "bdms-role", "wms")
-    root.add_scope(name, scope)
-    root.add_did(scope, f"/ctao/{scope}", "CONTAINER")
-    root.attach_dids("root", "/ctao", [{"scope": scope, "name": f"/ctao/{scope}"}])
-    for rse in ("PIC-DISK", "CSCS-DISK"):
-        root.set_local_account_limit(name, rse, -1)
-    parser = configparser.RawConfigParser()
-    parser.read(rucio.client_config(ROOT))
-    token = {"auth_token_file_path": str(folder / "token")}
-    parser["client"].update({"account": name, "username": name, "password": "secret"} | token)
-    with (folder / "wms.cfg").open("w") as stream:
-        parser.write(stream)
-    return folder / "wms.cfg", scope
-
-
-def _measured(program: str, config: Path, folder: Path, scope: str) -> tuple[float, int, int]:
+def _measured(program: str, config: Path, folder: Path) -> tuple[float, int, int]:
     """Run one way; return seconds, files and requests."""
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder), scope],
+        [sys.executable, "-c", program, str(folder)],
         env=os.environ | {"RUCIO_CONFIG": str(config)},
         stdout=subprocess.PIPE,
         text=True,
@@ -101,24 +77,23 @@ def _measured(program: str, config: Path, folder: Path, scope: str) -> tuple[flo
     return seconds, files, requests
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=400, help="how many files")
     parser.add_argument("--megabytes", type=float, default=1.0, help="how large each is")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as home, start(Path(home) / "rucio") as rucio:
         folder = Path(home) / "products"
         folder.mkdir()
-        config, scope = _account(rucio, Path(home))
         random = np.random.default_rng(0)
         for number in range(chosen.files):
             content = random.integers(0, 255, int(chosen.megabytes * 1e6), dtype="u1")
             fits.PrimaryHDU(content).writeto(folder / _NAME.format(number), checksum=True)
         print(f"{chosen.files} files of {chosen.megabytes} MB")
         print(f"{'way':<10}{'files':>7}{'seconds':>9}{'files/s':>9}{'requests':>10}")
-        for way, program in (("put", _PUT), ("upload", _UPLOAD)):
-            seconds, files, requests = _measured(program, config, folder, scope)
+        for way, program, account in (("put", _PUT, WMS), ("upload", _UPLOAD, ROOT)):
+            seconds, files, requests = _measured(program, rucio.client_config(account), folder)
             print(f"{way:<10}{files:>7}{seconds:>9.1f}{files / seconds:>9.1f}{requests:>10}")
 
 

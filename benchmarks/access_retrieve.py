@@ -1,6 +1,6 @@
 """Seconds to fetch files: with ours, with ``cp``, and with the stock client of Rucio, side by side.
 
-Run ``python benchmarks/access_retrieve.py``. All ways fetch the same files from the on-site storage of one embedded
+Run ``python benchmarks/access.py retrieve``. All ways fetch the same files from the on-site storage of one embedded
 Rucio into empty folders on the same disk, one way after the other, in several rounds; the bytes are in the cache.
 
 * cp: ``cp`` of all files, with one process; it verifies nothing and waits for no medium
@@ -35,7 +35,7 @@ from ctao_bdms.integrity import digest_file
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ctao_bdms.embedded import Instance
     from ctao_bdms.model import Did
@@ -149,13 +149,13 @@ def compare(rucio: Instance, work: Path, scope: str, count: int, size_bytes: int
         place.unlink()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--small", type=int, default=1000, help="how many files of 1 MB")
     parser.add_argument("--large", type=int, default=4, help="how many files of 1 GB")
     parser.add_argument("--folder", type=Path, help="where to make the embedded Rucio; 10 GB must be free")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=options.folder) as name, start(Path(name) / "rucio") as rucio:
         if options.small:
             compare(rucio, Path(name), "small", options.small, 1_000_000, options.rounds)

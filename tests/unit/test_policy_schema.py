@@ -63,7 +63,7 @@ def test_every_activity_of_rucio_stays_allowed(generic: dict[str, Any]) -> None:
 def test_every_attribute_of_a_storage_element_has_a_meaning() -> None:
     given = {key for element in RSES.values() for key in element.all_attributes("")}
     assert given <= set(schema.RSE_ATTRIBUTES)
-    assert set(schema.RSE_ATTRIBUTES) - given == {"tape", "full", "free_bytes"}
+    assert set(schema.RSE_ATTRIBUTES) - given == {"tape", "full", "free_bytes", "lost"}
 
 
 @pytest.mark.parametrize(

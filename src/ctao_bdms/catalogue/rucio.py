@@ -326,8 +326,7 @@ class RucioCatalogue:
     def products_in(self, block: Did) -> Sequence[Product]:
         """Return the files in `block` with their metadata, by name."""
         with converted(f"asking what is in {block}"):
-            rows = self.client.list_dids(block.scope, [{"in_dataset": block.name}], did_type="file", long=True)
-            return sorted(map(answers.product, rows), key=lambda product: product.lfn)
+            return sorted(self._search.products_in(block), key=lambda product: product.lfn)
 
     def _counted(self, block: Block) -> Block:
         """Return a block with what is in it now."""

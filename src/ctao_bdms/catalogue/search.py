@@ -6,6 +6,7 @@ import heapq
 import itertools
 import logging
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,13 +20,13 @@ from ctao_bdms.model import metadata_key
 from ctao_bdms.model.questions import HEADER, NAME, PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rucio.client.client import Client
 
     from ctao_bdms.catalogue.filters import Filter
     from ctao_bdms.catalogue.query import Query
-    from ctao_bdms.model import Product, Value
+    from ctao_bdms.model import Did, Product, Value
 
 __all__ = ["Search"]
 
@@ -98,6 +99,19 @@ class Search:
             counted[product.metadata.get(key) if key else None] += 1
         return counted
 
+    def products_in(self, block: Did) -> Iterator[Product]:
+        """Yield the files in a dataset, with their metadata; nothing if there is no such dataset."""
+        found: list[Product] = []
+        if self._ours:
+            with suppress(*_UNKNOWN):
+                rows = self._client.list_dids(block.scope, [{"in_dataset": block.name}], "file", long=True)
+                found = list(map(answers.product, rows))
+        if not found:  # there is nothing in it, or the server does not know what was asked
+            with suppress(rucio_exception.DataIdentifierNotFound):
+                names = [str(file["name"]) for file in self._client.list_files(block.scope, block.name)]
+                found = list(self._described(block.scope, names))
+        yield from found
+
     def _not_ours(self, error: _NotOursError) -> None:
         """Remember what the server is, unless it may have stumbled over something else."""
         self._ours = bool(error.args)
@@ -143,9 +157,10 @@ class Search:
         with converted("querying the catalogue"):
             for scope in dict.fromkeys(query.scopes):
                 names = sorted(set(self._client.list_dids(scope, plain_filters(query), did_type="file")))
-                for start in range(0, len(names), _BULK):
-                    dids = [{"scope": scope, "name": name} for name in names[start : start + _BULK]]
-                    for row in self._client.get_metadata_bulk(dids, plugin="ALL"):
-                        product = answers.product(row)
-                        if query.holds(product.metadata):
-                            yield product
+                yield from (each for each in self._described(scope, names) if query.holds(each.metadata))
+
+    def _described(self, scope: str, names: Sequence[str]) -> Iterator[Product]:
+        """Yield files with their metadata, as any Rucio knows them."""
+        for start in range(0, len(names), _BULK):
+            dids = [{"scope": scope, "name": name} for name in names[start : start + _BULK]]
+            yield from map(answers.product, self._client.get_metadata_bulk(dids, plugin="ALL"))

@@ -12,18 +12,19 @@ from ctao_bdms.embedded.home import Home
 from ctao_bdms.embedded.instance import Instance, run, start, stop
 from ctao_bdms.embedded.namespace import add_scope
 from ctao_bdms.embedded.status import Part, Status, status
-from ctao_bdms.embedded.topology import ACCOUNTS, INGEST, READER, ROOT, RSES, Account, StorageElement
+from ctao_bdms.embedded.topology import ACCOUNTS, INGEST, READER, ROOT, RSES, WMS, Account, StorageElement
 
 __all__ = [
     "ACCOUNTS",
-    "Account",
-    "Home",
     "INGEST",
-    "Instance",
-    "Part",
     "READER",
     "ROOT",
     "RSES",
+    "WMS",
+    "Account",
+    "Home",
+    "Instance",
+    "Part",
     "Status",
     "StorageElement",
     "add_scope",

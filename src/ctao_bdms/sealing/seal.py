@@ -93,11 +93,13 @@ def _storage(catalogue: Sealing, name: BlockName, manifest: BlockManifest) -> Rs
     rses = catalogue.rses()
     if not name.origin:
         return onsite_of(rses, name.site)
-    first = manifest.files[0].lfn
-    held = catalogue.files([first])[first].replicas
-    found = [rses[copy.rse] for copy in held if copy.rse in rses and rses[copy.rse].centre == name.origin]
+    found = [rse for rse in rses.values() if rse.centre == name.origin]
+    if len(found) > 1:
+        first = manifest.files[0].lfn
+        held = {copy.rse for copy in catalogue.files([first])[first].replicas}
+        found = [rse for rse in found if rse.name in held]
     if not found:
-        raise UsageError(f"block {name} entered at {name.origin}, and no copy of {first} is there")
+        raise UsageError(f"block {name} entered at {name.origin}, and nothing of it is there")
     return found[0]
 
 
