@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_night
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ctao_bdms.testing.plugin import RucioNamespace
     from tests.e2e.conftest import Shell
 
@@ -27,7 +28,7 @@ def _tree(*folders: Path) -> dict[str, str]:
 def _cases(shell: Shell, folder: Path) -> dict[str, str]:
     """Return the identifiers of the cases about files of a folder, by path."""
     cases = shell.json("quarantine", "list")
-    return {case["path"]: Path(case["folder"]).name for case in cases if case["path"].startswith(str(folder))}
+    return {case["path"]: case["id"] for case in cases if case["path"].startswith(str(folder))}
 
 
 def test_files_that_may_not_enter_by_commands(running: Shell, embedded_rucio: RucioNamespace) -> None:

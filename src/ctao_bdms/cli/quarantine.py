@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+import attrs
 import cyclopts
 from cyclopts import Parameter
 
@@ -64,7 +65,12 @@ def list_(
         for case in _quarantine(archive, rse, folder).cases()
         if only in {"", case.night} and (reason is None or reason.value in case.kinds)
     )
-    archive.output.rows(cases)
+    output = archive.output
+    if output.as_json:
+        for case in cases:
+            output.json({"id": case.id, **attrs.asdict(case, recurse=False)})
+    else:
+        output.rows(cases)
     return 0
 
 
