@@ -111,6 +111,7 @@ def _unpacked(manifest: BlockManifest) -> dict[str, str]:
         return {name.partition("/")[2]: piece.read().decode() for name, piece in pieces.items() if piece is not None}
 
 
+@pytest.mark.filterwarnings("ignore:'count' is passed as positional argument:DeprecationWarning")  # bagit's own
 def test_another_program_reads_the_bag_and_verifies_what_was_fetched(tmp_path: Path) -> None:
     contents = {number: f"content {number}".encode() for number in range(3)}
     manifest = BlockManifest(BLOCK.did, [_product(number, content) for number, content in contents.items()])

@@ -130,6 +130,7 @@ class _Remote(io.RawIOBase):
     """A source of another machine, as a file."""
 
     def __init__(self, url: str, size_bytes: int) -> None:
+        self._open = ExitStack()  # first: what could not be opened is closed all the same
         with ExitStack() as stack:
             self._source = stack.enter_context(closing(stack.enter_context(Sources()).open(url, 0, size_bytes)))
             self._open = stack.pop_all()
