@@ -18,6 +18,7 @@ from ctao_bdms.catalogue.filters import filters, plain_filters, portions
 from ctao_bdms.errors import CatalogueError
 from ctao_bdms.model import metadata_key
 from ctao_bdms.model.questions import HEADER, NAME, PAGE
+from ctao_bdms.naming import is_beside_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -157,7 +158,8 @@ class Search:
         with converted("querying the catalogue"):
             for scope in dict.fromkeys(query.scopes):
                 names = sorted(set(self._client.list_dids(scope, plain_filters(query), did_type="file")))
-                yield from (each for each in self._described(scope, names) if query.holds(each.metadata))
+                found = self._described(scope, names)
+                yield from (one for one in found if not is_beside_tree(one.lfn) and query.holds(one.metadata))
 
     def _described(self, scope: str, names: Sequence[str]) -> Iterator[Product]:
         """Yield files with their metadata, as any Rucio knows them."""
