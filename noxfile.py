@@ -15,8 +15,8 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 #: Pythons for which the data model of CTAO is made.
 ORACLE_PYTHONS = ["3.12", "3.13"]
 TREE = ["src", "tests", "docs", "benchmarks", "noxfile.py"]
-#: Everything but the rings that need minutes: for every Python that is supported.
-QUICK = ["tests/imports", "tests/unit", "tests/property", "tests/contract"]
+#: Everything but the rings that need a Rucio or minutes: for every Python that is supported, two tests at a time.
+QUICK = ["-n2", "tests/imports", "tests/unit", "tests/property"]
 
 
 def install(session: nox.Session, *extras: str) -> None:
@@ -47,7 +47,7 @@ def campaign(session: nox.Session) -> None:
 def pythons(session: nox.Session) -> None:
     """Run the quick rings and a small demo with each supported Python."""
     install(session, "testing")
-    session.install("pytest-timeout")
+    session.install("pytest-timeout", "pytest-xdist")
     session.run("pytest", *(session.posargs or QUICK))
     session.run("bdms", "demo", "--files", "8", "--megabytes", "0.5")
 
