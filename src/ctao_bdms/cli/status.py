@@ -77,7 +77,7 @@ def status(
     else:
         output.json({"ingestd": said})
     shown = screen(said, remote.Speedometer().rates(0.0, said), dt.datetime.now(dt.UTC))
-    output.console.print(shown)
+    output.console.print(shown, width=min(output.console.width, 120))
     _draw(shown, svg)
     return code
 
