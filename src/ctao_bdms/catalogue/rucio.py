@@ -103,9 +103,9 @@ class RucioCatalogue:
             If there is no configuration.
         """
         with _CONFIG_LOCK:
-            if config is not None and os.environ.get("RUCIO_CONFIG") != str(config):
+            if config is not None:
                 os.environ["RUCIO_CONFIG"] = str(config)
-                rucio_config.clean_cached_config()
+                rucio_config.clean_cached_config()  # whatever was read under that name, or another, before
             with converted(f"connecting to Rucio as {config or 'its own configuration'} says"):
                 client = Client(logger=_LOG, timeout=timeout_s)
                 client.whoami()  # a token that was kept from last time proves nothing
