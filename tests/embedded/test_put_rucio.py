@@ -69,7 +69,7 @@ class Job:
 
     def said(self) -> dict[str, str]:
         if self.user:
-            return {"user": self.user}
+            return {"user": self.user, "folder": "irf"}
         return {"scope": self.scope, "release": "DataPipe/Observation/DR1", "night": "2026-11-21"}
 
     def start(self, folder: Path, dies_at: int = 0, **words: object) -> subprocess.Popen[str]:
@@ -204,9 +204,9 @@ def test_a_person_puts_into_the_own_area_within_the_quota(
     folder.mkdir()
     (folder / "notes.txt").write_text("some thoughts")
     answer = person.put(folder, near="PIC")
-    assert [row[0] for row in answer["rows"]] == ["registered"], answer
+    assert [row[0] for row in answer.get("rows", ())] == ["registered"], answer
     ((_, lfn, block, _),) = answer["rows"]
-    assert lfn == f"/ctao/user/a/{person.user}/notes.txt"
+    assert lfn == f"/ctao/user/a/{person.user}/irf/notes.txt"
     (rule,) = embedded_rucio.catalogue.rules(person.scope, [block])[block]
     assert rule.expires is not None
     assert embedded_rucio.catalogue.room()["PIC-DISK"] == float("inf")  # the account of the ingest has no limit
@@ -220,4 +220,6 @@ def test_a_person_cannot_put_products_of_the_observatory(jobs: dict[str, Job], t
     folder = _dl1(tmp_path / "e", 1)
     intruder = attrs.evolve(jobs["user"], user="", scope=jobs["wms"].scope)
     refused = intruder.put(folder, near="PIC")
-    assert refused["error"] == "ForbiddenError", refused
+    # It is refused as a whole where directories would have to be made, and file by file where they are there.
+    said = refused.get("error") or refused["rows"][0][0]
+    assert said in {"ForbiddenError", "refused"}, refused

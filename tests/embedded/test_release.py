@@ -146,7 +146,7 @@ def test_rucio_itself_refuses_where_one_centre_is_missing(block: Block) -> None:
     with pytest.raises(ForbiddenError):
         reader.annotate(block.did, {"evidence-x": {"what": "verified"}})
     with acting_as(block.space.instance.client_config(ROOT)) as root:
-        root("update_replication_rule", rules["centre=PIC"].id, {"lifetime": 3600})
+        root("update_replication_rule", rules["centre=PIC"].id, {"state": "suspended"})
     (row,) = block.space.bdms.release(block.space.scope, policy=None)
     assert row.verdict.value == "keep"
     with pytest.raises(ForbiddenError, match="two centres"):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Sealing", "manifest_of", "onsite_of", "seal"]
 
 _LOG = logging.getLogger(__name__)
+#: How the scopes of users begin: what lies there is kept for a while only, and has no manifests.
+_USERS = "user."
 
 
 class Sealing(KnowStorage, FindBlocks, Register, Lookup, Protocol):
@@ -34,8 +36,8 @@ class Sealing(KnowStorage, FindBlocks, Register, Lookup, Protocol):
 def seal(catalogue: Sealing, block: Did) -> None:
     """Write the manifest of a block, register it in the block, and close the block for ever.
 
-    It is safe to repeat. An empty block is closed without a manifest, and one that is closed is left as it is. So is a
-    block whose files entered at a centre that only servers reach: who wrote the files there writes no manifest here.
+    It is safe to repeat, and a block that is closed is left as it is. Closed without a manifest are empty blocks, those of
+    a user's own files, and those whose files entered at a centre that only servers reach.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def seal(catalogue: Sealing, block: Did) -> None:
     """
     held = catalogue.products_in(block)
     manifest = BlockManifest(block, tuple(product for product in held if not is_manifest(product.lfn.text)))
-    if manifest.files and not _is_there(manifest, held):
+    if manifest.files and not block.scope.startswith(_USERS) and not _is_there(manifest, held):
         name = BlockName.parse(block.name)
         latest = manifest_of(held)
         number = 1 if latest is None else ManifestName.parse(latest.lfn.text).number + 1
