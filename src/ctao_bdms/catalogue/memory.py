@@ -244,13 +244,13 @@ class InMemoryCatalogue:
         blocks = [self._blocks[did] for did in dids]
         return [block for block in blocks if opened_since is None or block.created >= opened_since]
 
-    def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
-        """Return the data identifiers that have a rule which is fulfilled and has changed after `since`."""
-        return {
-            rule.did
-            for rule in self._rules
-            if rule.state is RuleState.OK and self._changed[rule.did, rule.rse_expression] > since
-        }
+    def fulfilled_since(self, since: dt.datetime) -> Mapping[Did, AbstractSet[str]]:
+        """Return what has rules that are fulfilled and have changed after `since`, with their identifiers."""
+        changed: dict[Did, set[str]] = {}
+        for rule in self._rules:
+            if rule.state is RuleState.OK and self._changed[rule.did, rule.rse_expression] > since:
+                changed.setdefault(rule.did, set()).add(rule.id)
+        return changed
 
     def unfulfilled(self, scope: str) -> AbstractSet[Did]:
         """Return the data identifiers of `scope` that have a rule whose copies are not all there."""

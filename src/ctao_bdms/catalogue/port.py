@@ -201,8 +201,8 @@ class FindBlocks(Protocol):
 class FindRules(Protocol):
     """Which replication rules there are."""
 
-    def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
-        """Return the data identifiers that have a rule which is fulfilled and has changed after `since` (aware)."""
+    def fulfilled_since(self, since: dt.datetime) -> Mapping[Did, AbstractSet[str]]:
+        """Return what has rules that are fulfilled and have changed after `since` (aware), with their identifiers."""
 
     def unfulfilled(self, scope: str) -> AbstractSet[Did]:
         """Return the data identifiers of `scope` that have a rule whose copies are not all there."""

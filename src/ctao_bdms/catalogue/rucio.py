@@ -333,13 +333,16 @@ class RucioCatalogue:
         files = list(self.client.list_files(block.did.scope, block.did.name))
         return attrs.evolve(block, n_files=len(files), size_bytes=sum(file["bytes"] for file in files))
 
-    def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
-        """Return the data identifiers that have a rule which is fulfilled and has changed after `since`."""
+    def fulfilled_since(self, since: dt.datetime) -> Mapping[Did, AbstractSet[str]]:
+        """Return what has rules that are fulfilled and have changed after `since`, with their identifiers."""
+        changed: dict[Did, set[str]] = {}
         with converted("asking which rules have changed"):
             stamp = date_to_str(since.astimezone(dt.UTC))
             # "O" is how Rucio's tables write the state OK; the filter takes no other spelling.
             rows = self.client.list_replication_rules(filters={"updated_after": stamp, "state": "O"})
-            return {Did(str(row["scope"]), str(row["name"])) for row in rows}
+            for row in rows:
+                changed.setdefault(Did(str(row["scope"]), str(row["name"])), set()).add(str(row["id"]))
+        return changed
 
     def unfulfilled(self, scope: str) -> AbstractSet[Did]:
         """Return the data identifiers of `scope` that have a rule whose copies are not all there."""

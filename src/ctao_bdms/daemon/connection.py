@@ -128,8 +128,8 @@ class Connection:
         with self._asked() as catalogue:
             return catalogue.products_in(block)
 
-    def fulfilled_since(self, since: dt.datetime) -> AbstractSet[Did]:
-        """Return what has a rule that is fulfilled and has changed after `since`."""
+    def fulfilled_since(self, since: dt.datetime) -> Mapping[Did, AbstractSet[str]]:
+        """Return what has rules that are fulfilled and have changed after `since`, with their identifiers."""
         with self._asked() as catalogue:
             return catalogue.fulfilled_since(since)
 

@@ -16,6 +16,7 @@ from ctao_bdms.replication.reconcile import reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from ctao_bdms.errors import CatalogueError
     from ctao_bdms.model import Did
@@ -76,6 +77,7 @@ class Follower:
         self._on_refused = on_refused
         self._on_complete = on_complete
         self._complete: set[Did] = set()
+        self._followed: dict[Did, AbstractSet[str]] = {}
         self._all_seen: dt.datetime | None = None
         self._seen: dt.datetime | None = None
 
@@ -92,10 +94,15 @@ class Follower:
                 self._reconcile(scope, pattern)
             self._all_seen = begin
         else:
-            changed = {did for did in self._catalogue.fulfilled_since(self._seen - _OVERLAP) if is_block(did.name)}
-            for did in sorted(changed - self._complete):
-                self._reconcile(did.scope, did.name)
-            self._complete &= changed  # the others are not told again
+            told = self._catalogue.fulfilled_since(self._seen - _OVERLAP)
+            changed = {did: rules for did, rules in told.items() if is_block(did.name)}
+            for did in sorted(changed.keys() - self._complete):
+                # Within the overlap everything is told again and again.
+                if not changed[did] <= self._followed.get(did, frozenset()):
+                    self._reconcile(did.scope, did.name)
+                    self._followed[did] = changed[did]
+            self._complete &= changed.keys()  # the others are not told again
+            self._followed = {did: rules for did, rules in self._followed.items() if did in changed}
         self._seen = begin
 
     def _is_fresh(self, now: dt.datetime) -> bool:

@@ -36,8 +36,8 @@ class Sealing(KnowStorage, FindBlocks, Register, Lookup, Protocol):
 def seal(catalogue: Sealing, block: Did) -> None:
     """Write the manifest of a block, register it in the block, and close the block for ever.
 
-    It is safe to repeat, and a block that is closed is left as it is. Closed without a manifest are empty blocks, those of
-    a user's own files, and those whose files entered at a centre that only servers reach.
+    It is safe to repeat, and a block that is closed is left as it is. Closed without a manifest are empty blocks, those
+    of a user's own files, and those whose files entered at a centre that only servers reach.
 
     Parameters
     ----------
