@@ -83,7 +83,7 @@ def test_a_night_by_commands(shell: Shell, tmp_path: Path) -> None:
     replicas = _rucio(shell, "replica", "list", "file", f"acada:{lfn}")
     assert all(str(shell.storage(rse)) in replicas for rse in ("CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"))
     rules = _rucio(shell, "rule", "list", "--account", "bdms-ingest")
-    assert rules.count("OK[11/0/0]") == 3
+    assert rules.count("OK[12/0/0]") == 3
     _rucio(shell, "download", "--dir", str(tmp_path / "stock"), f"acada:{lfn}")
     (stock,) = (path for path in (tmp_path / "stock").rglob("*") if path.is_file())
     assert stock.read_bytes() == good[0].path.read_bytes()

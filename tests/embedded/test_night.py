@@ -72,7 +72,7 @@ class Site:
         except UnreachableError:
             return {}
 
-    def until(self, is_so: Callable[[dict[str, Any]], bool], limit_s: float = 90.0) -> dict[str, Any]:
+    def until(self, is_so: Callable[[dict[str, Any]], bool], limit_s: float = 240.0) -> dict[str, Any]:
         end_s = time.monotonic() + limit_s
         while not ((said := self.said()) and is_so(said)):
             assert time.monotonic() < end_s, (said, (self.folder / "log").read_text())

@@ -217,7 +217,9 @@ def test_a_person_puts_into_the_own_area_within_the_quota(
 
 
 def test_a_person_cannot_put_products_of_the_observatory(jobs: dict[str, Job], tmp_path: Path) -> None:
-    folder = _dl1(tmp_path / "e", 1)
+    folder = tmp_path / "e"
+    folder.mkdir()
+    write_dl1(folder / NAME.format(99), telescopes=(1,), events=4)
     intruder = attrs.evolve(jobs["user"], user="", scope=jobs["wms"].scope)
     refused = intruder.put(folder, near="PIC")
     # It is refused as a whole where directories would have to be made, and file by file where they are there.

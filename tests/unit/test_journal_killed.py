@@ -53,7 +53,8 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
         assert process.stdout.readline().split() == ["open", str(written)]
         lines = [process.stdout.readline().split() for _ in range(dice.randrange(1, 60))]
         process.kill()
-        lines += [line.split() for line in process.stdout.read().splitlines()]
+        rest = process.stdout.read().splitlines(keepends=True)
+        lines += [line.split() for line in rest if line.endswith("\n")]  # it may die in the middle of a line
         process.wait()
         process.stdout.close()
         said = {word: int(number) for word, number in lines}

@@ -3,75 +3,34 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
 import socket
-import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.debian import demand
 
 from ctao_bdms.errors import UploadError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn
 from ctao_bdms.upload import deliver, temporary_prefix
 from ctao_bdms.upload.webdav import WebDavSink
+from tests.debian import demand
+from tests.embedded.storage_servers import Server, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-demand("xrootd-server", there=shutil.which("xrootd") is not None)
+demand("xrootd-server", there=is_there())
 
 LFN = Lfn("/ctao/dpps/DL3/x.fits")
-CONFIGURATION = """
-all.role server
-all.export /data
-oss.localroot {home}/store
-all.adminpath {home}/admin
-all.pidpath {home}/run
-xrd.port {xroot}
-xrd.protocol http:{http} libXrdHttp.so
-xrootd.chksum max 2 adler32
-xrd.network nodnr
-"""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Run an XRootD server on loopback; give its URL and the folder of its files."""
-    home = tmp_path_factory.mktemp("xrootd")
-    for folder in ("store/data", "admin", "run"):
-        (home / folder).mkdir(parents=True)
-    identity = {}
-    if os.getuid() == 0:
-        account = pwd.getpwnam("xrootd")
-        for path in (home, *home.rglob("*")):
-            os.chown(path, account.pw_uid, account.pw_gid)
-        for parent in list(home.parents)[:3]:
-            if parent.stat().st_mode & 0o011 != 0o011 and parent.name.startswith("pytest"):
-                parent.chmod(0o755)
-        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    xroot, web = (each.getsockname()[1] for each in listening)
-    for each in listening:
-        each.close()
-    (home / "xrootd.cfg").write_text(CONFIGURATION.format(home=home, xroot=xroot, http=web))
-    command = ["xrootd", "-I", "v4", "-c", str(home / "xrootd.cfg"), "-n", "put", "-l", str(home / "log")]
-    with subprocess.Popen(command, cwd=home, start_new_session=True, **identity) as process:  # type: ignore[call-overload]
-        until = time.monotonic() + 20
-        while time.monotonic() < until and process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", web), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        try:
-            yield f"http://127.0.0.1:{web}/data", home / "store/data"
-        finally:
-            process.terminate()
+    server = Server("DATA", tmp_path_factory.mktemp("data"))
+    yield server.base, server.folder
+    server.end()
 
 
 @pytest.fixture
