@@ -216,7 +216,9 @@ def test_a_person_puts_into_the_own_area_within_the_quota(
     assert not (embedded_rucio.instance.storage("PIC-DISK") / f"ctao/user/a/{person.user}/large.txt").exists()
 
 
-def test_a_person_cannot_put_products_of_the_observatory(jobs: dict[str, Job], tmp_path: Path) -> None:
+def test_a_person_cannot_put_products_of_the_observatory(
+    embedded_rucio: RucioNamespace, jobs: dict[str, Job], tmp_path: Path
+) -> None:
     folder = tmp_path / "e"
     folder.mkdir()
     write_dl1(folder / NAME.format(99), telescopes=(1,), events=4)
@@ -225,3 +227,5 @@ def test_a_person_cannot_put_products_of_the_observatory(jobs: dict[str, Job], t
     # It is refused as a whole where directories would have to be made, and file by file where they are there.
     said = refused.get("error") or refused["rows"][0][0]
     assert said in {"ForbiddenError", "refused"}, refused
+    products = Bdms(embedded_rucio.catalogue).query(scope=jobs["wms"].scope)
+    assert NAME.format(99) not in {product.lfn.name for product in products}

@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from waitress.server import create_server
 
@@ -102,5 +103,13 @@ def _at_least_one(text: str) -> int:
     return number
 
 
+def _end(code: int) -> NoReturn:
+    """End with `code`, also if the last words can no longer be written: Python itself would end with another."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _end(main())
