@@ -37,6 +37,8 @@ __all__ = ["CatalogueContract", "block_of", "registration"]
 
 ONSITE = "CTAO-NORTH-ONSITE"
 NIGHT = Night(dt.date(2026, 11, 21))
+#: When the blocks of this process were opened: one time, for it is part of their names.
+_OPENED = dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
 def registration(scope: str, number: int = 0, *, size_bytes: int = 2880, adler32: str = "0a1b2c3d") -> Registration:
@@ -60,14 +62,14 @@ def registration(scope: str, number: int = 0, *, size_bytes: int = 2880, adler32
 
 
 def block_of(scope: str, token: str = "00000001") -> Did:
-    """Return the identifier of a block."""
+    """Return the identifier of a block; the same for the same arguments, as long as this process lives."""
     return BlockName(
         vo="ctao",
         scope=scope,
         site=Site.NORTH,
         night=NIGHT,
         retention=RetentionClass.PERMANENT,
-        opened=dt.datetime.now(dt.UTC).replace(microsecond=0),
+        opened=_OPENED,
         token=token,
     ).did
 
@@ -91,9 +93,10 @@ def _with(catalogue: Catalogue, scope: str, extra: list[dict[str, Value]]) -> li
         )
         for number, more in enumerate(extra)
     ]
+    block = block_of(scope)
     catalogue.ensure_directories([file.lfn for file in files])
-    catalogue.open_block(block_of(scope))
-    catalogue.register(block_of(scope), ONSITE, files)
+    catalogue.open_block(block)
+    catalogue.register(block, ONSITE, files)
     return [file.lfn for file in files]
 
 
