@@ -120,11 +120,13 @@ def test_systemd_hears_what_is_said(tmp_path: Path, abstract: bool) -> None:
         listener.bind(address.replace("@", "\0"))
         listener.settimeout(5)
         notifier = Notifier(address)
+        notifier.waiting("for the lease", 6.0)
         notifier.ready()
         notifier.alive("3 files\nwait")
         notifier.stopping()
-        said = [listener.recv(1000) for _ in range(3)]
-    assert said == [b"READY=1", b"WATCHDOG=1\nSTATUS=3 files wait", b"STOPPING=1"]
+        said = [listener.recv(1000) for _ in range(4)]
+    assert said[0] == b"EXTEND_TIMEOUT_USEC=66000000\nSTATUS=for the lease"
+    assert said[1:] == [b"READY=1", b"WATCHDOG=1\nSTATUS=3 files wait", b"STOPPING=1"]
 
 
 def test_nobody_listens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

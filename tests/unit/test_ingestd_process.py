@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,6 +104,24 @@ def test_a_second_daemon_is_refused_and_sigterm_leaves_nothing(config: Path, dae
     assert "Traceback" not in daemon.log.read_text()
     assert not (config.parent / "state" / "address").exists()
     assert bad.exists()
+
+
+def test_a_daemon_that_cannot_write_its_journal_yet_waits_and_then_works(config: Path) -> None:
+    state = config.parent / "state"
+    state.mkdir()
+    with closing(sqlite3.connect(state / "journal.sqlite", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN EXCLUSIVE")
+        daemon = Daemon(config, config.with_name("log"))
+        try:
+            daemon.wait_for(daemon.says("not started yet, waits for the journal"))
+            other.execute("ROLLBACK")
+            daemon.wait_for(daemon.says("working: inbox"))
+            daemon.process.send_signal(signal.SIGTERM)
+            assert daemon.process.wait(LIMIT_S) == 0
+        finally:
+            daemon.process.kill()
+            daemon.process.wait()
 
 
 def test_sighup_has_the_settings_read_anew(config: Path, daemon: Daemon) -> None:

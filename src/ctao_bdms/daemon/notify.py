@@ -11,6 +11,9 @@ __all__ = ["Notifier"]
 
 _LOG = logging.getLogger(__name__)
 
+#: How much longer than a wait systemd is asked to be patient, in seconds.
+_MARGIN_S = 60.0
+
 
 @attrs.frozen
 class Notifier:
@@ -23,6 +26,11 @@ class Notifier:
     """
 
     address: str = ""
+
+    def waiting(self, status: str, for_s: float) -> None:
+        """Say that the start takes longer, and for what it waits the next `for_s` seconds."""
+        more_us = round((for_s + _MARGIN_S) * 1e6)
+        self._say(f"EXTEND_TIMEOUT_USEC={more_us}\nSTATUS={' '.join(status.split())}")
 
     def ready(self) -> None:
         """Say that the daemon has started."""

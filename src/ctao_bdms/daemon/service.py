@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.daemon.backoff import Backoff, Circuits
@@ -34,6 +34,7 @@ from ctao_bdms.daemon.reading import Reading
 from ctao_bdms.daemon.recovery import begin
 from ctao_bdms.daemon.scans import scans_of
 from ctao_bdms.daemon.signals import handled
+from ctao_bdms.daemon.starting import patiently
 from ctao_bdms.daemon.upkeep import Upkeep
 from ctao_bdms.errors import InvalidSettingsError
 from ctao_bdms.ingest import Watch
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 __all__ = ["Service"]
 
 _log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 #: How often the lease is written, in seconds, unless it would count as silent then.
 _BEAT_S = 5.0
@@ -95,24 +98,8 @@ class Service:
         configure(settings.log, sys.stderr)
         root = Path(os.path.realpath(settings.storage.root))
         with ExitStack() as stack:
-            settings.state.folder.mkdir(parents=True, exist_ok=True)
-            lease = stack.enter_context(
-                Lease.claim(
-                    settings.lease,
-                    beat_every_s=min(_BEAT_S, settings.state.lease_silent_s / 4),
-                    silent_after_s=settings.state.lease_silent_s,
-                )
-            )
-            by = f"ingestd {os.getpid()}@{socket.gethostname()}"
-            journal = stack.enter_context(
-                Journal(
-                    settings.journal,
-                    by=by,
-                    now=_now,
-                    fence=lease.token,
-                    longest_wait_s=lambda: self.settings.retries.cap_s,
-                )
-            )
+            lease = stack.enter_context(self._patiently(self._claim))
+            journal = stack.enter_context(self._patiently(lambda: self._journal(lease)))
             scans = stack.enter_context(scans_of(settings.workers))
             policy = Policy.load(settings.policy.file)
             connection = Connection(self._connect, lease.check)
@@ -205,6 +192,36 @@ class Service:
                 self._notifier.stopping()
                 drain(coordinator, reading, entering, copying, limit_s=self.settings.stop.drain_s)
             _log.info("stopped")
+
+    def _claim(self) -> Lease:
+        """Return the lease, as soon as nobody else holds it."""
+        settings = self.settings
+        settings.state.folder.mkdir(parents=True, exist_ok=True)
+        return Lease.claim(
+            settings.lease,
+            beat_every_s=min(_BEAT_S, settings.state.lease_silent_s / 4),
+            silent_after_s=settings.state.lease_silent_s,
+            pause=self._pause,
+        )
+
+    def _journal(self, lease: Lease) -> Journal:
+        """Return the journal, open for writing."""
+        return Journal(
+            self.settings.journal,
+            by=f"ingestd {os.getpid()}@{socket.gethostname()}",
+            now=_now,
+            fence=lease.token,
+            longest_wait_s=lambda: self.settings.retries.cap_s,
+        )
+
+    def _patiently(self, make: Callable[[], _T]) -> _T:
+        """Return what `make` makes, as soon as it can be made."""
+        return patiently(make, backoff=self._backoff(), dice=random.random, pause=self._pause)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait during the start, and have systemd wait, too."""
+        self._notifier.waiting("waits for what the start needs", seconds)
+        time.sleep(seconds)
 
     @staticmethod
     def _aside(stack: ExitStack, name: str) -> ThreadPoolExecutor:

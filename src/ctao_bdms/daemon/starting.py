@@ -1,0 +1,65 @@
+"""The start of the daemon: what is out for a while is waited for, as it is when it works."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, TypeVar
+
+from ctao_bdms.errors import BdmsError
+from ctao_bdms.ingest.causes import Cause, cause_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ctao_bdms.daemon.backoff import Backoff
+
+__all__ = ["patiently"]
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+#: What a start needs of the world. A right that is missing is none of it: somebody must change something first.
+_PASSES = frozenset({Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL})
+
+
+def patiently(
+    make: Callable[[], _T], *, backoff: Backoff, dice: Callable[[], float], pause: Callable[[float], object]
+) -> _T:
+    """Return what `make` returns, however long a storage that is full or read-only, or a lack of memory, keeps it.
+
+    Parameters
+    ----------
+    make
+        What is tried.
+    backoff
+        How long to wait before the next try.
+    dice
+        Gives random numbers from 0 to 1.
+    pause
+        Waits so many seconds.
+
+    Raises
+    ------
+    BdmsError, OSError
+        What `make` raises for a reason that does not pass by itself.
+
+    Examples
+    --------
+    >>> from ctao_bdms.daemon.backoff import Backoff
+    >>> patiently(lambda: "made", backoff=Backoff(), dice=lambda: 0.5, pause=lambda _: None)
+    'made'
+    """
+    failures = 0
+    while True:
+        try:
+            return make()
+        except (BdmsError, OSError) as error:
+            cause = cause_of(error)
+            if cause not in _PASSES:
+                raise
+            failures += 1
+            delay_s = backoff.delay_s(failures, dice())
+            level = logging.ERROR if failures == 1 else logging.INFO
+            _log.log(level, "not started yet, waits for the %s: %s", cause, error)
+        pause(delay_s)
