@@ -29,6 +29,10 @@ def _failing(*errors: Exception) -> Callable[[], str]:
     return make
 
 
+def _never(seconds: float) -> None:
+    pytest.fail(f"waits {seconds} s")
+
+
 def test_what_passes_is_waited_for_longer_and_longer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pauses_s: list[float] = []
     read_only = OSError(errno.EROFS, "Read-only file system", str(tmp_path))
@@ -59,7 +63,7 @@ def test_what_passes_is_waited_for_longer_and_longer(tmp_path: Path, caplog: pyt
 )
 def test_what_somebody_must_change_ends_the_start(error: OSError) -> None:
     with pytest.raises(OSError, match=error.strerror or "") as raised:
-        patiently(_failing(error), backoff=Backoff(), dice=lambda: 0.5, pause=pytest.fail)
+        patiently(_failing(error), backoff=Backoff(), dice=lambda: 0.5, pause=_never)
     assert raised.value is error
 
 
@@ -69,5 +73,5 @@ def test_a_second_daemon_does_not_wait_for_the_first(tmp_path: Path) -> None:
             _failing(LeaseHeldError(tmp_path, "lapalma", 4711, 60.0)),
             backoff=Backoff(),
             dice=lambda: 0.5,
-            pause=pytest.fail,
+            pause=_never,
         )
