@@ -134,6 +134,19 @@ def journal_lost(site: Site, chance: random.Random) -> None:
     site.daemon = site.new_daemon()
 
 
+def journal_lost_in_an_outage(site: Site, chance: random.Random) -> None:
+    """The journal is gone, the server does not answer, and the daemon is killed again before it has begun anew."""
+    site.end_daemon()
+    for path in site.state.glob("journal.sqlite*"):
+        path.unlink()
+    site.signal_part("server", signal.SIGSTOP, children=True)
+    site.daemon = site.new_daemon()
+    time.sleep(chance.uniform(1, 4))
+    site.restart_daemon()
+    time.sleep(chance.uniform(0, 2))
+    site.signal_part("server", signal.SIGCONT, children=True)
+
+
 def everything_killed(site: Site, chance: random.Random) -> None:
     """kill -9 of daemon, server, database and transfer service in one moment."""
     for part in ("transfers", "postgres"):
@@ -167,13 +180,22 @@ def read_only(site: Site, chance: random.Random) -> None:
 
 def full(site: Site, chance: random.Random) -> None:
     """The file system of all storages is full for a while."""
-    filler = site.root.with_name("filler")
+    _fill(site.root.with_name("filler"), chance.uniform(1, 4))
+
+
+def state_full(site: Site, chance: random.Random) -> None:
+    """The file system of the daemon's state is full for a while: its journal cannot be written."""
+    _fill(site.state / "filler", chance.uniform(1, 4))
+
+
+def _fill(filler: Path, seconds: float) -> None:
+    """Fill a file system to the last byte for a while."""
     with filler.open("wb", buffering=0) as stream, suppress(OSError):
         for size_bytes in (1 << 20, 1 << 12, 1):
             with suppress(OSError):
                 while True:
                     stream.write(bytes(size_bytes))
-    time.sleep(chance.uniform(1, 4))
+    time.sleep(seconds)
     filler.unlink()
 
 
@@ -181,13 +203,13 @@ def _mount(option: str, value: str, site: Site) -> int:
     return subprocess.run(["mount", option, value, str(site.root.parent)], check=False, capture_output=True).returncode
 
 
-def mounted(folder: Path) -> bool:
+def mounted(folder: Path, megabytes: int) -> bool:
     """Give a folder a small file system of its own, if this process has the right to; return whether it has."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     capabilities = int(next(line for line in status.splitlines() if line.startswith("CapEff")).split()[1], 16)
     if os.geteuid() != 0 or not capabilities >> _CAP_SYS_ADMIN & 1:
         return False
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m,mode=755", "tmpfs", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", folder], check=True)
     return True
 
 
@@ -208,8 +230,9 @@ FAULTS: tuple[Callable[[Site, random.Random], None], ...] = (
     transfers_killed,
     backend_killed,
     everything_killed,
+    journal_lost_in_an_outage,
     reads_fail,
     clock_steps,
 )
 #: Those that need a file system of their own; a short campaign has them, too, where that can be.
-ON_MOUNT: tuple[Callable[[Site, random.Random], None], ...] = (read_only, full)
+ON_MOUNT: tuple[Callable[[Site, random.Random], None], ...] = (read_only, full, state_full)

@@ -152,6 +152,20 @@ class Site:
             return {**counts, "journal": 1}
         return {key: n for key, n in {**counts, **{s.value: tallies[s].files for s in _OPEN}}.items() if n}
 
+    def misremembered(self, expected: Sequence[Expected]) -> list[str]:
+        """Return where the journal says something else of a file than what has become of it; one begun anew may not know it."""
+        said = []
+        try:
+            with JournalReader(self.state / "journal.sqlite") as journal:
+                for file in expected:
+                    entry = journal.entry(file.path)
+                    right = FileState.REPLICATED if file.is_sound else FileState.QUARANTINED
+                    if entry is not None and entry.state is not right:
+                        said.append(f"the journal says that {file.path.name} is {entry.state}, not {right}")
+        except BdmsError as error:
+            return [f"the journal cannot be read: {error}"]
+        return said
+
     def violations(self, expected: Sequence[Expected]) -> list[str]:
         """Return what does not hold, from the catalogue and the disks; also if they do not answer."""
         try:

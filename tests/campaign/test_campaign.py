@@ -75,7 +75,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, bool]
     storage = home.path / "storage"
     storage.mkdir(parents=True)
     home.lock_file.touch()  # which says that the folder is a home, though it is not empty
-    is_mounted = mounted(storage)
+    state = folder / "state"
+    state.mkdir()
+    mounts = [place for place, megabytes in ((storage, 256), (state, 64)) if mounted(place, megabytes)]
+    is_mounted = bool(mounts)
     try:
         with start(home.path) as instance:
             site = Site(instance, folder)
@@ -88,8 +91,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, bool]
                 site.daemon.wait()
                 site.signal_part("follower", signal.SIGCONT)
     finally:
-        if is_mounted:
-            subprocess.run(["umount", storage], check=True)
+        for place in mounts:
+            subprocess.run(["umount", place], check=True)
 
 
 def _written(site: Site, scratch: Path, number: int, chance: random.Random) -> list[tuple[Path, Expected]]:
@@ -136,13 +139,13 @@ def _at_rest(site: Site, expected: list[Expected]) -> tuple[str, ...]:
     while True:
         site.keep_daemon()
         on_its_way = site.open_files()
-        said = [] if on_its_way else site.violations(expected)
+        said = [] if on_its_way else [*site.violations(expected), *site.misremembered(expected)]
         if not on_its_way and not said:
             return ()
         if (on_its_way, said) != last:
             last, since_s = (on_its_way, said), time.monotonic()
         elif time.monotonic() - since_s > PATIENCE_S:
-            return (*([f"on its way for ever: {on_its_way}"] if on_its_way else []), *site.violations(expected))
+            return (*([f"on its way for ever: {on_its_way}"] if on_its_way else []), *said, *site.violations(expected))
         time.sleep(0.3)
 
 
