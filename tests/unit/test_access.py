@@ -153,6 +153,22 @@ def test_the_best_copy_comes_first_and_unusable_ones_never() -> None:
     assert [r.rse for r in ranked(worse, RSES)] == [ONSITE]
 
 
+def test_what_is_slow_shut_or_lost_comes_later_even_where_one_is() -> None:
+    good = ReplicaState.AVAILABLE
+    file = _file(onsite=good, pic=good, cscs=good)
+
+    def order(near: str = "", **changed: Rse) -> list[str]:
+        return [r.rse for r in ranked(file, RSES | {rse.name: rse for rse in changed.values()}, near)]
+
+    pic, cscs = RSES["PIC-DISK"], RSES["CSCS-DISK"]
+    for away in (attrs.evolve(pic, lost="fire"), attrs.evolve(pic, is_readable=False)):
+        assert order("PIC", pic=away) == order("PIC-DISK", pic=away) == ["CSCS-DISK", ONSITE, "PIC-DISK"]
+    tape = attrs.evolve(pic, is_tape=True)
+    assert order("PIC", pic=tape) == ["CSCS-DISK", ONSITE, "PIC-DISK"]
+    assert order("PIC-DISK", pic=tape)[0] == "PIC-DISK", "who names the tape wants the tape"
+    assert order(pic=tape, cscs=attrs.evolve(cscs, lost="fire")) == [ONSITE, "PIC-DISK", "CSCS-DISK"]
+
+
 class Disk:
     """An archive in memory whose copies are real files."""
 

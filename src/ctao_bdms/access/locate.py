@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ctao_bdms.catalogue import FindContent
     from ctao_bdms.model import Rse
 
-__all__ = ["Copies", "Copy", "demand_place", "known_files", "locate", "ranked"]
+__all__ = ["Copies", "Copy", "can_be_read", "demand_place", "known_files", "locate", "ranked"]
 
 
 @attrs.frozen(kw_only=True)
@@ -54,18 +54,26 @@ class Copies(Rows[Copy]):
     columns: ClassVar = (("where", "where"), ("rse", "rse"), ("state", "state"), ("adler32", "adler32"), ("pfn", "pfn"))
 
 
+def can_be_read(rse: Rse) -> bool:
+    """Say whether copies at a storage element can be counted on: it is neither lost nor shut for reading."""
+    return rse.is_readable and not rse.lost
+
+
 def ranked(file: ArchivedFile, rses: Mapping[str, Rse], near: str = "", health: Health | None = None) -> list[Replica]:
     """Return the usable copies of `file`, the best first.
 
     Those at `near` come first, then those at data centres, then those on site, whose uplink is for new data; of these
-    the ones of a lower tier, and the ones that failed least of late. Where reading keeps failing, one asks last.
+    the ones of a lower tier, and the ones that failed least of late. Disk comes before tape, unless `near` is that very
+    storage element. Where reading keeps failing, one asks late, and last where a storage element is shut or lost.
     """
     known = health or Health()
 
-    def cost(replica: Replica) -> tuple[bool, bool, bool, str, int, str]:
+    def cost(replica: Replica) -> tuple[bool, bool, bool, bool, bool, str, int, str]:
         rse = rses[replica.rse]
         failing, failures = known.is_failing(rse.name), known.failures(rse.name)
-        return failing, near not in _places(rse), rse.is_onsite, rse.tier, failures, rse.name
+        slow = rse.is_tape and rse.name != near
+        far = near not in _places(rse)
+        return not can_be_read(rse), failing, slow, far, rse.is_onsite, rse.tier, failures, rse.name
 
     usable = [r for r in file.replicas if r.state is ReplicaState.AVAILABLE and r.pfn and r.rse in rses]
     return sorted(usable, key=cost)
