@@ -243,6 +243,59 @@ def test_bytes_that_are_wrong_once_are_not_the_fault_of_the_copy(
     assert moved == [100_000, -100_000, 100_000]
 
 
+@pytest.mark.parametrize("harm", ["flipped", "cut"])
+@pytest.mark.parametrize("where", ["the only copy", "all copies"])
+def test_the_last_copy_is_never_declared_bad(archive: Archive, tmp_path: Path, harm: str, where: str) -> None:
+    lfn, content = archive.lfns[0], archive.contents[0]
+    wrong = list(PLACES) if where == "all copies" else [ONSITE]
+    for name in PLACES:
+        archive.place(lfn, name).write_bytes(b"x" + content[1:] if harm == "flipped" else content[:-1])
+    for name in {*PLACES} - {*wrong}:
+        archive.declare_bad(lfn, name, "before")
+    archive.bad.clear()
+    (fetched,) = get(archive, [lfn], tmp_path / "to")
+    assert fetched.status is Fetching.FAILED
+    assert archive.bad == []
+    assert {rse for _, rse in archive.suspicious} == {*wrong}
+    assert {trouble.fault for trouble in fetched.troubles} == {Fault.BAD}
+    assert all("fetch it on another machine" in str(trouble) for trouble in fetched.troubles)
+    with pytest.raises(RetrievalError, match="fetch it on another machine"):
+        open_file(archive, archive.rses(), lfn, verify=True)
+    assert archive.bad == []
+
+
+@pytest.mark.parametrize("sound", ["in two halves", "shut", "lost", "declared bad meanwhile"])
+def test_a_copy_is_bad_only_beside_one_that_was_read_soundly_and_stays(
+    large: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: str
+) -> None:
+    from ctao_bdms.storage.sources import LocalSource
+
+    (lfn,), rses = large.lfns, dict(large.rses())
+    large.place(lfn, PIC).unlink()
+    large.place(lfn, PIC).write_bytes(b"x" + large.contents[0][1:])
+    genuine = LocalSource.read_at
+
+    def reading(self: LocalSource, buffer: memoryview, position: int) -> int:
+        if CSCS in str(self._file.path) and position >= 20 * MB:
+            if sound == "in two halves":
+                raise OSError(errno.EIO, "the disk is old")
+            if sound == "declared bad meanwhile":
+                InMemoryCatalogue.declare_bad(large, lfn, CSCS, "by another")
+        return genuine(self, buffer, position)
+
+    monkeypatch.setattr(LocalSource, "read_at", reading)
+    if sound in {"shut", "lost"}:
+        shut = {"is_readable": False} if sound == "shut" else {"lost": "fire"}
+        rses = {name: attrs.evolve(rse, **shut) if name != PIC else rse for name, rse in rses.items()}
+    (fetched,) = retrieve(large, rses, [lfn], tmp_path / "to", near="PIC")
+    assert fetched.status is Fetching.FETCHED
+    assert fetched.sound == ("" if sound == "in two halves" else CSCS)
+    assert fetched.troubles[0].fault is Fault.BAD
+    assert "it was not declared bad" in fetched.troubles[0].told
+    assert large.bad == []
+    assert (lfn, PIC) in large.suspicious
+
+
 class Reader(Archive):
     """As an account of a person sees it, or one that may only read."""
 
@@ -633,6 +686,31 @@ def test_bad_bytes_by_http_are_declared(archive: Archive, web: Web, tmp_path: Pa
     assert len(web.asked) == 2, "read twice before it is called bad"
 
 
+def test_a_size_that_is_wrong_once_or_at_one_door_is_not_the_fault_of_the_copy(
+    archive: Archive, web: Web, tmp_path: Path
+) -> None:
+    lfn, asked = archive.lfns[0], list[str]()
+    archive.doors = {CSCS: (web.url,)}
+
+    def asking_who_one_is(handler: Handler) -> bool:
+        asked.append(handler.path)
+        if len(asked) == 1 or handler.path.startswith("/portal"):
+            handler.answer(200, b"<html>Who are you?</html>", {})
+            return True
+        return False
+
+    web.mood = asking_who_one_is
+    (fetched,) = get(archive, [lfn], tmp_path / "once")
+    assert (fetched.rse, fetched.troubles) == (CSCS, ())
+    archive.doors = {CSCS: (f"{web.url}/portal", web.url)}
+    (fetched,) = get(archive, [lfn], tmp_path / "one door")
+    assert (fetched.rse, fetched.troubles) == (CSCS, ())
+    with open_file(archive, archive.rses(), lfn) as stream:
+        assert stream.read() == archive.contents[0]
+    assert not archive.bad
+    assert not archive.suspicious
+
+
 @pytest.mark.parametrize(
     ("status", "fault"), [(404, Fault.SUSPICIOUS), (403, Fault.OUT_OF_REACH), (503, Fault.OUT_OF_REACH)]
 )
@@ -781,7 +859,51 @@ def test_opening_falls_back_and_tells(archive: Archive, web: Web) -> None:
     archive.place(lfn, ONSITE).write_bytes(b"short")
     with pytest.raises(RetrievalError, match="size 5"):
         open_file(archive, rses, lfn)
+    assert archive.bad == [(str(lfn), PIC)], "who has not read a sound copy does not say that others are bad"
+    assert list(archive.suspicious) == [(lfn, ONSITE)]
     assert health.failures(CSCS) == 2
+
+
+def test_a_wrong_size_is_bad_only_for_who_has_read_another_copy(archive: Archive) -> None:
+    lfn = archive.lfns[0]
+    archive.place(lfn, CSCS).write_bytes(b"short")
+    open_file(archive, archive.rses(), lfn).close()
+    assert (archive.bad, list(archive.suspicious)) == ([], [(lfn, CSCS)])
+    open_file(archive, archive.rses(), lfn, verify=True).close()
+    assert archive.bad == [(str(lfn), CSCS)]
+
+
+def test_a_copy_that_opens_by_its_second_door_is_not_blamed(archive: Archive, web: Web) -> None:
+    lfn, health = archive.lfns[0], Health()
+    archive.doors = {CSCS: (f"{web.url}/nothing-here", web.url)}
+    with open_file(archive, archive.rses(), lfn, health=health) as stream:
+        assert stream.read() == archive.contents[0]
+    assert not archive.suspicious
+    assert health.failures(CSCS) == 0
+    assert web.asked[-1][0].startswith(f"/{CSCS}")
+    archive.doors = {CSCS: ("http://127.0.0.1:9", f"{web.url}/nothing-here")}
+    open_file(archive, archive.rses(), lfn, health=health).close()
+    assert list(archive.suspicious) == [(lfn, CSCS)], "one copy, whatever the number of its doors"
+    assert [len(reasons) for reasons in archive.suspicious.values()] == [1]
+    assert health.failures(CSCS) == 1
+
+
+@pytest.mark.parametrize("door", ["file", "http"])
+def test_what_becomes_shorter_while_it_is_open_does_not_look_like_the_end(large: Archive, web: Web, door: str) -> None:
+    large.doors = {CSCS: (web.url,)} if door == "http" else {}
+    reads: tuple[Callable[[io.BufferedReader], bytes], ...] = (
+        lambda stream: stream.read(),
+        lambda stream: stream.read(20 * MB),
+        lambda stream: b"".join(stream),
+    )
+    for read in reads:
+        large.place(large.lfns[0], ONSITE).write_bytes(b"x" * 40 * MB)
+        with Bdms(large).open(large.lfns[0]) as stream:
+            stream.seek(30 * MB)
+            stream.read(1)
+            os.truncate(large.place(large.lfns[0], ONSITE), 35 * MB)
+            with pytest.raises(OSError, match="changed while it was being read"):
+                read(stream)
 
 
 def test_astropy_reads_an_open_file(tmp_path: Path, web: Web) -> None:
