@@ -10,6 +10,8 @@ import json
 import logging
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -205,12 +207,15 @@ def test_a_copy_with_other_bytes_is_declared_bad(archive: Archive, tmp_path: Pat
     assert names(tmp_path / "to") == [lfn.name]
 
 
+@pytest.mark.parametrize("is_mount_point", [True, False])
 def test_a_copy_that_is_gone_is_suspicious_and_a_storage_that_is_gone_says_nothing(
-    archive: Archive, tmp_path: Path
+    archive: Archive, tmp_path: Path, is_mount_point: bool
 ) -> None:
     lfn = archive.lfns[0]
     archive.place(lfn, PIC).unlink()
     (archive.folder / CSCS).rename(tmp_path / "unmounted")
+    if is_mount_point:
+        (archive.folder / CSCS).mkdir()
     (fetched,) = get(archive, [lfn], tmp_path / "to")
     assert fetched.rse == ONSITE
     assert {trouble.rse: trouble.fault for trouble in fetched.troubles} == {
@@ -219,6 +224,21 @@ def test_a_copy_that_is_gone_is_suspicious_and_a_storage_that_is_gone_says_nothi
     }
     assert list(archive.suspicious) == [(lfn, PIC)]
     assert not archive.bad
+
+
+@pytest.mark.parametrize("lack", [errno.EMFILE, errno.ENOMEM])
+def test_what_this_machine_lacks_says_nothing_of_a_copy(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lack: int
+) -> None:
+    from ctao_bdms.storage.sources import LocalSource
+
+    def lacking(self: LocalSource, buffer: memoryview, position: int) -> int:
+        raise OSError(lack, os.strerror(lack))
+
+    monkeypatch.setattr(LocalSource, "read_at", lacking)
+    (fetched,) = get(archive, archive.lfns[:1], tmp_path / "to")
+    assert {trouble.fault for trouble in fetched.troubles} == {Fault.OUT_OF_REACH}
+    assert not archive.suspicious
 
 
 def test_bytes_that_are_wrong_once_are_not_the_fault_of_the_copy(
@@ -760,6 +780,91 @@ def test_nobody_at_the_door_and_the_next_door_opens(archive: Archive, web: Web, 
         sources.open(f"{nobody}/x")
     with Sources() as sources, pytest.raises(InvalidNameError, match="gopher"):
         sources.open("gopher://old/x")
+
+
+def test_a_proxy_that_is_none_is_named_and_no_copy_is_blamed_for_it(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = tmp_path / "x509up_u1000"
+    proxy.write_text("this is no certificate")
+    monkeypatch.setenv("X509_USER_PROXY", str(proxy))
+    archive.doors = {CSCS: ("https://127.0.0.1:9",), PIC: ("davs://127.0.0.1:9",)}
+    (fetched,) = get(archive, archive.lfns[:1], tmp_path / "to")
+    assert fetched.rse == ONSITE
+    assert [trouble.fault for trouble in fetched.troubles] == [Fault.OUT_OF_REACH] * 2
+    assert f"X509_USER_PROXY, {proxy}, holds no certificate" in fetched.troubles[0].reason
+    assert "make a new proxy" in fetched.troubles[0].reason
+    open_file(archive, archive.rses(), archive.lfns[0]).close()
+    assert not archive.suspicious
+
+
+def test_a_token_that_is_none_is_named_and_not_shown(
+    archive: Archive, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("X509_USER_PROXY", "BEARER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    token = tmp_path / "token"
+    token.write_text("eyJhbGciOi\n# my token")
+    monkeypatch.setenv("BEARER_TOKEN_FILE", str(token))
+    archive.doors = {CSCS: ("https://127.0.0.1:9",)}
+    (fetched,) = get(archive, archive.lfns[:1], tmp_path / "to")
+    assert [trouble.fault for trouble in fetched.troubles] == [Fault.OUT_OF_REACH]
+    assert f"{token} holds no token" in fetched.troubles[0].reason
+    assert "eyJ" not in str(fetched)
+    archive.doors = {CSCS: (web.url,)}
+    assert get(archive, archive.lfns[1:2], tmp_path / "to")[0].rse == CSCS, "without TLS no token is shown"
+
+
+@pytest.mark.parametrize(
+    "door", ["http://127.0.0.1:port", "http://[::1", "http://127.0.0.1:9/a b", "http://127.0.0.1:9/\u03b3", "redirect"]
+)
+def test_a_url_that_makes_no_sense_stops_nothing(
+    archive: Archive, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    def leading_astray(handler: Handler) -> bool:
+        handler.answer(302, b"", {"Location": "http://[::1/x"})
+        return True
+
+    web.mood = leading_astray
+    archive.doors = {CSCS: (web.url if door == "redirect" else door,)}
+    fetched = get(archive, archive.lfns[:2], tmp_path / "to")
+    assert [each.rse for each in fetched] == [PIC, PIC]
+    assert {trouble.fault for each in fetched for trouble in each.troubles} == {Fault.OUT_OF_REACH}
+    assert not archive.suspicious
+
+
+def test_a_page_of_unknown_length_says_nothing_of_the_copy(archive: Archive, web: Web, tmp_path: Path) -> None:
+    archive.doors = {CSCS: (web.url,)}
+
+    def asking_who_one_is(handler: Handler) -> bool:
+        handler.send_response(200)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.wfile.write(b"<html>Who are you?</html>")
+        return True
+
+    web.mood = asking_who_one_is
+    (fetched,) = get(archive, archive.lfns[:1], tmp_path / "to")
+    assert (fetched.rse, [trouble.fault for trouble in fetched.troubles]) == (PIC, [Fault.OUT_OF_REACH])
+
+
+def test_a_server_without_ranges_that_breaks_off_early_is_out_of_reach(
+    large: Archive, web: Web, tmp_path: Path
+) -> None:
+    large.doors, web.ranges = {CSCS: (web.url,)}, False
+    with pytest.raises(KeyboardInterrupt):
+        get(large, large.lfns, tmp_path / "to", progress=KillAt(15 * MB))
+
+    def breaking(handler: Handler) -> bool:
+        handler.answer(200, large.contents[0][: 3 * MB], {}, 40 * MB)
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        handler.close_connection = True
+        return True
+
+    web.mood = breaking
+    (fetched,) = get(large, large.lfns, tmp_path / "to")
+    assert (fetched.rse, [trouble.fault for trouble in fetched.troubles]) == (PIC, [Fault.OUT_OF_REACH])
+    assert fetched.path.read_bytes() == large.contents[0]
 
 
 def test_sizes_are_told_whatever_was_expected(archive: Archive, web: Web) -> None:

@@ -64,7 +64,7 @@ def first_usable(
             try:
                 used = use(url)
             except (MissingExtraError, InvalidNameError, OSError) as error:
-                fault = _fault_of(error, url, rses[replica.rse])
+                fault = _fault_of(error, url, Path(rses[replica.rse].prefix, file.lfn.parts[0]))
                 here.append(Trouble(rse=replica.rse, pfn=url, fault=fault, reason=str(error)))
                 # What has another size may be a page of this door, that asks who one is.
                 if isinstance(error, ChecksumMismatchError) and error.what != "size":
@@ -78,16 +78,16 @@ def first_usable(
     return None
 
 
-def _fault_of(error: Exception, url: str, rse: Rse) -> Fault:
-    """Say what it means for a copy at `rse` that reading it from `url` has failed with `error`."""
+def _fault_of(error: Exception, url: str, tree: Path) -> Fault:
+    """Say what it means for a copy in the folder `tree`, if it is on this machine, that reading `url` has failed."""
     if isinstance(error, ChecksumMismatchError):
         return Fault.BAD
     if isinstance(error, UnreachableError | InvalidNameError | MissingExtraError | PermissionError):
         return Fault.OUT_OF_REACH
     if isinstance(error, OSError) and error.errno in _LACKS:
         return Fault.OUT_OF_REACH
-    if isinstance(error, FileNotFoundError) and url.startswith("file:") and not Path(rse.prefix).is_dir():
-        return Fault.OUT_OF_REACH  # the file system itself is not there
+    if isinstance(error, FileNotFoundError) and url.startswith("file:") and not tree.is_dir():
+        return Fault.OUT_OF_REACH  # the file system itself is not there, or not mounted
     return Fault.SUSPICIOUS
 
 
