@@ -218,6 +218,18 @@ def test_locate_shows_all_copies(disk: Disk) -> None:
         locate(disk.archive, disk.archive.rses(), [Lfn("/ctao/acada/none")])
 
 
+def test_locate_shows_what_is_lost_or_shut_last_and_says_so(disk: Disk) -> None:
+    disk.archive.mark_lost("PIC-DISK", "fire")
+    disk.archive.set_rse(attrs.evolve(disk.archive.rses()["CSCS-DISK"], is_readable=False))
+    copies = locate(disk.archive, disk.archive.rses(), disk.lfns[:1], near="PIC")
+    assert [(copy.where, copy.why) for copy in copies] == [
+        ("CTAO-North", ""),
+        ("PIC", "it is lost: fire"),
+        ("CSCS", "it is shut for reading"),
+    ]
+    assert "it is lost: fire" in repr(copies)
+
+
 def test_files_are_fetched_whole_and_only_once(disk: Disk, tmp_path: Path) -> None:
     moved: list[int] = []
     bdms = Bdms(disk.archive)

@@ -37,6 +37,8 @@ class Copy:
         What the catalogue says of the copy.
     pfn
         The URL where the bytes lie.
+    why
+        Why it cannot be read now, whatever its state: its storage element is lost or shut; empty if it is not.
     """
 
     lfn: Lfn
@@ -46,12 +48,20 @@ class Copy:
     where: str
     state: ReplicaState
     pfn: str
+    why: str = ""
 
 
 class Copies(Rows[Copy]):
     """Copies of files, one row each."""
 
-    columns: ClassVar = (("where", "where"), ("rse", "rse"), ("state", "state"), ("adler32", "adler32"), ("pfn", "pfn"))
+    columns: ClassVar = (
+        ("where", "where"),
+        ("rse", "rse"),
+        ("state", "state"),
+        ("adler32", "adler32"),
+        ("pfn", "pfn"),
+        ("why", "why"),
+    )
 
 
 def can_be_read(rse: Rse) -> bool:
@@ -169,4 +179,12 @@ def _copy(file: ArchivedFile, replica: Replica, rses: Mapping[str, Rse], url: st
         where=(rse.centre or rse.site) if rse else "",
         state=replica.state,
         pfn=url,
+        why=_why(rse) if rse else "",
     )
+
+
+def _why(rse: Rse) -> str:
+    """Say why copies at a storage element cannot be read now."""
+    if can_be_read(rse):
+        return ""
+    return f"it is lost: {rse.lost}" if rse.lost else "it is shut for reading"
