@@ -20,6 +20,7 @@ __all__ = [
     "BlockClosedError",
     "CatalogueError",
     "ConflictError",
+    "CredentialsError",
     "EmbeddedError",
     "ForbiddenError",
     "HomeInUseError",
@@ -263,6 +264,23 @@ class NoSpaceError(BdmsError, OSError):
         self.folder = folder
         self.needed_bytes = needed_bytes
         self.free_bytes = free_bytes
+
+
+class CredentialsError(BdmsError, PermissionError):
+    """What shows a storage who asks, a proxy or a token, cannot be used.
+
+    Parameters
+    ----------
+    where
+        Where it was found: an environment variable, with the file that it names if it names one.
+    reason
+        What is wrong and what to do, as the end of a sentence.
+    """
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where} {reason}")
+        self.where = where
+        self.reason = reason
 
 
 class ManifestError(BdmsError, ValueError):

@@ -130,6 +130,24 @@ def test_a_bad_copy_is_passed_over_and_told(embedded_rucio: RucioNamespace, tmp_
         wait_for_copies(embedded_rucio, [lfn], PIC)
 
 
+def test_the_last_copy_is_kept_whoever_finds_it_bad(embedded_rucio: RucioNamespace, tmp_path: Path) -> None:
+    content = os.urandom(200_000)
+    (lfn,) = fill(embedded_rucio, [content])
+    place = copy_of(embedded_rucio, lfn, ONSITE)
+    place.chmod(0o644)
+    place.write_bytes(b"x" + content[1:])
+    process = bdms(embedded_rucio, ROOT, "get", str(lfn), "--to", str(tmp_path))
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    (row,) = map(json.loads, out.splitlines())
+    assert (row["status"], row["troubles"][0]["fault"]) == ("failed", "bad")
+    assert "fetch it on another machine" in row["troubles"][0]["told"]
+    copy = embedded_rucio.catalogue.files([lfn])[lfn].at(ONSITE)
+    assert copy
+    assert copy.state is ReplicaState.AVAILABLE, "Rucio would mark the file as lost and delete it"
+    assert place.read_bytes()[1:] == content[1:]
+
+
 def test_an_interrupted_command_is_continued(embedded_rucio: RucioNamespace, tmp_path: Path) -> None:
     content = os.urandom(1_000_000) * 300
     (lfn,) = fill(embedded_rucio, [content])

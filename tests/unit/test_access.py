@@ -153,6 +153,22 @@ def test_the_best_copy_comes_first_and_unusable_ones_never() -> None:
     assert [r.rse for r in ranked(worse, RSES)] == [ONSITE]
 
 
+def test_what_is_slow_shut_or_lost_comes_later_even_where_one_is() -> None:
+    good = ReplicaState.AVAILABLE
+    file = _file(onsite=good, pic=good, cscs=good)
+
+    def order(near: str = "", **changed: Rse) -> list[str]:
+        return [r.rse for r in ranked(file, RSES | {rse.name: rse for rse in changed.values()}, near)]
+
+    pic, cscs = RSES["PIC-DISK"], RSES["CSCS-DISK"]
+    for away in (attrs.evolve(pic, lost="fire"), attrs.evolve(pic, is_readable=False)):
+        assert order("PIC", pic=away) == order("PIC-DISK", pic=away) == ["CSCS-DISK", ONSITE, "PIC-DISK"]
+    tape = attrs.evolve(pic, is_tape=True)
+    assert order("PIC", pic=tape) == ["CSCS-DISK", ONSITE, "PIC-DISK"]
+    assert order("PIC-DISK", pic=tape)[0] == "PIC-DISK", "who names the tape wants the tape"
+    assert order(pic=tape, cscs=attrs.evolve(cscs, lost="fire")) == [ONSITE, "PIC-DISK", "CSCS-DISK"]
+
+
 class Disk:
     """An archive in memory whose copies are real files."""
 
@@ -200,6 +216,18 @@ def test_locate_shows_all_copies(disk: Disk) -> None:
     assert copies[0].pfn == f"file://localhost{disk.place(disk.lfns[0], 'PIC-DISK')}"
     with pytest.raises(NotFoundError, match="/ctao/acada/none"):
         locate(disk.archive, disk.archive.rses(), [Lfn("/ctao/acada/none")])
+
+
+def test_locate_shows_what_is_lost_or_shut_last_and_says_so(disk: Disk) -> None:
+    disk.archive.mark_lost("PIC-DISK", "fire")
+    disk.archive.set_rse(attrs.evolve(disk.archive.rses()["CSCS-DISK"], is_readable=False))
+    copies = locate(disk.archive, disk.archive.rses(), disk.lfns[:1], near="PIC")
+    assert [(copy.where, copy.why) for copy in copies] == [
+        ("CTAO-North", ""),
+        ("PIC", "it is lost: fire"),
+        ("CSCS", "it is shut for reading"),
+    ]
+    assert "it is lost: fire" in repr(copies)
 
 
 def test_files_are_fetched_whole_and_only_once(disk: Disk, tmp_path: Path) -> None:

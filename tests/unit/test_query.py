@@ -220,6 +220,14 @@ def test_copies_are_counted_at_distinct_centres_in_pages() -> None:
     archive.transfer()
     assert {product.lfn.parts[3] for product in bdms.query(copies__lt=2)} == {"00000001"}
     assert bdms.count(copies__gte=2) == bdms.count(copies="1") == bdms.count(copies=1) == 3
+    archive.set_rse(attrs.evolve(archive.rses()["PIC-DISK"], is_readable=False))
+    assert bdms.count(copies=1) == 6, "the first block can be read from tape, the second at CSCS"
+    archive.mark_lost("CSCS-DISK", "fire")
+    assert {product.lfn.parts[3] for product in bdms.query(copies=0)} == {"00000002"}
+    archive.set_rse(attrs.evolve(archive.rses()["CSCS-DISK"], is_readable=True))
+    assert bdms.count(copies=0) == 3, "what is lost does not count, even if nobody has shut it"
+    archive.mark_lost("CSCS-DISK", "")
+    archive.mark_lost("PIC-DISK", "")
     archive.asked.clear()
     assert len(list(bdms.query(copies__ne=2, limit=2))) == 2
     assert archive.asked == [6]

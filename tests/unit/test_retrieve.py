@@ -10,6 +10,8 @@ import json
 import logging
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -205,12 +207,15 @@ def test_a_copy_with_other_bytes_is_declared_bad(archive: Archive, tmp_path: Pat
     assert names(tmp_path / "to") == [lfn.name]
 
 
+@pytest.mark.parametrize("is_mount_point", [True, False])
 def test_a_copy_that_is_gone_is_suspicious_and_a_storage_that_is_gone_says_nothing(
-    archive: Archive, tmp_path: Path
+    archive: Archive, tmp_path: Path, is_mount_point: bool
 ) -> None:
     lfn = archive.lfns[0]
     archive.place(lfn, PIC).unlink()
     (archive.folder / CSCS).rename(tmp_path / "unmounted")
+    if is_mount_point:
+        (archive.folder / CSCS).mkdir()
     (fetched,) = get(archive, [lfn], tmp_path / "to")
     assert fetched.rse == ONSITE
     assert {trouble.rse: trouble.fault for trouble in fetched.troubles} == {
@@ -219,6 +224,21 @@ def test_a_copy_that_is_gone_is_suspicious_and_a_storage_that_is_gone_says_nothi
     }
     assert list(archive.suspicious) == [(lfn, PIC)]
     assert not archive.bad
+
+
+@pytest.mark.parametrize("lack", [errno.EMFILE, errno.ENOMEM])
+def test_what_this_machine_lacks_says_nothing_of_a_copy(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lack: int
+) -> None:
+    from ctao_bdms.storage.sources import LocalSource
+
+    def lacking(self: LocalSource, buffer: memoryview, position: int) -> int:
+        raise OSError(lack, os.strerror(lack))
+
+    monkeypatch.setattr(LocalSource, "read_at", lacking)
+    (fetched,) = get(archive, archive.lfns[:1], tmp_path / "to")
+    assert {trouble.fault for trouble in fetched.troubles} == {Fault.OUT_OF_REACH}
+    assert not archive.suspicious
 
 
 def test_bytes_that_are_wrong_once_are_not_the_fault_of_the_copy(
@@ -241,6 +261,59 @@ def test_bytes_that_are_wrong_once_are_not_the_fault_of_the_copy(
     assert (fetched.status, fetched.rse, fetched.troubles) == (Fetching.FETCHED, CSCS, ())
     assert fetched.path.read_bytes() == archive.contents[0]
     assert moved == [100_000, -100_000, 100_000]
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut"])
+@pytest.mark.parametrize("where", ["the only copy", "all copies"])
+def test_the_last_copy_is_never_declared_bad(archive: Archive, tmp_path: Path, harm: str, where: str) -> None:
+    lfn, content = archive.lfns[0], archive.contents[0]
+    wrong = list(PLACES) if where == "all copies" else [ONSITE]
+    for name in PLACES:
+        archive.place(lfn, name).write_bytes(b"x" + content[1:] if harm == "flipped" else content[:-1])
+    for name in {*PLACES} - {*wrong}:
+        archive.declare_bad(lfn, name, "before")
+    archive.bad.clear()
+    (fetched,) = get(archive, [lfn], tmp_path / "to")
+    assert fetched.status is Fetching.FAILED
+    assert archive.bad == []
+    assert {rse for _, rse in archive.suspicious} == {*wrong}
+    assert {trouble.fault for trouble in fetched.troubles} == {Fault.BAD}
+    assert all("fetch it on another machine" in str(trouble) for trouble in fetched.troubles)
+    with pytest.raises(RetrievalError, match="fetch it on another machine"):
+        open_file(archive, archive.rses(), lfn, verify=True)
+    assert archive.bad == []
+
+
+@pytest.mark.parametrize("sound", ["in two halves", "shut", "lost", "declared bad meanwhile"])
+def test_a_copy_is_bad_only_beside_one_that_was_read_soundly_and_stays(
+    large: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: str
+) -> None:
+    from ctao_bdms.storage.sources import LocalSource
+
+    (lfn,), rses = large.lfns, dict(large.rses())
+    large.place(lfn, PIC).unlink()
+    large.place(lfn, PIC).write_bytes(b"x" + large.contents[0][1:])
+    genuine = LocalSource.read_at
+
+    def reading(self: LocalSource, buffer: memoryview, position: int) -> int:
+        if CSCS in str(self._file.path) and position >= 20 * MB:
+            if sound == "in two halves":
+                raise OSError(errno.EIO, "the disk is old")
+            if sound == "declared bad meanwhile":
+                InMemoryCatalogue.declare_bad(large, lfn, CSCS, "by another")
+        return genuine(self, buffer, position)
+
+    monkeypatch.setattr(LocalSource, "read_at", reading)
+    if sound in {"shut", "lost"}:
+        shut = {"is_readable": False} if sound == "shut" else {"lost": "fire"}
+        rses = {name: attrs.evolve(rse, **shut) if name != PIC else rse for name, rse in rses.items()}
+    (fetched,) = retrieve(large, rses, [lfn], tmp_path / "to", near="PIC")
+    assert fetched.status is Fetching.FETCHED
+    assert fetched.sound == ("" if sound == "in two halves" else CSCS)
+    assert fetched.troubles[0].fault is Fault.BAD
+    assert "it was not declared bad" in fetched.troubles[0].told
+    assert large.bad == []
+    assert (lfn, PIC) in large.suspicious
 
 
 class Reader(Archive):
@@ -633,6 +706,31 @@ def test_bad_bytes_by_http_are_declared(archive: Archive, web: Web, tmp_path: Pa
     assert len(web.asked) == 2, "read twice before it is called bad"
 
 
+def test_a_size_that_is_wrong_once_or_at_one_door_is_not_the_fault_of_the_copy(
+    archive: Archive, web: Web, tmp_path: Path
+) -> None:
+    lfn, asked = archive.lfns[0], list[str]()
+    archive.doors = {CSCS: (web.url,)}
+
+    def asking_who_one_is(handler: Handler) -> bool:
+        asked.append(handler.path)
+        if len(asked) == 1 or handler.path.startswith("/portal"):
+            handler.answer(200, b"<html>Who are you?</html>", {})
+            return True
+        return False
+
+    web.mood = asking_who_one_is
+    (fetched,) = get(archive, [lfn], tmp_path / "once")
+    assert (fetched.rse, fetched.troubles) == (CSCS, ())
+    archive.doors = {CSCS: (f"{web.url}/portal", web.url)}
+    (fetched,) = get(archive, [lfn], tmp_path / "one door")
+    assert (fetched.rse, fetched.troubles) == (CSCS, ())
+    with open_file(archive, archive.rses(), lfn) as stream:
+        assert stream.read() == archive.contents[0]
+    assert not archive.bad
+    assert not archive.suspicious
+
+
 @pytest.mark.parametrize(
     ("status", "fault"), [(404, Fault.SUSPICIOUS), (403, Fault.OUT_OF_REACH), (503, Fault.OUT_OF_REACH)]
 )
@@ -682,6 +780,91 @@ def test_nobody_at_the_door_and_the_next_door_opens(archive: Archive, web: Web, 
         sources.open(f"{nobody}/x")
     with Sources() as sources, pytest.raises(InvalidNameError, match="gopher"):
         sources.open("gopher://old/x")
+
+
+def test_a_proxy_that_is_none_is_named_and_no_copy_is_blamed_for_it(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = tmp_path / "x509up_u1000"
+    proxy.write_text("this is no certificate")
+    monkeypatch.setenv("X509_USER_PROXY", str(proxy))
+    archive.doors = {CSCS: ("https://127.0.0.1:9",), PIC: ("davs://127.0.0.1:9",)}
+    (fetched,) = get(archive, archive.lfns[:1], tmp_path / "to")
+    assert fetched.rse == ONSITE
+    assert [trouble.fault for trouble in fetched.troubles] == [Fault.OUT_OF_REACH] * 2
+    assert f"X509_USER_PROXY, {proxy}, holds no certificate" in fetched.troubles[0].reason
+    assert "make a new proxy" in fetched.troubles[0].reason
+    open_file(archive, archive.rses(), archive.lfns[0]).close()
+    assert not archive.suspicious
+
+
+def test_a_token_that_is_none_is_named_and_not_shown(
+    archive: Archive, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("X509_USER_PROXY", "BEARER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    token = tmp_path / "token"
+    token.write_text("eyJhbGciOi\n# my token")
+    monkeypatch.setenv("BEARER_TOKEN_FILE", str(token))
+    archive.doors = {CSCS: ("https://127.0.0.1:9",)}
+    (fetched,) = get(archive, archive.lfns[:1], tmp_path / "to")
+    assert [trouble.fault for trouble in fetched.troubles] == [Fault.OUT_OF_REACH]
+    assert f"{token} holds no token" in fetched.troubles[0].reason
+    assert "eyJ" not in str(fetched)
+    archive.doors = {CSCS: (web.url,)}
+    assert get(archive, archive.lfns[1:2], tmp_path / "to")[0].rse == CSCS, "without TLS no token is shown"
+
+
+@pytest.mark.parametrize(
+    "door", ["http://127.0.0.1:port", "http://[::1", "http://127.0.0.1:9/a b", "http://127.0.0.1:9/\u03b3", "redirect"]
+)
+def test_a_url_that_makes_no_sense_stops_nothing(
+    archive: Archive, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    def leading_astray(handler: Handler) -> bool:
+        handler.answer(302, b"", {"Location": "http://[::1/x"})
+        return True
+
+    web.mood = leading_astray
+    archive.doors = {CSCS: (web.url if door == "redirect" else door,)}
+    fetched = get(archive, archive.lfns[:2], tmp_path / "to")
+    assert [each.rse for each in fetched] == [PIC, PIC]
+    assert {trouble.fault for each in fetched for trouble in each.troubles} == {Fault.OUT_OF_REACH}
+    assert not archive.suspicious
+
+
+def test_a_page_of_unknown_length_says_nothing_of_the_copy(archive: Archive, web: Web, tmp_path: Path) -> None:
+    archive.doors = {CSCS: (web.url,)}
+
+    def asking_who_one_is(handler: Handler) -> bool:
+        handler.send_response(200)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.wfile.write(b"<html>Who are you?</html>")
+        return True
+
+    web.mood = asking_who_one_is
+    (fetched,) = get(archive, archive.lfns[:1], tmp_path / "to")
+    assert (fetched.rse, [trouble.fault for trouble in fetched.troubles]) == (PIC, [Fault.OUT_OF_REACH])
+
+
+def test_a_server_without_ranges_that_breaks_off_early_is_out_of_reach(
+    large: Archive, web: Web, tmp_path: Path
+) -> None:
+    large.doors, web.ranges = {CSCS: (web.url,)}, False
+    with pytest.raises(KeyboardInterrupt):
+        get(large, large.lfns, tmp_path / "to", progress=KillAt(15 * MB))
+
+    def breaking(handler: Handler) -> bool:
+        handler.answer(200, large.contents[0][: 3 * MB], {}, 40 * MB)
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        handler.close_connection = True
+        return True
+
+    web.mood = breaking
+    (fetched,) = get(large, large.lfns, tmp_path / "to")
+    assert (fetched.rse, [trouble.fault for trouble in fetched.troubles]) == (PIC, [Fault.OUT_OF_REACH])
+    assert fetched.path.read_bytes() == large.contents[0]
 
 
 def test_sizes_are_told_whatever_was_expected(archive: Archive, web: Web) -> None:
@@ -781,7 +964,51 @@ def test_opening_falls_back_and_tells(archive: Archive, web: Web) -> None:
     archive.place(lfn, ONSITE).write_bytes(b"short")
     with pytest.raises(RetrievalError, match="size 5"):
         open_file(archive, rses, lfn)
+    assert archive.bad == [(str(lfn), PIC)], "who has not read a sound copy does not say that others are bad"
+    assert list(archive.suspicious) == [(lfn, ONSITE)]
     assert health.failures(CSCS) == 2
+
+
+def test_a_wrong_size_is_bad_only_for_who_has_read_another_copy(archive: Archive) -> None:
+    lfn = archive.lfns[0]
+    archive.place(lfn, CSCS).write_bytes(b"short")
+    open_file(archive, archive.rses(), lfn).close()
+    assert (archive.bad, list(archive.suspicious)) == ([], [(lfn, CSCS)])
+    open_file(archive, archive.rses(), lfn, verify=True).close()
+    assert archive.bad == [(str(lfn), CSCS)]
+
+
+def test_a_copy_that_opens_by_its_second_door_is_not_blamed(archive: Archive, web: Web) -> None:
+    lfn, health = archive.lfns[0], Health()
+    archive.doors = {CSCS: (f"{web.url}/nothing-here", web.url)}
+    with open_file(archive, archive.rses(), lfn, health=health) as stream:
+        assert stream.read() == archive.contents[0]
+    assert not archive.suspicious
+    assert health.failures(CSCS) == 0
+    assert web.asked[-1][0].startswith(f"/{CSCS}")
+    archive.doors = {CSCS: ("http://127.0.0.1:9", f"{web.url}/nothing-here")}
+    open_file(archive, archive.rses(), lfn, health=health).close()
+    assert list(archive.suspicious) == [(lfn, CSCS)], "one copy, whatever the number of its doors"
+    assert [len(reasons) for reasons in archive.suspicious.values()] == [1]
+    assert health.failures(CSCS) == 1
+
+
+@pytest.mark.parametrize("door", ["file", "http"])
+def test_what_becomes_shorter_while_it_is_open_does_not_look_like_the_end(large: Archive, web: Web, door: str) -> None:
+    large.doors = {CSCS: (web.url,)} if door == "http" else {}
+    reads: tuple[Callable[[io.BufferedReader], bytes], ...] = (
+        lambda stream: stream.read(),
+        lambda stream: stream.read(20 * MB),
+        lambda stream: b"".join(stream),
+    )
+    for read in reads:
+        large.place(large.lfns[0], ONSITE).write_bytes(b"x" * 40 * MB)
+        with Bdms(large).open(large.lfns[0]) as stream:
+            stream.seek(30 * MB)
+            stream.read(1)
+            os.truncate(large.place(large.lfns[0], ONSITE), 35 * MB)
+            with pytest.raises(OSError, match="changed while it was being read"):
+                read(stream)
 
 
 def test_astropy_reads_an_open_file(tmp_path: Path, web: Web) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.access.locate import can_be_read
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import ReplicaState
 
@@ -32,9 +33,12 @@ _TESTS: Mapping[str, Callable[[int, int], bool]] = {
 
 
 def centres_of(file: ArchivedFile, rses: Mapping[str, Rse]) -> frozenset[str]:
-    """Return the off-site centres that hold a copy of `file` that can be read; several there count once."""
-    good = (each.rse for each in file.replicas if each.state is ReplicaState.AVAILABLE and each.rse in rses)
-    return frozenset(rses[name].centre for name in good) - {""}
+    """Return the off-site centres that hold a copy of `file` that can be read; several there count once.
+
+    What lies at a storage element that is lost or shut cannot be read.
+    """
+    good = (rses[each.rse] for each in file.replicas if each.state is ReplicaState.AVAILABLE and each.rse in rses)
+    return frozenset(rse.centre for rse in good if can_be_read(rse)) - {""}
 
 
 @attrs.frozen

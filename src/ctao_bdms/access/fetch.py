@@ -2,46 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.access.fetched import Fault, Fetched, Fetching, Progress, Trouble
+from ctao_bdms.access.fetched import Fetched, Fetching, Progress, Trouble
 from ctao_bdms.access.health import Health
-from ctao_bdms.access.locate import ranked
 from ctao_bdms.access.parts import TargetError, open_part
-from ctao_bdms.errors import InvalidNameError, MissingExtraError, RetrievalError, UnreachableError
+from ctao_bdms.access.trying import first_usable
+from ctao_bdms.errors import RetrievalError
 from ctao_bdms.integrity import ChecksumMismatchError, digest_file
 from ctao_bdms.model import Rse
 from ctao_bdms.storage.sources import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
+    from pathlib import Path
 
     from ctao_bdms.access.parts import Part
-    from ctao_bdms.model import ArchivedFile, Lfn, Replica
+    from ctao_bdms.model import ArchivedFile, Lfn
     from ctao_bdms.storage.sources import Source
 
-__all__ = ["Fetcher", "fault_of"]
+__all__ = ["Fetcher"]
 
-_LOG = logging.getLogger(__name__)
 #: A copy whose bytes are wrong may have been read wrongly: only what is wrong twice is bad.
 _READINGS = 2
-
-
-def fault_of(error: Exception, url: str, rse: Rse) -> Fault:
-    """Say what it means for a copy at `rse` that reading it from `url` has failed with `error`."""
-    if isinstance(error, ChecksumMismatchError):
-        return Fault.BAD
-    if isinstance(error, UnreachableError | InvalidNameError | MissingExtraError | PermissionError):
-        return Fault.OUT_OF_REACH
-    if isinstance(error, FileNotFoundError) and url.startswith("file:") and not Path(rse.prefix).is_dir():
-        return Fault.OUT_OF_REACH  # the file system itself is not there
-    return Fault.SUSPICIOUS
 
 
 @attrs.frozen
@@ -98,40 +86,22 @@ class Fetcher:
         if (part.size_bytes, part.adler32) == (file.size_bytes, file.adler32):
             return self._whole(file, target, part)
         troubles: list[Trouble] = []
-        for replica in ranked(file, self.rses, self.near, self.health):
-            troubles_here: list[Trouble] = []
-            for url in replica.urls:
-                try:
-                    self._fill(file, url, part, moved)
-                except (ChecksumMismatchError, MissingExtraError, InvalidNameError, OSError) as error:
-                    fault = fault_of(error, url, self.rses[replica.rse])
-                    troubles_here.append(Trouble(rse=replica.rse, pfn=url, fault=fault, reason=str(error)))
-                    if fault is Fault.BAD:
-                        break
-                else:
-                    self.health.worked(replica.rse)
-                    return self._whole(file, target, part, replica.rse, troubles)
-            self.health.failed(replica.rse)
-            troubles.append(_worst(replica, troubles_here))
-            _LOG.info("the copy of %s at %s", file.lfn, troubles[-1])
-        return _failed(file, target, RetrievalError(str(file.lfn), map(str, troubles)), tuple(troubles))
+        found = first_usable(
+            file, self.rses, self.near, self.health, lambda url: self._fill(file, url, part, moved), troubles
+        )
+        if found is None:
+            return _failed(file, target, RetrievalError(str(file.lfn), map(str, troubles)), tuple(troubles))
+        rse, is_all_from_there = found
+        fetched = self._whole(file, target, part)
+        return attrs.evolve(fetched, rse=rse, sound=rse if is_all_from_there else "", troubles=tuple(troubles))
 
-    def _whole(
-        self, file: ArchivedFile, target: Path, part: Part, rse: str = "", troubles: Iterable[Trouble] = ()
-    ) -> Fetched:
+    def _whole(self, file: ArchivedFile, target: Path, part: Part) -> Fetched:
         """Let the part take the name of the file."""
         part.become(target)
-        return Fetched(
-            lfn=file.lfn,
-            path=target,
-            status=Fetching.FETCHED,
-            size_bytes=file.size_bytes,
-            rse=rse,
-            troubles=tuple(troubles),
-        )
+        return Fetched(lfn=file.lfn, path=target, status=Fetching.FETCHED, size_bytes=file.size_bytes)
 
-    def _fill(self, file: ArchivedFile, url: str, part: Part, moved: Callable[[int], None]) -> None:
-        """Fetch what is missing from one place; what was there before is not blamed on it.
+    def _fill(self, file: ArchivedFile, url: str, part: Part, moved: Callable[[int], None]) -> bool:
+        """Fetch what is missing from one place, and say whether that was all; what was there before is not its fault.
 
         Raises
         ------
@@ -142,20 +112,34 @@ class Fetcher:
         """
         readings = 0
         while True:
-            source = self.sources.open(url, part.size_bytes, file.size_bytes)
-            try:
-                _demand_size(url, file, source)
-                readings += part.size_bytes == 0
+            is_all = part.size_bytes == 0
+            with closing(self._opened(file, url, part.size_bytes)) as source:
+                readings += is_all
                 part.fill(source, moved)
-            finally:
-                source.close()
             if part.adler32 == file.adler32:
-                return
+                return is_all
             found = part.adler32
             moved(-part.size_bytes)
             part.begin_anew()
             if readings == _READINGS:
                 raise ChecksumMismatchError(url, "adler32", file.adler32, found)
+
+    def _opened(self, file: ArchivedFile, url: str, position: int) -> Source:
+        """Open one place, at a byte; a size that is not the file's is looked at twice.
+
+        Raises
+        ------
+        ChecksumMismatchError
+            If it has another size.
+        OSError
+            If it cannot be opened.
+        """
+        for _ in range(_READINGS):
+            source = self.sources.open(url, position, file.size_bytes)
+            if source.size_bytes == file.size_bytes:
+                return source
+            source.close()
+        raise ChecksumMismatchError(url, "size", str(file.size_bytes), str(source.size_bytes))
 
     def _present(self, file: ArchivedFile, target: Path) -> Fetched:
         """Say whether what is there already is the file."""
@@ -167,21 +151,6 @@ class Fetcher:
 
     def _moved(self, lfn: Lfn) -> Callable[[int], None]:
         return lambda count: self.progress.moved(lfn, count)
-
-
-def _demand_size(url: str, file: ArchivedFile, source: Source) -> None:
-    if source.size_bytes != file.size_bytes:
-        raise ChecksumMismatchError(url, "size", str(file.size_bytes), str(source.size_bytes))
-
-
-def _worst(replica: Replica, troubles: list[Trouble]) -> Trouble:
-    """Return what the doors of a copy say of it together: a door that is shut says less than one that is open."""
-    order = list(Fault)
-    reason = "; ".join(trouble.reason for trouble in troubles)
-    fault = min((trouble.fault for trouble in troubles), key=order.index, default=Fault.OUT_OF_REACH)
-    return Trouble(
-        rse=replica.rse, pfn=replica.pfn, fault=fault, reason=reason or "it has no URL that can be opened here"
-    )
 
 
 def _failed(file: ArchivedFile, path: Path, error: Exception, troubles: tuple[Trouble, ...] = ()) -> Fetched:

@@ -28,7 +28,7 @@ class Fetching(StrEnum):
 class Fault(StrEnum):
     """What is wrong with a copy."""
 
-    #: It has other bytes than the file: read twice, and both times they were wrong.
+    #: It has other bytes than the file, or another number of them: looked at twice, and both times they were wrong.
     BAD = "bad"
     #: It could not be read, while its storage answered.
     SUSPICIOUS = "suspicious"
@@ -79,6 +79,9 @@ class Fetched:
     rse
         The storage element that it came from, the last one if there were several; empty if all of it was there already,
         or it failed.
+    sound
+        The storage element whose copy was read from its begin to its end and is the file; empty if none was: the bytes
+        came from several copies, or some were there already.
     troubles
         The copies that could not be used.
     error
@@ -90,6 +93,7 @@ class Fetched:
     status: Fetching
     size_bytes: int
     rse: str = ""
+    sound: str = ""
     troubles: tuple[Trouble, ...] = ()
     error: Exception | None = None
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ctao_bdms.catalogue import FindContent
     from ctao_bdms.model import Rse
 
-__all__ = ["Copies", "Copy", "demand_place", "known_files", "locate", "ranked"]
+__all__ = ["Copies", "Copy", "can_be_read", "demand_place", "known_files", "locate", "ranked"]
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +37,8 @@ class Copy:
         What the catalogue says of the copy.
     pfn
         The URL where the bytes lie.
+    why
+        Why it cannot be read now, whatever its state: its storage element is lost or shut; empty if it is not.
     """
 
     lfn: Lfn
@@ -46,26 +48,42 @@ class Copy:
     where: str
     state: ReplicaState
     pfn: str
+    why: str = ""
 
 
 class Copies(Rows[Copy]):
     """Copies of files, one row each."""
 
-    columns: ClassVar = (("where", "where"), ("rse", "rse"), ("state", "state"), ("adler32", "adler32"), ("pfn", "pfn"))
+    columns: ClassVar = (
+        ("where", "where"),
+        ("rse", "rse"),
+        ("state", "state"),
+        ("adler32", "adler32"),
+        ("pfn", "pfn"),
+        ("why", "why"),
+    )
+
+
+def can_be_read(rse: Rse) -> bool:
+    """Say whether copies at a storage element can be counted on: it is neither lost nor shut for reading."""
+    return rse.is_readable and not rse.lost
 
 
 def ranked(file: ArchivedFile, rses: Mapping[str, Rse], near: str = "", health: Health | None = None) -> list[Replica]:
     """Return the usable copies of `file`, the best first.
 
     Those at `near` come first, then those at data centres, then those on site, whose uplink is for new data; of these
-    the ones of a lower tier, and the ones that failed least of late. Where reading keeps failing, one asks last.
+    the ones of a lower tier, and the ones that failed least of late. Disk comes before tape, unless `near` is that very
+    storage element. Where reading keeps failing, one asks late, and last where a storage element is shut or lost.
     """
     known = health or Health()
 
-    def cost(replica: Replica) -> tuple[bool, bool, bool, str, int, str]:
+    def cost(replica: Replica) -> tuple[bool, bool, bool, bool, bool, str, int, str]:
         rse = rses[replica.rse]
         failing, failures = known.is_failing(rse.name), known.failures(rse.name)
-        return failing, near not in _places(rse), rse.is_onsite, rse.tier, failures, rse.name
+        slow = rse.is_tape and rse.name != near
+        far = near not in _places(rse)
+        return not can_be_read(rse), failing, slow, far, rse.is_onsite, rse.tier, failures, rse.name
 
     usable = [r for r in file.replicas if r.state is ReplicaState.AVAILABLE and r.pfn and r.rse in rses]
     return sorted(usable, key=cost)
@@ -161,4 +179,12 @@ def _copy(file: ArchivedFile, replica: Replica, rses: Mapping[str, Rse], url: st
         where=(rse.centre or rse.site) if rse else "",
         state=replica.state,
         pfn=url,
+        why=_why(rse) if rse else "",
     )
+
+
+def _why(rse: Rse) -> str:
+    """Say why copies at a storage element cannot be read now."""
+    if can_be_read(rse):
+        return ""
+    return f"it is lost: {rse.lost}" if rse.lost else "it is shut for reading"

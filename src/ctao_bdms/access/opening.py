@@ -7,21 +7,22 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from ctao_bdms.access.declare import declare
-from ctao_bdms.access.fetch import fault_of
-from ctao_bdms.access.fetched import Trouble
 from ctao_bdms.access.health import Health
-from ctao_bdms.access.locate import demand_place, known_files, ranked
-from ctao_bdms.errors import InvalidNameError, MissingExtraError, RetrievalError, UsageError
-from ctao_bdms.integrity import ChecksumMismatchError
+from ctao_bdms.access.locate import demand_place, known_files
+from ctao_bdms.access.trying import first_usable
+from ctao_bdms.errors import RetrievalError, UsageError
+from ctao_bdms.integrity import ChecksumMismatchError, SourceChangedError
 from ctao_bdms.integrity.checksums import new_digest
 from ctao_bdms.naming import path_of_pfn
 from ctao_bdms.storage.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from _typeshed import WriteableBuffer
 
+    from ctao_bdms.access.fetched import Trouble
     from ctao_bdms.access.retrieve import Holdings
     from ctao_bdms.model import ArchivedFile, Lfn, Rse
 
@@ -51,14 +52,15 @@ def open_file(
         The site, centre or storage element whose copies come first.
     verify
         Whether to read it through once first, and compare its digest; a copy that is not sound is passed over. Without,
-        only the size is compared.
+        only the size is compared, and no copy is declared bad.
     health
         Which storage elements have failed of late; it is kept up to date.
 
     Returns
     -------
     io.BufferedReader
-        A binary file that can be read and sought; to be closed.
+        A binary file that can be read and sought; to be closed. A source that becomes shorter while it is open does not
+        look like the end of the file: to read there raises `OSError`.
 
     Raises
     ------
@@ -75,25 +77,15 @@ def open_file(
         raise UsageError(f"{lfn} stands for {len(files)} files; only one can be opened")
     (file,), health = files, health or Health()
     troubles: list[Trouble] = []
-    try:
-        for replica in ranked(file, rses, near, health):
-            for url in replica.urls:
-                try:
-                    opened = _open(url, file, verify=verify)
-                except (ChecksumMismatchError, MissingExtraError, InvalidNameError, OSError) as error:
-                    fault = fault_of(error, url, rses[replica.rse])
-                    troubles.append(Trouble(rse=replica.rse, pfn=url, fault=fault, reason=str(error)))
-                    health.failed(replica.rse)
-                else:
-                    health.worked(replica.rse)
-                    return opened
-    finally:
-        declare(catalogue, lfn, troubles)
-    raise RetrievalError(str(lfn), map(str, troubles))
+    found = first_usable(file, rses, near, health, lambda url: _open(url, file, verify=verify), troubles)
+    told = declare(catalogue, rses, lfn, troubles, found[0] if found and verify else "")
+    if found is None:
+        raise RetrievalError(str(lfn), map(str, told))
+    return found[1]
 
 
 def _open(url: str, file: ArchivedFile, *, verify: bool) -> io.BufferedReader:
-    """Open one copy.
+    """Open one copy; what is wrong is looked at twice.
 
     Raises
     ------
@@ -102,13 +94,21 @@ def _open(url: str, file: ArchivedFile, *, verify: bool) -> io.BufferedReader:
     OSError
         If it cannot be opened.
     """
-    raw: io.RawIOBase = io.FileIO(path_of_pfn(url)) if url.startswith("file:") else _Remote(url, file.size_bytes)
+    try:
+        return _opened(url, file, verify=verify)
+    except ChecksumMismatchError:
+        return _opened(url, file, verify=verify)
+
+
+def _opened(url: str, file: ArchivedFile, *, verify: bool) -> io.BufferedReader:
+    """Open one copy, looked at once."""
+    raw: _Local | _Remote
+    raw = _Local(path_of_pfn(url), file.size_bytes) if url.startswith("file:") else _Remote(url, file.size_bytes)
     try:
         size = raw.seek(0, io.SEEK_END)
         if size != file.size_bytes:
             raise ChecksumMismatchError(url, "size", str(file.size_bytes), str(size))
-        # A copy that was read wrongly may be right: only what is wrong twice is bad.
-        if verify and (found := _adler32(raw)) != file.adler32 and (found := _adler32(raw)) != file.adler32:
+        if verify and (found := _adler32(raw)) != file.adler32:
             raise ChecksumMismatchError(url, "adler32", file.adler32, found)
         raw.seek(0)
     except BaseException:
@@ -126,6 +126,30 @@ def _adler32(raw: io.RawIOBase) -> str:
     return digest.hexdigest()
 
 
+class _Local(io.FileIO):
+    """A file of this machine, of a size that stays."""
+
+    def __init__(self, path: Path, size_bytes: int) -> None:
+        super().__init__(path)
+        self._path, self._size_bytes = path, size_bytes
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        count = super().readinto(buffer)
+        if not count and memoryview(buffer).nbytes:
+            self._demand_end()
+        return count
+
+    def readall(self) -> bytes:
+        data = super().readall()
+        self._demand_end()
+        return data
+
+    def _demand_end(self) -> None:
+        """Check that nothing more is to come."""
+        if self.tell() < self._size_bytes:
+            raise SourceChangedError(self._path)
+
+
 class _Remote(io.RawIOBase):
     """A source of another machine, as a file."""
 
@@ -134,6 +158,7 @@ class _Remote(io.RawIOBase):
         with ExitStack() as stack:
             self._source = stack.enter_context(closing(stack.enter_context(Sources()).open(url, 0, size_bytes)))
             self._open = stack.pop_all()
+        self._url, self._size_bytes = url, size_bytes
         self._position = 0
 
     def readable(self) -> bool:
@@ -153,7 +178,10 @@ class _Remote(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        count = self._source.read_at(memoryview(buffer).cast("B"), self._position)
+        room = memoryview(buffer).cast("B")
+        count = self._source.read_at(room, self._position)
+        if not count and room and self._position < self._size_bytes:
+            raise SourceChangedError(self._url)
         self._position += count
         return count
 

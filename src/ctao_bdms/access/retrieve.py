@@ -54,7 +54,8 @@ def retrieve(
 
     Each comes from the best copy; its Adler-32 is made while it is written under a name for files that are not whole,
     and it appears under its own only when it is. If a copy cannot be read or has other bytes, the next one is tried
-    and the archive is told. What an interrupted retrieval has left is continued.
+    and the archive is told; that a copy is bad, it is told only if another one was read soundly. What an interrupted
+    retrieval has left is continued.
 
     Parameters
     ----------
@@ -101,7 +102,8 @@ def retrieve(
             for future in as_completed(futures):
                 fetched = future.result()
                 if fetched.troubles:
-                    fetched = attrs.evolve(fetched, troubles=declare(catalogue, fetched.lfn, fetched.troubles))
+                    told = declare(catalogue, rses, fetched.lfn, fetched.troubles, fetched.sound)
+                    fetched = attrs.evolve(fetched, troubles=told)
                 done[fetched.lfn] = fetched
                 progress.end(fetched)
         except BaseException:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from ctao_bdms.errors import UnreachableError
+from ctao_bdms.errors import InvalidNameError, UnreachableError
 from ctao_bdms.storage.credentials import bearer_token, tls_context
 
 if TYPE_CHECKING:
@@ -108,17 +108,7 @@ class HttpSource:
         filled, length = 0, min(len(buffer), self._end - position)
         answer = self._answer
         while answer is not None and filled < length:
-            try:
-                count = answer.readinto(buffer[filled:length])
-            except _BROKEN as error:
-                self._drop()
-                raise UnreachableError(
-                    f"{self._first} breaks off at byte {position + filled}: {_text(error)}"
-                ) from error
-            if not count:
-                self._drop()
-                raise UnreachableError(f"{self._first} ends at byte {position + filled} of {self.size_bytes}")
-            filled += count
+            filled += self._more(answer, buffer[filled:length], position + filled)
         self._position = position + filled
         if self._position >= self._end:
             self._finish()
@@ -128,21 +118,39 @@ class HttpSource:
         """Let go of it."""
         self._finish()
 
+    def _more(self, answer: http.client.HTTPResponse, room: memoryview, position: int) -> int:
+        """Read the next bytes of an answer, at least one."""
+        try:
+            count = answer.readinto(room)
+        except _BROKEN as error:
+            self._drop()
+            raise UnreachableError(f"{self._first} breaks off at byte {position}: {_text(error)}") from error
+        if not count:
+            self._drop()
+            raise UnreachableError(f"{self._first} ends at byte {position} of {self.size_bytes}")
+        return count
+
     def _ask(self, method: str, position: int) -> None:
         """Ask for the size, or for a window of bytes: the connection is then at the byte at `position`."""
         self._finish()
+        try:
+            answer = self._followed(method, position)
+        except (ValueError, http.client.InvalidURL) as error:
+            self._drop()
+            raise InvalidNameError(self._url, f"it cannot be asked for: {error}") from error
+        self._take(answer, method, position)
+
+    def _followed(self, method: str, position: int) -> http.client.HTTPResponse:
+        """Ask, wherever that leads."""
         for _ in range(_REDIRECTS):
             answer = self._request(method, position)
             if answer.status not in _MOVED:
-                break
+                return answer
             self._url = urljoin(self._url, answer.headers["Location"] or "")
             self._finish()
             if urlsplit(self._url).scheme not in {"http", "https"}:
                 raise OSError(errno.EPROTO, f"{self._first} leads to {self._url}")
-        else:
-            self._drop()
-            raise OSError(errno.ELOOP, f"{self._first} leads in a circle")
-        self._take(answer, method, position)
+        raise OSError(errno.ELOOP, f"{self._first} leads in a circle")
 
     def _request(self, method: str, position: int) -> http.client.HTTPResponse:
         """Send the request; a connection that the server has closed meanwhile is replaced."""
@@ -151,13 +159,16 @@ class HttpSource:
         headers = {"Accept-Encoding": "identity"}
         if method == "GET":
             headers["Range"] = f"bytes={position}-{min(position + self._window, self.size_bytes) - 1}"
-        if self._door.token and url.scheme == "https" and url.netloc == urlsplit(self._first).netloc:
+        if url.scheme == "https" and url.netloc == urlsplit(self._first).netloc and self._door.token:
             headers["Authorization"] = f"Bearer {self._door.token}"
         while True:
             connection, used = self._door.take(url.scheme, url.netloc)
             try:
                 connection.request(method, path, headers=headers)
                 answer = connection.getresponse()
+            except (http.client.InvalidURL, UnicodeError):
+                connection.close()
+                raise
             except _BROKEN as error:
                 connection.close()
                 if not used:
@@ -181,12 +192,12 @@ class HttpSource:
         elif answer.status == 200 and length.isdigit():
             self.size_bytes = self._end = int(length)
             if method == "GET":
-                self._skip(answer, position)
+                self._skip(answer, min(position, self.size_bytes))
                 self._position = position
         else:
             self._drop()
             what = f"{self._first} cannot be read: the server says {answer.status} {answer.reason}"
-            if answer.status in _LATER:
+            if answer.status in _LATER or answer.status == 200:
                 raise UnreachableError(what)
             raise OSError(_MISSING.get(answer.status, errno.EIO), what)
         if self._position >= self._end or method == "HEAD":
@@ -194,12 +205,9 @@ class HttpSource:
 
     def _skip(self, answer: http.client.HTTPResponse, count: int) -> None:
         """Pass over the first bytes of a server that does not know ranges."""
-        scratch = memoryview(bytearray(1 << 20))
-        while count > 0:
-            passed = answer.readinto(scratch[: min(count, len(scratch))])
-            if not passed:
-                return
-            count -= passed
+        scratch, passed = memoryview(bytearray(1 << 20)), 0
+        while passed < count:
+            passed += self._more(answer, scratch[: min(count - passed, len(scratch))], passed)
 
     def _finish(self) -> None:
         """Free the connection; what is left of the answer is passed over if that is little."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol, Self
-from urllib.parse import urlsplit
 
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.integrity.reading import open_source
@@ -94,15 +93,17 @@ class Sources:
         Raises
         ------
         InvalidNameError
-            If URLs of this kind cannot be opened here.
+            If URLs of this kind cannot be opened here, or it is none.
         MissingExtraError
             If the software for its kind is not installed.
+        CredentialsError
+            If the proxy or token of the user, which the storage would be shown, cannot be used.
         UnreachableError
             If the storage does not answer.
         OSError
             If it cannot be opened.
         """
-        scheme = urlsplit(url).scheme
+        scheme = url.partition(":")[0].lower()
         if scheme == "file":
             return LocalSource(path_of_pfn(url))
         if scheme in _HTTP:
