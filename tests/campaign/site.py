@@ -153,7 +153,7 @@ class Site:
         return {key: n for key, n in {**counts, **{s.value: tallies[s].files for s in _OPEN}}.items() if n}
 
     def misremembered(self, expected: Sequence[Expected]) -> list[str]:
-        """Return where the journal says something else of a file than what has become of it; one begun anew may not know it."""
+        """Return where the journal says of a file what has not become of it; one begun anew may not know it."""
         said = []
         try:
             with JournalReader(self.state / "journal.sqlite") as journal:
