@@ -48,13 +48,14 @@ class Proof:
     block
         The block.
     what
-        ``verified``: a copy was read back; ``released``: the rule that held the copy on site was ended.
+        ``verified``: a copy was read back; ``releasing``: the rule that holds the copy on site is to be ended;
+        ``released``: it was ended.
     rse, centre
         The storage element of the copy, and the centre that owns it; the centre is empty on site.
     who, when
         Who did it, and when it was done (UTC).
     how
-        How the bytes were read, or the identifier of the rule that was ended.
+        How the bytes were read, or the identifier of the rule.
     n_files, size_bytes
         How many files and bytes it is about.
     digest

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.model import Did, Product, RetentionClass, Rule, RuleState
+from ctao_bdms.model import Did, Product, RetentionClass, Rse, Rule, RuleState
 from ctao_bdms.naming import BlockName
 from ctao_bdms.preservation.evidence import BlockEvidence, digest_of
 from ctao_bdms.rows import Rows
@@ -22,12 +22,17 @@ from ctao_bdms.rows import Rows
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ctao_bdms.errors import BdmsError
     from ctao_bdms.model import Night
 
 __all__ = ["HeldBlock", "Release", "ReleasePolicy", "Releases", "Verdict", "choose", "holders", "judge"]
 
 #: A copy on site goes only if so many centres hold the block.
 CENTRES = 2
+#: Why a block stays that could go.
+ENOUGH = "the low-water mark is reached without it"
+#: A rule that ends later than this from now has not been ended to free space: its block is waited for by nobody.
+_SOON = dt.timedelta(hours=1)
 
 
 class Verdict(StrEnum):
@@ -39,6 +44,8 @@ class Verdict(StrEnum):
     VERIFY = "verify first"
     #: it stays
     KEEP = "keep"
+    #: it was to go, and stays: its copies are not sound, or something was refused
+    FAILED = "not released"
     #: the rule that held it has ended, and files are still there
     ENDED = "rule ended"
     #: nothing of it is on site
@@ -76,6 +83,8 @@ class HeldBlock:
     ----------
     did
         The block.
+    account
+        Whose block it is: only this account's rules are ours.
     is_open
         Whether files can still be added.
     held
@@ -87,24 +96,41 @@ class HeldBlock:
     rules
         Its rules.
     complete
-        The storage elements off site where the catalogue has a good copy of every file, and their centres.
+        The storage elements off site that can be read and where the catalogue has a good copy of every file, and their
+        centres.
+    shut
+        The storage elements off site that are lost or cannot be read: whatever lies there does not count.
     evidence
         The evidence that is kept with it.
     """
 
     did: Did
+    account: str
     is_open: bool
     held: tuple[Product, ...]
-    onsite: str
+    onsite: Rse
     n_onsite: int
     rules: tuple[Rule, ...]
     complete: Mapping[str, str]
+    shut: tuple[Rse, ...]
     evidence: BlockEvidence
 
     @property
+    def our_rules(self) -> tuple[Rule, ...]:
+        """The rules of the block's owner."""
+        return tuple(rule for rule in self.rules if rule.account == self.account)
+
+    @property
     def onsite_rules(self) -> tuple[Rule, ...]:
-        """The rules that hold the copy on site, or have held it."""
-        return tuple(rule for rule in self.rules if rule.rse_expression == self.onsite)
+        """Our rules that hold the copy on site, or have held it."""
+        return tuple(rule for rule in self.our_rules if rule.rse_expression == self.onsite.name)
+
+    def others_on_site(self, now: dt.datetime) -> tuple[str, ...]:
+        """Return the other accounts whose rules hold the copy on site."""
+        places = {self.onsite.name, f"site={self.onsite.site}"}
+        standing = [rule for rule in self.rules if rule.expires is None or rule.expires > now]
+        others = {rule.account for rule in standing if rule.rse_expression in places} - {self.account}
+        return tuple(sorted(others))
 
     @property
     def size_bytes(self) -> int:
@@ -149,7 +175,15 @@ class Release:
 
 
 class Releases(Rows[Release]):
-    """What is to become of blocks, one row each, the oldest first."""
+    """What is to become of blocks, one row each, the oldest first.
+
+    Parameters
+    ----------
+    rows
+        The blocks.
+    stopped
+        Why the run has ended before its last block; None if it has not.
+    """
 
     columns: ClassVar = (
         ("block", "block"),
@@ -159,6 +193,10 @@ class Releases(Rows[Release]):
         ("verified at", "verified"),
         ("why", "why"),
     )
+
+    def __init__(self, rows: Iterable[Release], stopped: BdmsError | None = None) -> None:
+        super().__init__(rows)
+        self.stopped = stopped
 
     def of(self, *verdicts: Verdict) -> Releases:
         """Return the rows with one of these verdicts."""
@@ -187,6 +225,8 @@ def _judged(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[
     """Return verdict, reason, and the centres whose copies are proven."""
     if block.is_open:
         return Verdict.KEEP, "the block is open", ()
+    if others := block.others_on_site(now):
+        return Verdict.KEEP, "; ".join(f"a rule of {account} holds it on site" for account in others), ()
     standing = [rule for rule in block.onsite_rules if rule.expires is None]
     if not standing:
         return _ended(block, now)
@@ -211,6 +251,8 @@ def _ended(block: HeldBlock, now: dt.datetime) -> tuple[Verdict, str, tuple[str,
         return Verdict.RELEASED, "nothing of it is on site", ()
     left = f"{block.n_onsite} files are still on site"
     ends = [rule.expires for rule in block.onsite_rules if rule.expires is not None]
+    if ends and max(ends) > now + _SOON:
+        return Verdict.KEEP, f"it goes by itself on {max(ends):%Y-%m-%d}, when its rule ends", ()
     if ends and max(ends) > now:
         return Verdict.ENDED, f"its rule ends at {max(ends):%Y-%m-%d %H:%M:%S}; {left}", ()
     if ends:
@@ -230,14 +272,20 @@ def holders(block: HeldBlock) -> tuple[dict[str, str], str]:
     """
     holding: dict[str, str] = {}
     said = []
-    for rule in block.rules:
-        if rule.rse_expression == block.onsite:
+    for rule in block.our_rules:
+        if rule in block.onsite_rules:
             continue
         places = {rse: centre for rse, centre in block.complete.items() if _is_about(rule, rse, centre)}
+        shut = [rse for rse in block.shut if _is_about(rule, rse.name, rse.centre)]
         if rule.expires is not None:
             said.append(f"the rule for {rule.rse_expression} ends")
         elif rule.state is not RuleState.OK:
             said.append(f"the rule for {rule.rse_expression} is {rule.state.value}")
+        elif not places and shut:
+            said += [
+                f"{rse.name} is marked as lost: {rse.lost}" if rse.lost else f"{rse.name} cannot be read"
+                for rse in shut
+            ]
         elif not places:
             said.append(f"by the catalogue not every file is at {rule.rse_expression}")
         if rule.state is RuleState.OK and rule.expires is None:
@@ -296,18 +344,17 @@ def choose(
     now
         The time (aware).
     to_free_bytes
-        How much space is to be freed; by default all that can be.
+        How much space is to be freed; by default all that can be. What is on its way out already counts.
     """
+    dated = sorted(blocks, key=lambda block: (BlockName.parse(block.did.name).opened, block.did))
+    judged = Releases(judge(block, policy, now) for block in dated)
     rows = []
-    freed = 0
-    for block in sorted(blocks, key=lambda block: (BlockName.parse(block.did.name).opened, block.did)):
-        row = judge(block, policy, now)
-        if row.verdict in {Verdict.RELEASE, Verdict.VERIFY}:
-            if freed >= to_free_bytes:
-                row = attrs.evolve(row, verdict=Verdict.KEEP, why="the low-water mark is reached without it")
-            else:
-                freed += row.size_bytes
-        elif row.verdict is Verdict.ENDED:
-            freed += row.size_bytes
-        rows.append(row)
+    freed = judged.of(Verdict.ENDED).size_bytes
+    for row in judged:
+        is_free = row.verdict in {Verdict.RELEASE, Verdict.VERIFY}
+        if is_free and freed >= to_free_bytes:
+            rows.append(attrs.evolve(row, verdict=Verdict.KEEP, why=ENOUGH))
+        else:
+            freed += row.size_bytes if is_free else 0
+            rows.append(row)
     return Releases(rows)
