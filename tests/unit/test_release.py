@@ -35,18 +35,23 @@ from ctao_bdms.preservation import (
     ReleasePolicy,
     Releases,
     Verdict,
+    check_manifest,
     foresee_release,
     prove,
     read_back,
+    read_manifest,
     release,
 )
 from ctao_bdms.preservation.evidence import keep
-from ctao_bdms.preservation.verifiers import SourceVerifier, verifier_for
+from ctao_bdms.preservation.verifiers import VERIFIERS, FileVerifier, ReadBack, SourceVerifier, verifier_for
 from ctao_bdms.replication import reconcile
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from ctao_bdms.model import Lfn
+    from ctao_bdms.preservation import Verifier
 
 ONSITE, PIC, CSCS = "CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"
 START = dt.datetime(2026, 11, 22, 7, tzinfo=dt.UTC)
@@ -54,8 +59,10 @@ _DAYS = ReleasePolicy(older_than=dt.timedelta(days=60))
 
 
 class Archive(InMemoryCatalogue):
-    """An archive that fails as it is told."""
+    """An archive as the ingest service sees it, which may not declare copies bad off site; it fails as it is told."""
 
+    #: Whether it is seen by an account that may.
+    may_declare_bad = False
     #: What is raised, by what is asked and the block that it is about.
     fails: dict[tuple[str, Did], BdmsError]
 
@@ -66,6 +73,11 @@ class Archive(InMemoryCatalogue):
     def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
         self._fail("annotate", did)
         super().annotate(did, notes)
+
+    def declare_bad(self, lfn: Lfn, rse: str, reason: str) -> None:
+        if not self.may_declare_bad:
+            raise ForbiddenError("tell the operators of the centre")
+        super().declare_bad(lfn, rse, reason)
 
     def _fail(self, asked: str, did: Did) -> None:
         if (asked, did) in self.fails:
@@ -109,17 +121,22 @@ class Kept:
         rules = self.archive.rules("acada", [block.name])[block.name]
         return any(rule.rse_expression == ONSITE and rule.expires is None for rule in rules)
 
-    def run(self, *, size_bytes: float | None = None) -> Releases:
+    def run(self, *, size_bytes: float = float("inf"), verifiers: Mapping[str, Verifier] = VERIFIERS) -> Releases:
         """Release all that can be, or so many bytes."""
         asked = (self.archive, self.archive.rses()[ONSITE])
         rows = foresee_release(*asked, "acada", "*", _DAYS, self.clock[0])
-        free = float("inf") if size_bytes is None else size_bytes
-        return release(*asked, rows, _DAYS, now=lambda: self.clock[0], to_free_bytes=free)
+        return release(*asked, rows, _DAYS, now=lambda: self.clock[0], to_free_bytes=size_bytes, verifiers=verifiers)
 
     def foresee(self, size_bytes: float) -> list[Verdict]:
         """Say what would become of all blocks."""
         asked = (self.archive, self.archive.rses()[ONSITE], "acada", "*", _DAYS, self.clock[0])
         return [row.verdict for row in foresee_release(*asked, to_free_bytes=size_bytes)]
+
+    @property
+    def bad(self) -> set[str]:
+        """Where the copy of the first file is declared bad."""
+        file = self.archive.files([self.written[0].lfn])[self.written[0].lfn]
+        return {replica.rse for replica in file.replicas if replica.state is ReplicaState.BAD}
 
     def rot(self, number: int = 0, rse: str = PIC) -> None:
         """Change a bit of a copy."""
@@ -128,8 +145,8 @@ class Kept:
         self.path(rse, number).write_bytes(bytes(content))
 
 
-def _kept(tmp_path: Path, nights: int) -> Kept:
-    """Return an archive with a block a night, of three files each."""
+def _kept(tmp_path: Path, nights: int, files: int = 3) -> Kept:
+    """Return an archive with a block a night."""
     clock = [START]
     storages = {name: tmp_path / name for name in (ONSITE, PIC, CSCS)}
     archive = Archive(
@@ -146,7 +163,7 @@ def _kept(tmp_path: Path, nights: int) -> Kept:
     for day in range(nights):
         clock[0] = START + dt.timedelta(days=day)
         night = Night.parse(f"2026-11-{21 + day}")
-        written += write_night(storages[ONSITE], night_specs(3, telescopes=1, megabytes=0.001, night=night))
+        written += write_night(storages[ONSITE], night_specs(files, telescopes=1, megabytes=0.001, night=night))
         bdms.ingest(storages[ONSITE])
     for _ in range(2):
         archive.transfer()
@@ -295,6 +312,121 @@ def test_a_copy_that_was_repaired_is_read_back_again(kept: Kept) -> None:
     assert kept.release()[0] is Verdict.ENDED
     verdicts = [(proof.rse, proof.is_sound) for proof in kept.bdms.evidence(kept.block) if proof.what == "verified"]
     assert sorted(verdicts) == [(CSCS, True), (PIC, False), (PIC, True)]
+
+
+def test_a_rotten_copy_is_declared_bad_where_another_one_is_sound(kept: Kept) -> None:
+    kept.archive.may_declare_bad = True
+    kept.rot(rse=PIC)
+    kept.rot(rse=CSCS)
+    verdict, why = kept.release()
+    assert verdict is Verdict.FAILED
+    assert why.count("it was declared bad") == 2
+    assert kept.bad == {PIC, CSCS}, "the one on site is sound"
+    assert not kept.archive.suspicious
+    assert kept.is_held_on_site
+    assert kept.foreseen()[1].startswith("none of 2 centres hold all of it: by the catalogue not every file is at")
+
+
+def test_who_may_not_declare_a_copy_bad_learns_the_command(kept: Kept) -> None:
+    kept.rot()
+    why = kept.release()[1]
+    assert (
+        "this account may not declare it bad, an archive administrator can: "
+        f"rucio replica state update bad file://localhost{kept.path(PIC)} --reason 'other bytes'; "
+        "it was declared suspicious"
+    ) in why
+    assert not kept.bad
+    assert list(kept.archive.suspicious) == [(kept.written[0].lfn, PIC)]
+
+
+def _rot_all(kept: Kept) -> None:
+    for rse in (PIC, CSCS, ONSITE):
+        kept.rot(rse=rse)
+
+
+def _rot_and_lose(kept: Kept) -> None:
+    kept.rot()
+    kept.path(CSCS).unlink()
+    kept.path(ONSITE).unlink()
+
+
+def _rot_and_shut(kept: Kept) -> None:
+    kept.rot()
+    _replica(kept, CSCS, ReplicaState.COPYING)
+    kept.archive.set_rse(attrs.evolve(kept.archive.rses()[ONSITE], is_readable=False))
+
+
+@pytest.mark.parametrize("breaks", [_rot_all, _rot_and_lose, _rot_and_shut])
+def test_the_only_copy_is_never_declared_bad(kept: Kept, breaks: Callable[[Kept], None]) -> None:
+    kept.archive.may_declare_bad = True
+    breaks(kept)
+    proof = prove(kept.archive, kept.block, PIC, "PIC", now=lambda: kept.clock[0])
+    assert not proof.is_sound
+    assert "no other copy is proven sound: it was declared suspicious" in proof.verdict
+    assert not kept.bad
+    assert list(kept.archive.suspicious) == [(kept.written[0].lfn, PIC)]
+
+
+def test_only_what_is_there_and_wrong_twice_is_told(kept: Kept) -> None:
+    kept.archive.may_declare_bad = True
+    seen: list[str] = []
+
+    class Flipping(FileVerifier):
+        """Reads each copy wrongly the first time."""
+
+        def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
+            seen.append(pfn)
+            found = super().read(pfn, on_bytes)
+            return found if pfn in seen[:-1] else attrs.evolve(found, adler32="00000000")
+
+    where = (kept.archive, kept.block, PIC, "PIC")
+    assert prove(*where, now=lambda: START, verifiers={"file": Flipping()}).is_sound
+    kept.path(PIC).unlink()
+    assert not prove(*where, now=lambda: START).is_sound
+    kept.path(PIC).write_bytes(b"half")
+    _replica(kept, PIC, ReplicaState.COPYING)
+    assert not prove(*where, now=lambda: START).is_sound
+    assert not kept.bad
+    assert not kept.archive.suspicious
+
+
+def test_of_many_rotten_files_the_first_are_told(tmp_path: Path) -> None:
+    kept = _kept(tmp_path, 1, files=14)
+    kept.archive.may_declare_bad = True
+    for number in range(14):
+        kept.rot(number)
+    proof = prove(kept.archive, kept.block, PIC, "PIC", now=lambda: START)
+    assert proof.verdict.count("it was declared bad") == 10
+    assert proof.verdict.endswith("and 4 files more")
+
+
+def test_a_copy_is_read_through_the_door_that_works_here(kept: Kept) -> None:
+    for lfn, file in kept.archive._files.items():
+        doors = tuple(
+            attrs.evolve(each, pfn=f"root://{each.rse}//{lfn}", others=("tape://x/y", each.pfn))
+            for each in file.replicas
+        )
+        kept.archive._files[lfn] = attrs.evolve(file, replicas=doors)
+    without_bindings = {"file": FileVerifier()}
+    manifest = read_manifest(kept.archive, kept.block, PIC, without_bindings)
+    assert {file.lfn for file in manifest.files} == {written.lfn for written in kept.written}
+    checked = check_manifest(kept.archive, kept.block, PIC, now=lambda: START, deep=True, verifiers=without_bindings)
+    assert (checked.verdict, checked.n_read) == ("agrees", 3)
+    (row,) = kept.run(verifiers=without_bindings)
+    assert row.verdict is Verdict.ENDED
+    assert {proof.how for proof in kept.bdms.evidence(kept.block) if proof.what == "verified"} == {"file"}
+
+
+def test_what_no_door_gives_is_said(kept: Kept) -> None:
+    file = kept.archive._files[kept.written[0].lfn]
+    shut = attrs.evolve(file.replicas[0], others=("tape://x/y",))
+    kept.path(shut.rse).unlink()
+    (found,) = read_back([attrs.evolve(file, replicas=(shut,))], now=lambda: START)
+    assert "No such file" in found.problem
+    assert "copies are read back by" in found.problem
+    assert not found.is_rotten
+    (found,) = read_back([attrs.evolve(file, replicas=(attrs.evolve(shut, pfn="", others=()),))], now=lambda: START)
+    assert found.problem == f"the copy at {shut.rse} has no URL that can be opened here"
 
 
 def test_a_retention_class_may_have_a_time_of_its_own(kept: Kept) -> None:

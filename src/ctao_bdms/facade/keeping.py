@@ -189,6 +189,14 @@ class Keeping(Connected):
     def verify(
         self, lfns: Iterable[Lfn | str] | Lfn | str, on_bytes: Callable[[int], None] = lambda _: None
     ) -> list[preservation.Evidence]:
-        """Read back every copy of files, and say what each shows."""
-        files = self.catalogue.files(names_of(lfns)).values()
+        """Read back every copy of files, and say what each shows.
+
+        A dataset or container stands for all files in it.
+
+        Raises
+        ------
+        NotFoundError
+            If the archive does not know one of the names.
+        """
+        files = self.catalogue.content(names_of(lfns)).values()
         return list(preservation.read_back(files, now=self.now, on_bytes=on_bytes))

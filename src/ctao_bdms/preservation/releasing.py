@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import EndRules, FindRules, KnowStorage
+from ctao_bdms.catalogue import EndRules, FindRules
 from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, NotFoundError, UnreachableError
 from ctao_bdms.model import ReplicaState
 from ctao_bdms.naming import is_block, path_of_lfn
@@ -31,7 +31,7 @@ from ctao_bdms.preservation.release import (
     holders,
     judge,
 )
-from ctao_bdms.preservation.verifiers import VERIFIERS, verifier_for
+from ctao_bdms.preservation.verifiers import VERIFIERS, ask
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -47,7 +47,7 @@ _LOG = logging.getLogger(__name__)
 _UNANSWERED = 2
 
 
-class Releasing(KnowStorage, FindRules, EndRules, Keeps, Protocol):
+class Releasing(FindRules, EndRules, Keeps, Protocol):
     """What releasing asks of a catalogue."""
 
 
@@ -207,11 +207,11 @@ def _gone(
     """Say at which centres files have gone, or changed their size, since they were read back."""
     bad: dict[str, list[str]] = {}
     rses = {rse: centre for centre, rse in holders(block)[0].items() if centre in centres}
-    for file in catalogue.files([product.lfn for product in block.held]).values():
+    for file in catalogue.content([product.lfn for product in block.held]).values():
         for replica in (replica for replica in file.replicas if replica.rse in rses):
             try:
-                size_bytes = verifier_for(replica.pfn, verifiers).size_bytes(replica.pfn)
-            except (BdmsError, OSError) as error:
+                _, size_bytes = ask(replica, lambda verifier, url: verifier.size_bytes(url), verifiers)
+            except OSError as error:
                 bad.setdefault(rses[replica.rse], []).append(f"{file.lfn}: {error}")
             else:
                 if size_bytes != file.size_bytes:
