@@ -1,4 +1,4 @@
-"""Freeing space on site: what is known of blocks, their copies proven, their rules ended, and what is left looked at.
+"""Freeing space on site: what is known of blocks, their copies proven, their rules ended.
 
 Nothing is deleted here: the rule that holds the copy on site is ended, and Rucio's reaper deletes what no rule holds.
 Right before, catalogue and storages are asked once more, and Rucio itself refuses if two centres do not hold all of it.
@@ -7,9 +7,7 @@ Right before, catalogue and storages are asked once more, and Rucio itself refus
 from __future__ import annotations
 
 import logging
-import shutil
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -17,20 +15,10 @@ import attrs
 from ctao_bdms.catalogue import EndRules, FindRules
 from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, NotFoundError, UnreachableError
 from ctao_bdms.model import ReplicaState
-from ctao_bdms.naming import is_block, path_of_lfn
+from ctao_bdms.naming import is_block
 from ctao_bdms.preservation.evidence import Keeps, Proof, digest_of, keep, kept, person, prove
-from ctao_bdms.preservation.release import (
-    CENTRES,
-    ENOUGH,
-    HeldBlock,
-    Release,
-    ReleasePolicy,
-    Releases,
-    Verdict,
-    choose,
-    holders,
-    judge,
-)
+from ctao_bdms.preservation.judging import CENTRES, ENOUGH, choose, holders, judge
+from ctao_bdms.preservation.release import HeldBlock, Release, ReleasePolicy, Releases, Verdict
 from ctao_bdms.preservation.verifiers import VERIFIERS, ask
 
 if TYPE_CHECKING:
@@ -40,7 +28,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Block, Did, Rse, Rule
     from ctao_bdms.preservation.verifiers import Verifier
 
-__all__ = ["Releasing", "above_low_water", "foresee_release", "left_on_site", "release"]
+__all__ = ["Releasing", "foresee_release", "release"]
 
 _LOG = logging.getLogger(__name__)
 #: After so many blocks in a row of which the catalogue cannot be asked, it is out of reach.
@@ -49,18 +37,6 @@ _UNANSWERED = 2
 
 class Releasing(FindRules, EndRules, Keeps, Protocol):
     """What releasing asks of a catalogue."""
-
-
-def above_low_water(root: Path, low_water: float) -> float:
-    """Return how many bytes must be freed so that a file system is filled to `low_water` (0 to 1) only.
-
-    Raises
-    ------
-    OSError
-        If the file system cannot be asked.
-    """
-    usage = shutil.disk_usage(root)
-    return max(0.0, usage.total - usage.free - low_water * usage.total)
 
 
 def foresee_release(
@@ -82,7 +58,7 @@ def foresee_release(
     scope, pattern
         The scope, and the names of the blocks, with ``*``.
     policy, now, to_free_bytes
-        As of `ctao_bdms.preservation.release.choose`.
+        As of `ctao_bdms.preservation.judging.choose`.
     """
     return choose(_known(catalogue, onsite, scope, pattern), policy, now, to_free_bytes=to_free_bytes)
 
@@ -275,31 +251,3 @@ def _held(catalogue: Releasing, onsite: Rse, block: Block, rules: tuple[Rule, ..
         shut=shut,
         evidence=kept(catalogue, block.did),
     )
-
-
-def left_on_site(catalogue: Keeps, onsite: Rse, rows: Releases) -> Releases:
-    """Say of blocks whose rules have ended what is still on site, by the catalogue and by the disk.
-
-    Parameters
-    ----------
-    catalogue, onsite
-        The archive, and the storage element on site.
-    rows
-        The blocks.
-
-    Returns
-    -------
-    Releases
-        The same rows; ``released`` where nothing is left in either.
-    """
-    return Releases(_left(catalogue, onsite, row) for row in rows)
-
-
-def _left(catalogue: Keeps, onsite: Rse, row: Release) -> Release:
-    lfns = [product.lfn for product in catalogue.products_in(row.did)]
-    known = sum(file.at(onsite.name) is not None for file in catalogue.files(lfns).values())
-    lying = sum(Path(path_of_lfn(lfn, Path(onsite.prefix))).exists() for lfn in lfns)
-    if not known and not lying:
-        return attrs.evolve(row, verdict=Verdict.RELEASED, why="nothing of it is on site")
-    why = f"{known} files are on site by the catalogue, {lying} on disk; Rucio's judge-cleaner and reaper delete them"
-    return attrs.evolve(row, verdict=Verdict.ENDED, why=why)
