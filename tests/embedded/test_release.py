@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from pathlib import Path
@@ -14,8 +15,9 @@ from ctao_bdms import connect
 from ctao_bdms.cli.app import run
 from ctao_bdms.embedded import READER, ROOT
 from ctao_bdms.errors import ForbiddenError
-from ctao_bdms.model import Did
+from ctao_bdms.model import Did, ReplicaState
 from ctao_bdms.naming import is_manifest, path_of_lfn
+from ctao_bdms.preservation import ReleasePolicy, Verdict, prove
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 from ctao_bdms.testing.plugin import RucioNamespace
@@ -38,6 +40,11 @@ class Block:
 
     def path(self, rse: str, number: int = 0) -> Path:
         return Path(path_of_lfn(self.written[number].lfn, self.space.instance.storage(rse)))
+
+    def states(self) -> dict[str, ReplicaState]:
+        """Return what Rucio says of the copies of the first file."""
+        lfn = self.written[0].lfn
+        return {replica.rse: replica.state for replica in self.space.catalogue.files([lfn])[lfn].replicas}
 
     def command(self, *words: str) -> int:
         return run([*words, "--rucio-config", str(self.space.instance.client_config())])
@@ -98,6 +105,7 @@ def test_a_copy_on_site_is_released_and_leaves_the_disk(block: Block, capsys: py
     evidence = _rows(capsys)
     assert sorted((str(row["what"]), str(row["rse"])) for row in evidence) == [
         ("released", ONSITE),
+        ("releasing", ONSITE),
         ("verified", CSCS),
         ("verified", PIC),
     ]
@@ -127,6 +135,8 @@ def test_a_copy_that_is_not_proven_keeps_the_one_on_site(
     said = capsys.readouterr().out
     assert "0 of 1 blocks released" in said
     assert str(block.written[0].lfn) in said
+    assert ("rucio replica state update bad" in said) == (breaks is _corrupt), "what is not there is not rotten"
+    assert block.states() == dict.fromkeys((ONSITE, PIC, CSCS), ReplicaState.AVAILABLE)
     rules = block.space.catalogue.rules(block.space.scope, [block.did.name])[block.did.name]
     assert all(rule.expires is None for rule in rules)
     assert all(block.path(ONSITE, number).exists() for number in range(4))
@@ -151,3 +161,25 @@ def test_rucio_itself_refuses_where_one_centre_is_missing(block: Block) -> None:
     assert row.verdict.value == "keep"
     with pytest.raises(ForbiddenError, match="two centres"):
         block.space.catalogue.end_rule(rules[ONSITE].id)
+
+
+def test_a_rotten_copy_is_repaired_by_rucio(block: Block) -> None:
+    """The archive's administrator may declare it bad, and Rucio makes it anew from a sound one."""
+    _corrupt(block)
+    administrator = connect(block.space.instance.client_config(ROOT)).catalogue
+    proof = prove(administrator, block.did, CSCS, "CSCS", now=lambda: dt.datetime.now(dt.UTC))
+    assert "it was declared bad" in proof.verdict
+    until = time.monotonic() + 90
+    while block.path(CSCS).read_bytes() != block.path(PIC).read_bytes() or block.states()[CSCS] is ReplicaState.BAD:
+        assert time.monotonic() < until, block.states()
+        time.sleep(0.5)
+
+
+def test_a_block_that_somebody_else_wants_on_site_stays(block: Block) -> None:
+    with acting_as(block.space.instance.client_config(ROOT)) as root:
+        root("add_replication_rule", [{"scope": block.did.scope, "name": block.did.name}], 1, ONSITE)
+    (row,) = block.space.bdms.release(block.space.scope, policy=ReleasePolicy(older_than=dt.timedelta()), apply=True)
+    assert (row.verdict, row.why) == (Verdict.KEEP, "a rule of root holds it on site")
+    rules = block.space.catalogue.rules(block.space.scope, [block.did.name])[block.did.name]
+    assert [rule.account for rule in rules if rule.rse_expression == ONSITE and rule.expires is None].count("root") == 1
+    assert len([rule for rule in rules if rule.expires is None]) == 4

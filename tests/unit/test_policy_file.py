@@ -166,6 +166,12 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         ),
         ('[[product]]\nretention = "permanent"\n', "", "the last [[product]] must fit every product"),
         ("[retention.user]", "[retention.user]\ntape = 1", "retention.user.tape = 1 is wrong: expected true or false."),
+        (
+            "[retention.short-term]",
+            "[retention.short-term]\nonsite_days = 14",
+            "retention.short-term.onsite_days has no effect: a copy on site is released only where 2 centres keep",
+        ),
+        ("copies = 2", "copies = 1", "retention.permanent.onsite_days has no effect"),
         ("copies = 2", "copies = ", "the file is no TOML"),
     ],
 )
@@ -196,6 +202,7 @@ def test_the_commands_say_what_holds(
     assert run(["policy", "show", "--file", str(path)]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"permanent +3 +by their stated shares +for ever +for ever +T0 Export, priority 3", shown)
+    assert re.search(r"short-term +1 +by their stated shares +180 days +180 days +Production", shown)
     monkeypatch.setenv("BDMS_POLICY", str(path))
     assert run(["policy", "show", "--json"]) == 0
     assert '"copies": 3' in capsys.readouterr().out

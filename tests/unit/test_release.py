@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import http.server
 import io
@@ -17,29 +18,77 @@ import attrs
 import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.errors import InvalidNameError, ManifestError, NotFoundError, UnreachableError
+from ctao_bdms.cli.common import Archive as CommandArchive
+from ctao_bdms.cli.release import release as release_command
+from ctao_bdms.errors import (
+    BdmsError,
+    ForbiddenError,
+    InvalidNameError,
+    ManifestError,
+    NotFoundError,
+    UnreachableError,
+)
 from ctao_bdms.facade import Bdms
-from ctao_bdms.model import Did, ReplicaState, RetentionClass, Rse, RuleState
+from ctao_bdms.model import Did, Night, ReplicaState, RetentionClass, Rse, RuleState
 from ctao_bdms.naming import is_block, is_manifest, path_of_lfn
-from ctao_bdms.preservation import ReleasePolicy, Verdict, prove, read_back
+from ctao_bdms.preservation import (
+    ReleasePolicy,
+    Releases,
+    Verdict,
+    check_manifest,
+    foresee_release,
+    prove,
+    read_back,
+    read_manifest,
+    release,
+)
 from ctao_bdms.preservation.evidence import keep
-from ctao_bdms.preservation.verifiers import SourceVerifier, verifier_for
+from ctao_bdms.preservation.verifiers import VERIFIERS, FileVerifier, ReadBack, SourceVerifier, verifier_for
 from ctao_bdms.replication import reconcile
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ctao_bdms.model import Lfn
+    from ctao_bdms.preservation import Verifier
 
 ONSITE, PIC, CSCS = "CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"
 START = dt.datetime(2026, 11, 22, 7, tzinfo=dt.UTC)
 _DAYS = ReleasePolicy(older_than=dt.timedelta(days=60))
 
 
+class Archive(InMemoryCatalogue):
+    """An archive as the ingest service sees it, which may not declare copies bad off site; it fails as it is told."""
+
+    #: Whether it is seen by an account that may.
+    may_declare_bad = False
+    #: What is raised, by what is asked and the block that it is about.
+    fails: dict[tuple[str, Did], BdmsError]
+
+    def end_rule(self, rule_id: str) -> None:
+        self._fail("end_rule", self.rule(rule_id).did)
+        super().end_rule(rule_id)
+
+    def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
+        self._fail("annotate", did)
+        super().annotate(did, notes)
+
+    def declare_bad(self, lfn: Lfn, rse: str, reason: str) -> None:
+        if not self.may_declare_bad:
+            raise ForbiddenError("tell the operators of the centre")
+        super().declare_bad(lfn, rse, reason)
+
+    def _fail(self, asked: str, did: Did) -> None:
+        if (asked, did) in self.fails:
+            raise self.fails[asked, did]
+
+
 @attrs.define
 class Kept:
-    """A block at the site and at both centres, two months later."""
+    """Blocks at the site and at both centres, two months later."""
 
-    archive: InMemoryCatalogue
+    archive: Archive
     bdms: Bdms
     written: list[WrittenFile]
     storages: dict[str, Path]
@@ -47,7 +96,10 @@ class Kept:
 
     @property
     def block(self) -> Did:
-        file = self.archive.files([self.written[0].lfn])[self.written[0].lfn]
+        return self.block_of(0)
+
+    def block_of(self, number: int) -> Did:
+        file = self.archive.files([self.written[number].lfn])[self.written[number].lfn]
         return next(did for did in file.datasets if is_block(did.name))
 
     def path(self, rse: str, number: int = 0) -> Path:
@@ -63,15 +115,41 @@ class Kept:
 
     @property
     def is_held_on_site(self) -> bool:
-        rules = self.archive.rules("acada", [self.block.name])[self.block.name]
+        return self.holds_on_site(self.block)
+
+    def holds_on_site(self, block: Did) -> bool:
+        rules = self.archive.rules("acada", [block.name])[block.name]
         return any(rule.rse_expression == ONSITE and rule.expires is None for rule in rules)
 
+    def run(self, *, size_bytes: float = float("inf"), verifiers: Mapping[str, Verifier] = VERIFIERS) -> Releases:
+        """Release all that can be, or so many bytes."""
+        asked = (self.archive, self.archive.rses()[ONSITE])
+        rows = foresee_release(*asked, "acada", "*", _DAYS, self.clock[0])
+        return release(*asked, rows, _DAYS, now=lambda: self.clock[0], to_free_bytes=size_bytes, verifiers=verifiers)
 
-@pytest.fixture
-def kept(tmp_path: Path) -> Kept:
+    def foresee(self, size_bytes: float) -> list[Verdict]:
+        """Say what would become of all blocks."""
+        asked = (self.archive, self.archive.rses()[ONSITE], "acada", "*", _DAYS, self.clock[0])
+        return [row.verdict for row in foresee_release(*asked, to_free_bytes=size_bytes)]
+
+    @property
+    def bad(self) -> set[str]:
+        """Where the copy of the first file is declared bad."""
+        file = self.archive.files([self.written[0].lfn])[self.written[0].lfn]
+        return {replica.rse for replica in file.replicas if replica.state is ReplicaState.BAD}
+
+    def rot(self, number: int = 0, rse: str = PIC) -> None:
+        """Change a bit of a copy."""
+        content = bytearray(self.path(rse, number).read_bytes())
+        content[100] ^= 1
+        self.path(rse, number).write_bytes(bytes(content))
+
+
+def _kept(tmp_path: Path, nights: int, files: int = 3) -> Kept:
+    """Return an archive with a block a night."""
     clock = [START]
     storages = {name: tmp_path / name for name in (ONSITE, PIC, CSCS)}
-    archive = InMemoryCatalogue(
+    archive = Archive(
         [
             Rse(name=ONSITE, prefix=str(storages[ONSITE]), site="CTAO-North"),
             Rse(name=PIC, prefix=str(storages[PIC]), centre="PIC"),
@@ -79,9 +157,14 @@ def kept(tmp_path: Path) -> Kept:
         ],
         now=lambda: clock[0],
     )
-    written = write_night(storages[ONSITE], night_specs(3, telescopes=1, megabytes=0.001))
+    archive.fails = {}
     bdms = Bdms(archive, now=lambda: clock[0])
-    bdms.ingest(storages[ONSITE])
+    written: list[WrittenFile] = []
+    for day in range(nights):
+        clock[0] = START + dt.timedelta(days=day)
+        night = Night.parse(f"2026-11-{21 + day}")
+        written += write_night(storages[ONSITE], night_specs(files, telescopes=1, megabytes=0.001, night=night))
+        bdms.ingest(storages[ONSITE])
     for _ in range(2):
         archive.transfer()
         reconcile(archive, "acada", "*", now=lambda: clock[0])
@@ -90,6 +173,17 @@ def kept(tmp_path: Path) -> Kept:
         shutil.copytree(storages[ONSITE], storages[centre])
     clock[0] += dt.timedelta(days=61)
     return Kept(archive, bdms, written, storages, clock)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    return _kept(tmp_path, 1)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Kept:
+    """Three blocks, one of each night: the files 0, 3, and 6 are the first of each."""
+    return _kept(tmp_path, 3)
 
 
 def test_a_block_that_two_centres_hold_is_released(kept: Kept) -> None:
@@ -104,6 +198,7 @@ def test_a_block_that_two_centres_hold_is_released(kept: Kept) -> None:
     evidence = kept.bdms.evidence(kept.block)
     assert sorted((proof.what, proof.rse, proof.how.split()[0], proof.n_files) for proof in evidence) == [
         ("released", ONSITE, "rule", 4),
+        ("releasing", ONSITE, "rule", 4),
         ("verified", CSCS, "file", 4),
         ("verified", PIC, "file", 4),
     ]
@@ -138,10 +233,7 @@ def test_the_reaper_that_does_not_work_is_told(kept: Kept) -> None:
 
 
 def _corrupt(kept: Kept) -> None:
-    path = kept.path(PIC)
-    content = bytearray(path.read_bytes())
-    content[100] ^= 1
-    path.write_bytes(bytes(content))
+    kept.rot()
 
 
 def _replica(kept: Kept, rse: str, state: ReplicaState | None) -> None:
@@ -155,6 +247,10 @@ def _replica(kept: Kept, rse: str, state: ReplicaState | None) -> None:
 def _rule(kept: Kept, **changes: object) -> None:
     place = next(n for n, rule in enumerate(kept.archive._rules) if rule.rse_expression == "centre=PIC")
     kept.archive._rules[place] = attrs.evolve(kept.archive._rules[place], **changes)  # type: ignore[arg-type]
+
+
+def _shut(kept: Kept) -> None:
+    kept.archive.set_rse(attrs.evolve(kept.archive.rses()[PIC], is_readable=False))
 
 
 def _open(kept: Kept) -> None:
@@ -174,6 +270,11 @@ def _without_digest(kept: Kept) -> None:
         (_without_digest, "CSCS: .*bagit.tar: 5 bytes, adler32 .*; expected"),
         (lambda kept: _replica(kept, PIC, None), "CSCS of 2 centres holds all of it: by the catalogue not every file"),
         (lambda kept: _replica(kept, PIC, ReplicaState.BAD), "CSCS of 2 centres holds all of it"),
+        (
+            lambda kept: kept.archive.mark_lost(f"{PIC}", "fire"),
+            "CSCS of 2 .* all of it: PIC-DISK is marked as lost: fire",
+        ),
+        (_shut, "CSCS of 2 centres holds all of it: PIC-DISK cannot be read"),
         (lambda kept: _rule(kept, state=RuleState.STUCK), "the rule for centre=PIC is stuck"),
         (lambda kept: _rule(kept, expires=START + dt.timedelta(days=900)), "the rule for centre=PIC ends"),
         (_open, "the block is open"),
@@ -182,11 +283,12 @@ def _without_digest(kept: Kept) -> None:
 )
 def test_what_is_not_safe_stays(kept: Kept, breaks: Callable[[Kept], object], said: str) -> None:
     breaks(kept)
+    was_to_go = kept.foreseen()[0] is Verdict.VERIFY
     verdict, why = kept.release()
-    assert verdict is Verdict.KEEP
+    assert verdict is (Verdict.FAILED if was_to_go else Verdict.KEEP)
     assert re.search(said, why), why
     assert kept.is_held_on_site
-    assert not any(proof.what == "released" for proof in kept.bdms.evidence(kept.block))
+    assert {proof.what for proof in kept.bdms.evidence(kept.block)} <= {"verified"}
 
 
 def test_a_copy_that_goes_after_it_was_verified_is_noticed(kept: Kept) -> None:
@@ -195,7 +297,7 @@ def test_a_copy_that_goes_after_it_was_verified_is_noticed(kept: Kept) -> None:
     assert kept.foreseen() == (Verdict.RELEASE, "verified at CSCS, PIC")
     kept.path(PIC).unlink()
     verdict, why = kept.release()
-    assert verdict is Verdict.KEEP
+    assert verdict is Verdict.FAILED
     assert why.startswith("PIC: 1 files are not as they were read back")
     assert kept.is_held_on_site
     kept.clock[0] += dt.timedelta(days=2)
@@ -204,12 +306,127 @@ def test_a_copy_that_goes_after_it_was_verified_is_noticed(kept: Kept) -> None:
 
 def test_a_copy_that_was_repaired_is_read_back_again(kept: Kept) -> None:
     _corrupt(kept)
-    assert kept.release()[0] is Verdict.KEEP
+    assert kept.release()[0] is Verdict.FAILED
     shutil.copy(kept.path(ONSITE), kept.path(PIC))
     kept.clock[0] += dt.timedelta(minutes=1)
     assert kept.release()[0] is Verdict.ENDED
     verdicts = [(proof.rse, proof.is_sound) for proof in kept.bdms.evidence(kept.block) if proof.what == "verified"]
     assert sorted(verdicts) == [(CSCS, True), (PIC, False), (PIC, True)]
+
+
+def test_a_rotten_copy_is_declared_bad_where_another_one_is_sound(kept: Kept) -> None:
+    kept.archive.may_declare_bad = True
+    kept.rot(rse=PIC)
+    kept.rot(rse=CSCS)
+    verdict, why = kept.release()
+    assert verdict is Verdict.FAILED
+    assert why.count("it was declared bad") == 2
+    assert kept.bad == {PIC, CSCS}, "the one on site is sound"
+    assert not kept.archive.suspicious
+    assert kept.is_held_on_site
+    assert kept.foreseen()[1].startswith("none of 2 centres hold all of it: by the catalogue not every file is at")
+
+
+def test_who_may_not_declare_a_copy_bad_learns_the_command(kept: Kept) -> None:
+    kept.rot()
+    why = kept.release()[1]
+    assert (
+        "this account may not declare it bad, an archive administrator can: "
+        f"rucio replica state update bad file://localhost{kept.path(PIC)} --reason 'other bytes'; "
+        "it was declared suspicious"
+    ) in why
+    assert not kept.bad
+    assert list(kept.archive.suspicious) == [(kept.written[0].lfn, PIC)]
+
+
+def _rot_all(kept: Kept) -> None:
+    for rse in (PIC, CSCS, ONSITE):
+        kept.rot(rse=rse)
+
+
+def _rot_and_lose(kept: Kept) -> None:
+    kept.rot()
+    kept.path(CSCS).unlink()
+    kept.path(ONSITE).unlink()
+
+
+def _rot_and_shut(kept: Kept) -> None:
+    kept.rot()
+    _replica(kept, CSCS, ReplicaState.COPYING)
+    kept.archive.set_rse(attrs.evolve(kept.archive.rses()[ONSITE], is_readable=False))
+
+
+@pytest.mark.parametrize("breaks", [_rot_all, _rot_and_lose, _rot_and_shut])
+def test_the_only_copy_is_never_declared_bad(kept: Kept, breaks: Callable[[Kept], None]) -> None:
+    kept.archive.may_declare_bad = True
+    breaks(kept)
+    proof = prove(kept.archive, kept.block, PIC, "PIC", now=lambda: kept.clock[0])
+    assert not proof.is_sound
+    assert "no other copy is proven sound: it was declared suspicious" in proof.verdict
+    assert not kept.bad
+    assert list(kept.archive.suspicious) == [(kept.written[0].lfn, PIC)]
+
+
+def test_only_what_is_there_and_wrong_twice_is_told(kept: Kept) -> None:
+    kept.archive.may_declare_bad = True
+    seen: list[str] = []
+
+    class Flipping(FileVerifier):
+        """Reads each copy wrongly the first time."""
+
+        def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
+            seen.append(pfn)
+            found = super().read(pfn, on_bytes)
+            return found if pfn in seen[:-1] else attrs.evolve(found, adler32="00000000")
+
+    where = (kept.archive, kept.block, PIC, "PIC")
+    assert prove(*where, now=lambda: START, verifiers={"file": Flipping()}).is_sound
+    kept.path(PIC).unlink()
+    assert not prove(*where, now=lambda: START).is_sound
+    kept.path(PIC).write_bytes(b"half")
+    _replica(kept, PIC, ReplicaState.COPYING)
+    assert not prove(*where, now=lambda: START).is_sound
+    assert not kept.bad
+    assert not kept.archive.suspicious
+
+
+def test_of_many_rotten_files_the_first_are_told(tmp_path: Path) -> None:
+    kept = _kept(tmp_path, 1, files=14)
+    kept.archive.may_declare_bad = True
+    for number in range(14):
+        kept.rot(number)
+    proof = prove(kept.archive, kept.block, PIC, "PIC", now=lambda: START)
+    assert proof.verdict.count("it was declared bad") == 10
+    assert proof.verdict.endswith("and 4 files more")
+
+
+def test_a_copy_is_read_through_the_door_that_works_here(kept: Kept) -> None:
+    for lfn, file in kept.archive._files.items():
+        doors = tuple(
+            attrs.evolve(each, pfn=f"root://{each.rse}//{lfn}", others=("tape://x/y", each.pfn))
+            for each in file.replicas
+        )
+        kept.archive._files[lfn] = attrs.evolve(file, replicas=doors)
+    without_bindings = {"file": FileVerifier()}
+    manifest = read_manifest(kept.archive, kept.block, PIC, without_bindings)
+    assert {file.lfn for file in manifest.files} == {written.lfn for written in kept.written}
+    checked = check_manifest(kept.archive, kept.block, PIC, now=lambda: START, deep=True, verifiers=without_bindings)
+    assert (checked.verdict, checked.n_read) == ("agrees", 3)
+    (row,) = kept.run(verifiers=without_bindings)
+    assert row.verdict is Verdict.ENDED
+    assert {proof.how for proof in kept.bdms.evidence(kept.block) if proof.what == "verified"} == {"file"}
+
+
+def test_what_no_door_gives_is_said(kept: Kept) -> None:
+    file = kept.archive._files[kept.written[0].lfn]
+    shut = attrs.evolve(file.replicas[0], others=("tape://x/y",))
+    kept.path(shut.rse).unlink()
+    (found,) = read_back([attrs.evolve(file, replicas=(shut,))], now=lambda: START)
+    assert "No such file" in found.problem
+    assert "copies are read back by" in found.problem
+    assert not found.is_rotten
+    (found,) = read_back([attrs.evolve(file, replicas=(attrs.evolve(shut, pfn="", others=()),))], now=lambda: START)
+    assert found.problem == f"the copy at {shut.rse} has no URL that can be opened here"
 
 
 def test_a_retention_class_may_have_a_time_of_its_own(kept: Kept) -> None:
@@ -229,6 +446,139 @@ def test_no_more_goes_than_the_low_water_mark_takes(kept: Kept, tmp_path: Path) 
     assert (row.verdict, row.why) == (Verdict.KEEP, "the low-water mark is reached without it")
     (row,) = kept.bdms.release("acada", policy=_DAYS, low_water=0.0)
     assert row.verdict is Verdict.VERIFY
+
+
+def test_a_bad_block_does_not_keep_the_others_on_site(three: Kept) -> None:
+    first, second, third = (three.block_of(number) for number in (0, 3, 6))
+    three.rot()
+    assert three.foresee(1) == [Verdict.VERIFY, Verdict.KEEP, Verdict.KEEP]
+    rows = three.run(size_bytes=1)
+    assert [row.verdict for row in rows] == [Verdict.FAILED, Verdict.ENDED, Verdict.KEEP]
+    assert rows[2].why == "the low-water mark is reached without it"
+    assert [three.holds_on_site(block) for block in (first, second, third)] == [True, False, True]
+    assert not three.bdms.evidence(third), "what need not go is not read back"
+
+    rows = three.run(size_bytes=1)
+    assert [row.verdict for row in rows] == [Verdict.KEEP, Verdict.ENDED, Verdict.KEEP], "what is on its way out counts"
+    assert three.foresee(1) == [row.verdict for row in rows]
+    assert three.foresee(rows[1].size_bytes + 1) == [Verdict.VERIFY, Verdict.ENDED, Verdict.KEEP]
+
+
+def test_as_many_blocks_go_as_the_low_water_mark_takes(three: Kept) -> None:
+    size_bytes = three.bdms.release("acada", policy=_DAYS)[0].size_bytes
+    assert three.foresee(size_bytes) == [Verdict.VERIFY, Verdict.KEEP, Verdict.KEEP]
+    assert three.foresee(size_bytes + 1) == [Verdict.VERIFY, Verdict.VERIFY, Verdict.KEEP]
+    rows = three.run(size_bytes=size_bytes + 1)
+    assert [row.verdict for row in rows] == [Verdict.ENDED, Verdict.ENDED, Verdict.KEEP]
+    rows = three.bdms.release("acada", policy=_DAYS, low_water=1.0, apply=True)
+    assert [row.verdict for row in rows] == [Verdict.ENDED, Verdict.ENDED, Verdict.KEEP]
+    rows = three.bdms.release("acada", policy=_DAYS, low_water=0.0, apply=True)
+    assert [row.verdict for row in rows] == [Verdict.ENDED] * 3
+
+
+@pytest.mark.parametrize("place", [ONSITE, "site=CTAO-North"])
+def test_a_rule_of_another_account_is_left_alone(three: Kept, place: str) -> None:
+    first, second = three.block_of(0), three.block_of(3)
+    three.archive.add_rule(first, rse_expression=place, account="root")
+    three.archive.add_rule(second, rse_expression=place, account="root", lifetime_s=60)
+    rows = three.run()
+    assert [row.verdict for row in rows] == [Verdict.KEEP, Verdict.KEEP, Verdict.ENDED]
+    assert rows[0].why == "a rule of root holds it on site"
+    assert three.holds_on_site(first)
+    assert all(rule.expires is None for rule in three.archive.rules("acada", [first.name])[first.name])
+    three.clock[0] += dt.timedelta(minutes=2)
+    three.archive.reap()
+    assert [row.verdict for row in three.run()] == [Verdict.KEEP, Verdict.ENDED, Verdict.RELEASED]
+
+
+def test_a_rule_of_another_account_at_a_centre_does_not_count(kept: Kept) -> None:
+    _rule(kept, account="jane")
+    verdict, why = kept.release()
+    assert (verdict, why) == (
+        Verdict.KEEP,
+        "CSCS of 2 centres holds all of it: there is no rule for another one",
+    )
+
+
+def test_what_has_a_lifetime_goes_by_itself(three: Kept) -> None:
+    rules = three.archive._rules
+    for block, ends in ((three.block_of(0), dt.timedelta(days=120)), (three.block_of(3), dt.timedelta(minutes=30))):
+        place = next(n for n, rule in enumerate(rules) if rule.did == block and rule.rse_expression == ONSITE)
+        rules[place] = attrs.evolve(rules[place], expires=three.clock[0] + ends)
+    rows = three.run(size_bytes=1)
+    assert [row.verdict for row in rows] == [Verdict.KEEP, Verdict.ENDED, Verdict.KEEP]
+    assert rows[0].why == "it goes by itself on 2027-05-24, when its rule ends"
+    rows = three.run(size_bytes=rows[1].size_bytes + 1)
+    assert [row.verdict for row in rows] == [Verdict.KEEP, Verdict.ENDED, Verdict.ENDED], "it has freed nothing yet"
+
+
+@pytest.mark.parametrize("error", [ForbiddenError("no"), UnreachableError("busy"), NotFoundError("what?")])
+@pytest.mark.parametrize("asked", ["end_rule", "annotate"])
+def test_what_goes_wrong_with_one_block_does_not_stop_the_run(three: Kept, error: BdmsError, asked: str) -> None:
+    second = three.block_of(3)
+    three.archive.fails[asked, second] = error
+    rows = three.run()
+    assert [row.verdict for row in rows] == [Verdict.ENDED, Verdict.FAILED, Verdict.ENDED]
+    assert (rows[1].why, rows.stopped) == (str(error), None)
+    assert three.holds_on_site(second)
+    evidence = [proof.what for proof in three.bdms.evidence(second)]
+    assert "released" not in evidence
+    assert ("releasing" in evidence) == (asked == "end_rule"), "the decision is kept before it is carried out"
+
+
+def test_a_catalogue_out_of_reach_ends_the_run_with_what_was_done(three: Kept) -> None:
+    for number in (0, 3):
+        three.archive.fails["end_rule", three.block_of(number)] = UnreachableError(f"it is gone {number}")
+    rows = three.bdms.release("acada", policy=_DAYS, apply=True)
+    assert [row.verdict for row in rows] == [Verdict.FAILED, Verdict.FAILED, Verdict.VERIFY]
+    assert [row.why for row in rows] == ["it is gone 0", "it is gone 3", "it was not reached"]
+    assert str(rows.stopped) == "it is gone 3"
+    assert three.holds_on_site(three.block_of(6))
+
+
+@attrs.frozen
+class _Command(CommandArchive):
+    """The archive of a command: the one of the test."""
+
+    bdms: Bdms = attrs.field(kw_only=True)
+
+    def connect(self) -> Bdms:
+        return self.bdms
+
+
+def test_the_command_says_what_was_done(three: Kept, capsys: pytest.CaptureFixture[str]) -> None:
+    command = functools.partial(release_command, older_than=60.0, archive=_Command(bdms=three.bdms))
+    three.rot()
+    assert command() == 0
+    assert "3 blocks could be released; --apply does it" in capsys.readouterr().out
+    three.archive.fails["end_rule", three.block_of(3)] = ForbiddenError("you may not")
+    assert command(apply=True, to_low_water="0%") == 1
+    said = capsys.readouterr().out
+    assert re.search(r"not released +.*PIC: /ctao/acada/DL0", said)
+    assert re.search(r"not released .*you may not", said)
+    assert "1 of 3 blocks released" in said
+    assert command(apply=True) == 1
+    assert "0 of 2 blocks released" in capsys.readouterr().out, "what had been released before is not counted again"
+
+
+def test_the_command_shows_its_table_though_the_archive_went_out_of_reach(
+    three: Kept, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (3, 6):
+        three.archive.fails["annotate", three.block_of(number)] = UnreachableError("it has gone")
+    with pytest.raises(UnreachableError, match="it has gone"):
+        release_command(older_than=60.0, apply=True, wait=True, archive=_Command(bdms=three.bdms))
+    said = capsys.readouterr().out
+    assert "1 of 3 blocks released" in said
+    assert [said.count(str(verdict)) for verdict in (Verdict.ENDED, Verdict.FAILED)] == [1, 2]
+
+
+def test_the_command_does_not_wait_for_what_goes_by_itself(three: Kept, capsys: pytest.CaptureFixture[str]) -> None:
+    for place, rule in enumerate(three.archive._rules):
+        ends = three.clock[0] + dt.timedelta(days=120)
+        three.archive._rules[place] = attrs.evolve(rule, expires=ends) if rule.rse_expression == ONSITE else rule
+    assert release_command(older_than=60.0, apply=True, wait=True, archive=_Command(bdms=three.bdms)) == 0
+    assert capsys.readouterr().out.count("it goes by itself on 2027-05-24") == 3
 
 
 def test_the_manifest_is_shown_and_verified_from_each_copy(kept: Kept) -> None:

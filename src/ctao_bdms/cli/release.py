@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -41,8 +42,9 @@ def release(
     """Free space on site: blocks of which two centres hold copies that were read back there and are sound.
 
     Nothing is changed without `--apply`. With it, the copies at the centres are read back first, the evidence is kept
-    with the block, and the rule that holds the copy on site is ended: Rucio deletes it. Exit code 1 if a block that
-    was to be released was not.
+    with the block, and the rule that holds the copy on site is ended: Rucio deletes it. A block that was to be released
+    and was not says why, and the next one takes its place; then the exit code is 1. It is 3 if the archive went out of
+    reach on the way: the table says what was done until then.
 
     Example: `bdms release --older-than 60 --to-low-water 70% --apply`
     """
@@ -58,29 +60,37 @@ def release(
             )
 
     rows = look(do=False)
-    wanted = {row.did for row in rows.of(Verdict.RELEASE, Verdict.VERIFY)}
+    gone = {row.did for row in rows.of(Verdict.ENDED)}
+    could = rows.of(Verdict.RELEASE, Verdict.VERIFY)
     rows = look(do=True) if apply else rows
-    if wait:
-        ended = _gone(bdms, rows.of(Verdict.ENDED), rse, timeout_s)
-        rows = Releases([*ended, *rows.of(*(verdict for verdict in Verdict if verdict is not Verdict.ENDED))])
+    stopped, failed = rows.stopped, rows.of(Verdict.FAILED)
+    unreached = rows.of(Verdict.RELEASE, Verdict.VERIFY)
+    if wait and stopped is None:
+        ended = {row.did: row for row in _gone(bdms, rows.of(Verdict.ENDED), rse, timeout_s)}
+        rows = Releases(ended.get(row.did, row) for row in rows)
     output.rows(rows)
     if apply:
-        done = Releases(row for row in rows.of(Verdict.ENDED, Verdict.RELEASED) if row.did in wanted)
-        output.line(f"{len(done)} of {len(wanted)} blocks released, {size_text(done.size_bytes)}")
+        done = Releases(row for row in rows.of(Verdict.ENDED, Verdict.RELEASED) if row.did not in gone)
+        tried = len(done) + len(failed) + len(unreached)
+        output.line(f"{len(done)} of {tried} blocks released, {size_text(done.size_bytes)}")
     else:
-        output.line(f"{len(wanted)} blocks could be released; --apply does it")
+        output.line(f"{len(could)} blocks could be released; --apply does it")
+    if stopped is not None:
+        raise stopped
     if wait and any(row.verdict is Verdict.ENDED for row in rows):
         raise UnreachableError(f"not everything had gone after {timeout_s:g} s; see above, and whether the reaper runs")
-    kept = {row.did for row in rows.of(Verdict.KEEP)}
-    return 1 if apply and wanted & kept else 0
+    return 1 if failed else 0
 
 
 def _gone(bdms: Bdms, rows: Releases, rse: str, timeout_s: float) -> Releases:
     """Wait until nothing is left on site of blocks whose rules have ended; return what is known of them then."""
     until = time.monotonic() + timeout_s
-    while (rows := bdms.left_on_site(rows, rse=rse)).of(Verdict.ENDED) and time.monotonic() < until:
+    while True:
+        with suppress(UnreachableError):  # it is asked again
+            rows = bdms.left_on_site(rows, rse=rse)
+        if not rows.of(Verdict.ENDED) or time.monotonic() >= until:
+            return rows
         time.sleep(min(_LOOK_S, timeout_s))
-    return rows
 
 
 def _fraction(text: str) -> float | None:

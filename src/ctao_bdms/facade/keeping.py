@@ -135,7 +135,8 @@ class Keeping(Connected):
         Returns
         -------
         ctao_bdms.preservation.Releases
-            What becomes of each block, and why; those of which nothing is on site are left out.
+            What becomes of each block, and why; those of which nothing is on site are left out. If the catalogue went
+            out of reach on the way, ``stopped`` says so.
         """
         storage, when = self.onsite(rse), policy or self._release_policy()
         free = float("inf")
@@ -143,11 +144,14 @@ class Keeping(Connected):
             free = preservation.above_low_water(Path(storage.prefix), low_water)
         pattern = blocks_pattern(DEFAULT_VO, scope, Site(storage.site), night)
         rows = preservation.foresee_release(
-            self.catalogue, storage, scope, pattern, when, self.now(), to_free_bytes=free
+            self.catalogue, storage, scope, pattern, when, self.now(), to_free_bytes=float("inf") if apply else free
         )
         if apply:
-            rows = preservation.release(self.catalogue, storage, rows, when, now=self.now, on_bytes=on_bytes)
-        return preservation.Releases(row for row in rows if row.verdict is not preservation.Verdict.RELEASED)
+            rows = preservation.release(
+                self.catalogue, storage, rows, when, now=self.now, to_free_bytes=free, on_bytes=on_bytes
+            )
+        left = (row for row in rows if row.verdict is not preservation.Verdict.RELEASED)
+        return preservation.Releases(left, rows.stopped)
 
     def _release_policy(self) -> preservation.ReleasePolicy:
         """Return when copies on site may go, by the policy of the archive."""
@@ -185,6 +189,14 @@ class Keeping(Connected):
     def verify(
         self, lfns: Iterable[Lfn | str] | Lfn | str, on_bytes: Callable[[int], None] = lambda _: None
     ) -> list[preservation.Evidence]:
-        """Read back every copy of files, and say what each shows."""
-        files = self.catalogue.files(names_of(lfns)).values()
+        """Read back every copy of files, and say what each shows.
+
+        A dataset or container stands for all files in it.
+
+        Raises
+        ------
+        NotFoundError
+            If the archive does not know one of the names.
+        """
+        files = self.catalogue.content(names_of(lfns)).values()
         return list(preservation.read_back(files, now=self.now, on_bytes=on_bytes))

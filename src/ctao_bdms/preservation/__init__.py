@@ -3,8 +3,9 @@
 from ctao_bdms.preservation.evidence import BlockEvidence, Proof, kept, prove
 from ctao_bdms.preservation.fixity import Evidence, read_back
 from ctao_bdms.preservation.manifests import ManifestCheck, ManifestChecks, check_manifest, read_manifest
+from ctao_bdms.preservation.onsite import above_low_water, left_on_site
 from ctao_bdms.preservation.release import Release, ReleasePolicy, Releases, Verdict
-from ctao_bdms.preservation.releasing import above_low_water, foresee_release, left_on_site, release
+from ctao_bdms.preservation.releasing import foresee_release, release
 from ctao_bdms.preservation.verifiers import Verifier
 
 __all__ = [

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import Annotate, FindBlocks, Lookup
+from ctao_bdms.catalogue import Annotate, FindBlocks, FindContent, Lookup
 from ctao_bdms.model import Did, ReplicaState
 from ctao_bdms.naming import is_manifest
 from ctao_bdms.preservation.fixity import read_back
+from ctao_bdms.preservation.telling import Tells, tell
 from ctao_bdms.preservation.verifiers import VERIFIERS
 from ctao_bdms.rows import Rows
 
@@ -31,11 +32,12 @@ __all__ = ["BlockEvidence", "Keeps", "Proof", "keep", "kept", "person", "prove"]
 
 _KEY = "evidence-"
 _SHA256 = "integrity__sha256"
-#: How many files are named of those that are not as they should be.
+#: How many files are named, and told to the archive, of those that are not as they should be: where there are more, it
+#: is the storage that somebody has to look at.
 _NAMED = 10
 
 
-class Keeps(Lookup, FindBlocks, Annotate, Protocol):
+class Keeps(Lookup, FindContent, FindBlocks, Annotate, Tells, Protocol):
     """What proving copies asks of a catalogue."""
 
 
@@ -48,13 +50,14 @@ class Proof:
     block
         The block.
     what
-        ``verified``: a copy was read back; ``released``: the rule that held the copy on site was ended.
+        ``verified``: a copy was read back; ``releasing``: the rule that holds the copy on site is to be ended;
+        ``released``: it was ended.
     rse, centre
         The storage element of the copy, and the centre that owns it; the centre is empty on site.
     who, when
         Who did it, and when it was done (UTC).
     how
-        How the bytes were read, or the identifier of the rule that was ended.
+        How the bytes were read, or the identifier of the rule.
     n_files, size_bytes
         How many files and bytes it is about.
     digest
@@ -154,10 +157,12 @@ def prove(
 ) -> Proof:
     """Read back the copy of a block at a storage element, its manifest as well, and say what it shows.
 
+    The first rotten files are told to the archive, which repairs them: see `ctao_bdms.preservation.telling`.
+
     Parameters
     ----------
     catalogue
-        The archive; it is only asked.
+        The archive.
     block, rse, centre
         The block, the storage element of the copy, and the centre that owns that.
     now
@@ -170,7 +175,7 @@ def prove(
         What reads copies, by the scheme of their URL.
     """
     held = catalogue.products_in(block)
-    files = catalogue.files([product.lfn for product in held])
+    files = catalogue.content([product.lfn for product in held])
     known = {p.lfn: str(p.metadata[_SHA256]) for p in held if _SHA256 in p.metadata}
     problems = [f"{lfn}: no copy is there" for lfn in _absent(held, files, rse)]
     size_bytes, hows = 0, set()
@@ -178,7 +183,11 @@ def prove(
         size_bytes += each.size_bytes
         hows.add(each.how)
         if each.problem:
-            problems.append(f"{each.lfn}: {each.problem}")
+            told = ""
+            if len(problems) < _NAMED:
+                file, digest = files[each.lfn], known.get(each.lfn, "")
+                told = tell(catalogue, file, each, now=now, on_bytes=on_bytes, sha256=digest, verifiers=verifiers)
+            problems.append("; ".join(filter(None, (f"{each.lfn}: {each.problem}", told))))
     if not held:
         problems.append("the block is empty")
     more = [f"and {len(problems) - _NAMED} files more"] if len(problems) > _NAMED else []

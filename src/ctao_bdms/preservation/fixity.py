@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.errors import BdmsError
 from ctao_bdms.model import ArchivedFile, Lfn
-from ctao_bdms.preservation.verifiers import VERIFIERS, verifier_for
+from ctao_bdms.preservation.verifiers import VERIFIERS, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
     from ctao_bdms.model import Replica
-    from ctao_bdms.preservation.verifiers import Verifier
+    from ctao_bdms.preservation.verifiers import ReadBack, Verifier
 
 __all__ = ["Evidence", "read_back"]
 
@@ -31,11 +30,13 @@ class Evidence:
     when
         When it was read (UTC).
     how
-        By which verifier; empty if there is none.
+        By which verifier; empty if it could not be read.
     size_bytes, adler32, sha256
         What was read; 0 and empty if it could not be.
     problem
         What does not agree; empty if the copy is what the catalogue says.
+    is_rotten
+        Whether all of it was read, twice, and it has other bytes than the file.
     """
 
     lfn: Lfn
@@ -46,6 +47,11 @@ class Evidence:
     adler32: str = ""
     sha256: str = ""
     problem: str = ""
+    is_rotten: bool = False
+
+
+#: A copy whose bytes are wrong may have been read wrongly: only what is wrong twice is rotten.
+_READINGS = 2
 
 
 def read_back(
@@ -58,6 +64,8 @@ def read_back(
     verifiers: Mapping[str, Verifier] = VERIFIERS,
 ) -> Iterator[Evidence]:
     """Read every copy of `files` and compare it with what the catalogue says of the file.
+
+    A copy is read through the first of its doors that works here.
 
     Parameters
     ----------
@@ -90,27 +98,32 @@ def _evidence(
     verifiers: Mapping[str, Verifier],
 ) -> Evidence:
     """Read one copy."""
-    how = ""
-    try:
-        verifier = verifier_for(replica.pfn, verifiers)
-        how = verifier.how
-        read = verifier.read(replica.pfn, on_bytes)
-    except (BdmsError, OSError) as error:
-        return Evidence(lfn=file.lfn, rse=replica.rse, when=when, how=how, problem=str(error))
-    problem = ""
+    for reading in range(1, _READINGS + 1):
+        try:
+            how, read = ask(replica, lambda verifier, url: verifier.read(url, on_bytes), verifiers)
+        except OSError as error:
+            return Evidence(lfn=file.lfn, rse=replica.rse, when=when, problem=str(error))
+        problem = _problem(file, sha256, read)
+        found = Evidence(
+            lfn=file.lfn,
+            rse=replica.rse,
+            when=when,
+            how=how,
+            size_bytes=read.size_bytes,
+            adler32=read.adler32,
+            sha256=read.sha256,
+            problem=problem,
+            is_rotten=bool(problem) and reading == _READINGS,
+        )
+        if not problem:
+            break
+    return found
+
+
+def _problem(file: ArchivedFile, sha256: str, read: ReadBack) -> str:
+    """Say what does not agree."""
     if (read.size_bytes, read.adler32) != (file.size_bytes, file.adler32):
-        problem = (
+        return (
             f"{read.size_bytes} bytes, adler32 {read.adler32}; expected {file.size_bytes} bytes, adler32 {file.adler32}"
         )
-    elif sha256 and read.sha256 != sha256:
-        problem = f"sha256 {read.sha256}; expected {sha256}"
-    return Evidence(
-        lfn=file.lfn,
-        rse=replica.rse,
-        when=when,
-        how=how,
-        size_bytes=read.size_bytes,
-        adler32=read.adler32,
-        sha256=read.sha256,
-        problem=problem,
-    )
+    return f"sha256 {read.sha256}; expected {sha256}" if sha256 and read.sha256 != sha256 else ""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import FindBlocks, Lookup
-from ctao_bdms.errors import BdmsError, ManifestError, NotFoundError
+from ctao_bdms.catalogue import FindBlocks, FindContent
+from ctao_bdms.errors import ManifestError, NotFoundError
 from ctao_bdms.model import Did, Lfn, ReplicaState
 from ctao_bdms.naming import is_manifest
 from ctao_bdms.preservation.fixity import read_back
-from ctao_bdms.preservation.verifiers import VERIFIERS, verifier_for
+from ctao_bdms.preservation.verifiers import VERIFIERS, ask
 from ctao_bdms.rows import Rows
 from ctao_bdms.sealing import BlockManifest, differences, manifest_of
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ManifestCheck", "ManifestChecks", "check_manifest", "read_manifest"]
 
 
-class _Asked(Lookup, FindBlocks, Protocol):
+class _Asked(FindContent, FindBlocks, Protocol):
     """What reading manifests asks of a catalogue; it changes nothing."""
 
 
@@ -107,14 +107,14 @@ def read_manifest(
     if latest is None:
         raise NotFoundError(f"block {block} has no manifest; it gets one when it is closed")
     said = []
-    for replica in catalogue.files([latest.lfn])[latest.lfn].replicas:
+    for replica in catalogue.content([latest.lfn])[latest.lfn].replicas:
         if rse in {"", replica.rse} and replica.state is ReplicaState.AVAILABLE:
             try:
-                return BlockManifest.parse(verifier_for(replica.pfn, verifiers).content(replica.pfn))
-            except ManifestError:
-                raise
-            except (BdmsError, OSError) as error:
+                _, content = ask(replica, lambda verifier, url: verifier.content(url), verifiers)
+            except OSError as error:
                 said.append(f"{replica.rse}: {error}")
+            else:
+                return BlockManifest.parse(content)
     raise NotFoundError(f"no copy of {latest.lfn} can be read: {'; '.join(said) or f'there is none at {rse}'}")
 
 
@@ -157,7 +157,7 @@ def check_manifest(
     problems = list(differences(manifest, block, held))
     n_read = 0
     if deep:
-        files = catalogue.files([product.lfn for product in held])
+        files = catalogue.content([product.lfn for product in held])
         known = {file.lfn: str(file.metadata.get("integrity__sha256", "")) for file in manifest.files}
         there = {lfn for lfn, file in files.items() if file.at(rse) is not None}
         problems += [f"{product.lfn}: no copy is at {rse}" for product in held if product.lfn not in there]

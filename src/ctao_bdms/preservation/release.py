@@ -1,8 +1,4 @@
-"""Which blocks may leave the storage on site, and why the others may not: pure.
-
-Space is freed only for a block whose copies at two distinct centres were read back there and found sound, that is older
-than the retention, oldest first, and no more of them than it takes to come down to the low-water mark.
-"""
+"""The release of space on site, as values: what is known of blocks, when they may go, and what is to become of them."""
 
 from __future__ import annotations
 
@@ -14,20 +10,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.model import Did, Product, RetentionClass, Rule, RuleState
+from ctao_bdms.model import Did, Product, RetentionClass, Rse, Rule
 from ctao_bdms.naming import BlockName
-from ctao_bdms.preservation.evidence import BlockEvidence, digest_of
+from ctao_bdms.preservation.evidence import BlockEvidence
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ctao_bdms.errors import BdmsError
     from ctao_bdms.model import Night
 
-__all__ = ["HeldBlock", "Release", "ReleasePolicy", "Releases", "Verdict", "choose", "holders", "judge"]
-
-#: A copy on site goes only if so many centres hold the block.
-CENTRES = 2
+__all__ = ["HeldBlock", "Release", "ReleasePolicy", "Releases", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -39,6 +33,8 @@ class Verdict(StrEnum):
     VERIFY = "verify first"
     #: it stays
     KEEP = "keep"
+    #: it was to go, and stays: its copies are not sound, or something was refused
+    FAILED = "not released"
     #: the rule that held it has ended, and files are still there
     ENDED = "rule ended"
     #: nothing of it is on site
@@ -76,6 +72,8 @@ class HeldBlock:
     ----------
     did
         The block.
+    account
+        Whose block it is: only this account's rules are ours.
     is_open
         Whether files can still be added.
     held
@@ -87,24 +85,41 @@ class HeldBlock:
     rules
         Its rules.
     complete
-        The storage elements off site where the catalogue has a good copy of every file, and their centres.
+        The storage elements off site that can be read and where the catalogue has a good copy of every file, and their
+        centres.
+    shut
+        The storage elements off site that are lost or cannot be read: whatever lies there does not count.
     evidence
         The evidence that is kept with it.
     """
 
     did: Did
+    account: str
     is_open: bool
     held: tuple[Product, ...]
-    onsite: str
+    onsite: Rse
     n_onsite: int
     rules: tuple[Rule, ...]
     complete: Mapping[str, str]
+    shut: tuple[Rse, ...]
     evidence: BlockEvidence
 
     @property
+    def our_rules(self) -> tuple[Rule, ...]:
+        """The rules of the block's owner."""
+        return tuple(rule for rule in self.rules if rule.account == self.account)
+
+    @property
     def onsite_rules(self) -> tuple[Rule, ...]:
-        """The rules that hold the copy on site, or have held it."""
-        return tuple(rule for rule in self.rules if rule.rse_expression == self.onsite)
+        """Our rules that hold the copy on site, or have held it."""
+        return tuple(rule for rule in self.our_rules if rule.rse_expression == self.onsite.name)
+
+    def others_on_site(self, now: dt.datetime) -> tuple[str, ...]:
+        """Return the other accounts whose rules hold the copy on site."""
+        places = {self.onsite.name, f"site={self.onsite.site}"}
+        standing = [rule for rule in self.rules if rule.expires is None or rule.expires > now]
+        others = {rule.account for rule in standing if rule.rse_expression in places} - {self.account}
+        return tuple(sorted(others))
 
     @property
     def size_bytes(self) -> int:
@@ -149,7 +164,15 @@ class Release:
 
 
 class Releases(Rows[Release]):
-    """What is to become of blocks, one row each, the oldest first."""
+    """What is to become of blocks, one row each, the oldest first.
+
+    Parameters
+    ----------
+    rows
+        The blocks.
+    stopped
+        Why the run has ended before its last block; None if it has not.
+    """
 
     columns: ClassVar = (
         ("block", "block"),
@@ -160,6 +183,10 @@ class Releases(Rows[Release]):
         ("why", "why"),
     )
 
+    def __init__(self, rows: Iterable[Release], stopped: BdmsError | None = None) -> None:
+        super().__init__(rows)
+        self.stopped = stopped
+
     def of(self, *verdicts: Verdict) -> Releases:
         """Return the rows with one of these verdicts."""
         return Releases(row for row in self if row.verdict in verdicts)
@@ -168,146 +195,3 @@ class Releases(Rows[Release]):
     def size_bytes(self) -> int:
         """The size of all blocks together."""
         return sum(row.size_bytes for row in self)
-
-
-def judge(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> Release:
-    """Say whether the copy of a block on site may go."""
-    verdict, why, verified = _judged(block, policy, now)
-    return Release(
-        did=block.did,
-        n_files=len(block.held),
-        size_bytes=block.size_bytes,
-        verdict=verdict,
-        verified=verified,
-        why=why,
-    )
-
-
-def _judged(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[Verdict, str, tuple[str, ...]]:
-    """Return verdict, reason, and the centres whose copies are proven."""
-    if block.is_open:
-        return Verdict.KEEP, "the block is open", ()
-    standing = [rule for rule in block.onsite_rules if rule.expires is None]
-    if not standing:
-        return _ended(block, now)
-    name = BlockName.parse(block.did.name)
-    age, stays = now - name.opened, policy.stays(name.retention)
-    if stays is None:
-        return Verdict.KEEP, f"what is {name.retention} stays on site", ()
-    if age < stays:
-        return Verdict.KEEP, f"it is {age.days} days old, and stays for {stays.days}", ()
-    holding, lacking = holders(block)
-    if len(holding) < CENTRES:
-        return Verdict.KEEP, f"{_names(holding)} of {CENTRES} centres {_hold(holding)} all of it: {lacking}", ()
-    proven, unproven = _proven(block, policy, now)
-    if len(proven) >= CENTRES:
-        return Verdict.RELEASE, f"verified at {_names(proven)}", proven
-    return Verdict.VERIFY, "; ".join(f"{centre}: {why}" for centre, why in unproven.items()), proven
-
-
-def _ended(block: HeldBlock, now: dt.datetime) -> tuple[Verdict, str, tuple[str, ...]]:
-    """Say what is left of a copy that no rule holds."""
-    if not block.n_onsite:
-        return Verdict.RELEASED, "nothing of it is on site", ()
-    left = f"{block.n_onsite} files are still on site"
-    ends = [rule.expires for rule in block.onsite_rules if rule.expires is not None]
-    if ends and max(ends) > now:
-        return Verdict.ENDED, f"its rule ends at {max(ends):%Y-%m-%d %H:%M:%S}; {left}", ()
-    if ends:
-        return Verdict.ENDED, f"its rule has ended, and {left}: Rucio's judge-cleaner has not removed the rule", ()
-    return Verdict.ENDED, f"no rule holds it, and {left}: Rucio's reaper has not deleted them", ()
-
-
-def holders(block: HeldBlock) -> tuple[dict[str, str], str]:
-    """Return the centres that hold all of a block by a fulfilled rule without end, with the storage element there.
-
-    Of several storage elements of a centre, one with a sound proof comes first.
-
-    Returns
-    -------
-    tuple
-        Storage elements by centre, and in words why there are no others.
-    """
-    holding: dict[str, str] = {}
-    said = []
-    for rule in block.rules:
-        if rule.rse_expression == block.onsite:
-            continue
-        places = {rse: centre for rse, centre in block.complete.items() if _is_about(rule, rse, centre)}
-        if rule.expires is not None:
-            said.append(f"the rule for {rule.rse_expression} ends")
-        elif rule.state is not RuleState.OK:
-            said.append(f"the rule for {rule.rse_expression} is {rule.state.value}")
-        elif not places:
-            said.append(f"by the catalogue not every file is at {rule.rse_expression}")
-        if rule.state is RuleState.OK and rule.expires is None:
-            for rse in sorted(places, key=lambda rse: (not _is_proven(block, rse), rse)):
-                holding.setdefault(places[rse], rse)
-    return holding, "; ".join(said) or "there is no rule for another one"
-
-
-def _is_proven(block: HeldBlock, rse: str) -> bool:
-    proof = block.evidence.latest(rse)
-    return proof is not None and proof.is_sound
-
-
-def _is_about(rule: Rule, rse: str, centre: str) -> bool:
-    """Return whether a rule holds copies at a storage element for certain."""
-    return rule.rse_expression in {rse, f"centre={centre}"} or rule.rse_expression.startswith(f"centre={centre}&")
-
-
-def _proven(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the centres whose copies are proven, and why those of others are not."""
-    proven, unproven = [], {}
-    for centre, rse in sorted(holders(block)[0].items()):
-        proof = block.evidence.latest(rse)
-        if proof is None:
-            unproven[centre] = "its copy was never read back"
-        elif proof.digest != digest_of(block.held) or proof.n_files != len(block.held):
-            unproven[centre] = "its copy was read back when the catalogue said something else of the block"
-        elif now - proof.when > policy.evidence_age:
-            unproven[centre] = f"its copy was read back last on {proof.when:%Y-%m-%d}"
-        elif not proof.is_sound:
-            unproven[centre] = proof.verdict
-        else:
-            proven.append(centre)
-    return tuple(proven), unproven
-
-
-def _names(centres: Iterable[str]) -> str:
-    return ", ".join(sorted(centres)) or "none"
-
-
-def _hold(centres: Mapping[str, str]) -> str:
-    return "holds" if len(centres) == 1 else "hold"
-
-
-def choose(
-    blocks: Iterable[HeldBlock], policy: ReleasePolicy, now: dt.datetime, *, to_free_bytes: float = float("inf")
-) -> Releases:
-    """Say of each block what is to become of its copy on site, the oldest first.
-
-    Parameters
-    ----------
-    blocks
-        The blocks.
-    policy
-        When a copy on site may go.
-    now
-        The time (aware).
-    to_free_bytes
-        How much space is to be freed; by default all that can be.
-    """
-    rows = []
-    freed = 0
-    for block in sorted(blocks, key=lambda block: (BlockName.parse(block.did.name).opened, block.did)):
-        row = judge(block, policy, now)
-        if row.verdict in {Verdict.RELEASE, Verdict.VERIFY}:
-            if freed >= to_free_bytes:
-                row = attrs.evolve(row, verdict=Verdict.KEEP, why="the low-water mark is reached without it")
-            else:
-                freed += row.size_bytes
-        elif row.verdict is Verdict.ENDED:
-            freed += row.size_bytes
-        rows.append(row)
-    return Releases(rows)

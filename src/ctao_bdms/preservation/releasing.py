@@ -1,4 +1,4 @@
-"""Freeing space on site: what is known of blocks, their copies proven, their rules ended, and what is left looked at.
+"""Freeing space on site: what is known of blocks, their copies proven, their rules ended.
 
 Nothing is deleted here: the rule that holds the copy on site is ended, and Rucio's reaper deletes what no rule holds.
 Right before, catalogue and storages are asked once more, and Rucio itself refuses if two centres do not hold all of it.
@@ -7,57 +7,36 @@ Right before, catalogue and storages are asked once more, and Rucio itself refus
 from __future__ import annotations
 
 import logging
-import shutil
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import EndRules, FindRules, KnowStorage
-from ctao_bdms.errors import BdmsError
+from ctao_bdms.catalogue import EndRules, FindRules
+from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, NotFoundError, UnreachableError
 from ctao_bdms.model import ReplicaState
-from ctao_bdms.naming import is_block, path_of_lfn
+from ctao_bdms.naming import is_block
 from ctao_bdms.preservation.evidence import Keeps, Proof, digest_of, keep, kept, person, prove
-from ctao_bdms.preservation.release import (
-    CENTRES,
-    HeldBlock,
-    Release,
-    ReleasePolicy,
-    Releases,
-    Verdict,
-    choose,
-    holders,
-    judge,
-)
-from ctao_bdms.preservation.verifiers import VERIFIERS, verifier_for
+from ctao_bdms.preservation.judging import CENTRES, ENOUGH, choose, holders, judge
+from ctao_bdms.preservation.release import HeldBlock, Release, ReleasePolicy, Releases, Verdict
+from ctao_bdms.preservation.verifiers import VERIFIERS, ask
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ctao_bdms.model import Block, Rse, Rule
+    from ctao_bdms.model import Block, Did, Rse, Rule
     from ctao_bdms.preservation.verifiers import Verifier
 
-__all__ = ["Releasing", "above_low_water", "foresee_release", "left_on_site", "release"]
+__all__ = ["Releasing", "foresee_release", "release"]
 
 _LOG = logging.getLogger(__name__)
+#: After so many blocks in a row of which the catalogue cannot be asked, it is out of reach.
+_UNANSWERED = 2
 
 
-class Releasing(KnowStorage, FindRules, EndRules, Keeps, Protocol):
+class Releasing(FindRules, EndRules, Keeps, Protocol):
     """What releasing asks of a catalogue."""
-
-
-def above_low_water(root: Path, low_water: float) -> float:
-    """Return how many bytes must be freed so that a file system is filled to `low_water` (0 to 1) only.
-
-    Raises
-    ------
-    OSError
-        If the file system cannot be asked.
-    """
-    usage = shutil.disk_usage(root)
-    return max(0.0, usage.total - usage.free - low_water * usage.total)
 
 
 def foresee_release(
@@ -79,7 +58,7 @@ def foresee_release(
     scope, pattern
         The scope, and the names of the blocks, with ``*``.
     policy, now, to_free_bytes
-        As of `ctao_bdms.preservation.release.choose`.
+        As of `ctao_bdms.preservation.judging.choose`.
     """
     return choose(_known(catalogue, onsite, scope, pattern), policy, now, to_free_bytes=to_free_bytes)
 
@@ -91,19 +70,25 @@ def release(
     policy: ReleasePolicy,
     *,
     now: Callable[[], dt.datetime],
+    to_free_bytes: float = float("inf"),
     on_bytes: Callable[[int], None] = lambda _: None,
     verifiers: Mapping[str, Verifier] = VERIFIERS,
 ) -> Releases:
     """End the rules that hold the copies on site of blocks that may go; read back their copies at the centres first.
+
+    What goes wrong with one block is said of it, and the next one takes its place. Only a catalogue that does not
+    answer ends the run.
 
     Parameters
     ----------
     catalogue, onsite, policy
         The archive, the storage element on site, and when a copy there may go.
     foreseen
-        What `foresee_release` has said.
+        What `foresee_release` has said of all blocks, without `to_free_bytes`: it does not know which can really go.
     now
         The clock.
+    to_free_bytes
+        How much space is to be freed; by default all that can be. Only what really goes counts.
     on_bytes
         Called with the number of bytes after each piece that was read.
     verifiers
@@ -112,14 +97,36 @@ def release(
     Returns
     -------
     Releases
-        What has become of each block: ``rule ended`` where its copy on site is deleted from now on.
+        What has become of each block: ``rule ended`` where its copy on site is deleted from now on, ``not released``
+        where it was to be and was not.
     """
-    return Releases(
-        _release(catalogue, onsite, row, policy, now, on_bytes, verifiers)
-        if row.verdict in {Verdict.RELEASE, Verdict.VERIFY}
-        else row
-        for row in foreseen
-    )
+    rows: list[Release] = []
+    freed = foreseen.of(Verdict.ENDED).size_bytes
+    unanswered: list[BdmsError] = []
+    for row in foreseen:
+        became = row
+        if row.verdict in {Verdict.RELEASE, Verdict.VERIFY}:
+            if len(unanswered) == _UNANSWERED:
+                became = attrs.evolve(row, why="it was not reached")
+            elif freed >= to_free_bytes:
+                became = attrs.evolve(row, verdict=Verdict.KEEP, why=ENOUGH)
+            else:
+                try:
+                    became = _release(catalogue, onsite, row, policy, now, on_bytes, verifiers)
+                    unanswered = []
+                except (UnreachableError, AuthenticationError) as error:
+                    unanswered.append(error)
+                    became = _failed(row, error)
+                except (BdmsError, OSError) as error:
+                    unanswered = []
+                    became = _failed(row, error)
+                freed += became.size_bytes if became.verdict is Verdict.ENDED else 0
+        rows.append(became)
+    return Releases(rows, unanswered[-1] if len(unanswered) == _UNANSWERED else None)
+
+
+def _failed(row: Release, why: object) -> Release:
+    return attrs.evolve(row, verdict=Verdict.FAILED, why=str(why))
 
 
 def _release(
@@ -132,24 +139,42 @@ def _release(
     verifiers: Mapping[str, Verifier],
 ) -> Release:
     """Release one block, if everything is still as it must be."""
-    (block,) = _known(catalogue, onsite, row.did.scope, row.did.name)
+    block = _one(catalogue, onsite, row.did)
+    unsound = []
     if judge(block, policy, now()).verdict is Verdict.VERIFY:
         for centre, rse in sorted(holders(block)[0].items()):
             proof = block.evidence.latest(rse)
             if proof is None or not proof.is_sound or now() - proof.when > policy.evidence_age:
                 proof = prove(catalogue, block.did, rse, centre, now=now, on_bytes=on_bytes, verifiers=verifiers)
                 keep(catalogue, proof)
-        (block,) = _known(catalogue, onsite, row.did.scope, row.did.name)
+                unsound += [] if proof.is_sound else [f"{centre}: {proof.verdict}"]
+        block = _one(catalogue, onsite, row.did)
     judged = judge(block, policy, now())
     if judged.verdict is not Verdict.RELEASE:
-        return attrs.evolve(judged, verdict=Verdict.KEEP)
+        return _failed(judged, "; ".join(unsound) or judged.why)
     if problems := _gone(catalogue, block, judged.verified, verifiers):
-        return attrs.evolve(judged, verdict=Verdict.KEEP, why="; ".join(problems))
-    for rule in (rule for rule in block.onsite_rules if rule.expires is None):
-        catalogue.end_rule(rule.id)
-        keep(catalogue, _released(block, rule, now()))
-        _LOG.info("the copy of %s at %s is released", block.did, block.onsite)
-    return attrs.evolve(judged, verdict=Verdict.ENDED, why=f"{judged.why}; the reaper deletes its copy on site")
+        return _failed(judged, "; ".join(problems))
+    said = [text for rule in block.onsite_rules if rule.expires is None for text in _end(catalogue, block, rule, now)]
+    why = f"{judged.why}; the reaper deletes its copy on site"
+    return attrs.evolve(judged, verdict=Verdict.ENDED, why="; ".join([why, *said]))
+
+
+def _end(catalogue: Releasing, block: HeldBlock, rule: Rule, now: Callable[[], dt.datetime]) -> list[str]:
+    """End a rule that holds a copy on site; the decision is kept first, so that no crash can lose it.
+
+    Returns
+    -------
+    list of str
+        What is to be said of it.
+    """
+    keep(catalogue, _proof("releasing", block, rule, now()))
+    catalogue.end_rule(rule.id)
+    _LOG.info("the copy of %s at %s is released", block.did, block.onsite.name)
+    try:
+        keep(catalogue, _proof("released", block, rule, now()))
+    except CatalogueError as error:
+        return [f"the decision is kept, that it was done is not: {error}"]
+    return []
 
 
 def _gone(
@@ -158,11 +183,11 @@ def _gone(
     """Say at which centres files have gone, or changed their size, since they were read back."""
     bad: dict[str, list[str]] = {}
     rses = {rse: centre for centre, rse in holders(block)[0].items() if centre in centres}
-    for file in catalogue.files([product.lfn for product in block.held]).values():
+    for file in catalogue.content([product.lfn for product in block.held]).values():
         for replica in (replica for replica in file.replicas if replica.rse in rses):
             try:
-                size_bytes = verifier_for(replica.pfn, verifiers).size_bytes(replica.pfn)
-            except (BdmsError, OSError) as error:
+                _, size_bytes = ask(replica, lambda verifier, url: verifier.size_bytes(url), verifiers)
+            except OSError as error:
                 bad.setdefault(rses[replica.rse], []).append(f"{file.lfn}: {error}")
             else:
                 if size_bytes != file.size_bytes:
@@ -173,11 +198,11 @@ def _gone(
     return [f"{centre}: {len(said)} files are not as they were read back; {said[0]}" for centre, said in bad.items()]
 
 
-def _released(block: HeldBlock, rule: Rule, when: dt.datetime) -> Proof:
+def _proof(what: str, block: HeldBlock, rule: Rule, when: dt.datetime) -> Proof:
     return Proof(
         block=block.did,
-        what="released",
-        rse=block.onsite,
+        what=what,
+        rse=block.onsite.name,
         centre="",
         who=person(),
         when=when,
@@ -186,6 +211,13 @@ def _released(block: HeldBlock, rule: Rule, when: dt.datetime) -> Proof:
         size_bytes=block.size_bytes,
         digest=digest_of(block.held),
     )
+
+
+def _one(catalogue: Releasing, onsite: Rse, did: Did) -> HeldBlock:
+    """Return what the catalogue knows of a block now."""
+    for block in _known(catalogue, onsite, did.scope, did.name):
+        return block
+    raise NotFoundError(f"there is no block {did} any more, or it is empty")
 
 
 def _known(catalogue: Releasing, onsite: Rse, scope: str, pattern: str) -> Iterator[HeldBlock]:
@@ -205,45 +237,17 @@ def _held(catalogue: Releasing, onsite: Rse, block: Block, rules: tuple[Rule, ..
         for replica in file.replicas
         if replica.state is ReplicaState.AVAILABLE or replica.rse == onsite.name
     )
+    offsite = [rse for rse in catalogue.rses().values() if rse.centre]
+    shut = tuple(rse for rse in offsite if rse.lost or not rse.is_readable)
     return HeldBlock(
         did=block.did,
+        account=block.account,
         is_open=block.is_open,
         held=held,
-        onsite=onsite.name,
+        onsite=onsite,
         n_onsite=there[onsite.name],
         rules=rules,
-        complete={
-            rse.name: rse.centre
-            for rse in catalogue.rses().values()
-            if rse.centre and held and there[rse.name] == len(held)
-        },
+        complete={rse.name: rse.centre for rse in offsite if rse not in shut and held and there[rse.name] == len(held)},
+        shut=shut,
         evidence=kept(catalogue, block.did),
     )
-
-
-def left_on_site(catalogue: Keeps, onsite: Rse, rows: Releases) -> Releases:
-    """Say of blocks whose rules have ended what is still on site, by the catalogue and by the disk.
-
-    Parameters
-    ----------
-    catalogue, onsite
-        The archive, and the storage element on site.
-    rows
-        The blocks.
-
-    Returns
-    -------
-    Releases
-        The same rows; ``released`` where nothing is left in either.
-    """
-    return Releases(_left(catalogue, onsite, row) for row in rows)
-
-
-def _left(catalogue: Keeps, onsite: Rse, row: Release) -> Release:
-    lfns = [product.lfn for product in catalogue.products_in(row.did)]
-    known = sum(file.at(onsite.name) is not None for file in catalogue.files(lfns).values())
-    lying = sum(Path(path_of_lfn(lfn, Path(onsite.prefix))).exists() for lfn in lfns)
-    if not known and not lying:
-        return attrs.evolve(row, verdict=Verdict.RELEASED, why="nothing of it is on site")
-    why = f"{known} files are on site by the catalogue, {lying} on disk; Rucio's judge-cleaner and reaper delete them"
-    return attrs.evolve(row, verdict=Verdict.ENDED, why=why)

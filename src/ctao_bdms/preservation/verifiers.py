@@ -6,12 +6,12 @@ import hashlib
 import zlib
 from contextlib import closing
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
 
-from ctao_bdms.errors import InvalidNameError
+from ctao_bdms.errors import BdmsError, InvalidNameError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.naming import path_of_pfn
 from ctao_bdms.storage import Sources
@@ -19,9 +19,12 @@ from ctao_bdms.storage import Sources
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["VERIFIERS", "FileVerifier", "ReadBack", "SourceVerifier", "Verifier", "verifier_for"]
+    from ctao_bdms.model import Replica
+
+__all__ = ["VERIFIERS", "FileVerifier", "ReadBack", "SourceVerifier", "Verifier", "ask", "verifier_for"]
 
 _PIECE = 1 << 20
+Answer = TypeVar("Answer")
 
 
 @attrs.frozen(kw_only=True)
@@ -160,3 +163,37 @@ def verifier_for(pfn: str, verifiers: Mapping[str, Verifier] = VERIFIERS) -> Ver
     if scheme not in verifiers:
         raise InvalidNameError(pfn, f"copies are read back by {', '.join(sorted(verifiers))}")
     return verifiers[scheme]
+
+
+def ask(
+    replica: Replica, question: Callable[[Verifier, str], Answer], verifiers: Mapping[str, Verifier] = VERIFIERS
+) -> tuple[str, Answer]:
+    """Ask a copy through one of its doors after the other, until one answers.
+
+    Parameters
+    ----------
+    replica
+        The copy.
+    question
+        What it is asked, by what reads its kind of URL and the URL.
+    verifiers
+        What reads copies, by the scheme of their URL.
+
+    Returns
+    -------
+    tuple
+        How it was asked, in a word, and the answer.
+
+    Raises
+    ------
+    OSError
+        If no door answers; it says what each has said.
+    """
+    said = []
+    for url in replica.urls:
+        try:
+            verifier = verifier_for(url, verifiers)
+            return verifier.how, question(verifier, url)
+        except (BdmsError, OSError) as error:
+            said.append(str(error))
+    raise OSError("; ".join(said) or f"the copy at {replica.rse} has no URL that can be opened here")

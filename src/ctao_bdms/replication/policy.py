@@ -39,7 +39,10 @@ class Retention:
     priority: int = setting("Priority of the transfers: 5 is the most urgent.", 3, least=1, most=5)
     activity: str = setting("What the transfers are for: their part of each link.", "T0 Export")
     onsite_days: float | None = setting(
-        "Days for which the copy on site is kept after all others are verified; empty: for ever.", None, least=0
+        "Days, from the opening of its block, after which the copy on site may be released; empty: it stays. Only for "
+        "classes without lifetime_s and with two copies or more: release needs two centres that keep theirs for ever.",
+        None,
+        least=0,
     )
     quota_bytes: int | None = setting("The most that one account may keep; empty: no limit.", None, least=0)
 

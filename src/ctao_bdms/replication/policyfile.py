@@ -21,6 +21,8 @@ __all__ = ["DEFAULT", "default_policy", "read_policy"]
 
 #: The observatory's own policy.
 DEFAULT = Path(__file__).with_name("ctao.toml")
+#: So many centres must keep a block for ever before its copy on site is released.
+_CENTRES = 2
 _SECTIONS = ("retention", "product", "centre", "placement")
 
 
@@ -148,3 +150,8 @@ def _of_retention(name: str, retention: Retention) -> Iterator[str]:
         yield f"retention.{name}.order: a centre stands there twice"
     if retention.lifetime_s is not None and name == RetentionClass.PERMANENT:
         yield f"retention.{name}.lifetime_s: what is permanent has no end"
+    if retention.onsite_days is not None and (retention.lifetime_s is not None or retention.copies < _CENTRES):
+        yield (
+            f"retention.{name}.onsite_days has no effect: a copy on site is released only where {_CENTRES} centres "
+            "keep theirs for ever; leave it out"
+        )

@@ -49,8 +49,8 @@ class RetentionRow:
 
     @property
     def onsite(self) -> str:
-        """How long on site, after the others are verified."""
-        return "for ever" if self.terms.onsite_days is None else f"{self.terms.onsite_days:g} days"
+        """How long on site, from the opening of the block."""
+        return self.lifetime if self.terms.onsite_days is None else f"{self.terms.onsite_days:g} days"
 
     @property
     def transfers(self) -> str:

@@ -1,0 +1,183 @@
+"""Which blocks may leave the storage on site, and why the others may not: pure.
+
+Space is freed only for a block whose copies at two distinct centres were read back there and found sound, that is older
+than the retention, oldest first, and no more of them than it takes to come down to the low-water mark.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.model import RuleState
+from ctao_bdms.naming import BlockName
+from ctao_bdms.preservation.evidence import digest_of
+from ctao_bdms.preservation.release import HeldBlock, Release, ReleasePolicy, Releases, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ctao_bdms.model import Rule
+
+__all__ = ["CENTRES", "ENOUGH", "choose", "holders", "judge"]
+
+#: A copy on site goes only if so many centres hold the block.
+CENTRES = 2
+#: Why a block stays that could go.
+ENOUGH = "the low-water mark is reached without it"
+#: A rule that ends later than this from now has not been ended to free space: its block is waited for by nobody.
+_SOON = dt.timedelta(hours=1)
+
+
+def judge(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> Release:
+    """Say whether the copy of a block on site may go."""
+    verdict, why, verified = _judged(block, policy, now)
+    return Release(
+        did=block.did,
+        n_files=len(block.held),
+        size_bytes=block.size_bytes,
+        verdict=verdict,
+        verified=verified,
+        why=why,
+    )
+
+
+def _judged(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[Verdict, str, tuple[str, ...]]:
+    """Return verdict, reason, and the centres whose copies are proven."""
+    if block.is_open:
+        return Verdict.KEEP, "the block is open", ()
+    if others := block.others_on_site(now):
+        return Verdict.KEEP, "; ".join(f"a rule of {account} holds it on site" for account in others), ()
+    standing = [rule for rule in block.onsite_rules if rule.expires is None]
+    if not standing:
+        return _ended(block, now)
+    name = BlockName.parse(block.did.name)
+    age, stays = now - name.opened, policy.stays(name.retention)
+    if stays is None:
+        return Verdict.KEEP, f"what is {name.retention} stays on site", ()
+    if age < stays:
+        return Verdict.KEEP, f"it is {age.days} days old, and stays for {stays.days}", ()
+    holding, lacking = holders(block)
+    if len(holding) < CENTRES:
+        return Verdict.KEEP, f"{_names(holding)} of {CENTRES} centres {_hold(holding)} all of it: {lacking}", ()
+    proven, unproven = _proven(block, policy, now)
+    if len(proven) >= CENTRES:
+        return Verdict.RELEASE, f"verified at {_names(proven)}", proven
+    return Verdict.VERIFY, "; ".join(f"{centre}: {why}" for centre, why in unproven.items()), proven
+
+
+def _ended(block: HeldBlock, now: dt.datetime) -> tuple[Verdict, str, tuple[str, ...]]:
+    """Say what is left of a copy that no rule holds."""
+    if not block.n_onsite:
+        return Verdict.RELEASED, "nothing of it is on site", ()
+    left = f"{block.n_onsite} files are still on site"
+    ends = [rule.expires for rule in block.onsite_rules if rule.expires is not None]
+    if ends and max(ends) > now + _SOON:
+        return Verdict.KEEP, f"it goes by itself on {max(ends):%Y-%m-%d}, when its rule ends", ()
+    if ends and max(ends) > now:
+        return Verdict.ENDED, f"its rule ends at {max(ends):%Y-%m-%d %H:%M:%S}; {left}", ()
+    if ends:
+        return Verdict.ENDED, f"its rule has ended, and {left}: Rucio's judge-cleaner has not removed the rule", ()
+    return Verdict.ENDED, f"no rule holds it, and {left}: Rucio's reaper has not deleted them", ()
+
+
+def holders(block: HeldBlock) -> tuple[dict[str, str], str]:
+    """Return the centres that hold all of a block by a fulfilled rule without end, with the storage element there.
+
+    Of several storage elements of a centre, one with a sound proof comes first.
+
+    Returns
+    -------
+    tuple
+        Storage elements by centre, and in words why there are no others.
+    """
+    holding: dict[str, str] = {}
+    said = []
+    for rule in block.our_rules:
+        if rule in block.onsite_rules:
+            continue
+        places = {rse: centre for rse, centre in block.complete.items() if _is_about(rule, rse, centre)}
+        shut = [rse for rse in block.shut if _is_about(rule, rse.name, rse.centre)]
+        if rule.expires is not None:
+            said.append(f"the rule for {rule.rse_expression} ends")
+        elif rule.state is not RuleState.OK:
+            said.append(f"the rule for {rule.rse_expression} is {rule.state.value}")
+        elif not places and shut:
+            said += [
+                f"{rse.name} is marked as lost: {rse.lost}" if rse.lost else f"{rse.name} cannot be read"
+                for rse in shut
+            ]
+        elif not places:
+            said.append(f"by the catalogue not every file is at {rule.rse_expression}")
+        if rule.state is RuleState.OK and rule.expires is None:
+            for rse in sorted(places, key=lambda rse: (not _is_proven(block, rse), rse)):
+                holding.setdefault(places[rse], rse)
+    return holding, "; ".join(said) or "there is no rule for another one"
+
+
+def _is_proven(block: HeldBlock, rse: str) -> bool:
+    proof = block.evidence.latest(rse)
+    return proof is not None and proof.is_sound
+
+
+def _is_about(rule: Rule, rse: str, centre: str) -> bool:
+    """Return whether a rule holds copies at a storage element for certain."""
+    return rule.rse_expression in {rse, f"centre={centre}"} or rule.rse_expression.startswith(f"centre={centre}&")
+
+
+def _proven(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the centres whose copies are proven, and why those of others are not."""
+    proven, unproven = [], {}
+    for centre, rse in sorted(holders(block)[0].items()):
+        proof = block.evidence.latest(rse)
+        if proof is None:
+            unproven[centre] = "its copy was never read back"
+        elif proof.digest != digest_of(block.held) or proof.n_files != len(block.held):
+            unproven[centre] = "its copy was read back when the catalogue said something else of the block"
+        elif now - proof.when > policy.evidence_age:
+            unproven[centre] = f"its copy was read back last on {proof.when:%Y-%m-%d}"
+        elif not proof.is_sound:
+            unproven[centre] = proof.verdict
+        else:
+            proven.append(centre)
+    return tuple(proven), unproven
+
+
+def _names(centres: Iterable[str]) -> str:
+    return ", ".join(sorted(centres)) or "none"
+
+
+def _hold(centres: Mapping[str, str]) -> str:
+    return "holds" if len(centres) == 1 else "hold"
+
+
+def choose(
+    blocks: Iterable[HeldBlock], policy: ReleasePolicy, now: dt.datetime, *, to_free_bytes: float = float("inf")
+) -> Releases:
+    """Say of each block what is to become of its copy on site, the oldest first.
+
+    Parameters
+    ----------
+    blocks
+        The blocks.
+    policy
+        When a copy on site may go.
+    now
+        The time (aware).
+    to_free_bytes
+        How much space is to be freed; by default all that can be. What is on its way out already counts.
+    """
+    dated = sorted(blocks, key=lambda block: (BlockName.parse(block.did.name).opened, block.did))
+    judged = Releases(judge(block, policy, now) for block in dated)
+    rows = []
+    freed = judged.of(Verdict.ENDED).size_bytes
+    for row in judged:
+        is_free = row.verdict in {Verdict.RELEASE, Verdict.VERIFY}
+        if is_free and freed >= to_free_bytes:
+            rows.append(attrs.evolve(row, verdict=Verdict.KEEP, why=ENOUGH))
+        else:
+            freed += row.size_bytes if is_free else 0
+            rows.append(row)
+    return Releases(rows)

@@ -1,0 +1,62 @@
+"""The disk on site: how much of it must be freed, and what is left of blocks that were released."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from ctao_bdms.catalogue import FindBlocks, Lookup
+from ctao_bdms.naming import path_of_lfn
+from ctao_bdms.preservation.release import Release, Releases, Verdict
+
+if TYPE_CHECKING:
+    from ctao_bdms.model import Rse
+
+__all__ = ["above_low_water", "left_on_site"]
+
+
+class _Asked(Lookup, FindBlocks, Protocol):
+    """What looking at what is left asks of a catalogue."""
+
+
+def above_low_water(root: Path, low_water: float) -> float:
+    """Return how many bytes must be freed so that a file system is filled to `low_water` (0 to 1) only.
+
+    Raises
+    ------
+    OSError
+        If the file system cannot be asked.
+    """
+    usage = shutil.disk_usage(root)
+    return max(0.0, usage.total - usage.free - low_water * usage.total)
+
+
+def left_on_site(catalogue: _Asked, onsite: Rse, rows: Releases) -> Releases:
+    """Say of blocks whose rules have ended what is still on site, by the catalogue and by the disk.
+
+    Parameters
+    ----------
+    catalogue, onsite
+        The archive, and the storage element on site.
+    rows
+        The blocks.
+
+    Returns
+    -------
+    Releases
+        The same rows; ``released`` where nothing is left in either.
+    """
+    return Releases(_left(catalogue, onsite, row) for row in rows)
+
+
+def _left(catalogue: _Asked, onsite: Rse, row: Release) -> Release:
+    lfns = [product.lfn for product in catalogue.products_in(row.did)]
+    known = sum(file.at(onsite.name) is not None for file in catalogue.files(lfns).values())
+    lying = sum(Path(path_of_lfn(lfn, Path(onsite.prefix))).exists() for lfn in lfns)
+    if not known and not lying:
+        return attrs.evolve(row, verdict=Verdict.RELEASED, why="nothing of it is on site")
+    why = f"{known} files are on site by the catalogue, {lying} on disk; Rucio's judge-cleaner and reaper delete them"
+    return attrs.evolve(row, verdict=Verdict.ENDED, why=why)
