@@ -22,8 +22,11 @@ from ctao_bdms.model import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["archived_file", "aware", "block", "product", "rule", "truth", "write_url"]
+__all__ = ["SCHEMES", "archived_file", "aware", "block", "product", "rule", "truth", "write_url"]
 
+#: What this library can read from, the doors of one copy in the order in which they are tried: Rucio's own order needs a
+#: geographical database, or is random.
+SCHEMES = ("file", "root", "roots", "https", "davs", "http", "dav")
 #: How clients write, the best first; `davs` and `dav` are other words for HTTP.
 _WRITING = {"file": "file", "davs": "https", "https": "https", "http": "http", "dav": "http"}
 
@@ -56,10 +59,16 @@ def product(row: Mapping[str, Any]) -> Product:
     )
 
 
+def _place(pfn: str) -> int:
+    """Return how early the door of a copy is tried."""
+    scheme = pfn.partition(":")[0]
+    return SCHEMES.index(scheme) if scheme in SCHEMES else len(SCHEMES)
+
+
 def archived_file(row: Mapping[str, Any]) -> ArchivedFile:
     """Return a row of a list of replicas."""
     doors: dict[str, list[str]] = {}
-    for pfn, about in sorted(row["pfns"].items(), key=lambda door: (int(door[1]["priority"]), str(door[0]))):
+    for pfn, about in sorted(row["pfns"].items(), key=lambda door: (_place(str(door[0])), str(door[0]))):
         doors.setdefault(str(about["rse"]), []).append(str(pfn))
     replicas = tuple(
         Replica(rse=rse, state=_REPLICA_STATES[state], pfn=pfns[0] if pfns else "", others=tuple(pfns[1:]))

@@ -52,8 +52,6 @@ _BULK = 1000
 #: How Rucio's tables write the states of a rule that is on its way: replicating, stuck, waiting, injected, suspended.
 _UNFULFILLED = ("R", "S", "W", "I", "U")
 
-#: What this library can read from; the order of Rucio's priorities stays.
-_SCHEMES = ["file", "root", "roots", "https", "davs", "http", "dav"]
 _CONFIG_LOCK = threading.Lock()
 
 
@@ -185,7 +183,7 @@ class RucioCatalogue:
         for chunk in _chunks([_row(name) for name in wanted]):
             with converted(f"looking up {len(chunk)} names"):
                 # Sorted at random: the default order looks for a geographical database first, file by file.
-                rows = self.client.list_replicas(chunk, schemes=_SCHEMES, all_states=True, sort="random")
+                rows = self.client.list_replicas(chunk, schemes=list(answers.SCHEMES), all_states=True, sort="random")
                 found.update((file.lfn, file) for file in map(answers.archived_file, rows))
         above = {str(lfn)[:end] for lfn in found for end, sign in enumerate(str(lfn)) if sign == "/"}
         # What is no file here and has none below it is a block, or an empty directory, or nothing at all.
