@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMES", "archived_file", "aware", "block", "product", "rule", "truth", "write_url"]
 
-#: What this library can read from, the doors of one copy in the order in which they are tried: Rucio's own order needs a
-#: geographical database, or is random.
+#: What this library can read from, the doors of one copy in the order in which they are tried. Rucio's own order needs
+#: a geographical database, or is random.
 SCHEMES = ("file", "root", "roots", "https", "davs", "http", "dav")
 #: How clients write, the best first; `davs` and `dav` are other words for HTTP.
 _WRITING = {"file": "file", "davs": "https", "https": "https", "http": "http", "dav": "http"}
