@@ -353,6 +353,22 @@ def test_from_trigger_to_two_centres(house: House) -> None:
     assert house.upkeep.snapshot["outages"] == {}
 
 
+def test_centres_that_are_full_keep_nothing_from_entering(house: House) -> None:
+    for name in ("PIC-DISK", "CSCS-DISK"):
+        house.archive.set_rse(attrs.evolve(house.archive.rses()[name], is_full=True))
+    house.write(4)
+    house.turn(6)
+    house.turn(3, seconds=61)
+    assert not house.circuits.open
+    (block,) = house.archive.blocks("acada", "*/blocks/*")
+    rules = house.archive.rules("acada", [block.did.name])[block.did.name]
+    assert [rule.rse_expression for rule in rules] == [ONSITE]
+    late = write_dl0(night_specs(5, megabytes=0.02, night=NIGHT)[4], house.root)
+    house.turn(6)
+    assert house.states() == {"registered": 5}
+    assert not os.path.lexists(late.trigger)
+
+
 def test_an_outage_costs_one_probe_a_time_and_all_go_on_after_it(house: House) -> None:
     house.write(6)
     house.archive.error = UnreachableError("it does not answer")
