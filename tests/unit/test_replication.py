@@ -137,6 +137,19 @@ def test_what_a_crash_has_left_open_is_closed_after_a_while(archive: InMemoryCat
     assert _expressions(archive, block)[0] == ONSITE
 
 
+def test_a_block_that_cannot_be_closed_keeps_no_other_from_its_rules(
+    archive: InMemoryCatalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    name, file = BlockName.parse(block_of("acada").name), registration("acada", 7)
+    lame, block = attrs.evolve(name, site=Site.SOUTH).did, _block(archive, "00000002")
+    archive.ensure_directories([file.lfn])
+    archive.open_block(lame)
+    archive.register(lame, ONSITE, [file])
+    reconcile(archive, "acada", blocks_pattern("ctao", "acada"), now=lambda: NOW + dt.timedelta(hours=1))
+    assert f"block {lame} stays open: site CTAO-South needs one storage element" in caplog.text
+    assert _expressions(archive, block)[0] == ONSITE
+
+
 def test_an_empty_block_and_a_foreign_dataset_get_no_rules(archive: InMemoryCatalogue) -> None:
     empty, foreign = block_of("acada", "00000002"), Did("acada", "/ctao/acada/blocks/mine")
     for did in (empty, foreign):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Looking", "Replicating", "begin", "compare", "look", "placed_now", "placement_of", "reconcile", "wanted_of"]
 
-#: What the catalogue says of one rule, and not of all: the others are seen to all the same.
+#: What the catalogue says of one rule or block, and not of all: the others are seen to all the same.
 _OF_ONE_RULE = (ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError)
 
 _LOG = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def reconcile(
     for block in abandoned:
         try:
             seal(catalogue, block.did)
-        except StorageError as error:
+        except (StorageError, UsageError, *_OF_ONE_RULE) as error:
             _LOG.error("block %s stays open: %s", block.did, error)
     if abandoned:
         blocks = _blocks(catalogue, scope, pattern, opened_since)
