@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.cli.output import Output
 from ctao_bdms.cli.track import show_lag
-from ctao_bdms.errors import NotFoundError
+from ctao_bdms.errors import NoRoomError, NotFoundError
 from ctao_bdms.facade import Bdms
-from ctao_bdms.model import Rse, Site
+from ctao_bdms.model import Night, Rse, Site
+from ctao_bdms.naming import BlockName
 from ctao_bdms.nights import Lag
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
@@ -55,6 +57,68 @@ def test_a_block_is_tracked_from_rule_to_rule(archive: InMemoryCatalogue, block:
     assert {copy.where for copy in tracked} == {"CTAO-North", "PIC", "CSCS"}
     assert tracked[2].evidence == "Adler-32 at both ends of the transfer"
     assert list(bdms.track_night("2026-01-01")) == []
+
+
+@pytest.fixture
+def scattered() -> InMemoryCatalogue:
+    """Blocks of two nights, two sites and two scopes."""
+    rses = [Rse(name=site.value, prefix=f"/{site}", site=site.value) for site in (Site.NORTH, Site.SOUTH)]
+    rses += [Rse(name=f"{name}-DISK", prefix=f"/{name}", centre=name) for name in ("PIC", "CSCS")]
+    archive = InMemoryCatalogue(rses, scopes=("acada", "dpps"), now=lambda: NOW)
+    for number, (scope, site, night) in enumerate(itertools.product(("acada", "dpps"), SITES, (NIGHT, OTHER))):
+        name = attrs.evolve(BlockName.parse(block_of(scope).name), site=site, night=night)
+        file = registration(scope, number)
+        archive.ensure_directories([file.lfn])
+        archive.open_block(name.did)
+        archive.register(name.did, site.value, [file])
+        archive.close_block(name.did)
+    return archive
+
+
+SITES = (Site.NORTH, Site.SOUTH)
+OTHER = Night.parse("2026-01-01")
+
+
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        ({}, 8),
+        ({"scope": "dpps"}, 4),
+        ({"site": Site.SOUTH}, 4),
+        ({"night": OTHER}, 4),
+        ({"night": OTHER, "site": Site.SOUTH}, 2),
+        ({"night": OTHER, "site": Site.SOUTH, "scope": "acada"}, 1),
+    ],
+)
+def test_all_sites_scopes_and_nights_are_meant_unless_some_are_named(
+    scattered: InMemoryCatalogue, words: dict[str, Any], number: int
+) -> None:
+    bdms = Bdms(scattered, now=lambda: NOW)
+    assert len({action.did for action in bdms.compare(**words)}) == number
+    assert len({row.did for row in bdms.explain(**words)}) == number
+    assert len(bdms.replication(**words)) == number
+    assert len(bdms.reconcile(**words)) == number
+    ruled = {state.did for state in bdms.replication() if state.rules}
+    assert len(ruled) == number
+    if "night" in words:
+        assert {copy.name for copy in bdms.track_night(**words)} == {did.name for did in ruled}
+
+
+def test_what_is_refused_in_one_scope_does_not_keep_the_others(
+    scattered: InMemoryCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_rule = scattered.add_rule
+
+    def refuse(did: Did, **terms: Any) -> None:  # noqa: ANN401 - as of the archive in memory
+        if did.scope == "acada":
+            raise NoRoomError("there is no room")
+        add_rule(did, **terms)
+
+    monkeypatch.setattr(scattered, "add_rule", refuse)
+    bdms = Bdms(scattered, now=lambda: NOW)
+    with pytest.raises(NoRoomError):
+        bdms.reconcile()
+    assert {state.did.scope for state in bdms.replication() if state.rules} == {"dpps"}
 
 
 def test_a_file_is_tracked_with_the_rules_of_its_block(archive: InMemoryCatalogue, block: Did) -> None:

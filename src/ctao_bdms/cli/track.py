@@ -26,8 +26,12 @@ def track(
     what: Annotated[str, Parameter(name="FILE|BLOCK|night=DATE", help="What to look for.")] = "",
     /,
     *,
-    scope: Annotated[str, Parameter(help="The scope of the blocks of a night.")] = "acada",
-    of_site: Annotated[Site, Parameter(name="--site", help="The site of the night.")] = Site.NORTH,
+    scope: Annotated[
+        str, Parameter(help="The scope of the blocks of a night; by default all but the users' own.")
+    ] = "",
+    of_site: Annotated[
+        Site | None, Parameter(name="--site", help="The site of the blocks of a night; by default all.")
+    ] = None,
     latency: Annotated[
         bool, Parameter(negative="", help="How long the second copy took, as a distribution, from the journal.")
     ] = False,
