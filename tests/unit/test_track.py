@@ -17,6 +17,7 @@ from ctao_bdms.facade import Bdms
 from ctao_bdms.model import Night, Rse, Site
 from ctao_bdms.naming import BlockName
 from ctao_bdms.nights import Lag
+from ctao_bdms.preservation import Proof
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -47,15 +48,15 @@ def test_a_block_is_tracked_from_rule_to_rule(archive: InMemoryCatalogue, block:
     assert list(bdms.track(block.name)) == []
     bdms.reconcile("acada")
     site, first = bdms.track(block.name)
-    assert (site.rse, site.state, site.since, site.where) == (ONSITE, "ok, 3 of 3 files", NOW, "CTAO-North")
-    assert (first.state, first.since, first.evidence) == ("replicating, 0 of 3 files", None, "")
+    assert (site.rse, site.state, site.complete_by, site.where) == (ONSITE, "ok, 3 of 3 files", NOW, "CTAO-North")
+    assert (first.state, first.complete_by, first.evidence) == ("replicating, 0 of 3 files", None, "")
     for _ in range(2):
         archive.transfer()
         bdms.reconcile("acada")
     tracked = bdms.track_night(NIGHT, site=Site.NORTH)
-    assert [copy.since for copy in tracked] == [NOW] * 3
+    assert [copy.complete_by for copy in tracked] == [NOW] * 3
     assert {copy.where for copy in tracked} == {"CTAO-North", "PIC", "CSCS"}
-    assert tracked[2].evidence == "Adler-32 at both ends of the transfer"
+    assert tracked[2].evidence.startswith("by its transfer")
     assert list(bdms.track_night("2026-01-01")) == []
 
 
@@ -124,7 +125,7 @@ def test_what_is_refused_in_one_scope_does_not_keep_the_others(
 def test_a_file_is_tracked_with_the_rules_of_its_block(archive: InMemoryCatalogue, block: Did) -> None:
     bdms, lfn = Bdms(archive, now=lambda: NOW), registration("acada", 0).lfn
     (site,) = bdms.track(lfn)
-    assert (site.rule_id, site.since, site.state) == ("", None, "available")
+    assert (site.rule_id, site.complete_by, site.state) == ("", None, "available")
     for _ in range(3):
         bdms.reconcile("acada")
         archive.transfer()
@@ -135,6 +136,55 @@ def test_a_file_is_tracked_with_the_rules_of_its_block(archive: InMemoryCatalogu
     archive.set_rse(attrs.evolve(archive.rses()["PIC-DISK"], verifies_transfers=False))
     (pic,) = (copy for copy in bdms.track(lfn) if copy.where == "PIC")
     assert pic.evidence.startswith("none")
+
+
+def test_the_evidence_that_is_kept_comes_first(archive: InMemoryCatalogue, block: Did) -> None:
+    bdms, lfn = Bdms(archive, now=lambda: NOW), registration("acada", 0).lfn
+    for _ in range(3):
+        bdms.reconcile("acada")
+        archive.transfer()
+    for number, problems in enumerate((("a file was lost",), ())):
+        proof = Proof(
+            block=block,
+            what="verified",
+            rse="PIC-DISK",
+            centre="PIC",
+            who="ada@desk",
+            when=NOW + dt.timedelta(days=number),
+            how="file",
+            n_files=3,
+            size_bytes=30,
+            digest="0",
+            problems=problems,
+        )
+        archive.annotate(block, {f"evidence-{number}": proof.to_wire()})
+        said = f"its block was read back on {proof.when:%Y-%m-%d} 06:00 UTC by ada@desk: {proof.verdict}"
+        for rows in (bdms.track(lfn), bdms.track(block.name)):
+            evidence = {row.where: row.evidence for row in rows}
+            assert evidence["PIC"] == said
+            assert evidence["CSCS"].startswith("by its transfer")
+            assert evidence["CTAO-North"].startswith("read whole at ingest")
+
+
+def test_what_was_uploaded_to_a_centre_had_no_transfer_there(archive: InMemoryCatalogue) -> None:
+    times = (NOW + dt.timedelta(hours=hour) for hour in itertools.count())
+    archive = InMemoryCatalogue(archive.rses().values(), now=lambda: next(times))
+    block = attrs.evolve(BlockName.parse(block_of("acada").name), origin="PIC").did
+    file = registration("acada", 0)
+    archive.ensure_directories([file.lfn])
+    archive.open_block(block)
+    archive.register(block, "PIC-DISK", [file])
+    archive.close_block(block)
+    bdms = Bdms(archive, now=lambda: NOW)
+    bdms.reconcile("acada")
+    made = archive.rules("acada", [block.name])[block.name][0]
+    archive.transfer()
+    for rows in (bdms.track(file.lfn), bdms.track(block.name)):
+        (pic, cscs) = rows
+        assert pic.evidence.startswith("size and Adler-32 of what arrived, at upload")
+        assert pic.complete_by == made.created != made.updated, "it was there before the rule"
+        assert cscs.evidence.startswith("by its transfer")
+        assert cscs.complete_by is not None
 
 
 def test_a_file_that_nobody_knows(archive: InMemoryCatalogue) -> None:

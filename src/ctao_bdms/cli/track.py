@@ -39,7 +39,7 @@ def track(
     site: SiteChoice = DEFAULT_SITE,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Say where copies are: at which storage element, since when, held by which rule, verified how.
+    """Say where copies are: at which storage element, complete by when, held by which rule, verified how.
 
     With `--latency` it says how long it took from the trigger to the last copy that must be.
 

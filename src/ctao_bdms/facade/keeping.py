@@ -161,7 +161,7 @@ class Keeping(Connected):
         return preservation.left_on_site(self.catalogue, self.onsite(rse), rows)
 
     def track(self, name: Lfn | str) -> nights.TrackedCopies:
-        """Return the copies of a file or of a block: where, since when, by which rule, verified how.
+        """Return the copies of a file or of a block: where, complete by when, by which rule, verified how.
 
         Parameters
         ----------

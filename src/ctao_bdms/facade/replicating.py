@@ -127,8 +127,8 @@ class Replicating(Connected):
         what
             A block, by its name, or a rule, by its number.
         scope, site, night
-            The blocks of this scope, of this site, and of this night, if nothing is named; by default all, but for those
-            in the users' own scopes.
+            If nothing is named, the blocks of this scope, of this site, and of this night; by default all, users'
+            own excepted.
 
         Raises
         ------
