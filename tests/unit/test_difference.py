@@ -228,6 +228,8 @@ def test_nothing_is_ever_ended_before_two_others_hold_it(pic: dict[str, Any]) ->
     ("rse", "state", "why"),
     [
         ({}, "in use", ""),
+        ({"is_full": True}, "full", ""),
+        ({"is_full": True, "is_readable": False, "changed": NOW - HOUR}, "waited for", "PIC cannot be read"),
         ({"is_readable": False, "changed": NOW - HOUR}, "waited for", "until 2026-11-23 05:00 UTC"),
         ({"is_readable": False, "changed": NOW - 24 * HOUR}, "lost", "since 2026-11-21 06:00 UTC, longer"),
         ({"is_writable": False, "changed": NOW - HOUR}, "waited for", "PIC cannot be written since 2026-11-22 05:00"),

@@ -11,6 +11,7 @@ import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import NotFoundError, UsageError
+from ctao_bdms.facade import Bdms
 from ctao_bdms.model import Did, Night, RetentionClass, Rse, Rule, RuleState, Site
 from ctao_bdms.naming import BlockName, blocks_pattern
 from ctao_bdms.replication import (
@@ -293,6 +294,11 @@ def test_full_centres_leave_as_many_copies_as_there_can_be(caplog: pytest.LogCap
     states = _settled(archive, pattern)
     assert [(state.did, state.complete_at) for state in states] == [(old, (first, second)), (new, (third,))]
     assert [state.is_complete for state in states] == [True, False]
+    bdms = Bdms(archive, now=lambda: NOW)
+    assert {centre.name for centre in bdms.centres() if centre.state == "full"} == {first, second}
+    (why,) = bdms.explain()
+    assert (why.sentence, why.needs_somebody) == (f"{short}.", True)
+    assert "lose" not in why.help, "a centre that is full is not lost"
     (missing,) = compare(archive, "acada", pattern, now=lambda: NOW)
     assert (missing.did, missing.kind, missing.why) == (new, Kind.LATER, short)
     _fill(archive, first, second, full=False)

@@ -165,7 +165,8 @@ class Replicating(Connected):
 
     def centres(self, *, patience: dt.timedelta = rules.PATIENCE) -> rules.Centres:
         """Return the data centres, and what is expected of each now."""
-        found = rules.centres_of(self.catalogue.rses().values(), self.now(), patience)
+        keep_free = self.policy.placement.keep_free_bytes
+        found = rules.centres_of(self.catalogue.rses().values(), self.now(), patience, keep_free)
         return rules.Centres(found.values())
 
     def lose_centre(self, centre: str, reason: str) -> list[str]:

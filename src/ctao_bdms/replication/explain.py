@@ -180,6 +180,9 @@ class _Block:
         elif action.kind is Kind.IMPOSSIBLE:
             cause, why = CopyCause.CENTRE, f"{action.why}."
             aid = "The archive's administrator mends the attribute site of the storage elements."
+        elif not action.rse_expression:
+            cause, why = CopyCause.CENTRE, f"{action.why}."
+            aid = "It is made when a centre has room again, comes back or joins: bdms centres list"
         else:
             cause, why = CopyCause.CENTRE, f"{action.why}."
             aid = "See bdms centres list; if the centre will not come back: bdms centres lose CENTRE --reason TEXT"
