@@ -19,7 +19,7 @@ from ctao_bdms.daemon import reading
 from ctao_bdms.daemon.backoff import Backoff, Circuits
 from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.coordinator import Coordinator
-from ctao_bdms.daemon.copying import Copying
+from ctao_bdms.daemon.copying import Copying, Review
 from ctao_bdms.daemon.description import description
 from ctao_bdms.daemon.draining import drain
 from ctao_bdms.daemon.entering import REFUSED, Entering
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ctao_bdms.ingest.journal import Observed, Sighting
-    from ctao_bdms.model import ArchivedFile, Did, Lfn, Registration
+    from ctao_bdms.model import ArchivedFile, Did, Lfn, Registration, Rule
     from ctao_bdms.testing.dl0 import WrittenFile
 
 BEGIN = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
@@ -185,6 +185,7 @@ class House:
             self.journal,
             self.entering.close,
             interval_s=60.0,
+            review=Review(site=Site.NORTH, interval_s=60.0, days=3),
             metrics=self.metrics,
             **clocks,
         )
@@ -351,6 +352,53 @@ def test_from_trigger_to_two_centres(house: House) -> None:
     totals = house.upkeep.snapshot["files"]
     assert totals["replicated"]["files"] == 4
     assert house.upkeep.snapshot["outages"] == {}
+
+
+def test_a_night_that_was_complete_is_looked_at_again(house: House) -> None:
+    """Nothing is on its way any more: a centre that is lost, or a rule that was ended, is found all the same."""
+    house.archive.set_rse(Rse(name="DESY-DISK", prefix="/DESY", centre="DESY"))
+    house.write()
+    house.turn(6)
+    house.turn(seconds=61)
+    for _ in range(4):
+        house.turn(2, seconds=31)
+        house.archive.transfer()
+    house.turn(3, seconds=31)
+    assert house.states() == {"replicated": 4}
+
+    def where() -> dict[str, Rule]:
+        (block,) = house.archive.blocks("acada", "*/blocks/*")
+        return {rule.rse_expression: rule for rule in house.archive.rules("acada", [block.did.name])[block.did.name]}
+
+    (kept, spare) = (name for name in ("PIC", "CSCS", "DESY") if f"centre={name}" in where())
+    (third,) = {"PIC", "CSCS", "DESY"} - {kept, spare}
+    lost = house.archive.rses()[f"{spare}-DISK"]
+    house.archive.set_rse(attrs.evolve(lost, lost="a fire", is_readable=False, is_writable=False))
+    house.turn(12, seconds=31)
+    assert where()[f"centre={third}"].source == f"centre={kept}"
+    house.archive.transfer()
+    house.archive.end_rule(where()[f"centre={third}"].id)
+    house.archive.reap()
+    assert f"centre={third}" not in where()
+    house.turn(12, seconds=31)
+    assert f"centre={third}" in where()
+    assert house.states() == {"replicated": 4}
+
+
+def test_centres_that_are_full_keep_nothing_from_entering(house: House) -> None:
+    for name in ("PIC-DISK", "CSCS-DISK"):
+        house.archive.set_rse(attrs.evolve(house.archive.rses()[name], is_full=True))
+    house.write(4)
+    house.turn(6)
+    house.turn(3, seconds=61)
+    assert not house.circuits.open
+    (block,) = house.archive.blocks("acada", "*/blocks/*")
+    rules = house.archive.rules("acada", [block.did.name])[block.did.name]
+    assert [rule.rse_expression for rule in rules] == [ONSITE]
+    late = write_dl0(night_specs(5, megabytes=0.02, night=NIGHT)[4], house.root)
+    house.turn(6)
+    assert house.states() == {"registered": 5}
+    assert not os.path.lexists(late.trigger)
 
 
 def test_an_outage_costs_one_probe_a_time_and_all_go_on_after_it(house: House) -> None:

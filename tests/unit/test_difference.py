@@ -11,12 +11,13 @@ import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import NoRoomError, UnreachableError
-from ctao_bdms.model import Did, Rse, Rule, RuleState, Site
+from ctao_bdms.model import Did, RetentionClass, Rse, Rule, RuleState, Site
 from ctao_bdms.naming import blocks_pattern
 from ctao_bdms.replication import (
     Centre,
     Difference,
     Kind,
+    Policy,
     Wanted,
     centres_for,
     centres_of,
@@ -164,6 +165,42 @@ def test_without_another_centre_it_says_what_is_missing() -> None:
     assert (short.kind, short.why) == (Kind.LATER, "only 1 of 2 centres can keep it: PIC is lost")
 
 
+def _entered(
+    existing: list[Rule], *placed: str, tape: set[str] | None = None, away: bool = False
+) -> list[tuple[str, str, str]]:
+    """Return what is to be done about a block that entered at PIC."""
+    centres = {name: Centre(name=name) for name in THREE} | {"PIC": Centre(name="PIC", **(DOWN if away else {}))}
+    terms = attrs.evolve(Policy.load().retention(RetentionClass.PERMANENT), tape=tape is not None)
+    rules = wanted_rules("", placed, terms, tape or (), origin="PIC")
+    wanted = Wanted(rules=rules, copies=len(placed), centres=centres, entered=PIC)
+    return [(action.kind.value, action.rse_expression, action.source) for action in difference(BLOCK, wanted, existing)]
+
+
+def test_what_entered_at_a_centre_that_keeps_it_is_held_there_and_read_from_there() -> None:
+    assert _entered([], "PIC", "CSCS") == [("make", PIC, ""), ("make", CSCS, PIC)]
+    assert _entered([_rule(PIC)], "PIC", "CSCS") == [("make", CSCS, PIC)]
+
+
+def test_what_entered_at_a_centre_that_keeps_no_copy_goes_from_there_to_one_after_the_other() -> None:
+    assert _entered([], "CSCS", "DESY") == [("make", CSCS, PIC), ("make later", DESY, CSCS)]
+    under_way = [_rule(CSCS, "replicating", source=PIC)]
+    assert _entered(under_way, "CSCS", "DESY") == [("make later", DESY, CSCS)]
+    assert _entered([_rule(CSCS, source=PIC)], "CSCS", "DESY") == [("make", DESY, CSCS)]
+    assert _entered([], "CSCS", "DESY", away=True) == [("make later", CSCS, ""), ("make later", DESY, "")]
+    # a rule that was made there, when the policy was another, counts until two others hold it
+    assert _entered([_rule(PIC)], "CSCS", "DESY") == [
+        ("make", CSCS, PIC),
+        ("make later", DESY, CSCS),
+        ("keep for now", PIC, ""),
+    ]
+
+
+def test_a_copy_on_tape_is_made_also_where_the_files_entered_on_disk() -> None:
+    tape = f"{PIC}&tape"
+    assert _entered([], "PIC", "CSCS", tape={"PIC"}) == [("make", tape, PIC), ("make later", CSCS, tape)]
+    assert _entered([], "DESY", tape={"DESY"}) == [("make", f"{DESY}&tape", PIC)]
+
+
 STATES = ["ok", "replicating", "stuck", None]
 
 
@@ -191,6 +228,8 @@ def test_nothing_is_ever_ended_before_two_others_hold_it(pic: dict[str, Any]) ->
     ("rse", "state", "why"),
     [
         ({}, "in use", ""),
+        ({"is_full": True}, "full", ""),
+        ({"is_full": True, "is_readable": False, "changed": NOW - HOUR}, "waited for", "PIC cannot be read"),
         ({"is_readable": False, "changed": NOW - HOUR}, "waited for", "until 2026-11-23 05:00 UTC"),
         ({"is_readable": False, "changed": NOW - 24 * HOUR}, "lost", "since 2026-11-21 06:00 UTC, longer"),
         ({"is_writable": False, "changed": NOW - HOUR}, "waited for", "PIC cannot be written since 2026-11-22 05:00"),

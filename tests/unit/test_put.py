@@ -12,6 +12,7 @@ import threading
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
@@ -122,6 +123,26 @@ def test_the_archive_keeps_at_two_centres_the_first_where_it_was_uploaded(archiv
     assert state.is_complete
     assert state.centres[0] == "DESY"
     assert len(set(state.centres)) == 2
+
+
+def test_where_it_was_uploaded_needs_no_copy_to_remain(archive: Archive, dl1: Path) -> None:
+    """DESY takes uploads, and the policy has no share for it: the copies are read from there, one after the other."""
+    desy = archive.catalogue.rses()["DESY-DISK"]
+    archive.catalogue.set_rse(attrs.evolve(desy, share=0.0))
+    (outcome,) = archive.bdms.put(dl1, product=SAID, storage="archive", near="DESY")
+    assert outcome.block is not None
+    name = outcome.block.name
+    (first,) = archive.catalogue.rules("dpps", [name])[name]
+    assert (first.rse_expression in {"centre=PIC", "centre=CSCS"}, first.source) == (True, "centre=DESY")
+    archive.bdms.reconcile("dpps")
+    assert archive.catalogue.rules("dpps", [name])[name] == [first], "the second waits for the first"
+    archive.catalogue.transfer()
+    archive.bdms.reconcile("dpps")
+    _, second = archive.catalogue.rules("dpps", [name])[name]
+    assert second.source == first.rse_expression
+    archive.catalogue.transfer()
+    (state,) = archive.bdms.reconcile("dpps")
+    assert (state.is_complete, set(state.centres)) == (True, {"PIC", "CSCS"})
 
 
 def test_what_was_short_term_can_be_archived(archive: Archive, dl1: Path) -> None:

@@ -10,14 +10,17 @@ import attrs
 import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.errors import UsageError
+from ctao_bdms.errors import NotFoundError, UsageError
+from ctao_bdms.facade import Bdms
 from ctao_bdms.model import Did, Night, RetentionClass, Rse, Rule, RuleState, Site
-from ctao_bdms.naming import blocks_pattern
+from ctao_bdms.naming import BlockName, blocks_pattern
 from ctao_bdms.replication import (
     Follower,
+    Kind,
     Policy,
     begin,
     centres_for,
+    compare,
     full_centres,
     look,
     placement_of,
@@ -29,6 +32,8 @@ from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ctao_bdms.replication import BlockStates
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
 NIGHTS = [Night(dt.date(2026, 1, 1) + dt.timedelta(days=day)) for day in range(2000)]
@@ -133,6 +138,19 @@ def test_what_a_crash_has_left_open_is_closed_after_a_while(archive: InMemoryCat
     assert _expressions(archive, block)[0] == ONSITE
 
 
+def test_a_block_that_cannot_be_closed_keeps_no_other_from_its_rules(
+    archive: InMemoryCatalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    name, file = BlockName.parse(block_of("acada").name), registration("acada", 7)
+    lame, block = attrs.evolve(name, site=Site.SOUTH).did, _block(archive, "00000002")
+    archive.ensure_directories([file.lfn])
+    archive.open_block(lame)
+    archive.register(lame, ONSITE, [file])
+    reconcile(archive, "acada", blocks_pattern("ctao", "acada"), now=lambda: NOW + dt.timedelta(hours=1))
+    assert f"block {lame} stays open: site CTAO-South needs one storage element" in caplog.text
+    assert _expressions(archive, block)[0] == ONSITE
+
+
 def test_an_empty_block_and_a_foreign_dataset_get_no_rules(archive: InMemoryCatalogue) -> None:
     empty, foreign = block_of("acada", "00000002"), Did("acada", "/ctao/acada/blocks/mine")
     for did in (empty, foreign):
@@ -142,10 +160,25 @@ def test_an_empty_block_and_a_foreign_dataset_get_no_rules(archive: InMemoryCata
     assert _expressions(archive, empty) == _expressions(archive, foreign) == []
 
 
-def test_a_site_without_storage_is_told(archive: InMemoryCatalogue) -> None:
-    lame = InMemoryCatalogue(rse for rse in archive.rses().values() if not rse.is_onsite)
-    with pytest.raises(UsageError, match="site=CTAO-North"):
-        begin(lame, [block_of("acada")], now=lambda: NOW)
+def test_a_site_without_storage_is_told_and_keeps_no_other_block_from_its_rules(archive: InMemoryCatalogue) -> None:
+    south = BlockName.parse(block_of("acada").name)
+    lame, block = attrs.evolve(south, site=Site.SOUTH, token="00000002").did, _block(archive)
+    file = registration("acada", 7)
+    archive.ensure_directories([file.lfn])
+    archive.open_block(lame)
+    archive.register(lame, ONSITE, [file])
+    archive.close_block(lame)
+    pattern = blocks_pattern("ctao", "acada")
+    for made in (
+        lambda: begin(archive, [lame], now=lambda: NOW),
+        lambda: reconcile(archive, "acada", pattern, now=lambda: NOW),
+    ):
+        with pytest.raises(NotFoundError, match="site=CTAO-South"):
+            made()
+    assert _expressions(archive, lame) == []
+    assert _expressions(archive, block)[0] == ONSITE
+    assert not look(archive, "acada", pattern, now=lambda: NOW).is_complete
+    assert Kind.IMPOSSIBLE in {action.kind for action in compare(archive, "acada", pattern, now=lambda: NOW)}
 
 
 class Clock:
@@ -234,6 +267,63 @@ def _centres(full: str = "", joins: str = "") -> InMemoryCatalogue:
     return InMemoryCatalogue([Rse(name=ONSITE, prefix="/onsite", site="CTAO-North"), *rses], now=lambda: NOW)
 
 
+def _fill(archive: InMemoryCatalogue, *centres: str, full: bool = True) -> None:
+    for centre in centres:
+        archive.set_rse(attrs.evolve(archive.rses()[f"{centre}-DISK"], is_full=full))
+
+
+def _settled(archive: InMemoryCatalogue, pattern: str) -> BlockStates:
+    for _ in range(3):
+        states = reconcile(archive, "acada", pattern, now=lambda: NOW)
+        archive.transfer()
+    return states
+
+
+def test_full_centres_leave_as_many_copies_as_there_can_be(caplog: pytest.LogCaptureFixture) -> None:
+    archive, pattern = _centres(), blocks_pattern("ctao", "acada")
+    first, second, third = centres_for(Site.NORTH, NIGHT, dict.fromkeys(("PIC", "CSCS", "DESY"), 1.0), 3)
+    old = _block(archive)
+    assert _settled(archive, pattern).is_complete
+    _fill(archive, first, second)
+    new = _block(archive, "00000002")
+    begin(archive, [new], now=lambda: NOW)
+    assert _expressions(archive, new) == [ONSITE, f"centre={third}"]
+    shut = ", ".join(sorted((first, second)))
+    short = f"only 1 of 2 centres can keep it: {shut} take nothing new"
+    assert short in caplog.text
+    states = _settled(archive, pattern)
+    assert [(state.did, state.complete_at) for state in states] == [(old, (first, second)), (new, (third,))]
+    assert [state.is_complete for state in states] == [True, False]
+    bdms = Bdms(archive, now=lambda: NOW)
+    assert {centre.name for centre in bdms.centres() if centre.state == "full"} == {first, second}
+    (why,) = bdms.explain()
+    assert (why.sentence, why.needs_somebody) == (f"{short}.", True)
+    assert "lose" not in why.help, "a centre that is full is not lost"
+    (missing,) = compare(archive, "acada", pattern, now=lambda: NOW)
+    assert (missing.did, missing.kind, missing.why) == (new, Kind.LATER, short)
+    _fill(archive, first, second, full=False)
+    assert _settled(archive, pattern).is_complete
+    assert _expressions(archive, new) == [ONSITE, f"centre={third}", f"centre={first}"]
+
+
+def test_if_all_centres_are_full_the_copy_on_site_is_held() -> None:
+    archive, pattern = _centres(), blocks_pattern("ctao", "acada")
+    _fill(archive, "PIC", "CSCS", "DESY")
+    block = _block(archive)
+    assert not _settled(archive, pattern).is_complete
+    assert _expressions(archive, block) == [ONSITE]
+    assert placement_of(archive, block, now=lambda: NOW) == ()
+
+
+def test_of_centres_that_are_away_and_full_both_are_told() -> None:
+    archive, pattern = _centres(), blocks_pattern("ctao", "acada")
+    archive.set_rse(attrs.evolve(archive.rses()["PIC-DISK"], lost="a fire", is_readable=False, is_writable=False))
+    _fill(archive, "CSCS")
+    _block(archive)
+    why = [action.why for action in compare(archive, "acada", pattern, now=lambda: NOW) if not action.rse_expression]
+    assert why == ["only 1 of 2 centres can keep it: PIC is marked as lost: a fire; CSCS takes nothing new"]
+
+
 def _rule(expression: str) -> Rule:
     return Rule(
         id=expression,
@@ -263,16 +353,17 @@ def test_a_copy_on_tape_has_a_rule_for_it() -> None:
         ("centre=PIC", ONSITE),
         ("centre=CSCS&tape", "centre=PIC"),
     ]
-    with pytest.raises(UsageError, match="needs a centre that has tape"):
-        placement_of(_centres(), block_of("acada"), now=lambda: NOW, policy=policy)
-    archive = InMemoryCatalogue(
-        [
-            *_centres().rses().values(),
-            Rse(name="DESY-TAPE", prefix="/tape", centre="DESY", is_tape=True),
-        ],
-        now=lambda: NOW,
-    )
+    archive = _centres()
     block, pattern = _block(archive), blocks_pattern("ctao", "acada")
+    for _ in range(3):
+        states = reconcile(archive, "acada", pattern, now=lambda: NOW, policy=policy)
+        archive.transfer()
+    assert len(states[0].complete_at) == 2, "copies on disk are worth more than none"
+    assert not states.is_complete
+    (lacking,) = compare(archive, "acada", pattern, now=lambda: NOW, policy=policy)
+    assert (lacking.kind, lacking.rse_expression) == (Kind.LATER, "")
+    assert "needs a centre that has tape" in lacking.why
+    archive.set_rse(Rse(name="DESY-TAPE", prefix="/tape", centre="DESY", is_tape=True))
     for _ in range(3):
         states = reconcile(archive, "acada", pattern, now=lambda: NOW, policy=policy)
         archive.transfer()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -11,10 +12,12 @@ import pytest
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.cli.output import Output
 from ctao_bdms.cli.track import show_lag
-from ctao_bdms.errors import NotFoundError
+from ctao_bdms.errors import NoRoomError, NotFoundError
 from ctao_bdms.facade import Bdms
-from ctao_bdms.model import Rse, Site
+from ctao_bdms.model import Night, Rse, Site
+from ctao_bdms.naming import BlockName
 from ctao_bdms.nights import Lag
+from ctao_bdms.preservation import Proof
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -45,22 +48,84 @@ def test_a_block_is_tracked_from_rule_to_rule(archive: InMemoryCatalogue, block:
     assert list(bdms.track(block.name)) == []
     bdms.reconcile("acada")
     site, first = bdms.track(block.name)
-    assert (site.rse, site.state, site.since, site.where) == (ONSITE, "ok, 3 of 3 files", NOW, "CTAO-North")
-    assert (first.state, first.since, first.evidence) == ("replicating, 0 of 3 files", None, "")
+    assert (site.rse, site.state, site.complete_by, site.where) == (ONSITE, "ok, 3 of 3 files", NOW, "CTAO-North")
+    assert (first.state, first.complete_by, first.evidence) == ("replicating, 0 of 3 files", None, "")
     for _ in range(2):
         archive.transfer()
         bdms.reconcile("acada")
     tracked = bdms.track_night(NIGHT, site=Site.NORTH)
-    assert [copy.since for copy in tracked] == [NOW] * 3
+    assert [copy.complete_by for copy in tracked] == [NOW] * 3
     assert {copy.where for copy in tracked} == {"CTAO-North", "PIC", "CSCS"}
-    assert tracked[2].evidence == "Adler-32 at both ends of the transfer"
+    assert tracked[2].evidence.startswith("by its transfer")
     assert list(bdms.track_night("2026-01-01")) == []
+
+
+@pytest.fixture
+def scattered() -> InMemoryCatalogue:
+    """Blocks of two nights, two sites and two scopes."""
+    rses = [Rse(name=site.value, prefix=f"/{site}", site=site.value) for site in (Site.NORTH, Site.SOUTH)]
+    rses += [Rse(name=f"{name}-DISK", prefix=f"/{name}", centre=name) for name in ("PIC", "CSCS")]
+    archive = InMemoryCatalogue(rses, scopes=("acada", "dpps"), now=lambda: NOW)
+    for number, (scope, site, night) in enumerate(itertools.product(("acada", "dpps"), SITES, (NIGHT, OTHER))):
+        name = attrs.evolve(BlockName.parse(block_of(scope).name), site=site, night=night)
+        file = registration(scope, number)
+        archive.ensure_directories([file.lfn])
+        archive.open_block(name.did)
+        archive.register(name.did, site.value, [file])
+        archive.close_block(name.did)
+    return archive
+
+
+SITES = (Site.NORTH, Site.SOUTH)
+OTHER = Night.parse("2026-01-01")
+
+
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        ({}, 8),
+        ({"scope": "dpps"}, 4),
+        ({"site": Site.SOUTH}, 4),
+        ({"night": OTHER}, 4),
+        ({"night": OTHER, "site": Site.SOUTH}, 2),
+        ({"night": OTHER, "site": Site.SOUTH, "scope": "acada"}, 1),
+    ],
+)
+def test_all_sites_scopes_and_nights_are_meant_unless_some_are_named(
+    scattered: InMemoryCatalogue, words: dict[str, Any], number: int
+) -> None:
+    bdms = Bdms(scattered, now=lambda: NOW)
+    assert len({action.did for action in bdms.compare(**words)}) == number
+    assert len({row.did for row in bdms.explain(**words)}) == number
+    assert len(bdms.replication(**words)) == number
+    assert len(bdms.reconcile(**words)) == number
+    ruled = {state.did for state in bdms.replication() if state.rules}
+    assert len(ruled) == number
+    if "night" in words:
+        assert {copy.name for copy in bdms.track_night(**words)} == {did.name for did in ruled}
+
+
+def test_what_is_refused_in_one_scope_does_not_keep_the_others(
+    scattered: InMemoryCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_rule = scattered.add_rule
+
+    def refuse(did: Did, **terms: Any) -> None:  # noqa: ANN401 - as of the archive in memory
+        if did.scope == "acada":
+            raise NoRoomError("there is no room")
+        add_rule(did, **terms)
+
+    monkeypatch.setattr(scattered, "add_rule", refuse)
+    bdms = Bdms(scattered, now=lambda: NOW)
+    with pytest.raises(NoRoomError):
+        bdms.reconcile()
+    assert {state.did.scope for state in bdms.replication() if state.rules} == {"dpps"}
 
 
 def test_a_file_is_tracked_with_the_rules_of_its_block(archive: InMemoryCatalogue, block: Did) -> None:
     bdms, lfn = Bdms(archive, now=lambda: NOW), registration("acada", 0).lfn
     (site,) = bdms.track(lfn)
-    assert (site.rule_id, site.since, site.state) == ("", None, "available")
+    assert (site.rule_id, site.complete_by, site.state) == ("", None, "available")
     for _ in range(3):
         bdms.reconcile("acada")
         archive.transfer()
@@ -71,6 +136,55 @@ def test_a_file_is_tracked_with_the_rules_of_its_block(archive: InMemoryCatalogu
     archive.set_rse(attrs.evolve(archive.rses()["PIC-DISK"], verifies_transfers=False))
     (pic,) = (copy for copy in bdms.track(lfn) if copy.where == "PIC")
     assert pic.evidence.startswith("none")
+
+
+def test_the_evidence_that_is_kept_comes_first(archive: InMemoryCatalogue, block: Did) -> None:
+    bdms, lfn = Bdms(archive, now=lambda: NOW), registration("acada", 0).lfn
+    for _ in range(3):
+        bdms.reconcile("acada")
+        archive.transfer()
+    for number, problems in enumerate((("a file was lost",), ())):
+        proof = Proof(
+            block=block,
+            what="verified",
+            rse="PIC-DISK",
+            centre="PIC",
+            who="ada@desk",
+            when=NOW + dt.timedelta(days=number),
+            how="file",
+            n_files=3,
+            size_bytes=30,
+            digest="0",
+            problems=problems,
+        )
+        archive.annotate(block, {f"evidence-{number}": proof.to_wire()})
+        said = f"its block was read back on {proof.when:%Y-%m-%d} 06:00 UTC by ada@desk: {proof.verdict}"
+        for rows in (bdms.track(lfn), bdms.track(block.name)):
+            evidence = {row.where: row.evidence for row in rows}
+            assert evidence["PIC"] == said
+            assert evidence["CSCS"].startswith("by its transfer")
+            assert evidence["CTAO-North"].startswith("read whole at ingest")
+
+
+def test_what_was_uploaded_to_a_centre_had_no_transfer_there(archive: InMemoryCatalogue) -> None:
+    times = (NOW + dt.timedelta(hours=hour) for hour in itertools.count())
+    archive = InMemoryCatalogue(archive.rses().values(), now=lambda: next(times))
+    block = attrs.evolve(BlockName.parse(block_of("acada").name), origin="PIC").did
+    file = registration("acada", 0)
+    archive.ensure_directories([file.lfn])
+    archive.open_block(block)
+    archive.register(block, "PIC-DISK", [file])
+    archive.close_block(block)
+    bdms = Bdms(archive, now=lambda: NOW)
+    bdms.reconcile("acada")
+    made = archive.rules("acada", [block.name])[block.name][0]
+    archive.transfer()
+    for rows in (bdms.track(file.lfn), bdms.track(block.name)):
+        (pic, cscs) = rows
+        assert pic.evidence.startswith("size and Adler-32 of what arrived, at upload")
+        assert pic.complete_by == made.created != made.updated, "it was there before the rule"
+        assert cscs.evidence.startswith("by its transfer")
+        assert cscs.complete_by is not None
 
 
 def test_a_file_that_nobody_knows(archive: InMemoryCatalogue) -> None:

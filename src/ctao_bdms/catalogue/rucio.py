@@ -51,6 +51,10 @@ _LOG = logging.getLogger(__name__)
 _BULK = 1000
 #: How Rucio's tables write the states of a rule that is on its way: replicating, stuck, waiting, injected, suspended.
 _UNFULFILLED = ("R", "S", "W", "I", "U")
+#: How far the clock of a client may be ahead of the server's.
+_CLOCKS_DIFFER = dt.timedelta(days=1)
+#: What one question costs the server more than none, in rows of another's answer; and how many rules a day brings.
+_ROWS_A_QUESTION, _RULES_A_DAY = 30, 1500
 
 _CONFIG_LOCK = threading.Lock()
 
@@ -371,7 +375,7 @@ class RucioCatalogue:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""
         wanted: dict[str, list[tuple[dt.datetime, Rule]]] = {name: [] for name in names}
         with converted("listing the rules"):
-            for filters in _rule_filters(scope, list(wanted)):
+            for filters in _rule_filters(scope, list(wanted), dt.datetime.now(dt.UTC)):
                 for row in self.client.list_replication_rules(filters=filters):
                     if row["name"] in wanted:
                         wanted[row["name"]].append((answers.aware(row["created_at"]), answers.rule(row)))
@@ -459,15 +463,19 @@ def _oldest_first(dated: list[tuple[dt.datetime, Rule]]) -> list[Rule]:
     return [rule for _, rule in sorted(dated, key=lambda each: (each[0], each[1].id))]
 
 
-def _rule_filters(scope: str, names: list[str]) -> list[dict[str, str]]:
-    """Return the fewest questions that find the rules on `names`.
+def _rule_filters(scope: str, names: list[str], now: dt.datetime) -> list[dict[str, str]]:
+    """Return the questions that find the rules on `names`, and cost least.
 
-    A few names are asked for one by one; for many blocks, one question for all rules made since the oldest was opened.
+    A few names are asked for one by one, and so are those of an old night; for many young blocks, there is one question
+    for all rules made since the oldest was opened. The clock of who opened it may be ahead of the server's.
     """
+    one_by_one = [{"scope": scope, "name": name} for name in names]
     if len(names) <= 3:
-        return [{"scope": scope, "name": name} for name in names]
+        return one_by_one
     try:
-        since = min(BlockName.parse(name).opened for name in names)
+        opened = min(BlockName.parse(name).opened for name in names)
     except InvalidNameError:
         return [{"scope": scope}]
-    return [{"scope": scope, "created_after": date_to_str(since)}]
+    if len(names) * _ROWS_A_QUESTION < (now - opened).days * _RULES_A_DAY:
+        return one_by_one
+    return [{"scope": scope, "created_after": date_to_str(opened - _CLOCKS_DIFFER)}]

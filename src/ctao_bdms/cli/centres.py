@@ -20,7 +20,7 @@ Name = Annotated[str, Parameter(name="CENTRE", help="The name of the centre.")]
 
 @centres.command(name="list")
 def list_(*, archive: Archive = DEFAULT_ARCHIVE) -> int:
-    """List the data centres: in use, waited for, closed, lost.
+    """List the data centres: in use, full, waited for, closed, lost.
 
     Exit code 0 if all are in use, 1 if not.
 
@@ -28,7 +28,7 @@ def list_(*, archive: Archive = DEFAULT_ARCHIVE) -> int:
     """
     found = archive.connect().centres()
     archive.output.rows(found)
-    return 1 if any(centre.why for centre in found) else 0
+    return 1 if any(centre.state != "in use" for centre in found) else 0
 
 
 @centres.command

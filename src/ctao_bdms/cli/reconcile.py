@@ -21,8 +21,8 @@ __all__ = ["reconcile"]
 
 def reconcile(
     *,
-    scope: Annotated[str, Parameter(help="The scope of the blocks.")] = "acada",
-    site: Annotated[Site, Parameter(help="The site whose blocks are meant.")] = Site.NORTH,
+    scope: Annotated[str, Parameter(help="The scope of the blocks; by default all but the users' own.")] = "",
+    site: Annotated[Site | None, Parameter(help="The site whose blocks are meant; by default all.")] = None,
     night: Annotated[str, Parameter(help="Only this night, the date of its evening; by default all.")] = "",
     dry_run: Annotated[bool, Parameter(negative="", help="Say what would be done, and why; change nothing.")] = False,
     prune: Annotated[

@@ -18,8 +18,8 @@ __all__ = ["rules"]
 
 rules = cyclopts.App(name="rules", help="The rules that bring copies to the data centres.", help_format="markdown")
 
-Scope = Annotated[str, Parameter(help="The scope of the blocks.")]
-OfSite = Annotated[Site, Parameter(help="The site whose blocks are meant.")]
+Scope = Annotated[str, Parameter(help="The scope of the blocks; by default all but the users' own.")]
+OfSite = Annotated[Site | None, Parameter(help="The site whose blocks are meant; by default all.")]
 OfNight = Annotated[str, Parameter(help="Only this night, the date of its evening; by default all.")]
 
 #: How many files of a rule are named.
@@ -28,9 +28,7 @@ _SOME = 3
 
 @rules.command(name="list")
 @rules.default
-def list_(
-    *, scope: Scope = "acada", site: OfSite = Site.NORTH, night: OfNight = "", archive: Archive = DEFAULT_ARCHIVE
-) -> int:
+def list_(*, scope: Scope = "", site: OfSite = None, night: OfNight = "", archive: Archive = DEFAULT_ARCHIVE) -> int:
     """Show how far the replication of each block is. Nothing is changed.
 
     Example: `bdms rules list --night 2026-11-21`
@@ -50,8 +48,8 @@ def explain(
     ] = "",
     /,
     *,
-    scope: Scope = "acada",
-    site: OfSite = Site.NORTH,
+    scope: Scope = "",
+    site: OfSite = None,
     night: OfNight = "",
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:

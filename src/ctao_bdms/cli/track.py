@@ -26,8 +26,12 @@ def track(
     what: Annotated[str, Parameter(name="FILE|BLOCK|night=DATE", help="What to look for.")] = "",
     /,
     *,
-    scope: Annotated[str, Parameter(help="The scope of the blocks of a night.")] = "acada",
-    of_site: Annotated[Site, Parameter(name="--site", help="The site of the night.")] = Site.NORTH,
+    scope: Annotated[
+        str, Parameter(help="The scope of the blocks of a night; by default all but the users' own.")
+    ] = "",
+    of_site: Annotated[
+        Site | None, Parameter(name="--site", help="The site of the blocks of a night; by default all.")
+    ] = None,
     latency: Annotated[
         bool, Parameter(negative="", help="How long the second copy took, as a distribution, from the journal.")
     ] = False,
@@ -35,7 +39,7 @@ def track(
     site: SiteChoice = DEFAULT_SITE,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Say where copies are: at which storage element, since when, held by which rule, verified how.
+    """Say where copies are: at which storage element, complete by when, held by which rule, verified how.
 
     With `--latency` it says how long it took from the trigger to the last copy that must be.
 

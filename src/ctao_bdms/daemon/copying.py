@@ -2,6 +2,9 @@
 
 To make the rule of a block takes the server seconds. That is asked in a thread of its own, with a connection of its
 own, so that files go on being read and registered meanwhile; the journal is written by the loop alone.
+
+A block that is complete may lack something again: a centre was lost, a rule was ended. So night after night is
+reviewed, one at a time, whatever the journal says of it.
 """
 
 from __future__ import annotations
@@ -11,9 +14,13 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+import attrs
+
 from ctao_bdms import replication
+from ctao_bdms.facade.connected import DEFAULT_VO
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState
+from ctao_bdms.model import Night, Site
 from ctao_bdms.naming import BlockName, blocks_pattern
 
 if TYPE_CHECKING:
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Did
     from ctao_bdms.replication import Action, Policy, Replicating
 
-__all__ = ["Copying"]
+__all__ = ["Copying", "Review"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +45,43 @@ class Close(Protocol):
     """Closes the blocks whose time has come, or everything; returns those that were closed and need rules."""
 
     def __call__(self, *, everything: bool = False) -> tuple[Did, ...]: ...
+
+
+@attrs.frozen(kw_only=True)
+class Review:
+    """Which night is reviewed when: one after another back from today, then from today again.
+
+    The clock alone says which: a daemon that starts anew goes on where the last one was.
+
+    Attributes
+    ----------
+    site
+        The site whose nights are reviewed.
+    interval_s
+        The time between two nights, in seconds.
+    days
+        How many nights, back from today; none if 0.
+    """
+
+    site: Site
+    interval_s: float
+    days: int
+
+    def turn(self, now: dt.datetime) -> int:
+        """Return the number of the turn that it is."""
+        return int(now.timestamp() // self.interval_s)
+
+    def night(self, now: dt.datetime) -> Night:
+        """Return the night whose turn it is.
+
+        Examples
+        --------
+        >>> now = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+        >>> review = Review(site=Site.NORTH, interval_s=60.0, days=3)
+        >>> [str(review.night(now + dt.timedelta(minutes=minute))) for minute in range(4)]
+        ['2026-11-22', '2026-11-21', '2026-11-20', '2026-11-22']
+        """
+        return Night(now.date() - dt.timedelta(days=self.turn(now) % self.days))
 
 
 class Copying:
@@ -61,6 +105,8 @@ class Copying:
         The clocks (aware; seconds).
     patience
         How long a centre that is shut is waited for.
+    review
+        Which nights are looked at again, complete or not; by default none.
     aside
         One thread that asks the server while the loop goes on; by default the loop waits for the answers.
     wake
@@ -82,6 +128,7 @@ class Copying:
         now: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
         patience: dt.timedelta = replication.PATIENCE,
+        review: Review | None = None,
         aside: Executor | None = None,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
@@ -95,12 +142,14 @@ class Copying:
         self._now = now
         self._patience = patience
         self._monotonic = monotonic
+        self._review = review if review is not None and review.days else None
+        self._reviewed: int | None = None
         self._patterns: tuple[tuple[str, str], ...] = ()
         self._complete: deque[Did] = deque()
         self._follower = replication.Follower(
             catalogue,
             now=now,
-            everything=lambda: self._patterns,
+            everything=self._everything,
             everything_after=dt.timedelta(seconds=interval_s),
             patience=patience,
             policy=policy,
@@ -125,8 +174,9 @@ class Copying:
                 return
         closed = self._close()
         follow = self._journal.tallies()[FileState.REGISTERED].files > 0
-        if follow and self._follower.is_everything_due:
-            self._patterns = tuple(self._pending())
+        if self._follower.is_everything_due:
+            follow = follow or self._is_review_due
+            self._patterns = tuple(self._pending()) if follow else ()
         if closed or follow:
             self._begin(closed, follow=follow)
             if probe and self._asked is not None:
@@ -176,6 +226,21 @@ class Copying:
         finally:
             self._write()
 
+    @property
+    def _is_review_due(self) -> bool:
+        return self._review is not None and self._review.turn(self._now()) != self._reviewed
+
+    def _everything(self) -> Iterator[tuple[str, str]]:
+        """Yield scope and pattern of the blocks that are looked at: those that are pending, and the night reviewed."""
+        yield from self._patterns
+        if self._review is not None and self._is_review_due:
+            now = self._now()
+            for scope in self._catalogue.scopes():
+                pattern = blocks_pattern(DEFAULT_VO, scope, self._review.site, self._review.night(now))
+                if (scope, pattern) not in self._patterns:
+                    yield scope, pattern
+            self._reviewed = self._review.turn(now)
+
     def _pending(self) -> Iterator[tuple[str, str]]:
         """Yield scope and pattern of the blocks, by night, that hold files whose copies are not complete."""
         for scope, site, night, vo in sorted(
@@ -192,19 +257,27 @@ class Copying:
 
     def _on_refused(self, action: Action, error: CatalogueError) -> None:
         """Say what could not be done about one rule; the next look at everything tries it again."""
-        _log.error("rule for %s on %s: %s", action.rse_expression, action.did, error, extra={"block": str(action.did)})
+        where = action.rse_expression or "any place"
+        _log.error("rule for %s on %s: %s", where, action.did, error, extra={"block": str(action.did)})
 
     def _write(self) -> None:
         """Take note in the journal that all copies of blocks are there."""
         now = self._now()
+        pending = set(self._journal.blocks(FileState.REGISTERED)) if self._complete else set()
         while self._complete:
             block = self._complete[0]
-            lags_s = [
-                ((now - (entry.triggered or entry.found or now)).total_seconds(), entry.size_bytes or 0)
-                for entry in self._journal.entries(block=block, state=FileState.REGISTERED)
-            ]
-            self._journal.replicated([block])
+            if block in pending:  # of the others it is known already
+                self._take_note(block, now)
+                pending.discard(block)
             self._complete.popleft()
-            for lag_s, size_bytes in lags_s:
-                self._metrics.replicated(size_bytes=size_bytes, lag_s=lag_s)
-            _log.info("all copies are there: %s", block, extra={"block": str(block)})
+
+    def _take_note(self, block: Did, now: dt.datetime) -> None:
+        """Take note in the journal that all copies of a block are there."""
+        lags_s = [
+            ((now - (entry.triggered or entry.found or now)).total_seconds(), entry.size_bytes or 0)
+            for entry in self._journal.entries(block=block, state=FileState.REGISTERED)
+        ]
+        self._journal.replicated([block])
+        for lag_s, size_bytes in lags_s:
+            self._metrics.replicated(size_bytes=size_bytes, lag_s=lag_s)
+        _log.info("all copies are there: %s", block, extra={"block": str(block)})

@@ -20,7 +20,7 @@ from ctao_bdms.daemon.backoff import Backoff, Circuits
 from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.consistency import restart_needed
 from ctao_bdms.daemon.coordinator import Coordinator
-from ctao_bdms.daemon.copying import Copying
+from ctao_bdms.daemon.copying import Copying, Review
 from ctao_bdms.daemon.description import algorithms_of, description
 from ctao_bdms.daemon.draining import drain
 from ctao_bdms.daemon.entering import Entering
@@ -156,6 +156,11 @@ class Service:
                 entering.close,
                 interval_s=settings.replication.reconcile_interval_s,
                 patience=dt.timedelta(seconds=settings.replication.patience_s),
+                review=Review(
+                    site=settings.storage.site,
+                    interval_s=settings.replication.review_interval_s,
+                    days=settings.replication.review_days,
+                ),
                 policy=policy,
                 metrics=self._metrics,
                 now=_now,

@@ -163,7 +163,15 @@ class Retries:
 class Replication:
     """The rules for copies."""
 
-    reconcile_interval_s: float = setting("Time between two looks at the rules.", 60.0, least=1)
+    reconcile_interval_s: float = setting(
+        "Time between two looks at the rules of nights that are not complete.", 60.0, least=1
+    )
+    review_interval_s: float = setting(
+        "Time between two nights whose rules are looked at again though they were complete, one after another.",
+        120.0,
+        least=1,
+    )
+    review_days: int = setting("Days, back from now, whose nights are looked at again so; 0: none.", 3650, least=0)
     patience_s: float = setting(
         "Time for which a data centre that is shut is waited for before another takes its place.", 86_400.0, least=0
     )

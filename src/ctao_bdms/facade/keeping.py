@@ -165,7 +165,7 @@ class Keeping(Connected):
         return preservation.left_on_site(self.catalogue, self.onsite(rse), rows)
 
     def track(self, name: Lfn | str) -> nights.TrackedCopies:
-        """Return the copies of a file or of a block: where, since when, by which rule, verified how.
+        """Return the copies of a file or of a block: where, complete by when, by which rule, verified how.
 
         Parameters
         ----------
@@ -181,10 +181,14 @@ class Keeping(Connected):
             return nights.track_blocks(self.catalogue, scope_of(str(name)), str(name))
         return nights.track_file(self.catalogue, name if isinstance(name, Lfn) else Lfn(name))
 
-    def track_night(self, night: Night | str, *, scope: str = "acada", site: Site = Site.NORTH) -> nights.TrackedCopies:
-        """Return the copies of the blocks of a night."""
+    def track_night(self, night: Night | str, *, scope: str = "", site: Site | None = None) -> nights.TrackedCopies:
+        """Return the copies of the blocks of a night; by default of all sites, and of all scopes but the users' own."""
         chosen = Night.parse(night) if isinstance(night, str) else night
-        return nights.track_blocks(self.catalogue, scope, blocks_pattern(DEFAULT_VO, scope, site, chosen))
+        return nights.TrackedCopies(
+            copy
+            for each in ((scope,) if scope else self.catalogue.scopes())
+            for copy in nights.track_blocks(self.catalogue, each, blocks_pattern(DEFAULT_VO, each, site, chosen))
+        )
 
     def verify(
         self, lfns: Iterable[Lfn | str] | Lfn | str, on_bytes: Callable[[int], None] = lambda _: None

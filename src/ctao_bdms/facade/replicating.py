@@ -12,8 +12,9 @@ from ctao_bdms.naming import BlockName, blocks_pattern
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from ctao_bdms.errors import CatalogueError
     from ctao_bdms.model import Did, Night, Rse, Site
 
 __all__ = ["Replicating"]
@@ -26,7 +27,7 @@ class Replicating(Connected):
 
     def reconcile(
         self,
-        scope: str,
+        scope: str = "",
         *,
         site: Site | None = None,
         night: Night | None = None,
@@ -39,46 +40,85 @@ class Replicating(Connected):
         Parameters
         ----------
         scope
-            The scope of the blocks.
+            The scope of the blocks; by default all but the users' own.
         site, night
-            Only the blocks of this site, and of this night of it.
+            Only the blocks of this site, and of this night.
         patience
             How long a centre that is shut is waited for.
         prune
             End the rules of centres that keep a block no longer, once all its copies are elsewhere.
         on_rule
             Called with block and RSE expression for each rule that is made.
+
+        Raises
+        ------
+        CatalogueError
+            If something could not be done about one rule: the first such error, when all others have been seen to.
         """
-        return rules.reconcile(
-            self.catalogue,
-            scope,
-            blocks_pattern(DEFAULT_VO, scope, site, night),
-            now=self.now,
-            policy=self.policy,
-            patience=patience,
-            prune=prune,
-            on_rule=on_rule,
+        refused: list[CatalogueError] = []
+        states = rules.BlockStates(
+            state
+            for each in self._scopes(scope)
+            for state in rules.reconcile(
+                self.catalogue,
+                each,
+                blocks_pattern(DEFAULT_VO, each, site, night),
+                now=self.now,
+                policy=self.policy,
+                patience=patience,
+                prune=prune,
+                on_rule=on_rule,
+                on_refused=lambda _action, error: refused.append(error),
+            )
         )
+        if refused:
+            raise refused[0]
+        return states
+
+    def _scopes(self, scope: str) -> Sequence[str]:
+        """Return a scope that is named, else all that hold products."""
+        return (scope,) if scope else self.catalogue.scopes()
 
     def compare(
         self,
-        scope: str,
+        scope: str = "",
         *,
         site: Site | None = None,
         night: Night | None = None,
         patience: dt.timedelta = rules.PATIENCE,
     ) -> rules.Difference:
         """Return what `reconcile` would do about the rules of blocks, and why; nothing is changed."""
-        pattern = blocks_pattern(DEFAULT_VO, scope, site, night)
-        return rules.compare(self.catalogue, scope, pattern, now=self.now, policy=self.policy, patience=patience)
+        return rules.Difference(
+            action
+            for each in self._scopes(scope)
+            for action in rules.compare(
+                self.catalogue,
+                each,
+                blocks_pattern(DEFAULT_VO, each, site, night),
+                now=self.now,
+                policy=self.policy,
+                patience=patience,
+            )
+        )
 
-    def replication(self, scope: str, *, site: Site | None = None, night: Night | None = None) -> rules.BlockStates:
+    def replication(
+        self, scope: str = "", *, site: Site | None = None, night: Night | None = None
+    ) -> rules.BlockStates:
         """Return how far the replication of each closed block is; nothing is changed."""
-        pattern = blocks_pattern(DEFAULT_VO, scope, site, night)
-        return rules.look(self.catalogue, scope, pattern, now=self.now, policy=self.policy)
+        return rules.BlockStates(
+            state
+            for each in self._scopes(scope)
+            for state in rules.look(
+                self.catalogue,
+                each,
+                blocks_pattern(DEFAULT_VO, each, site, night),
+                now=self.now,
+                policy=self.policy,
+            )
+        )
 
     def explain(
-        self, what: str = "", *, scope: str = "acada", site: Site | None = None, night: Night | None = None
+        self, what: str = "", *, scope: str = "", site: Site | None = None, night: Night | None = None
     ) -> rules.Explanations:
         """Say why copies are not there yet, in plain words, and what helps; nothing is changed.
 
@@ -87,7 +127,8 @@ class Replicating(Connected):
         what
             A block, by its name, or a rule, by its number.
         scope, site, night
-            The blocks of this scope, of this site, and of this night of it, if nothing is named.
+            If nothing is named, the blocks of this scope, of this site, and of this night; by default all, users'
+            own excepted.
 
         Raises
         ------
@@ -98,9 +139,19 @@ class Replicating(Connected):
         """
         if _RULE_ID.fullmatch(what):
             return rules.explain(self.catalogue, rule_id=what, now=self.now, policy=self.policy)
-        pattern = what or blocks_pattern(DEFAULT_VO, scope, site, night)
-        scope = BlockName.parse(what).scope if what else scope
-        return rules.explain(self.catalogue, scope, pattern, now=self.now, policy=self.policy)
+        if what:
+            return rules.explain(self.catalogue, BlockName.parse(what).scope, what, now=self.now, policy=self.policy)
+        return rules.Explanations(
+            explanation
+            for each in self._scopes(scope)
+            for explanation in rules.explain(
+                self.catalogue,
+                each,
+                blocks_pattern(DEFAULT_VO, each, site, night),
+                now=self.now,
+                policy=self.policy,
+            )
+        )
 
     def retry_rule(self, rule_id: str) -> None:
         """Have a rule that is stuck tried again soon.
@@ -114,7 +165,8 @@ class Replicating(Connected):
 
     def centres(self, *, patience: dt.timedelta = rules.PATIENCE) -> rules.Centres:
         """Return the data centres, and what is expected of each now."""
-        found = rules.centres_of(self.catalogue.rses().values(), self.now(), patience)
+        keep_free = self.policy.placement.keep_free_bytes
+        found = rules.centres_of(self.catalogue.rses().values(), self.now(), patience, keep_free)
         return rules.Centres(found.values())
 
     def lose_centre(self, centre: str, reason: str) -> list[str]:

@@ -224,16 +224,18 @@ def _folder(night: Night) -> str:
 
 
 def blocks_pattern(vo: str, scope: str, site: Site | None = None, night: Night | None = None) -> str:
-    """Return the pattern, with ``*``, that the names of all blocks of a scope, site or night match.
+    """Return the pattern, with ``*``, that the names of all blocks of a scope, of a site, and of a night match.
 
     Examples
     --------
     >>> blocks_pattern("ctao", "acada", Site.NORTH, Night.parse("2026-11-21"))
     '/ctao/acada/blocks/CTAO-North/2026/11/21/*'
+    >>> blocks_pattern("ctao", "acada", night=Night.parse("2026-11-21"))
+    '/ctao/acada/blocks/*/2026/11/21/*'
     """
     parts = [vo, scope, _AREA]
-    if site is not None:
-        parts.append(str(site))
-        if night is not None:
-            parts.append(_folder(night))
+    if site is not None or night is not None:
+        parts.append("*" if site is None else str(site))
+    if night is not None:
+        parts.append(_folder(night))
     return "/" + "/".join(parts) + "/*"

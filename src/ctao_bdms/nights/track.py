@@ -1,4 +1,4 @@
-"""Where the copies of a file, a block or a night are, since when, held by which rule, and verified how."""
+"""Where the copies of a file, a block or a night are, complete by when, held by which rule, and verified how."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import FindBlocks, FindRules, KnowStorage, Lookup
+from ctao_bdms.catalogue import Annotate, FindBlocks, FindRules, KnowStorage, Lookup
 from ctao_bdms.errors import NotFoundError
-from ctao_bdms.model import Did, Lfn, Rse, Rule, RuleState
-from ctao_bdms.naming import is_block
+from ctao_bdms.model import Lfn, Rse, Rule, RuleState
+from ctao_bdms.naming import BlockName, is_block
+from ctao_bdms.preservation import BlockEvidence, kept
 from ctao_bdms.replication import centre_of
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
-    from ctao_bdms.model import ArchivedFile, Block
+    from ctao_bdms.model import Block
 
 __all__ = ["Tracked", "TrackedCopies", "track_blocks", "track_file"]
 
 
-class _Asked(KnowStorage, Lookup, FindBlocks, FindRules, Protocol):
+class _Asked(KnowStorage, Lookup, FindBlocks, FindRules, Annotate, Protocol):
     """What tracking asks of a catalogue; it changes nothing there."""
 
 
@@ -38,19 +39,20 @@ class Tracked:
         The storage element, and the centre or site that it belongs to.
     state
         What the catalogue says of it: of a block, how many of its files are there.
-    since
-        When it was complete (aware); None if it is not, or nobody knows.
+    complete_by
+        When it was complete at the latest (aware): where the files entered, when its rule was made; elsewhere, when its
+        rule changed last, for the catalogue does not keep when that was fulfilled. None if it is not, or nobody knows.
     rule_id
         The rule that holds it; empty if none does.
     evidence
-        How it was verified.
+        How it was verified: the evidence that is kept with the block, else what is true of every copy that came so.
     """
 
     name: str
     rse: str
     where: str
     state: str
-    since: dt.datetime | None = None
+    complete_by: dt.datetime | None = None
     rule_id: str = ""
     evidence: str = ""
 
@@ -63,7 +65,7 @@ class TrackedCopies(Rows[Tracked]):
         ("where", "where"),
         ("rse", "rse"),
         ("state", "state"),
-        ("since", "since"),
+        ("complete by", "complete_by"),
         ("rule", "rule_id"),
         ("verified", "evidence"),
     )
@@ -87,7 +89,10 @@ def track_file(catalogue: _Asked, lfn: Lfn) -> TrackedCopies:
     file = catalogue.files([lfn]).get(lfn)
     if file is None:
         raise NotFoundError(f"the archive does not know {lfn}")
-    rules = _rules(catalogue, file)
+    blocks = sorted(did for did in file.datasets if is_block(did.name))
+    rules = [rule for did in blocks for rule in catalogue.rules(did.scope, [did.name])[did.name]]
+    proofs = BlockEvidence(proof for did in blocks for proof in kept(catalogue, did))
+    origins = {BlockName.parse(did.name).origin for did in blocks}
     rses = catalogue.rses()
     rows = []
     for replica in file.replicas:
@@ -99,9 +104,9 @@ def track_file(catalogue: _Asked, lfn: Lfn) -> TrackedCopies:
                 rse=rse.name,
                 where=rse.centre or rse.site,
                 state=replica.state.value,
-                since=_since(rule),
+                complete_by=_complete_by(rse, rule, origins),
                 rule_id="" if rule is None else rule.id,
-                evidence=_evidence(rse, rule),
+                evidence=_evidence(rse, rule, origins, proofs),
             )
         )
     return TrackedCopies(rows)
@@ -109,6 +114,8 @@ def track_file(catalogue: _Asked, lfn: Lfn) -> TrackedCopies:
 
 def track_blocks(catalogue: _Asked, scope: str, pattern: str) -> TrackedCopies:
     """Return the copies of the blocks whose names match `pattern`, one row a block and rule.
+
+    The evidence that is kept with it is asked for block by block.
 
     Parameters
     ----------
@@ -122,28 +129,29 @@ def track_blocks(catalogue: _Asked, scope: str, pattern: str) -> TrackedCopies:
         return TrackedCopies(())
     rules = catalogue.rules(scope, [block.did.name for block in blocks])
     rses = catalogue.rses()
-    return TrackedCopies(_of_rule(block, rule, rses) for block in blocks for rule in rules[block.did.name])
+    return TrackedCopies(
+        _of_rule(block, rule, rses, proofs)
+        for block in blocks
+        for proofs in [kept(catalogue, block.did) if rules[block.did.name] else BlockEvidence(())]
+        for rule in rules[block.did.name]
+    )
 
 
-def _of_rule(block: Block, rule: Rule, rses: Mapping[str, Rse]) -> Tracked:
+def _of_rule(block: Block, rule: Rule, rses: Mapping[str, Rse], proofs: BlockEvidence) -> Tracked:
     """Return the copy of a block that a rule asks for."""
     chosen = [rse for rse in rses.values() if _is_for(rule, rse)]
+    chosen.sort(key=lambda rse: proofs.latest(rse.name) is None)
     first = chosen[0] if chosen else Rse(name=rule.rse_expression, prefix="")
+    origins = {BlockName.parse(block.did.name).origin}
     return Tracked(
         name=block.did.name,
         rse=", ".join(rse.name for rse in chosen) or rule.rse_expression,
         where=first.centre or first.site,
         state=f"{rule.state.value}, {rule.locks.get('ok', 0)} of {block.n_files} files",
-        since=_since(rule),
+        complete_by=_complete_by(first, rule, origins),
         rule_id=rule.id,
-        evidence=_evidence(first, rule),
+        evidence=_evidence(first, rule, origins, proofs),
     )
-
-
-def _rules(catalogue: FindRules, file: ArchivedFile) -> list[Rule]:
-    """Return the rules that hold copies of a file: those of its block."""
-    dids: Iterable[Did] = sorted(did for did in file.datasets if is_block(did.name))
-    return [rule for did in dids for rule in catalogue.rules(did.scope, [did.name])[did.name]]
 
 
 def _is_for(rule: Rule, rse: Rse) -> bool:
@@ -155,17 +163,29 @@ def _is_for(rule: Rule, rse: Rse) -> bool:
     )
 
 
-def _since(rule: Rule | None) -> dt.datetime | None:
-    """Return when a copy was complete: a rule that is fulfilled changes no more."""
-    return rule.updated if rule is not None and rule.state is RuleState.OK else None
+def _is_uploaded(rse: Rse, origins: Collection[str]) -> bool:
+    """Whether what entered at one of `origins` came to a storage element by an upload, and not by a transfer."""
+    return bool(rse.centre) and rse.centre in origins and not rse.is_tape
 
 
-def _evidence(rse: Rse, rule: Rule | None) -> str:
+def _complete_by(rse: Rse, rule: Rule | None, origins: Collection[str]) -> dt.datetime | None:
+    """Return when a copy was complete at the latest."""
+    if rule is None or rule.state is not RuleState.OK:
+        return None
+    return rule.created or rule.updated if rse.is_onsite or _is_uploaded(rse, origins) else rule.updated
+
+
+def _evidence(rse: Rse, rule: Rule | None, origins: Collection[str], proofs: BlockEvidence) -> str:
     """Say how a copy was verified."""
+    proof = proofs.latest(rse.name)
+    if proof is not None:
+        return f"its block was read back on {proof.when:%Y-%m-%d %H:%M} UTC by {proof.who}: {proof.verdict}"
     if rse.is_onsite:
         return "read whole at ingest; its digests are in its metadata"
+    if _is_uploaded(rse, origins):
+        return "size and Adler-32 of what arrived, at upload; its digests are in its metadata"
     if rule is None or rule.state is not RuleState.OK:
         return ""
     if not rse.verifies_transfers:
         return "none: this storage element does not have its transfers verified"
-    return "Adler-32 at both ends of the transfer"
+    return "by its transfer: this storage element has size and Adler-32 of both ends compared"

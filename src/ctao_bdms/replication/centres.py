@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
+from ctao_bdms.replication.placement import full_centres
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Centre:
         Whether its copies count no longer: it is marked as lost, or cannot be read for longer than one waits.
     is_closed
         Whether it takes no new data: it is lost, or cannot be written for longer than one waits.
+    is_full
+        Whether it has no room for new nights.
     why
         What is wrong with it; empty if nothing.
     """
@@ -50,6 +53,7 @@ class Centre:
     is_writable: bool = True
     is_lost: bool = False
     is_closed: bool = False
+    is_full: bool = False
     why: str = ""
 
     @property
@@ -59,7 +63,9 @@ class Centre:
             return "lost"
         if self.is_closed:
             return "closed"
-        return "waited for" if self.why else "in use"
+        if self.why:
+            return "waited for"
+        return "full" if self.is_full else "in use"
 
 
 class Centres(Rows[Centre]):
@@ -68,7 +74,9 @@ class Centres(Rows[Centre]):
     columns: ClassVar = (("centre", "name"), ("state", "state"), ("storage elements", "rses"), ("why", "why"))
 
 
-def centres_of(rses: Iterable[Rse], now: dt.datetime, patience: dt.timedelta = PATIENCE) -> dict[str, Centre]:
+def centres_of(
+    rses: Iterable[Rse], now: dt.datetime, patience: dt.timedelta = PATIENCE, keep_free_bytes: int = 0
+) -> dict[str, Centre]:
     """Return the centres by name.
 
     Parameters
@@ -79,6 +87,8 @@ def centres_of(rses: Iterable[Rse], now: dt.datetime, patience: dt.timedelta = P
         The time (aware).
     patience
         How long a storage element that is shut is waited for.
+    keep_free_bytes
+        The free space below which a storage element that states its own is full.
 
     Examples
     --------
@@ -87,14 +97,16 @@ def centres_of(rses: Iterable[Rse], now: dt.datetime, patience: dt.timedelta = P
     >>> centres_of([Rse(name="PIC-DISK", prefix="/", centre="PIC", lost="fire")], now)["PIC"].why
     'PIC is marked as lost: fire'
     """
+    rses = tuple(rses)
+    full = full_centres(rses, keep_free_bytes)
     groups: dict[str, list[Rse]] = {}
     for rse in rses:
         if rse.centre:
             groups.setdefault(rse.centre, []).append(rse)
-    return {name: _centre(name, group, now, patience) for name, group in sorted(groups.items())}
+    return {name: _centre(name, group, now, patience, is_full=name in full) for name, group in sorted(groups.items())}
 
 
-def _centre(name: str, rses: Sequence[Rse], now: dt.datetime, patience: dt.timedelta) -> Centre:
+def _centre(name: str, rses: Sequence[Rse], now: dt.datetime, patience: dt.timedelta, *, is_full: bool) -> Centre:
     """Return a centre: the best of its storage elements counts."""
     is_readable = any(rse.is_readable and not rse.lost for rse in rses)
     is_writable = any(rse.is_writable and not rse.lost for rse in rses)
@@ -107,6 +119,7 @@ def _centre(name: str, rses: Sequence[Rse], now: dt.datetime, patience: dt.timed
         is_writable=is_writable,
         is_lost=is_lost,
         is_closed=is_lost or (not is_writable and not waits),
+        is_full=is_full,
         why="" if is_readable and is_writable else _why(name, rses, patience, is_readable=is_readable, waits=waits),
     )
 

@@ -30,6 +30,8 @@ class Kind(StrEnum):
     MAKE = "make"
     #: It is missing, and waits for something.
     LATER = "make later"
+    #: None can be made: what is wrong with the site must be mended first.
+    IMPOSSIBLE = "impossible"
     #: It ends some day, and must not.
     PROLONG = "prolong"
     #: It reads from a copy that is no longer there.
@@ -111,12 +113,21 @@ class Wanted:
         The centres as they are now.
     onsite
         The storage element on site; empty for what entered at a centre.
+    entered
+        The rule expression of the centre where it entered; empty for what entered on site.
+    shut
+        The centres that take nothing new.
+    lacks
+        What there must be beside so many centres, and is not; empty if nothing. Without `rules`, none can be made.
     """
 
     rules: tuple[WantedRule, ...]
     copies: int
     centres: Mapping[str, Centre]
     onsite: str = ""
+    entered: str = ""
+    shut: frozenset[str] = frozenset()
+    lacks: str = ""
 
     @property
     def kept(self) -> tuple[WantedRule, ...]:
@@ -127,6 +138,11 @@ class Wanted:
     def placed(self) -> tuple[str, ...]:
         """The centres that keep it."""
         return tuple(centre_of(rule.rse_expression) for rule in self.kept)
+
+    @property
+    def source(self) -> str:
+        """Where it is read from as long as no centre that keeps it has everything; empty if one has by itself."""
+        return self.onsite or (self.entered if self.entered not in {rule.rse_expression for rule in self.rules} else "")
 
     def is_readable(self, name: str) -> bool:
         """Whether a centre can be read now."""
@@ -176,9 +192,11 @@ class _Block:
 
     def actions(self) -> list[Action]:
         """Return what is to be done."""
+        if self.wanted.lacks and not self.wanted.rules:
+            return [self._action(Kind.IMPOSSIBLE, "", why=self.wanted.lacks)]
         placed = [rule.rse_expression for rule in self.placed.values()]
         done = [self._is_ok(expression) for expression in placed]
-        is_complete = len(placed) >= self.wanted.copies and all(done)
+        is_complete = len(placed) >= self.wanted.copies and all(done) and not self.wanted.lacks
         found: list[Action] = []
         # Once a centre has everything, the copy on site may have been released: it is not asked for again.
         onsite = self.wanted.onsite
@@ -190,6 +208,8 @@ class _Block:
             found += self._missing(name, want) if want.rse_expression not in self.standing else self._redirected(name)
         if len(placed) < self.wanted.copies:
             found.append(self._unplaced(len(placed)))
+        elif self.wanted.lacks:
+            found.append(self._action(Kind.LATER, "", why=self.wanted.lacks))
         for expression in sorted(set(self.standing) - {*placed, self.wanted.onsite}):
             found.append(self._spare(expression, is_complete=is_complete))
         found += [
@@ -242,12 +262,14 @@ class _Block:
         }
 
     def _source(self, name: str) -> str:
-        """Return where a centre can copy from now: another centre that has everything, else the site."""
+        """Return where a centre can copy from now: another centre that has everything, else where it entered."""
         whole = self._whole()
         for other in dict.fromkeys([*self.placed, *sorted(whole)]):
             if other != name and other in whole and self.wanted.is_readable(other):
                 return whole[other]
-        return self.wanted.onsite if self.wanted.onsite in {*self.standing, *self.made} else ""
+        if self.wanted.onsite:
+            return self.wanted.onsite if self.wanted.onsite in {*self.standing, *self.made} else ""
+        return self.wanted.source if self.wanted.is_readable(centre_of(self.wanted.source)) else ""
 
     def _missing(self, name: str, want: WantedRule) -> list[Action]:
         """Make the rule of a centre, or say what it waits for."""
@@ -258,7 +280,7 @@ class _Block:
         if not self.wanted.is_writable(name):
             return [self._action(Kind.LATER, expression, source=source, why=self.wanted.centres[name].why)]
         feeding = self._feeding(name)
-        if source in {"", self.wanted.onsite} and feeding:
+        if source in {"", self.wanted.source} and feeding:
             why = f"waits for the copy at {feeding}, from which it is read"
             return [self._action(Kind.LATER, expression, source=self.placed[feeding].rse_expression, why=why)]
         if not source:
@@ -267,7 +289,7 @@ class _Block:
         return [self._action(Kind.MAKE, expression, source=source, why="its time has come")]
 
     def _feeding(self, name: str) -> str:
-        """Return the centre that copies from the site just now."""
+        """Return the centre that copies from where it entered just now."""
         for other, want in self.placed.items():
             expression = want.rse_expression
             asked = expression in {*self.standing, *self.made} and not self._is_ok(expression)
@@ -288,7 +310,7 @@ class _Block:
             why = "the copy on site has been released"
         else:
             known = self.wanted.centres.get(centre)
-            gone = rule.source not in self.standing or (known is not None and known.is_lost)
+            gone = rule.source not in {*self.standing, self.wanted.source} or (known is not None and known.is_lost)
             why = known.why if known is not None and known.is_lost else f"{centre} has no copy any more"
         source = self._source(name)
         if not gone or not source or source == rule.source:
@@ -297,8 +319,14 @@ class _Block:
 
     def _unplaced(self, number: int) -> Action:
         """Say that there are fewer centres than copies."""
-        lost = [centre.why for name, centre in self.wanted.centres.items() if name not in self.placed and centre.why]
-        why = f"only {number} of {self.wanted.copies} centres can keep it: {'; '.join(lost) or 'there are no others'}"
+        others = [centre for name, centre in self.wanted.centres.items() if name not in self.placed]
+        away = [centre.why for centre in others if centre.why]
+        shut = [centre.name for centre in others if not centre.why and centre.name in self.wanted.shut]
+        reasons = [*away, *([f"{', '.join(shut)} {'takes' if len(shut) == 1 else 'take'} nothing new"] if shut else [])]
+        reasons += [self.wanted.lacks] if self.wanted.lacks else []
+        why = (
+            f"only {number} of {self.wanted.copies} centres can keep it: {'; '.join(reasons) or 'there are no others'}"
+        )
         return self._action(Kind.LATER, "", why=why)
 
     def _spare(self, expression: str, *, is_complete: bool) -> Action:

@@ -161,7 +161,7 @@ class _Block:
                 yield self._rule(rule)
         if self.wanted is not None:
             for action in difference(self.block.did, self.wanted, self.rules, self.block.account):
-                if action.kind in {Kind.MAKE, Kind.LATER}:
+                if action.kind in {Kind.MAKE, Kind.LATER, Kind.IMPOSSIBLE}:
                     yield self._missing(action)
 
     def _missing(self, action: Action) -> Explanation:
@@ -177,6 +177,12 @@ class _Block:
         elif action.rse_expression and action.why.startswith("waits for"):
             cause, why = CopyCause.EARLIER, f"It {action.why}."
             aid = "Nothing; it is made when the other is complete. If that is stuck, see there."
+        elif action.kind is Kind.IMPOSSIBLE:
+            cause, why = CopyCause.CENTRE, f"{action.why}."
+            aid = "The archive's administrator mends the attribute site of the storage elements."
+        elif not action.rse_expression:
+            cause, why = CopyCause.CENTRE, f"{action.why}."
+            aid = "It is made when a centre has room again, comes back or joins: bdms centres list"
         else:
             cause, why = CopyCause.CENTRE, f"{action.why}."
             aid = "See bdms centres list; if the centre will not come back: bdms centres lose CENTRE --reason TEXT"

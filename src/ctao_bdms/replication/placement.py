@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Night, RetentionClass, Rse, Site
     from ctao_bdms.replication.policy import Policy
 
-__all__ = ["centres_for", "full_centres", "place", "shares_of", "tape_centres"]
+__all__ = ["centres_for", "full_centres", "place", "shares_of", "shut_centres", "tape_centres"]
 
 
 def shares_of(rses: Iterable[Rse]) -> dict[str, float]:
@@ -54,6 +54,31 @@ def tape_centres(rses: Iterable[Rse]) -> frozenset[str]:
     return frozenset(rse.centre for rse in rses if rse.is_tape and rse.centre)
 
 
+def shut_centres(policy: Policy, rses: Collection[Rse], retention: RetentionClass, night: Night) -> frozenset[str]:
+    """Return the centres that would keep what belongs to a retention class, and take nothing new of a night.
+
+    Parameters
+    ----------
+    policy
+        The policy.
+    rses
+        The storage elements that can be counted on.
+    retention
+        The retention class.
+    night
+        The night.
+    """
+    shares = _shares(policy, rses, retention)
+    full = full_centres(rses, policy.placement.keep_free_bytes)
+    return frozenset(c for c, share in shares.items() if share > 0 and (c in full or not policy.takes(c, night)))
+
+
+def _shares(policy: Policy, rses: Collection[Rse], retention: RetentionClass) -> dict[str, float]:
+    """Return the centres of a retention class with their shares."""
+    shares, chosen = shares_of(rses), policy.retention(retention).centres
+    return shares if chosen is None else {centre: share for centre, share in chosen.items() if centre in shares}
+
+
 def place(
     policy: Policy, rses: Collection[Rse], retention: RetentionClass, site: Site, night: Night, held: Sequence[str] = ()
 ) -> tuple[str, ...]:
@@ -77,17 +102,14 @@ def place(
     UsageError
         If there are fewer centres than copies, or none has the tape that the policy asks for.
     """
-    terms, shares = policy.retention(retention), shares_of(rses)
-    if terms.centres is not None:
-        shares = {centre: share for centre, share in terms.centres.items() if centre in shares}
-    closed = full_centres(rses, policy.placement.keep_free_bytes)
+    terms = policy.retention(retention)
     return centres_for(
         site,
         night,
-        shares,
+        _shares(policy, rses, retention),
         terms.copies,
         order=terms.order,
-        closed=closed | {centre for centre in shares if not policy.takes(centre, night)},
+        closed=shut_centres(policy, rses, retention, night),
         held=held,
         tape=tape_centres(rses) if terms.tape else None,
     )

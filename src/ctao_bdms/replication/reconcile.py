@@ -22,22 +22,22 @@ from ctao_bdms.model import RetentionClass, RuleState
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.replication.centres import PATIENCE, centres_of, counted_on
 from ctao_bdms.replication.difference import Action, Difference, Kind, Wanted, difference
-from ctao_bdms.replication.placement import place, tape_centres
+from ctao_bdms.replication.placement import place, shut_centres, tape_centres
 from ctao_bdms.replication.policy import Policy
 from ctao_bdms.replication.rules import WantedRule, centre_of, centres_held, wanted_rules
 from ctao_bdms.replication.states import BlockStates, state_of
 from ctao_bdms.sealing import Sealing, onsite_of, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ctao_bdms.errors import CatalogueError
-    from ctao_bdms.model import Block, Did, Night, Rule, Site
+    from ctao_bdms.model import Block, Did, Night, Rse, Rule, Site
     from ctao_bdms.replication.centres import Centre
 
 __all__ = ["Looking", "Replicating", "begin", "compare", "look", "placed_now", "placement_of", "reconcile", "wanted_of"]
 
-#: What the catalogue says of one rule, and not of all: the others are seen to all the same.
+#: What the catalogue says of one rule or block, and not of all: the others are seen to all the same.
 _OF_ONE_RULE = (ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError)
 
 _LOG = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def reconcile(
     for block in abandoned:
         try:
             seal(catalogue, block.did)
-        except StorageError as error:
+        except (StorageError, UsageError, *_OF_ONE_RULE) as error:
             _LOG.error("block %s stays open: %s", block.did, error)
     if abandoned:
         blocks = _blocks(catalogue, scope, pattern, opened_since)
@@ -224,6 +224,8 @@ def begin(
     policy = policy or Policy.load()
     for did in blocks:
         for action in difference(did, wanted_of(catalogue, policy, did, (), now(), patience), ()):
+            if action.kind is Kind.LATER and not action.rse_expression:
+                _LOG.warning("block %s: %s", did, action.why)
             _do(catalogue, action, on_rule, say, prune=False)
     if refused:
         raise refused[0]
@@ -256,10 +258,9 @@ def placement_of(
         How long a centre that is shut is waited for.
     """
     name = BlockName.parse(did.name)
-    placed, _ = _placed(
-        catalogue, policy or Policy.load(), name.retention, name.site, name.night, rules, now(), patience, name.origin
-    )
-    return placed
+    rses = catalogue.rses().values()
+    centres = centres_of(rses, now(), patience)
+    return _placed(rses, centres, policy or Policy.load(), name.retention, name.site, name.night, rules, name.origin)[1]
 
 
 def placed_now(
@@ -272,8 +273,9 @@ def placed_now(
     patience: dt.timedelta = PATIENCE,
 ) -> tuple[str, ...]:
     """Return the centres that keep for ever what is taken in a night, if it were placed now."""
-    permanent = RetentionClass.PERMANENT
-    return _placed(catalogue, policy or Policy.load(), permanent, site, night, (), now(), patience)[0]
+    rses = catalogue.rses().values()
+    centres = centres_of(rses, now(), patience)
+    return _placed(rses, centres, policy or Policy.load(), RetentionClass.PERMANENT, site, night, ())[1]
 
 
 def wanted_of(
@@ -281,51 +283,53 @@ def wanted_of(
 ) -> Wanted:
     """Return what a block with these rules must have, as things are now."""
     name, rses = BlockName.parse(did.name), catalogue.rses()
-    placed, centres = _placed(
-        catalogue, policy, name.retention, name.site, name.night, rules, now, patience, name.origin
-    )
-    terms = policy.retention(name.retention)
-    onsite = "" if name.origin else onsite_of(rses, name.site).name
+    terms, centres = policy.retention(name.retention), centres_of(rses.values(), now, patience)
+    try:
+        onsite = "" if name.origin else onsite_of(rses, name.site).name
+    except UsageError as error:
+        return Wanted(rules=(), copies=terms.copies, centres=centres, lacks=str(error))
+    able, placed = _placed(rses.values(), centres, policy, name.retention, name.site, name.night, rules, name.origin)
+    tape = tape_centres(rses.values())
     return Wanted(
-        rules=wanted_rules(onsite, placed, terms, tape_centres(rses.values())),
+        rules=wanted_rules(onsite, placed, terms, tape, origin=name.origin),
         copies=terms.copies,
         centres=centres,
         onsite=onsite,
+        entered=f"centre={name.origin}" if name.origin else "",
+        shut=shut_centres(policy, able, name.retention, name.night),
+        lacks="a copy on tape needs a centre that has tape, and none can keep it"
+        if terms.tape and not tape.intersection(placed)
+        else "",
     )
 
 
 def _placed(
-    catalogue: KnowStorage,
+    rses: Collection[Rse],
+    centres: Mapping[str, Centre],
     policy: Policy,
     retention: RetentionClass,
     site: Site,
     night: Night,
     rules: Sequence[Rule],
-    now: dt.datetime,
-    patience: dt.timedelta,
     origin: str = "",
-) -> tuple[tuple[str, ...], dict[str, Centre]]:
-    """Return the centres that keep something, fewer than there should be if others are away, and how all are."""
-    rses, terms = catalogue.rses().values(), policy.retention(retention)
-    centres = centres_of(rses, now, patience)
+) -> tuple[tuple[Rse, ...], tuple[str, ...]]:
+    """Return what can be counted on, and the centres that keep something: as many as can, if there are too few.
+
+    Centres that are away, full or shut never keep the others from their copies; the difference says what is missing.
+    """
+    terms = policy.retention(retention)
     whole = {centre_of(rule.rse_expression) for rule in rules if rule.state is RuleState.OK}
     able = counted_on(rses, centres, whole)
     known = dict.fromkeys([*([origin] if origin else []), *centres_held(rules, terms)])
     held = [c for c in known if c in whole or c not in centres or not centres[c].is_closed]
-    try:
-        return place(policy, able, retention, site, night, held), centres
-    except UsageError:
-        if not any(centre.is_closed for centre in centres.values()):
-            raise
-    # Some are away: as many copies as can be, and the difference says how many are missing.
-    for copies in range(terms.copies, 0, -1):
-        fewer = attrs.evolve(terms, copies=copies, tape=False)
-        lowered = attrs.evolve(policy, retentions={**policy.retentions, retention: fewer})
+    less = [attrs.evolve(terms, copies=copies, tape=False) for copies in range(terms.copies, 0, -1)]
+    for each in (terms, *less):
+        lowered = attrs.evolve(policy, retentions={**policy.retentions, retention: each})
         try:
-            return place(lowered, able, retention, site, night, held), centres
+            return able, place(lowered, able, retention, site, night, held)
         except UsageError:
             continue
-    return (), centres
+    return able, ()
 
 
 def _is_over(block: Block, policy: Policy, now: dt.datetime) -> bool:
@@ -370,6 +374,8 @@ def _do(
             )
             on_rule(action.did, action.rse_expression)
             return True
+        if action.kind is Kind.IMPOSSIBLE:
+            raise NotFoundError(action.why)
         if action.rule is None:
             return False
         if action.kind is Kind.PROLONG:

@@ -3,7 +3,8 @@
 The on-site copy is held by a rule of its own. The first centre copies from the site as soon as the block is closed; the
 second copies from the first, as soon as the first has everything. So the site's uplink carries each byte once, and a
 rule never waits for a source that is not there yet.
-What entered at a centre has no copy on site: its chain begins there.
+What entered at a centre has no copy on site: its chain begins there, with the rule of that centre if it keeps a copy,
+else with the first centre, which reads from it.
 """
 
 from __future__ import annotations
@@ -53,25 +54,32 @@ class WantedRule:
 
 
 def wanted_rules(
-    onsite_rse: str, centres: Sequence[str], retention: Retention | None = None, tape: Collection[str] = ()
+    onsite_rse: str,
+    centres: Sequence[str],
+    retention: Retention | None = None,
+    tape: Collection[str] = (),
+    *,
+    origin: str = "",
 ) -> tuple[WantedRule, ...]:
     """Return the rules of a closed block, in the order in which they can be made.
 
     Parameters
     ----------
     onsite_rse
-        The storage element on site that holds the block; empty if it entered at the first of `centres`.
+        The storage element on site that holds the block; empty if it entered at a centre.
     centres
         The centres that keep copies, the one that receives them from the site first.
     retention
         What the policy says of its retention class.
     tape
         Centres that have tape: the first of them keeps its copy there, if the policy asks for one.
+    origin
+        The centre where it entered; empty if that was on site.
     """
     on_tape = next((centre for centre in centres if centre in tape), "") if retention and retention.tape else ""
     targets = [f"centre={centre}" + ("&tape" if centre == on_tape else "") for centre in centres]
-    chain = [onsite_rse, *targets] if onsite_rse else targets
-    first = WantedRule(rse_expression=chain[0])
+    begin = onsite_rse or f"centre={origin}"
+    first = WantedRule(rse_expression=begin)
     if retention is not None:
         first = attrs.evolve(
             first,
@@ -79,8 +87,11 @@ def wanted_rules(
             activity=retention.activity,
             priority=retention.priority,
         )
+    # Only what holds the files where they are has no source: a centre that must have them on tape reads them, too.
+    begins = (first,) if onsite_rse or targets[:1] == [begin] else ()
+    chain = targets if targets[:1] == [begin] else [begin, *targets]
     return (
-        first,
+        *begins,
         *(
             attrs.evolve(first, rse_expression=target, source=source, after=source)
             for source, target in itertools.pairwise(chain)

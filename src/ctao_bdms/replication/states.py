@@ -36,6 +36,8 @@ class BlockState:
         The rules that it has.
     ends
         Whether its copies are kept for a while only: then rules that end count.
+    lacks
+        What there must be beside so many centres, and is not; empty if nothing.
     """
 
     did: Did
@@ -45,6 +47,7 @@ class BlockState:
     rules: tuple[Rule, ...]
     copies: int = 2
     ends: bool = False
+    lacks: str = ""
 
     @property
     def block(self) -> str:
@@ -63,8 +66,8 @@ class BlockState:
 
     @property
     def is_complete(self) -> bool:
-        """Whether as many centres as must have every file."""
-        return len(self.complete_at) >= self.copies
+        """Whether as many centres as must have every file, and nothing else is lacking."""
+        return len(self.complete_at) >= self.copies and not self.lacks
 
     @property
     def progress(self) -> str:
@@ -108,5 +111,6 @@ def state_of(block: Block, wanted: Wanted, rules: Sequence[Rule]) -> BlockState:
         centres=wanted.placed,
         copies=wanted.copies,
         rules=(*known, *(rule for rule in rules if rule not in known)),
-        ends=wanted.rules[0].lifetime_s is not None,
+        ends=any(rule.lifetime_s is not None for rule in wanted.rules),
+        lacks=wanted.lacks,
     )

@@ -281,6 +281,18 @@ class CatalogueContract:
         many = [block.name, *(block_of(scope, f"0000000{number}").name for number in range(2, 9))]
         assert [len(rules) for rules in catalogue.rules(scope, many).values()] == [1, *[0] * 7]
 
+    def test_the_rules_of_many_blocks_are_found_whatever_the_clock_said_that_opened_them(
+        self, catalogue: Catalogue, scope: str
+    ) -> None:
+        name = BlockName.parse(block_of(scope).name)
+        for ahead in (dt.timedelta(hours=2), dt.timedelta(days=-300)):
+            blocks = [attrs.evolve(name, opened=name.opened + ahead, token=f"0000000{n}").did for n in range(4)]
+            for block in blocks:
+                catalogue.open_block(block)
+                catalogue.close_block(block)
+                catalogue.add_rule(block, rse_expression=ONSITE)
+            assert {len(rules) for rules in catalogue.rules(scope, [block.name for block in blocks]).values()} == {1}
+
     def test_a_rule_says_what_it_is_for_and_when_it_ends(self, catalogue: Catalogue, scope: str) -> None:
         block, _ = _fill(catalogue, scope)
         catalogue.close_block(block)
