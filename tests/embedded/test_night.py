@@ -176,7 +176,7 @@ def test_a_night_with_its_daemon(site: Site) -> None:
         assert daemon.wait(60) == 0
 
 
-def complete(site: Site, limit_s: float = 60.0) -> dict[str, Any]:
+def complete(site: Site, limit_s: float = 240.0) -> dict[str, Any]:
     """Wait until all copies are there, and have that written down."""
     end_s = time.monotonic() + limit_s
     while (report := site.rucio.bdms.night(NIGHT, scope=site.rucio.scope)).open:

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.errors import NotFoundError, UsageError
+from ctao_bdms.errors import NotFoundError, UnreachableError, UsageError
 from ctao_bdms.facade import Bdms
 from ctao_bdms.model import Did, Night, RetentionClass, Rse, Rule, RuleState, Site
 from ctao_bdms.naming import BlockName, blocks_pattern
@@ -31,8 +31,10 @@ from ctao_bdms.replication import (
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from ctao_bdms.model import Block
     from ctao_bdms.replication import BlockStates
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
@@ -231,6 +233,60 @@ def test_the_follower_finds_what_a_crash_has_left(tmp_path: Path) -> None:
         clock.pass_(minutes=2)
         follower.step()
     assert _expressions(archive, block)[0] == ONSITE
+
+
+class Slow(InMemoryCatalogue):
+    """An archive that takes its time to list blocks, and may be down."""
+
+    clock: Clock
+    listed = 0
+    is_down = False
+
+    def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
+        if self.is_down:
+            raise UnreachableError("down")
+        self.listed += 1
+        self.clock.pass_(seconds=5)
+        return super().blocks(scope, pattern, opened_since=opened_since)
+
+
+def _slow() -> tuple[Slow, Follower]:
+    """Return a slow archive, and one who follows it through 30 nights of which only one has anything."""
+    clock = Clock()
+    rses = [Rse(name=ONSITE, prefix="/onsite", site="CTAO-North")]
+    rses += [Rse(name=f"{centre}-DISK", prefix=f"/{centre}", centre=centre) for centre in ("PIC", "CSCS")]
+    archive = Slow(rses, now=clock)
+    archive.clock = clock
+    nights = [("acada", f"/ctao/acada/blocks/CTAO-North/2026/10/{day:02d}/*") for day in range(1, 31)]
+    return archive, Follower(archive, now=clock, everything=lambda: nights)
+
+
+def test_what_was_fulfilled_does_not_wait_for_the_end_of_a_look_at_everything() -> None:
+    archive, follower = _slow()
+    follower.step()
+    block = _block(archive)
+    begin(archive, [block], now=archive.clock)
+    archive.transfer()
+    follower.step()
+    assert len(_expressions(archive, block)) == 3
+    assert archive.listed < 10
+    assert follower.is_everything_due
+    while follower.is_everything_due:
+        follower.step()
+    assert archive.listed == 30 + 1
+
+
+def test_a_look_at_everything_that_fails_begins_anew() -> None:
+    archive, follower = _slow()
+    follower.step()
+    archive.is_down = True
+    with pytest.raises(UnreachableError):
+        follower.step()
+    archive.is_down = False
+    begin_listed = archive.listed
+    while follower.is_everything_due:
+        follower.step()
+    assert archive.listed - begin_listed == 30
 
 
 def _short_policy() -> Policy:

@@ -1,7 +1,7 @@
 """Following the replication: each rule is made soon after its time has come, and little is asked meanwhile.
 
-Between two looks at everything, one question a step tells which blocks have a rule that was fulfilled since; only those
-are reconciled.
+One question a step tells which blocks have a rule that was fulfilled since; only those are reconciled. From time to time
+everything is looked at, a piece a step, so that what was fulfilled meanwhile does not wait for the end of it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ __all__ = ["Follower"]
 
 #: How far a question reaches back beyond the last one: for clocks that differ, and transactions that end late.
 _OVERLAP = dt.timedelta(seconds=30)
+#: For how long a step looks at everything; it ends with what it has begun.
+_PIECE = dt.timedelta(seconds=2)
 
 
 class Follower:
@@ -78,42 +80,57 @@ class Follower:
         self._on_complete = on_complete
         self._complete: set[Did] = set()
         self._followed: dict[Did, AbstractSet[str]] = {}
-        self._all_seen: dt.datetime | None = None
+        self._sweep: Iterator[tuple[str, str]] | None = None
+        self._swept: dt.datetime | None = None
         self._seen: dt.datetime | None = None
 
     @property
     def is_everything_due(self) -> bool:
-        """Whether the next step looks at everything."""
-        return self._seen is None or not self._is_fresh(self._now())
+        """Whether the next step looks at everything, or goes on with that."""
+        return self._sweep is not None or not self._is_fresh(self._now())
 
     def step(self) -> None:
         """Make the rules whose time has come since the last step."""
         begin = self._now()
-        if self._seen is None or not self._is_fresh(begin):
-            for scope, pattern in self._everything():
-                self._reconcile(scope, pattern)
-            self._all_seen = begin
-        else:
-            told = self._catalogue.fulfilled_since(self._seen - _OVERLAP)
-            changed = {did: rules for did, rules in told.items() if is_block(did.name)}
-            for did in sorted(changed.keys() - self._complete):
-                # Within the overlap everything is told again and again.
-                if not changed[did] <= self._followed.get(did, frozenset()):
-                    self._reconcile(did.scope, did.name)
-                    self._followed[did] = changed[did]
-            self._complete &= changed.keys()  # the others are not told again
-            self._followed = {did: rules for did, rules in self._followed.items() if did in changed}
+        if self._seen is not None:
+            self._follow(self._seen - _OVERLAP)
         self._seen = begin
+        if self._sweep is None and not self._is_fresh(begin):
+            self._sweep, self._swept = iter(self._everything()), begin
+        if self._sweep is not None:
+            self._look_on(self._sweep, begin)
+
+    def _follow(self, since: dt.datetime) -> None:
+        """Reconcile the blocks that have a rule that was fulfilled since."""
+        told = self._catalogue.fulfilled_since(since)
+        changed = {did: rules for did, rules in told.items() if is_block(did.name)}
+        for did in sorted(changed.keys() - self._complete):
+            # Within the overlap everything is told again and again.
+            if not changed[did] <= self._followed.get(did, frozenset()) and self._reconcile(did.scope, did.name):
+                self._followed[did] = changed[did]
+        self._complete &= changed.keys()  # the others are not told again
+        self._followed = {did: rules for did, rules in self._followed.items() if did in changed}
+
+    def _look_on(self, sweep: Iterator[tuple[str, str]], begin: dt.datetime) -> None:
+        """Look at the next piece of everything; what fails has it begin anew."""
+        swept, self._sweep, self._swept = self._swept, None, None
+        for scope, pattern in sweep:
+            self._reconcile(scope, pattern)
+            if not dt.timedelta() <= self._now() - begin < _PIECE:
+                self._sweep = sweep
+                break
+        self._swept = swept
 
     def _is_fresh(self, now: dt.datetime) -> bool:
         """Whether everything was looked at a short while ago; a clock that was set back says nothing of it."""
-        return self._all_seen is not None and dt.timedelta() <= now - self._all_seen < self._everything_after
+        return self._swept is not None and dt.timedelta() <= now - self._swept < self._everything_after
 
     def _all_blocks(self) -> Iterator[tuple[str, str]]:
         for scope in self._catalogue.scopes():
             yield scope, f"/*/{scope}/blocks/*"
 
-    def _reconcile(self, scope: str, pattern: str) -> None:
+    def _reconcile(self, scope: str, pattern: str) -> bool:
+        """Reconcile blocks; return whether there are any that are closed."""
         states = reconcile(
             self._catalogue,
             scope,
@@ -128,3 +145,4 @@ class Follower:
         if complete:
             self._complete.update(complete)
             self._on_complete(complete)
+        return bool(states)
