@@ -1,7 +1,7 @@
 """Following the replication: each rule is made soon after its time has come, and little is asked meanwhile.
 
-One question a step tells which blocks have a rule that was fulfilled since; only those are reconciled. From time to time
-everything is looked at, a piece a step, so that what was fulfilled meanwhile does not wait for the end of it.
+One question a step tells which blocks have a rule that was fulfilled since; only those are reconciled. From time to
+time everything is looked at, a piece a step, so that what was fulfilled meanwhile does not wait for the end of it.
 """
 
 from __future__ import annotations
