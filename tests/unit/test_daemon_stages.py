@@ -31,8 +31,9 @@ from ctao_bdms.daemon.recovery import recover
 from ctao_bdms.daemon.settings import Batches as BatchSettings
 from ctao_bdms.daemon.settings import Checks, Settings, State, Storage
 from ctao_bdms.daemon.upkeep import Upkeep
-from ctao_bdms.errors import AuthenticationError, BdmsError, JournalUnavailableError, UnreachableError
-from ctao_bdms.ingest import BlockPolicy, Quarantine, Registrar, Watch
+from ctao_bdms.errors import AuthenticationError, BdmsError, JournalUnavailableError, UnreachableError, UsageError
+from ctao_bdms.facade import Bdms
+from ctao_bdms.ingest import BlockPolicy, Case, Deed, Quarantine, Registrar, Status, Watch, release
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Journal, Order
 from ctao_bdms.ingest.workers import Scans
@@ -154,6 +155,7 @@ class House:
             Watch([self.root], self.root, settle_s=0, monotonic=clock),
             self.journal,
             interval_s=lambda: 1.0,
+            quarantine=self.settings.quarantine,
             metrics=self.metrics,
             monotonic=clock,
             busy=lambda: self.entering.busy,
@@ -232,6 +234,17 @@ class House:
 
     def states(self) -> dict[str, int]:
         return {state.value: tally.files for state, tally in self.journal.tallies().items() if tally.files}
+
+    @property
+    def bdms(self) -> Bdms:
+        """What a command of an operator speaks to."""
+        return Bdms(self.archive, now=self.clock.now, quarantine=self.settings.quarantine)
+
+    @property
+    def case(self) -> Case:
+        """The only case in quarantine."""
+        (case,) = self.bdms.quarantine().cases()
+        return case
 
     def write(self, count: int = 4) -> list[WrittenFile]:
         return write_night(self.root, night_specs(count, megabytes=0.02, night=NIGHT))
@@ -420,6 +433,117 @@ def test_bad_files_go_to_quarantine_and_stop_nobody(house: House) -> None:
     assert house.states() == {"registered": 2, "quarantined": 2}
     assert len(Quarantine(house.settings.quarantine).cases()) == 2
     assert house.reading.nameless == {}
+
+
+def _wrong(house: House) -> Path:
+    """Have a file go to quarantine whose name says another chunk than its content; return where it lay."""
+    (file,) = house.write(1)
+    wrong = file.path.with_name(file.path.name.replace("CHUNK000", "CHUNK007"))
+    file.path.rename(wrong)
+    file.trigger.unlink()
+    wrong.with_name(wrong.name + ".trigger").touch()
+    house.turn(6)
+    assert house.states() == {"quarantined": 1}
+    return wrong
+
+
+def test_a_daemon_takes_what_is_released_at_once(house: House) -> None:
+    path = _wrong(house)
+    case, deed = house.case, Deed.now("release", house.clock.now())
+    release(house.bdms.quarantine(), case, deed)
+    house.turn(6)
+    assert (house.states(), path.exists()) == ({"quarantined": 1}, False)
+    assert house.case.id != case.id, "it was read again, and is as wrong as before"
+    assert house.case.kept_trigger.exists()
+    house.settings = attrs.evolve(house.settings, checks=Checks(warn=("chunk",)))
+    release(house.bdms.quarantine(), house.case, deed)
+    house.turn(6)
+    assert house.states() == {"registered": 1}
+    assert not house.bdms.quarantine().cases()
+
+
+def test_what_the_producer_said_is_compared_again(house: House) -> None:
+    (file,) = house.write(1)
+    file.trigger.unlink()
+    file.trigger.write_text(f"{'0' * 64}  {file.path.name}\n")
+    house.turn(6)
+    assert house.case.kinds == ("sidecar",)
+    (outcome,) = house.bdms.retry(house.case)
+    assert (outcome.status, house.case.kinds) == (Status.QUARANTINED, ("sidecar",))
+    release(house.bdms.quarantine(), house.case, Deed.now("release", house.clock.now()))
+    house.turn(6)
+    assert (house.states(), house.case.kinds) == ({"quarantined": 1}, ("sidecar",))
+
+
+@pytest.mark.parametrize("command", ["retry", "accept"])
+def test_a_daemon_leaves_alone_what_a_command_ingests(
+    house: House, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """It turns in the middle of the command: between the reading of the file and its registration."""
+    path = _wrong(house)
+    files = house.archive.files
+
+    def slow(lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
+        monkeypatch.setattr(house.archive, "files", files)
+        assert path.exists()
+        house.turn(6)
+        return files(lfns)
+
+    monkeypatch.setattr(house.archive, "files", slow)
+    if command == "accept":
+        (outcome,) = house.bdms.accept(house.case, "the only one")
+    else:
+        (outcome,) = house.bdms.retry(house.case, policy=Checks(warn=("chunk",)).policy)
+    assert (outcome.status, path.exists()) == (Status.REGISTERED, True)
+    assert not house.bdms.quarantine().cases()
+    house.turn(2)
+    (entry,) = house.journal.entries()
+    assert (entry.state, entry.block) == (FileState.REGISTERED, outcome.block)
+    for _ in range(2):
+        house.turn(2, seconds=61)
+        house.archive.transfer()
+    house.turn(2, seconds=61)
+    assert house.states() == {"replicated": 1}
+
+
+def test_a_retry_that_the_archive_does_not_answer_is_repeated(house: House) -> None:
+    path = _wrong(house)
+    policy = Checks(warn=("chunk",)).policy
+    house.archive.error = UnreachableError("down")
+    with pytest.raises(UnreachableError):
+        house.bdms.retry(house.case, policy=policy)
+    assert (house.case.file.exists(), path.exists()) == (True, True)
+    house.turn(3)
+    assert house.states() == {"quarantined": 1}
+    house.archive.error = None
+    assert [outcome.status for outcome in house.bdms.retry(house.case, policy=policy)] == [Status.REGISTERED]
+    assert not house.bdms.quarantine().cases()
+    house.turn(3)
+    assert house.states() == {"registered": 1}
+
+
+def test_what_a_command_did_long_ago_says_nothing_of_the_next_file(make: Callable[[], House]) -> None:
+    first = make()
+    path = _wrong(first)
+    first.bdms.accept(first.case, "the only one")
+    first.turn(2)
+    path.write_bytes(b"another one")
+    path.with_name(path.name + ".trigger").touch()
+    first.turn(6)
+    assert first.states() == {"quarantined": 1}
+    first.journal.close()
+    second = make()
+    second.archive, second.clock.now_s = first.archive, first.clock.now_s
+    second.turn(3)
+    assert second.states() == {"quarantined": 1}
+
+
+def test_a_trigger_that_stands_keeps_a_command_from_ingesting(house: House) -> None:
+    path = _wrong(house)
+    path.with_name(path.name + ".trigger").touch()
+    with pytest.raises(UsageError, match="stands: a daemon may take"):
+        house.bdms.accept(house.case, "the only one")
+    assert not path.exists()
 
 
 def test_a_file_outside_the_root_waits_for_somebody(house: House, tmp_path: Path) -> None:

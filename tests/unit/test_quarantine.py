@@ -169,9 +169,11 @@ def test_a_retry_is_an_ingest(storage: Storage) -> None:
     (outcome,) = storage.bdms.retry(sound)
     assert outcome.status is Status.REGISTERED
     assert not storage.bad.trigger.is_symlink()
-    assert [(event["what"], event["why"]) for event in _events(storage.quarantine)] == [
+    assert [(event["what"], event.get("why")) for event in _events(storage.quarantine)] == [
         ("retry", "newer software"),
+        ("quarantined", None),
         ("retry", ""),
+        ("registered", None),
     ]
 
 
@@ -191,7 +193,7 @@ def test_an_accepted_file_says_so_for_ever(storage: Storage) -> None:
     assert "accepted by " in disclaimer
     assert product.metadata["instance__obs_id"] == storage.bad.spec.obs_id
     assert (storage.bad.path.exists(), storage.bad.trigger.is_symlink()) == (True, False)
-    assert [event["what"] for event in _events(storage.quarantine)] == ["accept"]
+    assert [event["what"] for event in _events(storage.quarantine)] == ["accept", "registered"]
     assert not storage.quarantine.cases()
 
 
@@ -285,6 +287,15 @@ def test_list_show_and_release_by_command(storage: Storage, capsys: pytest.Captu
     assert _events(storage.quarantine)[0]["why"] == "a test"
     assert "@" in _events(storage.quarantine)[0]["who"]
     assert "is no case" in _printed(capsys, storage, "release", case.id, code=2)
+
+
+def test_a_file_with_a_wrong_name_is_released_without_a_trigger(
+    storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = storage.admit()
+    _printed(capsys, storage, "release", case.id, "--without-trigger")
+    assert (storage.bad.path.exists(), storage.bad.trigger.is_symlink()) == (True, False)
+    assert not storage.quarantine.cases()
 
 
 # --- the dry run -----------------------------------------------------------------------------------------------------

@@ -102,14 +102,24 @@ def show(case_id: Id, /, *, rse: Where = "", folder: Folder = None, archive: Arc
 
 @quarantine.command(name="release")
 def release_(
-    case_id: Id, /, *, reason: Why = "", rse: Where = "", folder: Folder = None, archive: Archive = DEFAULT_ARCHIVE
+    case_id: Id,
+    /,
+    *,
+    reason: Why = "",
+    without_trigger: Annotated[bool, Parameter(negative="", help="Make no trigger: no daemon takes the file.")] = False,
+    rse: Where = "",
+    folder: Folder = None,
+    archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Put a file back to where it came from, with a trigger, for the next ingest; nothing is overwritten.
+    """Put a file back to where it came from, with a new trigger, for the daemon or the next ingest.
+
+    Nothing is overwritten.
 
     Example: `bdms quarantine release 20261121T221504Z-0a1b2c3d --reason "the disk was repaired"`
     """
     held = _quarantine(archive, rse, folder)
-    path = release(held, held.case(case_id), Deed.now("release", dt.datetime.now(dt.UTC), reason))
+    deed = Deed.now("release", dt.datetime.now(dt.UTC), reason)
+    path = release(held, held.case(case_id), deed, with_trigger=not without_trigger)
     archive.output.json({"released": path})
     archive.output.line(f"back at {path}")
     return 0

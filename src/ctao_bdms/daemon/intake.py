@@ -1,4 +1,4 @@
-"""From the inbox into the journal."""
+"""From the inbox into the journal, and from the log of the quarantine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import logging
 from typing import TYPE_CHECKING, ClassVar
 
 from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.deeds import entered_since
+from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.ingest.triggers import data_of
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class Intake:
         The journal.
     interval_s
         Returns the time between two looks, in seconds.
+    quarantine
+        The folder of the quarantine: what operators ingest from there is written into the journal, too.
     metrics
         What is counted.
     monotonic
@@ -51,6 +55,7 @@ class Intake:
         journal: Journal,
         *,
         interval_s: Callable[[], float],
+        quarantine: Path,
         metrics: Metrics,
         monotonic: Callable[[], float],
         busy: Callable[[], Container[Path]] = tuple,
@@ -58,6 +63,8 @@ class Intake:
         self.watch = watch
         self._journal = journal
         self._interval_s = interval_s
+        self._quarantine = quarantine
+        self._read_bytes = 0
         self._metrics = metrics
         self._monotonic = monotonic
         self._busy = busy
@@ -84,4 +91,18 @@ class Intake:
         self._told = {trigger: seen for trigger, seen in self._told.items() if trigger in busy}
         if observed.new or observed.again:
             _log.info("%d new files, %d again", observed.new, observed.again)
+        self._learn()
         self._next_s = begin_s if poll.more else begin_s + self._interval_s()
+
+    def _learn(self) -> None:
+        """Write into the journal which files from quarantine have entered the archive by a command."""
+        entered, read_bytes = entered_since(self._quarantine, self._read_bytes)
+        for file in entered:
+            entry = self._journal.entry(file.path)
+            if entry is None or entry.state is not FileState.QUARANTINED:
+                continue
+            last = max(e.time for e in self._journal.events(file.path) if e.event == FileState.QUARANTINED)
+            if file.when >= last:  # otherwise another file of this name went there since
+                self._journal.registered([file.path], file.block)
+                _log.info("%s was ingested from quarantine", file.path, extra={"file_id": str(file.path)})
+        self._read_bytes = read_bytes

@@ -113,6 +113,7 @@ class Service:
                 ),
                 journal,
                 interval_s=lambda: self.settings.inbox.poll_interval_s,
+                quarantine=settings.quarantine,
                 metrics=self._metrics,
                 monotonic=time.monotonic,
                 busy=lambda: entering.busy,

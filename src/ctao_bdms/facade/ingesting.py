@@ -6,6 +6,8 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
+
 from ctao_bdms import ingest, replication
 from ctao_bdms.errors import UsageError
 from ctao_bdms.facade.connected import Connected
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
         BlockLimits,
         Case,
         CheckPolicy,
+        Deed,
         Described,
         IngestReport,
         LocalFile,
@@ -45,6 +48,7 @@ class Ingesting(Connected):
         jobs: int = 2,
         limits: BlockLimits | None = None,
         policy: CheckPolicy | None = None,
+        sidecars: bool = True,
         on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
         on_bytes: Callable[[int], None] = lambda _: None,
         on_outcome: Callable[[Outcome], None] = lambda _: None,
@@ -66,6 +70,8 @@ class Ingesting(Connected):
             How large a block may become.
         policy
             How serious it is where name and content of a file disagree; by default it stays out.
+        sidecars
+            Whether what producers say beside their files is compared.
         on_scanned, on_bytes, on_outcome
             Called after each file that was read, after each piece of one, and when it is known what became of a file.
 
@@ -75,7 +81,7 @@ class Ingesting(Connected):
             What became of each file.
         """
         storage, files = self._survey(paths, rse)
-        items = ingest.read_all(files, policy, jobs=jobs, on_scanned=on_scanned, on_bytes=on_bytes)
+        items = ingest.read_all(files, policy, sidecars=sidecars, jobs=jobs, on_scanned=on_scanned, on_bytes=on_bytes)
         return self._carry_out(self._planned(items, storage, limits), items, storage, on_outcome)
 
     def plan(
@@ -86,13 +92,14 @@ class Ingesting(Connected):
         jobs: int = 2,
         limits: BlockLimits | None = None,
         policy: CheckPolicy | None = None,
+        sidecars: bool = True,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> Foreseen:
         """Say what `ingest` would do with the same paths; nothing is changed, neither on disk nor in the archive.
 
         Parameters
         ----------
-        paths, rse, jobs, limits, policy, on_bytes
+        paths, rse, jobs, limits, policy, sidecars, on_bytes
             As of `ingest`.
 
         Returns
@@ -101,7 +108,7 @@ class Ingesting(Connected):
             What would become of each file, and which blocks, copies and requests that would take.
         """
         storage, files = self._survey(paths, rse)
-        items = ingest.read_all(files, policy, jobs=jobs, on_bytes=on_bytes)
+        items = ingest.read_all(files, policy, sidecars=sidecars, jobs=jobs, on_bytes=on_bytes)
         return foresee(self._planned(items, storage, limits), items, self.catalogue, now=self.now, policy=self.policy)
 
     def _survey(self, paths: Iterable[Path | str] | Path | str, rse: str) -> tuple[Rse, list[LocalFile]]:
@@ -143,8 +150,13 @@ class Ingesting(Connected):
         """Return the quarantine of a storage element on site, by default of the only one."""
         return self._quarantine(self.onsite(rse))
 
-    def retry(self, case: Case, *, rse: str = "", why: str = "") -> IngestReport:
+    def retry(
+        self, case: Case, *, rse: str = "", why: str = "", policy: CheckPolicy | None = None, sidecars: bool = True
+    ) -> IngestReport:
         """Put a file from quarantine back to where it came from, and ingest it again.
+
+        It gets no trigger, so that no daemon takes it at the same time. It is in its case as well until it is known
+        what has become of it; if that is interrupted, or it is refused, repeat the call.
 
         Parameters
         ----------
@@ -154,15 +166,20 @@ class Ingesting(Connected):
             The storage element whose quarantine it is in.
         why
             The reason, for the record.
+        policy, sidecars
+            As of `ingest`.
         """
         deed = ingest.Deed.now("retry", self.now(), why)
-        return self.ingest(ingest.release(self.quarantine(rse), case, deed), rse=rse)
+        return self._again(case, deed, rse, policy, sidecars, lambda item: item)
 
-    def accept(self, case: Case, why: str, *, rse: str = "") -> IngestReport:
+    def accept(
+        self, case: Case, why: str, *, rse: str = "", policy: CheckPolicy | None = None, sidecars: bool = True
+    ) -> IngestReport:
         """Let a file enter the archive in spite of the defects that its case names.
 
         It is read again. Defects that the case does not name still keep it out. What was accepted, by whom and why,
-        stands in the product's ``disclaimer``, in the case's document and in the log of the quarantine.
+        stands in the product's ``disclaimer``, in the case's document and in the log of the quarantine. It gets no
+        trigger, as by `retry`.
 
         Parameters
         ----------
@@ -172,6 +189,8 @@ class Ingesting(Connected):
             The reason.
         rse
             The storage element whose quarantine it is in.
+        policy, sidecars
+            As of `ingest`.
 
         Raises
         ------
@@ -182,6 +201,29 @@ class Ingesting(Connected):
             raise UsageError("a file is accepted for a reason; say which")
         ingest.require_acceptable(case)
         deed = ingest.Deed.now("accept", self.now(), why)
-        storage, files = self._survey(ingest.release(self.quarantine(rse), case, deed), rse)
-        items = [ingest.accepted(item, case.defects, deed) for item in ingest.read_all(files)]
-        return self._carry_out(self._planned(items, storage), items, storage)
+        return self._again(case, deed, rse, policy, sidecars, lambda item: ingest.accepted(item, case.defects, deed))
+
+    def _again(
+        self,
+        case: Case,
+        deed: Deed,
+        rse: str,
+        policy: CheckPolicy | None,
+        sidecars: bool,
+        judged: Callable[[Described], Described],
+    ) -> IngestReport:
+        """Ingest a file from quarantine, read anew and then `judged`; its case ends when it is known what it is."""
+        held = self.quarantine(rse)
+        storage, files = self._survey(ingest.put_back(held, case, deed), rse)
+        # What the producer said of the file stands in the trigger that the case keeps.
+        said = [attrs.evolve(file, trigger=case.kept_trigger) for file in files]
+        items = [
+            judged(attrs.evolve(item, file=attrs.evolve(file, trigger=case.trigger)))
+            for item, file in zip(ingest.read_all(said, policy, sidecars=sidecars), files, strict=True)
+        ]
+        report = self._carry_out(self._planned(items, storage), items, storage)
+        for outcome in report:
+            ingest.tell(held.folder, case.id, outcome, self.now())
+            if outcome.status is not ingest.Status.REFUSED:
+                ingest.close(held, case)
+        return report
