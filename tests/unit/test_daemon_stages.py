@@ -685,6 +685,64 @@ def test_a_withdrawn_trigger_takes_its_file_out(house: House) -> None:
     assert house.states() == {"scanned": 1, "withdrawn": 1}
 
 
+@pytest.mark.parametrize("with_file", [True, False])
+def test_what_was_withdrawn_while_no_daemon_ran_is_withdrawn(make: Callable[[], House], with_file: bool) -> None:
+    first = make()
+    first.reading.drain()
+    gone, stays = first.write(2)
+    first.turn(2)
+    assert first.states() == {"found": 2}
+    first.journal.close()
+    gone.trigger.unlink()
+    if with_file:
+        gone.path.unlink()
+    second = make()
+    second.turn(6)
+    assert second.states() == {"withdrawn": 1, "registered": 1}
+    assert not second.journal.waiting()
+
+
+def test_a_trigger_that_was_removed_because_its_file_was_registered_withdraws_nothing(
+    make: Callable[[], House],
+) -> None:
+    """The first daemon was killed before it could write down what it had done."""
+    first = make()
+    first.archive.error = UnreachableError("down")
+    first.write(2)
+    first.turn(4)
+    assert first.states() == {"scanned": 2}
+    first.archive.error = None
+    first.bdms.ingest(first.root)
+    first.journal.close()
+    second = make()
+    second.archive = first.archive
+    second.intake.step(probe=False)
+    second.turn(6)
+    assert second.states() == {"registered": 2}
+
+
+def test_a_storage_that_is_not_mounted_withdraws_nothing_for_good(make: Callable[[], House]) -> None:
+    first = make()
+    first.reading.drain()
+    first.write(2)
+    first.turn(2)
+    away = first.root.with_name("away")
+    first.root.rename(away)
+    first.turn(3)
+    assert first.states() == {"found": 2}
+    first.root.mkdir()
+    first.turn(3)
+    assert first.states() == {"found": 2}
+    first.journal.close()
+    second = make()  # all that it sees is an inbox that is empty
+    second.turn(3)
+    assert second.states() == {"withdrawn": 2}
+    second.root.rmdir()
+    away.rename(second.root)
+    second.turn(6)
+    assert second.states() == {"registered": 2}
+
+
 def test_a_second_life_reads_nothing_again_and_ends_what_was_begun(make: Callable[[], House]) -> None:
     first = make()
     files = first.write(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 from ctao_bdms.ingest.causes import Cause
@@ -11,15 +12,19 @@ from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.ingest.triggers import data_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Iterator
     from pathlib import Path
 
     from ctao_bdms.daemon.metrics import Metrics
-    from ctao_bdms.ingest.journal import Journal
+    from ctao_bdms.ingest.journal import Entry, Journal
     from ctao_bdms.ingest.sightings import Sighting
     from ctao_bdms.ingest.watch import Watch
 
 __all__ = ["Intake"]
+
+#: How often the files that the journal holds as found are compared with the triggers that stand, in seconds; and how
+#: many of them at once.
+_COMPARE_S, _PORTION = 600.0, 1000
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +73,8 @@ class Intake:
         self._metrics = metrics
         self._monotonic = monotonic
         self._busy = busy
+        self._left: Iterator[Entry] | None = None
+        self._compare_s = float("-inf")
         self._told: dict[Path, Sighting | None] = {}
         self._next_s = monotonic()
 
@@ -92,7 +99,24 @@ class Intake:
         if observed.new or observed.again:
             _log.info("%d new files, %d again", observed.new, observed.again)
         self._learn()
+        self._compare(busy)
         self._next_s = begin_s if poll.more else begin_s + self._interval_s()
+
+    def _compare(self, busy: Container[Path]) -> None:
+        """Withdraw files whose triggers went while nobody looked, a portion of the journal at each look.
+
+        Of a file that was read already it is not known whether it is in the archive and its trigger was removed for
+        that: whoever registers files finds out.
+        """
+        if self._left is None and self._monotonic() >= self._compare_s:
+            self._left = self._journal.entries(state=FileState.FOUND)
+            self._compare_s = self._monotonic() + _COMPARE_S
+        if self._left is None:
+            return
+        triggers = {entry.trigger: entry.path for entry in islice(self._left, _PORTION) if entry.trigger is not None}
+        if not triggers:
+            self._left = None
+        self._journal.withdrawn(triggers[gone] for gone in self.watch.lacks(triggers) if gone not in busy)
 
     def _learn(self) -> None:
         """Write into the journal which files from quarantine have entered the archive by a command."""
