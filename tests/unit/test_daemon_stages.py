@@ -689,7 +689,7 @@ def test_a_withdrawn_trigger_takes_its_file_out(house: House) -> None:
 def test_what_was_withdrawn_while_no_daemon_ran_is_withdrawn(make: Callable[[], House], with_file: bool) -> None:
     first = make()
     first.reading.drain()
-    gone, stays = first.write(2)
+    gone, _ = first.write(2)
     first.turn(2)
     assert first.states() == {"found": 2}
     first.journal.close()
@@ -793,6 +793,47 @@ def test_a_lost_journal_is_filled_from_the_archive(make: Callable[[], House], tm
         second.turn(2, seconds=61)
         second.archive.transfer()
     assert second.states() == {"replicated": 4}
+
+
+def _shown(house: House, name: str, **labels: str) -> float | None:
+    return house.metrics.registry.get_sample_value(f"bdms_ingestd_{name}", labels)
+
+
+def test_a_file_that_waits_for_anything_counts_as_waiting(house: House) -> None:
+    (file,) = house.write(1)
+    triggered_s = file.trigger.lstat().st_mtime
+    house.scans.raised[file.path.name] = ImportError("the library was replaced under us")
+    house.turn(12)
+    assert [tally.files for tally in house.journal.waiting().values()] == [1]
+    assert not house.journal.due(FileState.FOUND, 1, now=house.clock.now())
+    assert _shown(house, "waiting_files", cause="worker") == 1
+    assert _shown(house, "oldest_waiting_timestamp_seconds") == pytest.approx(triggered_s, abs=0.001)
+    assert house.upkeep.snapshot["oldest_waiting"]
+    house.scans.raised.clear()
+    house.turn(20)
+    assert house.states() == {"registered": 1}
+    assert _shown(house, "waiting_files", cause="worker") == 0
+    assert _shown(house, "oldest_waiting_timestamp_seconds") == 0
+
+
+def test_an_inbox_that_cannot_be_looked_at_is_shown_and_told(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    house.write(1)
+    for number in range(30):
+        (house.root / f"x{number}.fits.trigger").touch()
+    house.turn(3)
+    inbox = house.upkeep.snapshot["inbox"]
+    assert (inbox["waiting_triggers"], len(inbox["waiting"]), house.upkeep.hidden_folders) == (30, 20, 0)
+    assert _shown(house, "inbox_waiting_triggers") == 30
+    assert sum("x7.fits.trigger' waits: " in record.getMessage() for record in caplog.records) == 1
+    house.root.rename(house.root.with_name("unmounted"))
+    house.turn(3)
+    assert house.upkeep.hidden_folders == 1
+    assert _shown(house, "inbox_errors", kind="folder") == 1
+    house.root.with_name("unmounted").rename(house.root)
+    house.turn(3)
+    assert house.upkeep.hidden_folders == 0
+    assert _shown(house, "inbox_errors", kind="folder") == 0
 
 
 def test_status_is_shown_while_the_storage_is_away(house: House) -> None:

@@ -179,7 +179,7 @@ def test_a_trigger_waits_for_its_file(watch: Watch, folder: Path, tmp_path: Path
     poll = watch.poll()
     assert paths(poll) == [elsewhere / data.name]
     assert poll.found[0].is_later_than_trigger
-    assert not watch.waiting
+    assert not watch.waiting()
 
 
 def test_a_waiting_trigger_that_is_removed_waits_no_longer(watch: Watch, folder: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_waiting_trigger_that_is_removed_waits_no_longer(watch: Watch, folder:
     assert len(watch.poll().waiting) == 1
     trigger.unlink()
     assert watch.poll().gone == [trigger]
-    assert not watch.waiting
+    assert not watch.waiting()
 
 
 @pytest.mark.parametrize("target", ["{name}", "{folder}/{name}", "../21/{name}", "/other/mount/{name}", "step"])
@@ -215,7 +215,7 @@ def test_a_link_that_contradicts_its_name_is_no_word(watch: Watch, folder: Path,
     trigger_of(data).unlink()
     trigger_of(data).symlink_to(data)
     assert paths(watch.poll()) == [data]
-    assert not watch.waiting
+    assert not watch.waiting()
 
 
 def test_two_triggers_that_point_at_each_other(watch: Watch, folder: Path) -> None:
@@ -256,11 +256,11 @@ def test_odd_names_are_told_once(watch: Watch, folder: Path, clock: Clock) -> No
     assert paths(poll) == [inner]
     assert {notice.path.name for notice in poll.errors} == {".trigger", "fifo.trigger"}
     settle(watch, clock)
-    assert set(watch.errors) == {folder / ".trigger", folder / "fifo.trigger"}
+    assert set(watch.errors()) == {folder / ".trigger", folder / "fifo.trigger"}
     (folder / ".trigger").unlink()
     (folder / "fifo.trigger").unlink()
     assert is_silent(watch.poll())
-    assert not watch.errors
+    assert not watch.errors()
 
 
 def test_a_trigger_of_something_that_is_no_file(watch: Watch, folder: Path) -> None:
@@ -316,7 +316,7 @@ def test_a_missing_root_is_told_once_and_loses_nothing(
     root.rmdir()
     (tmp_path / "away").rename(root)
     assert is_silent(_polls(watch, clock))
-    assert not watch.errors
+    assert not watch.errors()
     trigger_of(folder / NAME.format(1)).unlink()
     assert len(_polls(watch, clock).gone) == 1
 
@@ -355,7 +355,7 @@ def test_a_folder_that_is_removed_takes_its_triggers_along(
     assert paths(_polls(watch, clock)) == [data]
     shutil.rmtree(root / "ctao")
     assert _polls(watch, clock).gone == [trigger], "the root is the one that it was, and really empty"
-    assert not watch.errors
+    assert not watch.errors()
 
 
 def test_an_empty_mount_point_below_the_root_loses_nothing(
@@ -381,7 +381,7 @@ def test_an_empty_mount_point_below_the_root_loses_nothing(
     mount.rmdir()
     away.rename(mount)
     assert is_silent(_polls(watch, clock))
-    assert not watch.errors
+    assert not watch.errors()
 
 
 def _fields_of(status: os.stat_result) -> Iterator[tuple[str, object]]:
@@ -430,7 +430,7 @@ with tempfile.TemporaryDirectory() as name:
     third = watch.poll()
     shut.chmod(0o700)
     last = watch.poll()
-print([len(poll.errors) for poll in (first, second, third, last)], len(last.found), len(watch.errors))
+print([len(poll.errors) for poll in (first, second, third, last)], len(last.found), len(watch.errors()))
 print(first.errors[0].message, "/", third.errors[0].message)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -91,19 +91,33 @@ class Watch:
         self._polled_s = monotonic()
         self._now_s = self._polled_s
 
-    @property
-    def waiting(self) -> Mapping[Path, str]:
-        """Why triggers stand for nothing, by trigger."""
-        return {Path(os.fsdecode(path)): message for path, message in self._waiting.items()}
+    def waiting(self, limit: int | None = None) -> Mapping[Path, str]:
+        """Return why triggers stand for nothing, by trigger; at most `limit` of them."""
+        return {Path(os.fsdecode(path)): why for path, why in itertools.islice(self._waiting.items(), limit)}
 
-    @property
-    def errors(self) -> Mapping[Path, str]:
-        """What is wrong now, by path."""
-        return {
-            Path(os.fsdecode(os.path.join(folder, name) if name else folder)): message  # noqa: PTH118
+    def errors(self, limit: int | None = None) -> Mapping[Path, str]:
+        """Return what is wrong now, by path; at most `limit` of it."""
+        all_errors = (
+            (os.path.join(folder, name) if name else folder, message)  # noqa: PTH118
             for folder, messages in self._errors.items()
             for name, message in messages.items()
-        }
+        )
+        return {Path(os.fsdecode(path)): message for path, message in itertools.islice(all_errors, limit)}
+
+    @property
+    def n_waiting(self) -> int:
+        """How many triggers stand for nothing."""
+        return len(self._waiting)
+
+    @property
+    def n_hidden(self) -> int:
+        """How many folders cannot be looked at."""
+        return sum(b"" in messages for messages in self._errors.values())
+
+    @property
+    def n_odd(self) -> int:
+        """How many names are called as triggers, and are none or cannot be looked at."""
+        return sum(len(messages) for messages in self._errors.values()) - self.n_hidden
 
     @property
     def known(self) -> int:
@@ -293,6 +307,7 @@ class Watch:
                 return
         if self._waiting.get(trigger) != message:
             self._waiting[trigger] = message
+            _log.info("inbox: %a waits: %s", os.fspath(path), message)
             poll.waiting.append(Notice(path, message))
 
     def _look_at_waiting(self, poll: Poll) -> None:
