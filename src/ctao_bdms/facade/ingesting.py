@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -15,7 +16,7 @@ from ctao_bdms.foresee import Foreseen, foresee
 from ctao_bdms.model import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ctao_bdms.ingest import (
         BlockLimits,
@@ -35,6 +36,8 @@ __all__ = ["Ingesting"]
 
 #: How many files one request registers: what a batch of one call can hold, until the server says otherwise.
 FIRST_BATCH = ingest.BatchSize(files=1000)
+#: How many files from quarantine are put back before they are read: an interruption leaves so many in two places.
+_CHUNK = 500
 
 
 class Ingesting(Connected):
@@ -151,26 +154,47 @@ class Ingesting(Connected):
         return self._quarantine(self.onsite(rse))
 
     def retry(
-        self, case: Case, *, rse: str = "", why: str = "", policy: CheckPolicy | None = None, sidecars: bool = True
+        self,
+        cases: Case | Iterable[Case],
+        *,
+        rse: str = "",
+        why: str = "",
+        jobs: int = 2,
+        policy: CheckPolicy | None = None,
+        sidecars: bool = True,
+        on_bytes: Callable[[int], None] = lambda _: None,
+        on_left: Callable[[Case, UsageError], None] | None = None,
     ) -> IngestReport:
-        """Put a file from quarantine back to where it came from, and ingest it again.
+        """Put files from quarantine back to where they came from, and ingest them again.
 
-        It gets no trigger, so that no daemon takes it at the same time. It is in its case as well until it is known
-        what has become of it; if that is interrupted, or it is refused, repeat the call.
+        They get no triggers, so that no daemon takes them at the same time. Each is in its case as well until it is
+        known what has become of it; if that is interrupted, or it is refused, repeat the call.
 
         Parameters
         ----------
-        case
-            The case.
+        cases
+            The case, or several.
         rse
-            The storage element whose quarantine it is in.
+            The storage element whose quarantine they are in.
         why
             The reason, for the record.
-        policy, sidecars
+        jobs, policy, sidecars, on_bytes
             As of `ingest`.
+        on_left
+            Called with a case that stays as it is, and why; by default that is an error.
+
+        Raises
+        ------
+        UsageError
+            If another file or a trigger stands at the old place of one.
         """
         deed = ingest.Deed.now("retry", self.now(), why)
-        return self._again(case, deed, rse, policy, sidecars, lambda item: item)
+        reading = {"policy": policy, "sidecars": sidecars, "jobs": jobs, "on_bytes": on_bytes}
+        rest = iter([cases] if isinstance(cases, ingest.Case) else cases)
+        outcomes: list[Outcome] = []
+        while chunk := list(islice(rest, _CHUNK)):
+            outcomes += self._again(chunk, deed, rse, reading, lambda item, _case: item, on_left)
+        return ingest.IngestReport(outcomes)
 
     def accept(
         self, case: Case, why: str, *, rse: str = "", policy: CheckPolicy | None = None, sidecars: bool = True
@@ -201,29 +225,44 @@ class Ingesting(Connected):
             raise UsageError("a file is accepted for a reason; say which")
         ingest.require_acceptable(case)
         deed = ingest.Deed.now("accept", self.now(), why)
-        return self._again(case, deed, rse, policy, sidecars, lambda item: ingest.accepted(item, case.defects, deed))
+        reading = {"policy": policy, "sidecars": sidecars}
+        return self._again([case], deed, rse, reading, lambda item, case: ingest.accepted(item, case.defects, deed))
 
     def _again(
         self,
-        case: Case,
+        cases: Iterable[Case],
         deed: Deed,
         rse: str,
-        policy: CheckPolicy | None,
-        sidecars: bool,
-        judged: Callable[[Described], Described],
+        reading: Mapping[str, Any],
+        judged: Callable[[Described, Case], Described],
+        on_left: Callable[[Case, UsageError], None] | None = None,
     ) -> IngestReport:
-        """Ingest a file from quarantine, read anew and then `judged`; its case ends when it is known what it is."""
-        held = self.quarantine(rse)
-        storage, files = self._survey(ingest.put_back(held, case, deed), rse)
-        # What the producer said of the file stands in the trigger that the case keeps.
-        said = [attrs.evolve(file, trigger=case.kept_trigger) for file in files]
+        """Ingest files from quarantine, read anew and then `judged`; a case ends when it is known what its file is."""
+        held, storage = self.quarantine(rse), self.onsite(rse)
+        by_path: dict[Path, Case] = {}
+        files: list[LocalFile] = []
+        for case in cases:
+            try:
+                if case.path in by_path:
+                    raise UsageError(f"case {case.id} is about the same place as case {by_path[case.path].id}")
+                (file,) = ingest.survey([ingest.put_back(held, case, deed)], Path(storage.prefix))
+            except UsageError as error:
+                if on_left is None:
+                    raise
+                on_left(case, error)
+                continue
+            by_path[file.path] = case
+            # What the producer said of the file stands in the trigger that the case keeps.
+            files.append(attrs.evolve(file, trigger=case.kept_trigger))
         items = [
-            judged(attrs.evolve(item, file=attrs.evolve(file, trigger=case.trigger)))
-            for item, file in zip(ingest.read_all(said, policy, sidecars=sidecars), files, strict=True)
+            judged(attrs.evolve(item, file=attrs.evolve(item.file, trigger=case.trigger)), case)
+            for item, case in zip(ingest.read_all(files, **reading), by_path.values(), strict=True)
         ]
-        report = self._carry_out(self._planned(items, storage), items, storage)
-        for outcome in report:
+
+        def told(outcome: Outcome) -> None:
+            case = by_path[outcome.path]
             ingest.tell(held.folder, case.id, outcome, self.now())
             if outcome.status is not ingest.Status.REFUSED:
                 ingest.close(held, case)
-        return report
+
+        return self._carry_out(self._planned(items, storage), items, storage, told)

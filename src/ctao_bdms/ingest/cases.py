@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import attrs
 
 from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Defect, DefectKind, Lfn
+from ctao_bdms.model import Defect, DefectKind, Lfn, Night
 from ctao_bdms.rows import Rows
 
 __all__ = [
@@ -154,6 +154,14 @@ class Cases(Rows[Case]):
         ("since (UTC)", "since"),
         ("bytes", "size_bytes"),
     )
+
+    def only(self, night: Night | None = None, kind: DefectKind | None = None) -> Cases:
+        """Return the cases of a night, with a defect of a kind; None stands for any."""
+        return Cases(
+            case
+            for case in self
+            if (night is None or case.night == str(night)) and (kind is None or kind.value in case.kinds)
+        )
 
 
 def case_token(path: Path) -> str:
