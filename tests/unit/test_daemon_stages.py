@@ -743,6 +743,47 @@ def test_a_storage_that_is_not_mounted_withdraws_nothing_for_good(make: Callable
     assert second.states() == {"registered": 2}
 
 
+def _linked(house: House) -> tuple[WrittenFile, Path]:
+    """Write a file, and a link to it with a trigger of its own; return the file and that trigger."""
+    (file,) = house.write(1)
+    link = house.root / "link.fits"
+    link.symlink_to(file.path)
+    trigger = link.with_name("link.fits.trigger")
+    trigger.touch()
+    os.utime(trigger, (1, 1))  # made at another time than the file's own, whatever the tick of the file system
+    return file, trigger
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_two_triggers_of_one_file_are_both_done_with(house: House, is_first: bool) -> None:
+    file, other = _linked(house)
+    if is_first:
+        away = file.trigger.rename(house.settings.state.folder / "away")
+        house.reading.drain()
+        house.turn(2)
+        away.rename(file.trigger)
+        house.turn(2)
+        house.reading._is_draining = False
+    house.turn(8)
+    assert house.states() == {"registered": 1}
+    assert (os.path.lexists(file.trigger), os.path.lexists(other)) == (False, False)
+    assert house.intake._linked == {}
+    assert house.intake._others == {}
+
+
+def test_a_file_is_withdrawn_when_no_trigger_stands_for_it(house: House) -> None:
+    file, other = _linked(house)
+    house.reading.drain()
+    house.turn(3)
+    assert house.states() == {"found": 1}
+    file.trigger.unlink()
+    house.turn(3)
+    assert house.states() == {"found": 1}, "the other one still says that it is complete"
+    other.unlink()
+    house.turn(3)
+    assert house.states() == {"withdrawn": 1}
+
+
 def test_a_second_life_reads_nothing_again_and_ends_what_was_begun(make: Callable[[], House]) -> None:
     first = make()
     files = first.write(3)

@@ -12,7 +12,7 @@ from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.ingest.triggers import data_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
     from pathlib import Path
 
     from ctao_bdms.daemon.metrics import Metrics
@@ -25,6 +25,8 @@ __all__ = ["Intake"]
 #: How often the files that the journal holds as found are compared with the triggers that stand, in seconds; and how
 #: many of them at once.
 _COMPARE_S, _PORTION = 600.0, 1000
+
+_OPEN = {FileState.FOUND, FileState.SCANNED}
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +75,8 @@ class Intake:
         self._metrics = metrics
         self._monotonic = monotonic
         self._busy = busy
+        self._linked: dict[Path, Path] = {}
+        self._others: dict[Path, Path] = {}
         self._left: Iterator[Entry] | None = None
         self._compare_s = float("-inf")
         self._told: dict[Path, Sighting | None] = {}
@@ -93,7 +97,8 @@ class Intake:
         busy = self._busy()
         ready = {trigger: seen for trigger, seen in self._told.items() if trigger not in busy}
         observed = self._journal.observe(seen for seen in ready.values() if seen is not None)
-        self._journal.withdrawn(data_of(trigger) for trigger, seen in ready.items() if seen is None)
+        self._journal.withdrawn(filter(None, (self._withdrawn(gone) for gone, seen in ready.items() if seen is None)))
+        self._remember_links(seen for seen in ready.values() if seen is not None)
         # The watch tells everything once; what the journal did not take is offered again.
         self._told = {trigger: seen for trigger, seen in self._told.items() if trigger in busy}
         if observed.new or observed.again:
@@ -101,6 +106,36 @@ class Intake:
         self._learn()
         self._compare(busy)
         self._next_s = begin_s if poll.more else begin_s + self._interval_s()
+
+    def _withdrawn(self, trigger: Path) -> Path | None:
+        """Return the file whose trigger has gone; None if another trigger stands for it."""
+        path = self._linked.pop(trigger, data_of(trigger))
+        self._others.pop(trigger, None)
+        if path == data_of(trigger) and path not in self._linked.values():
+            return path
+        entry = self._journal.entry(path)
+        return path if entry is not None and entry.trigger == trigger else None
+
+    def _remember_links(self, found: Iterable[Sighting]) -> None:
+        """Remember which triggers stand for a link to a file, and so may be one of several for the same file.
+
+        The journal knows a file by one trigger. The others are looked at again when it has gone through by that one.
+        """
+        for seen in found:
+            if seen.trigger is None:
+                continue
+            if seen.path != data_of(seen.trigger):
+                self._linked[seen.trigger] = seen.path
+            elif not self._linked or seen.path not in self._linked.values():
+                continue
+            entry = self._journal.entry(seen.path)
+            if entry is not None and entry.trigger != seen.trigger and entry.state in _OPEN:
+                self._others[seen.trigger] = seen.path
+        for trigger, path in list(self._others.items()):
+            entry = self._journal.entry(path)
+            if entry is None or entry.state not in _OPEN:
+                del self._others[trigger]
+                self.watch.look_again(trigger)
 
     def _compare(self, busy: Container[Path]) -> None:
         """Withdraw files whose triggers went while nobody looked, a portion of the journal at each look.

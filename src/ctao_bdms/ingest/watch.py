@@ -143,6 +143,14 @@ class Watch:
             if known is not None and name not in known:
                 yield trigger
 
+    def look_again(self, trigger: Path) -> None:
+        """Tell a trigger once more as found, if it still stands at the next look."""
+        above, name = os.path.split(os.fsencode(trigger))
+        folder = self._folders.get(above)
+        if folder is not None:
+            folder.remember({known: stamp for known, stamp in folder.triggers().items() if known != name})
+            folder.stamp = None
+
     def _known_in(self, path: bytes) -> Collection[bytes] | None:
         """Return the names of the triggers in a folder; None if nobody can say."""
         nearest = path
