@@ -256,11 +256,11 @@ def test_odd_names_are_told_once(watch: Watch, folder: Path, clock: Clock) -> No
     assert paths(poll) == [inner]
     assert {notice.path.name for notice in poll.errors} == {".trigger", "fifo.trigger"}
     settle(watch, clock)
-    assert set(watch.errors()) == {folder / ".trigger", folder / "fifo.trigger"}
+    assert set(watch.troubles.first()) == {folder / ".trigger", folder / "fifo.trigger"}
     (folder / ".trigger").unlink()
     (folder / "fifo.trigger").unlink()
     assert is_silent(watch.poll())
-    assert not watch.errors()
+    assert not watch.troubles.first()
 
 
 def test_a_trigger_of_something_that_is_no_file(watch: Watch, folder: Path) -> None:
@@ -316,7 +316,7 @@ def test_a_missing_root_is_told_once_and_loses_nothing(
     root.rmdir()
     (tmp_path / "away").rename(root)
     assert is_silent(_polls(watch, clock))
-    assert not watch.errors()
+    assert not watch.troubles.first()
     trigger_of(folder / NAME.format(1)).unlink()
     assert len(_polls(watch, clock).gone) == 1
 
@@ -355,7 +355,7 @@ def test_a_folder_that_is_removed_takes_its_triggers_along(
     assert paths(_polls(watch, clock)) == [data]
     shutil.rmtree(root / "ctao")
     assert _polls(watch, clock).gone == [trigger], "the root is the one that it was, and really empty"
-    assert not watch.errors()
+    assert not watch.troubles.first()
 
 
 def test_an_empty_mount_point_below_the_root_loses_nothing(
@@ -381,7 +381,7 @@ def test_an_empty_mount_point_below_the_root_loses_nothing(
     mount.rmdir()
     away.rename(mount)
     assert is_silent(_polls(watch, clock))
-    assert not watch.errors()
+    assert not watch.troubles.first()
 
 
 def _fields_of(status: os.stat_result) -> Iterator[tuple[str, object]]:
@@ -430,7 +430,7 @@ with tempfile.TemporaryDirectory() as name:
     third = watch.poll()
     shut.chmod(0o700)
     last = watch.poll()
-print([len(poll.errors) for poll in (first, second, third, last)], len(last.found), len(watch.errors()))
+print([len(poll.errors) for poll in (first, second, third, last)], len(last.found), len(watch.troubles.first()))
 print(first.errors[0].message, "/", third.errors[0].message)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -97,7 +97,9 @@ class Intake:
         busy = self._busy()
         ready = {trigger: seen for trigger, seen in self._told.items() if trigger not in busy}
         observed = self._journal.observe(seen for seen in ready.values() if seen is not None)
-        self._journal.withdrawn(filter(None, (self._withdrawn(gone) for gone, seen in ready.items() if seen is None)))
+        linked = set(self._linked.values())
+        gone = (self._withdrawn(trigger, linked) for trigger, seen in ready.items() if seen is None)
+        self._journal.withdrawn(path for path in gone if path is not None)
         self._remember_links(seen for seen in ready.values() if seen is not None)
         # The watch tells everything once; what the journal did not take is offered again.
         self._told = {trigger: seen for trigger, seen in self._told.items() if trigger in busy}
@@ -107,11 +109,11 @@ class Intake:
         self._compare(busy)
         self._next_s = begin_s if poll.more else begin_s + self._interval_s()
 
-    def _withdrawn(self, trigger: Path) -> Path | None:
+    def _withdrawn(self, trigger: Path, linked: Container[Path]) -> Path | None:
         """Return the file whose trigger has gone; None if another trigger stands for it."""
         path = self._linked.pop(trigger, data_of(trigger))
         self._others.pop(trigger, None)
-        if path == data_of(trigger) and path not in self._linked.values():
+        if path == data_of(trigger) and path not in linked:
             return path
         entry = self._journal.entry(path)
         return path if entry is not None and entry.trigger == trigger else None
@@ -121,16 +123,15 @@ class Intake:
 
         The journal knows a file by one trigger. The others are looked at again when it has gone through by that one.
         """
-        for seen in found:
-            if seen.trigger is None:
-                continue
-            if seen.path != data_of(seen.trigger):
-                self._linked[seen.trigger] = seen.path
-            elif not self._linked or seen.path not in self._linked.values():
+        triggers = {seen.trigger: seen for seen in found if seen.trigger is not None}
+        self._linked.update((trigger, seen.path) for trigger, seen in triggers.items() if seen.path != data_of(trigger))
+        linked = set(self._linked.values())
+        for trigger, seen in triggers.items():
+            if seen.path not in linked:
                 continue
             entry = self._journal.entry(seen.path)
-            if entry is not None and entry.trigger != seen.trigger and entry.state in _OPEN:
-                self._others[seen.trigger] = seen.path
+            if entry is not None and entry.trigger != trigger and entry.state in _OPEN:
+                self._others[trigger] = seen.path
         for trigger, path in list(self._others.items()):
             entry = self._journal.entry(path)
             if entry is None or entry.state not in _OPEN:

@@ -160,16 +160,18 @@ class Upkeep:
 
     def _inbox(self) -> dict[str, Any]:
         """Show what is wrong in the inbox; of many, the first."""
-        watch = self._intake.watch
-        self._metrics.inbox(hidden_folders=watch.n_hidden, odd_names=watch.n_odd, waiting_triggers=watch.n_waiting)
-        self.hidden_folders = watch.n_hidden
+        watch, troubles = self._intake.watch, self._intake.watch.troubles
+        self.hidden_folders = troubles.n_hidden
+        self._metrics.inbox(
+            hidden_folders=troubles.n_hidden, odd_names=troubles.n_odd, waiting_triggers=watch.n_waiting
+        )
         return {
             "folders": watch.folders,
             "triggers": watch.known,
             "waiting_triggers": watch.n_waiting,
-            "hidden_folders": watch.n_hidden,
+            "hidden_folders": troubles.n_hidden,
             "waiting": {str(path): why for path, why in watch.waiting(_SHOWN).items()},
-            "errors": {str(path): why for path, why in watch.errors(_SHOWN).items()},
+            "errors": {str(path): why for path, why in troubles.first(_SHOWN).items()},
         }
 
     def _oldest(self, open_files: Tally) -> dt.datetime | None:

@@ -20,6 +20,7 @@ from ctao_bdms.ingest.folders import Folder, FolderStamp, Round, folder_stamp, t
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.sightings import Notice, Poll, Sighting
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX, contradiction, data_of
+from ctao_bdms.ingest.troubles import Troubles
 from ctao_bdms.model import DefectKind
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ class Watch:
         self._monotonic = monotonic
         self._folders: dict[bytes, Folder] = {path: Folder() for path in self._roots}
         self._waiting: dict[bytes, str] = {}
-        self._errors: dict[bytes, dict[bytes, str]] = {}
+        #: What is wrong now.
+        self.troubles = Troubles(self._roots)
         self._ask, self._walk, self._wait = Round(), Round(), Round()
         self._polled_s = monotonic()
         self._now_s = self._polled_s
@@ -95,29 +97,10 @@ class Watch:
         """Return why triggers stand for nothing, by trigger; at most `limit` of them."""
         return {Path(os.fsdecode(path)): why for path, why in itertools.islice(self._waiting.items(), limit)}
 
-    def errors(self, limit: int | None = None) -> Mapping[Path, str]:
-        """Return what is wrong now, by path; at most `limit` of it."""
-        all_errors = (
-            (os.path.join(folder, name) if name else folder, message)  # noqa: PTH118
-            for folder, messages in self._errors.items()
-            for name, message in messages.items()
-        )
-        return {Path(os.fsdecode(path)): message for path, message in itertools.islice(all_errors, limit)}
-
     @property
     def n_waiting(self) -> int:
         """How many triggers stand for nothing."""
         return len(self._waiting)
-
-    @property
-    def n_hidden(self) -> int:
-        """How many folders cannot be looked at."""
-        return sum(b"" in messages for messages in self._errors.values())
-
-    @property
-    def n_odd(self) -> int:
-        """How many names are called as triggers, and are none or cannot be looked at."""
-        return sum(len(messages) for messages in self._errors.values()) - self.n_hidden
 
     @property
     def known(self) -> int:
@@ -159,7 +142,7 @@ class Watch:
                 return None
             nearest = os.path.dirname(nearest)  # noqa: PTH120
         folder = self._folders[nearest]
-        if folder.stamp is None or b"" in self._errors.get(nearest, ()) or self._is_below_trouble(nearest):
+        if folder.stamp is None or self.troubles.hide(nearest):
             return None
         return folder.triggers() if nearest == path else ()
 
@@ -201,7 +184,7 @@ class Watch:
     def _look(self, path: bytes, *, forced: bool, poll: Poll) -> list[bytes]:
         """Ask one folder whether it changed, and list it if need be; return the folders in it that are new."""
         folder = self._folders.get(path)
-        if folder is None or self._is_below_trouble(path):
+        if folder is None or self.troubles.hide_from_above(path):
             return []
         try:
             status = os.lstat(path)
@@ -228,10 +211,6 @@ class Watch:
             self._folders[path] = self._folders.pop(path)
         folder.stamp, folder.place, folder.listed_s = stamp, stamp[:2], self._now_s
         return self._compare(path, folder, listed, poll)
-
-    def _is_below_trouble(self, path: bytes) -> bool:
-        """Whether a folder lies below a root that cannot be looked at: what is not there now is only hidden."""
-        return any(b"" in self._errors.get(root, ()) and path.startswith(root + b"/") for root in self._roots)
 
     def _is_another(self, path: bytes, place: tuple[int, int], before: tuple[int, int]) -> bool:
         """Whether what lies at a path is no longer what was there: a root, or what lies on another device."""
@@ -299,7 +278,7 @@ class Watch:
             self._gone(os.path.join(path, name), poll)  # noqa: PTH118
         if before != now:
             folder.remember(now)
-        self._tell(path, odd, poll)
+        poll.errors += self.troubles.tell(path, odd)
         return inner
 
     def _sight(self, trigger: bytes, status: os.stat_result, poll: Poll) -> None:
@@ -334,7 +313,7 @@ class Watch:
         """Forget a folder that is no longer there."""
         for name in self._folders.pop(path).triggers():
             self._gone(os.path.join(path, name), poll)  # noqa: PTH118
-        self._tell(path, {}, poll)
+        poll.errors += self.troubles.tell(path, {})
 
     def _gone(self, trigger: bytes, poll: Poll) -> None:
         self._waiting.pop(trigger, None)
@@ -342,18 +321,5 @@ class Watch:
 
     def _trouble(self, path: bytes, message: str, poll: Poll) -> list[bytes]:
         """Tell that a folder cannot be read; what is known of it stays known."""
-        self._tell(path, {b"": f"the folder {message}"}, poll)
+        poll.errors += self.troubles.tell(path, {b"": f"the folder {message}"})
         return []
-
-    def _tell(self, path: bytes, messages: dict[bytes, str], poll: Poll) -> None:
-        """Put what is wrong in a folder in the place of what was wrong; what is new goes into the poll."""
-        before = self._errors.pop(path, {})
-        if messages:
-            self._errors[path] = messages
-        for name, message in messages.items():
-            if before.get(name) != message:
-                where = Path(os.fsdecode(os.path.join(path, name) if name else path))  # noqa: PTH118
-                _log.warning("inbox: %a: %s", os.fspath(where), message)
-                poll.errors.append(Notice(where, message))
-        if b"" in before and b"" not in messages:
-            _log.info("inbox: the folder %a can be read again", os.fsdecode(path))
