@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import json
 import os
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -28,8 +29,9 @@ from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.metrics import Metrics
 from ctao_bdms.daemon.reading import Reading
 from ctao_bdms.daemon.recovery import recover
+from ctao_bdms.daemon.service import Service
 from ctao_bdms.daemon.settings import Batches as BatchSettings
-from ctao_bdms.daemon.settings import Checks, Settings, State, Storage
+from ctao_bdms.daemon.settings import Checks, Http, Settings, State, Storage
 from ctao_bdms.daemon.upkeep import Upkeep
 from ctao_bdms.errors import AuthenticationError, BdmsError, JournalUnavailableError, UnreachableError, UsageError
 from ctao_bdms.facade import Bdms
@@ -873,6 +875,12 @@ def test_an_inbox_that_cannot_be_looked_at_is_shown_and_told(house: House, caplo
     assert sum("x7.fits.trigger' waits: " in record.getMessage() for record in caplog.records) == 1
     house.root.rename(house.root.with_name("unmounted"))
     house.turn(3)
+    service = Service(attrs.evolve(house.settings, http=Http(port=0)), reload=lambda: house.settings)
+    with service._server(house.circuits, house.upkeep) as server:
+        status, body, _ = server.answer("/readyz")
+    checks = json.loads(body)["checks"]
+    assert (status, [name for name, check in checks.items() if not check["ok"]]) == (503, ["inbox"])
+    assert checks["inbox"]["said"].startswith("1 folders cannot be looked at")
     assert house.upkeep.hidden_folders == 1
     assert _shown(house, "inbox_errors", kind="folder") == 1
     house.root.with_name("unmounted").rename(house.root)

@@ -261,8 +261,8 @@ class Ingesting(Connected):
 
         def told(outcome: Outcome) -> None:
             case = by_path[outcome.path]
-            ingest.tell(held.folder, case.id, outcome, self.now())
+            ingest.tell_outcome(held.folder, case.id, outcome, self.now())
             if outcome.status is not ingest.Status.REFUSED:
-                ingest.close(held, case)
+                ingest.close_case(held, case)
 
         return self._carry_out(self._planned(items, storage), items, storage, told)

@@ -4,7 +4,7 @@ from ctao_bdms.ingest.batches import Batches
 from ctao_bdms.ingest.blocks import BlockLimits, BlockPolicy, OpenBlock
 from ctao_bdms.ingest.cases import Case, Cases
 from ctao_bdms.ingest.checks import CheckPolicy, Severity
-from ctao_bdms.ingest.deeds import Deed, tell
+from ctao_bdms.ingest.deeds import Deed, tell_outcome
 from ctao_bdms.ingest.describe import Described, describe
 from ctao_bdms.ingest.execute import execute
 from ctao_bdms.ingest.inbox import LocalFile, survey
@@ -13,7 +13,7 @@ from ctao_bdms.ingest.plan import Plan, PlannedBlock, Reject, plan
 from ctao_bdms.ingest.quarantine import Quarantine
 from ctao_bdms.ingest.read import read_all
 from ctao_bdms.ingest.registrar import Registrar
-from ctao_bdms.ingest.release import ACCEPTABLE, accepted, close, put_back, release, require_acceptable
+from ctao_bdms.ingest.release import ACCEPTABLE, accepted, close_case, put_back, release, require_acceptable
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 from ctao_bdms.ingest.sidecar import DIGEST_SUFFIXES, Statement, disagreements, read_statement
 from ctao_bdms.ingest.sightings import Notice, Poll
@@ -49,7 +49,7 @@ __all__ = [
     "TRIGGER_SUFFIX",
     "Watch",
     "accepted",
-    "close",
+    "close_case",
     "describe",
     "disagreements",
     "execute",
@@ -60,5 +60,5 @@ __all__ = [
     "require_acceptable",
     "read_statement",
     "survey",
-    "tell",
+    "tell_outcome",
 ]

@@ -23,7 +23,7 @@ from ctao_bdms.model import Did
 if TYPE_CHECKING:
     from ctao_bdms.ingest.report import Outcome
 
-__all__ = ["EVENTS", "Deed", "Entered", "entered_since", "tell", "write_down"]
+__all__ = ["EVENTS", "Deed", "Entered", "entered_since", "tell_outcome", "write_down"]
 
 #: The log in the folder of the quarantine, one JSON object a line.
 EVENTS = "events.jsonl"
@@ -85,7 +85,7 @@ def write_down(folder: Path, case_id: str, deed: Deed) -> None:
     _append(folder, {"case": case_id, **deed.to_wire()})
 
 
-def tell(folder: Path, case_id: str, outcome: Outcome, now: dt.datetime) -> None:
+def tell_outcome(folder: Path, case_id: str, outcome: Outcome, now: dt.datetime) -> None:
     """Write into the log what became of the file of a case.
 
     Parameters

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.quarantine import Quarantine
     from ctao_bdms.model import Defect
 
-__all__ = ["ACCEPTABLE", "accepted", "close", "put_back", "release", "require_acceptable"]
+__all__ = ["ACCEPTABLE", "accepted", "close_case", "put_back", "release", "require_acceptable"]
 
 #: The kinds of defects in spite of which an operator may let a file into the archive.
 ACCEPTABLE = frozenset(
@@ -74,14 +74,14 @@ def release(quarantine: Quarantine, case: Case, deed: Deed, *, with_trigger: boo
     if with_trigger:
         _put_trigger(case)
     sync_folder(target.parent)
-    close(quarantine, case)
+    close_case(quarantine, case)
     return target
 
 
 def put_back(quarantine: Quarantine, case: Case, deed: Deed) -> Path:
     """Give the file of `case` its old place again, without a trigger; return where that is.
 
-    No daemon touches it there. The case holds it, too, until `close`: a crash in between loses nothing.
+    No daemon touches it there. The case holds it, too, until `close_case`: a crash in between loses nothing.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def put_back(quarantine: Quarantine, case: Case, deed: Deed) -> Path:
     return target
 
 
-def close(quarantine: Quarantine, case: Case) -> None:
+def close_case(quarantine: Quarantine, case: Case) -> None:
     """Put a case away whose file is back at its place, or in another case by now."""
     case.kept_trigger.unlink(missing_ok=True)
     case.file.unlink(missing_ok=True)
