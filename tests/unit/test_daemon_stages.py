@@ -540,6 +540,14 @@ def test_what_a_command_did_long_ago_says_nothing_of_the_next_file(make: Callabl
     assert second.states() == {"quarantined": 1}
 
 
+def test_a_log_that_cannot_be_read_stops_nobody(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    (house.settings.quarantine / "events.jsonl").mkdir(parents=True)
+    house.write(1)
+    house.turn(6)
+    assert house.states() == {"registered": 1}
+    assert caplog.text.count("stays unknown") == 1
+
+
 def test_a_trigger_that_stands_keeps_a_command_from_ingesting(house: House) -> None:
     path = _wrong(house)
     path.with_name(path.name + ".trigger").touch()

@@ -72,6 +72,7 @@ class Intake:
         self._interval_s = interval_s
         self._quarantine = quarantine
         self._read_bytes = 0
+        self._unread = ""
         self._metrics = metrics
         self._monotonic = monotonic
         self._busy = busy
@@ -156,13 +157,20 @@ class Intake:
 
     def _learn(self) -> None:
         """Write into the journal which files from quarantine have entered the archive by a command."""
-        entered, read_bytes = entered_since(self._quarantine, self._read_bytes)
+        try:
+            entered, read_bytes = entered_since(self._quarantine, self._read_bytes)
+        except OSError as error:  # another user's, perhaps: no reason to look at no inbox
+            if str(error) != self._unread:
+                _log.warning("what commands have ingested from quarantine stays unknown: %s", error)
+            self._unread = str(error)
+            return
+        self._unread = ""
         for file in entered:
             entry = self._journal.entry(file.path)
             if entry is None or entry.state is not FileState.QUARANTINED:
                 continue
-            last = max(e.time for e in self._journal.events(file.path) if e.event == FileState.QUARANTINED)
-            if file.when >= last:  # otherwise another file of this name went there since
+            events = self._journal.events(file.path)
+            if all(event.time <= file.when for event in events if event.event == FileState.QUARANTINED):
                 self._journal.registered([file.path], file.block)
                 _log.info("%s was ingested from quarantine", file.path, extra={"file_id": str(file.path)})
         self._read_bytes = read_bytes
