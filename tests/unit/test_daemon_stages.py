@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import json
 import os
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -28,11 +29,13 @@ from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.metrics import Metrics
 from ctao_bdms.daemon.reading import Reading
 from ctao_bdms.daemon.recovery import recover
+from ctao_bdms.daemon.service import Service
 from ctao_bdms.daemon.settings import Batches as BatchSettings
-from ctao_bdms.daemon.settings import Checks, Settings, State, Storage
+from ctao_bdms.daemon.settings import Checks, Http, Settings, State, Storage
 from ctao_bdms.daemon.upkeep import Upkeep
-from ctao_bdms.errors import AuthenticationError, BdmsError, JournalUnavailableError, UnreachableError
-from ctao_bdms.ingest import BlockPolicy, Quarantine, Registrar, Watch
+from ctao_bdms.errors import AuthenticationError, BdmsError, JournalUnavailableError, UnreachableError, UsageError
+from ctao_bdms.facade import Bdms
+from ctao_bdms.ingest import BlockPolicy, Case, Deed, Quarantine, Registrar, Status, Watch, release
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Journal, Order
 from ctao_bdms.ingest.workers import Scans
@@ -154,6 +157,7 @@ class House:
             Watch([self.root], self.root, settle_s=0, monotonic=clock),
             self.journal,
             interval_s=lambda: 1.0,
+            quarantine=self.settings.quarantine,
             metrics=self.metrics,
             monotonic=clock,
             busy=lambda: self.entering.busy,
@@ -233,6 +237,17 @@ class House:
 
     def states(self) -> dict[str, int]:
         return {state.value: tally.files for state, tally in self.journal.tallies().items() if tally.files}
+
+    @property
+    def bdms(self) -> Bdms:
+        """What a command of an operator speaks to."""
+        return Bdms(self.archive, now=self.clock.now, quarantine=self.settings.quarantine)
+
+    @property
+    def case(self) -> Case:
+        """The only case in quarantine."""
+        (case,) = self.bdms.quarantine().cases()
+        return case
 
     def write(self, count: int = 4) -> list[WrittenFile]:
         return write_night(self.root, night_specs(count, megabytes=0.02, night=NIGHT))
@@ -470,6 +485,125 @@ def test_bad_files_go_to_quarantine_and_stop_nobody(house: House) -> None:
     assert house.reading.nameless == {}
 
 
+def _wrong(house: House) -> Path:
+    """Have a file go to quarantine whose name says another chunk than its content; return where it lay."""
+    (file,) = house.write(1)
+    wrong = file.path.with_name(file.path.name.replace("CHUNK000", "CHUNK007"))
+    file.path.rename(wrong)
+    file.trigger.unlink()
+    wrong.with_name(wrong.name + ".trigger").touch()
+    house.turn(6)
+    assert house.states() == {"quarantined": 1}
+    return wrong
+
+
+def test_a_daemon_takes_what_is_released_at_once(house: House) -> None:
+    path = _wrong(house)
+    case, deed = house.case, Deed.now("release", house.clock.now())
+    release(house.bdms.quarantine(), case, deed)
+    house.turn(6)
+    assert (house.states(), path.exists()) == ({"quarantined": 1}, False)
+    assert house.case.id != case.id, "it was read again, and is as wrong as before"
+    assert house.case.kept_trigger.exists()
+    house.settings = attrs.evolve(house.settings, checks=Checks(warn=("chunk",)))
+    release(house.bdms.quarantine(), house.case, deed)
+    house.turn(6)
+    assert house.states() == {"registered": 1}
+    assert not house.bdms.quarantine().cases()
+
+
+def test_what_the_producer_said_is_compared_again(house: House) -> None:
+    (file,) = house.write(1)
+    file.trigger.unlink()
+    file.trigger.write_text(f"{'0' * 64}  {file.path.name}\n")
+    house.turn(6)
+    assert house.case.kinds == ("sidecar",)
+    (outcome,) = house.bdms.retry(house.case)
+    assert (outcome.status, house.case.kinds) == (Status.QUARANTINED, ("sidecar",))
+    release(house.bdms.quarantine(), house.case, Deed.now("release", house.clock.now()))
+    house.turn(6)
+    assert (house.states(), house.case.kinds) == ({"quarantined": 1}, ("sidecar",))
+
+
+@pytest.mark.parametrize("command", ["retry", "accept"])
+def test_a_daemon_leaves_alone_what_a_command_ingests(
+    house: House, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """It turns in the middle of the command: between the reading of the file and its registration."""
+    path = _wrong(house)
+    files = house.archive.files
+
+    def slow(lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
+        monkeypatch.setattr(house.archive, "files", files)
+        assert path.exists()
+        house.turn(6)
+        return files(lfns)
+
+    monkeypatch.setattr(house.archive, "files", slow)
+    if command == "accept":
+        (outcome,) = house.bdms.accept(house.case, "the only one")
+    else:
+        (outcome,) = house.bdms.retry(house.case, policy=Checks(warn=("chunk",)).policy)
+    assert (outcome.status, path.exists()) == (Status.REGISTERED, True)
+    assert not house.bdms.quarantine().cases()
+    house.turn(2)
+    (entry,) = house.journal.entries()
+    assert (entry.state, entry.block) == (FileState.REGISTERED, outcome.block)
+    for _ in range(2):
+        house.turn(2, seconds=61)
+        house.archive.transfer()
+    house.turn(2, seconds=61)
+    assert house.states() == {"replicated": 1}
+
+
+def test_a_retry_that_the_archive_does_not_answer_is_repeated(house: House) -> None:
+    path = _wrong(house)
+    policy = Checks(warn=("chunk",)).policy
+    house.archive.error = UnreachableError("down")
+    with pytest.raises(UnreachableError):
+        house.bdms.retry(house.case, policy=policy)
+    assert (house.case.file.exists(), path.exists()) == (True, True)
+    house.turn(3)
+    assert house.states() == {"quarantined": 1}
+    house.archive.error = None
+    assert [outcome.status for outcome in house.bdms.retry(house.case, policy=policy)] == [Status.REGISTERED]
+    assert not house.bdms.quarantine().cases()
+    house.turn(3)
+    assert house.states() == {"registered": 1}
+
+
+def test_what_a_command_did_long_ago_says_nothing_of_the_next_file(make: Callable[[], House]) -> None:
+    first = make()
+    path = _wrong(first)
+    first.bdms.accept(first.case, "the only one")
+    first.turn(2)
+    path.write_bytes(b"another one")
+    path.with_name(path.name + ".trigger").touch()
+    first.turn(6)
+    assert first.states() == {"quarantined": 1}
+    first.journal.close()
+    second = make()
+    second.archive, second.clock.now_s = first.archive, first.clock.now_s
+    second.turn(3)
+    assert second.states() == {"quarantined": 1}
+
+
+def test_a_log_that_cannot_be_read_stops_nobody(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    (house.settings.quarantine / "events.jsonl").mkdir(parents=True)
+    house.write(1)
+    house.turn(6)
+    assert house.states() == {"registered": 1}
+    assert caplog.text.count("stays unknown") == 1
+
+
+def test_a_trigger_that_stands_keeps_a_command_from_ingesting(house: House) -> None:
+    path = _wrong(house)
+    path.with_name(path.name + ".trigger").touch()
+    with pytest.raises(UsageError, match="stands: a daemon may take"):
+        house.bdms.accept(house.case, "the only one")
+    assert not path.exists()
+
+
 def test_a_file_outside_the_root_waits_for_somebody(house: House, tmp_path: Path) -> None:
     outside = tmp_path / "elsewhere.fits"
     outside.write_bytes(b"x")
@@ -609,6 +743,105 @@ def test_a_withdrawn_trigger_takes_its_file_out(house: House) -> None:
     assert house.states() == {"scanned": 1, "withdrawn": 1}
 
 
+@pytest.mark.parametrize("with_file", [True, False])
+def test_what_was_withdrawn_while_no_daemon_ran_is_withdrawn(make: Callable[[], House], with_file: bool) -> None:
+    first = make()
+    first.reading.drain()
+    gone, _ = first.write(2)
+    first.turn(2)
+    assert first.states() == {"found": 2}
+    first.journal.close()
+    gone.trigger.unlink()
+    if with_file:
+        gone.path.unlink()
+    second = make()
+    second.turn(6)
+    assert second.states() == {"withdrawn": 1, "registered": 1}
+    assert not second.journal.waiting()
+
+
+def test_a_trigger_that_was_removed_because_its_file_was_registered_withdraws_nothing(
+    make: Callable[[], House],
+) -> None:
+    """The first daemon was killed before it could write down what it had done."""
+    first = make()
+    first.archive.error = UnreachableError("down")
+    first.write(2)
+    first.turn(4)
+    assert first.states() == {"scanned": 2}
+    first.archive.error = None
+    first.bdms.ingest(first.root)
+    first.journal.close()
+    second = make()
+    second.archive = first.archive
+    second.intake.step(probe=False)
+    second.turn(6)
+    assert second.states() == {"registered": 2}
+
+
+def test_a_storage_that_is_not_mounted_withdraws_nothing_for_good(make: Callable[[], House]) -> None:
+    first = make()
+    first.reading.drain()
+    first.write(2)
+    first.turn(2)
+    away = first.root.with_name("away")
+    first.root.rename(away)
+    first.turn(3)
+    assert first.states() == {"found": 2}
+    first.root.mkdir()
+    first.turn(3)
+    assert first.states() == {"found": 2}
+    first.journal.close()
+    second = make()  # all that it sees is an inbox that is empty
+    second.turn(3)
+    assert second.states() == {"withdrawn": 2}
+    second.root.rmdir()
+    away.rename(second.root)
+    second.turn(6)
+    assert second.states() == {"registered": 2}
+
+
+def _linked(house: House) -> tuple[WrittenFile, Path]:
+    """Write a file, and a link to it with a trigger of its own; return the file and that trigger."""
+    (file,) = house.write(1)
+    link = house.root / "link.fits"
+    link.symlink_to(file.path)
+    trigger = link.with_name("link.fits.trigger")
+    trigger.touch()
+    os.utime(trigger, (1, 1))  # made at another time than the file's own, whatever the tick of the file system
+    return file, trigger
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_two_triggers_of_one_file_are_both_done_with(house: House, is_first: bool) -> None:
+    file, other = _linked(house)
+    if is_first:
+        away = file.trigger.rename(house.settings.state.folder / "away")
+        house.reading.drain()
+        house.turn(2)
+        away.rename(file.trigger)
+        house.turn(2)
+        house.reading._is_draining = False
+    house.turn(8)
+    assert house.states() == {"registered": 1}
+    assert (os.path.lexists(file.trigger), os.path.lexists(other)) == (False, False)
+    assert house.intake._linked == {}
+    assert house.intake._others == {}
+
+
+def test_a_file_is_withdrawn_when_no_trigger_stands_for_it(house: House) -> None:
+    file, other = _linked(house)
+    house.reading.drain()
+    house.turn(3)
+    assert house.states() == {"found": 1}
+    file.trigger.unlink()
+    house.turn(3)
+    assert house.states() == {"found": 1}, "the other one still says that it is complete"
+    other.unlink()
+    house.turn(3)
+    assert house.states() == {"withdrawn": 1}
+
+
 def test_a_second_life_reads_nothing_again_and_ends_what_was_begun(make: Callable[[], House]) -> None:
     first = make()
     files = first.write(3)
@@ -659,6 +892,57 @@ def test_a_lost_journal_is_filled_from_the_archive(make: Callable[[], House], tm
         second.turn(2, seconds=61)
         second.archive.transfer()
     assert second.states() == {"replicated": 4}
+
+
+def _shown(house: House, name: str, **labels: str) -> float | None:
+    return house.metrics.registry.get_sample_value(f"bdms_ingestd_{name}", labels)
+
+
+def test_a_file_that_waits_for_anything_counts_as_waiting(house: House) -> None:
+    (file,) = house.write(1)
+    triggered_s = file.trigger.lstat().st_mtime
+    house.scans.raised[file.path.name] = ImportError("the library was replaced under us")
+    for _ in range(20):
+        house.turn()
+        if house.journal.waiting() and not house.journal.due(FileState.FOUND, 1, now=house.clock.now()):
+            break
+    else:
+        raise AssertionError(house.journal.waiting())
+    house.upkeep.step(probe=False)
+    assert _shown(house, "waiting_files", cause="worker") == 1
+    assert _shown(house, "oldest_waiting_timestamp_seconds") == pytest.approx(triggered_s, abs=0.001)
+    assert house.upkeep.snapshot["oldest_waiting"]
+    house.scans.raised.clear()
+    house.turn(20)
+    assert house.states() == {"registered": 1}
+    assert _shown(house, "waiting_files", cause="worker") == 0
+    assert _shown(house, "oldest_waiting_timestamp_seconds") == 0
+
+
+def test_an_inbox_that_cannot_be_looked_at_is_shown_and_told(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    house.write(1)
+    for number in range(30):
+        (house.root / f"x{number}.fits.trigger").touch()
+    house.turn(3)
+    inbox = house.upkeep.snapshot["inbox"]
+    assert (inbox["waiting_triggers"], len(inbox["waiting"]), house.upkeep.hidden_folders) == (30, 20, 0)
+    assert _shown(house, "inbox_waiting_triggers") == 30
+    assert sum("x7.fits.trigger' waits: " in record.getMessage() for record in caplog.records) == 1
+    house.root.rename(house.root.with_name("unmounted"))
+    house.turn(3)
+    service = Service(attrs.evolve(house.settings, http=Http(port=0)), reload=lambda: house.settings)
+    with service._server(house.circuits, house.upkeep) as server:
+        status, body, _ = server.answer("/readyz")
+    checks = json.loads(body)["checks"]
+    assert (status, [name for name, check in checks.items() if not check["ok"]]) == (503, ["inbox"])
+    assert checks["inbox"]["said"].startswith("1 folders cannot be looked at")
+    assert house.upkeep.hidden_folders == 1
+    assert _shown(house, "inbox_errors", kind="folder") == 1
+    house.root.with_name("unmounted").rename(house.root)
+    house.turn(3)
+    assert house.upkeep.hidden_folders == 0
+    assert _shown(house, "inbox_errors", kind="folder") == 0
 
 
 def test_status_is_shown_while_the_storage_is_away(house: House) -> None:

@@ -34,7 +34,8 @@ def busy() -> Metrics:
     metrics.workers_lost(1)
     metrics.polled(0.02)
     metrics.beat(1.5e9)
-    metrics.queue({"registered": 9}, oldest_waiting_s=1.25e9, open_blocks=2)
+    metrics.queue({"registered": 9}, waiting={"storage": 2, "refused": 1}, oldest_waiting_s=1.25e9, open_blocks=2)
+    metrics.inbox(hidden_folders=1, odd_names=3, waiting_triggers=4)
     metrics.space(journal_bytes=4096, free_bytes={"storage": 10, "state": 20}, low_disk_bytes=5)
     return metrics
 
@@ -69,6 +70,9 @@ def test_everything_that_happens_is_counted() -> None:
     assert [value(metrics, "catalogue_requests_total", status=s) for s in ("2xx", "4xx", "5xx", "none")] == [1, 0, 1, 1]
     assert [value(metrics, "circuit_open", cause=c) for c in ("catalogue", "storage")] == [1, 0]
     assert [value(metrics, "retries_total", cause=c) for c in ("catalogue", "storage")] == [1, 0]
+    assert [value(metrics, "waiting_files", cause=c) for c in ("catalogue", "storage", "refused")] == [0, 2, 1]
+    assert [value(metrics, "inbox_errors", kind=k) for k in ("folder", "name")] == [1, 3]
+    assert value(metrics, "inbox_waiting_triggers") == 4
     assert value(metrics, "workers_restarted_total") == 1
     assert [value(metrics, "free_bytes", place=p) for p in ("storage", "state")] == [10, 20]
     assert {kind: value(metrics, "quarantined_files_total", reason=str(kind)) for kind in DefectKind} == {
@@ -79,9 +83,10 @@ def test_everything_that_happens_is_counted() -> None:
 def test_a_state_without_files_has_none() -> None:
     metrics = busy()
     assert [value(metrics, "files", state=state) for state in ("found", "registered")] == [0, 9]
-    metrics.queue({"found": 1}, oldest_waiting_s=None, open_blocks=0)
+    metrics.queue({"found": 1}, waiting={"catalogue": 1}, oldest_waiting_s=None, open_blocks=0)
     assert [value(metrics, "files", state=state) for state in ("found", "registered")] == [1, 0]
     assert value(metrics, "oldest_waiting_timestamp_seconds") == 0
+    assert [value(metrics, "waiting_files", cause=c) for c in ("catalogue", "storage", "refused")] == [1, 0, 0]
 
 
 def test_the_build_is_named() -> None:

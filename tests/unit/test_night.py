@@ -14,6 +14,7 @@ from ctao_bdms.cli.night import show
 from ctao_bdms.cli.output import Output
 from ctao_bdms.daemon import Lease
 from ctao_bdms.daemon.replay import replay, to_walk
+from ctao_bdms.daemon.settings import Checks
 from ctao_bdms.errors import LeaseHeldError
 from ctao_bdms.facade import Bdms
 from ctao_bdms.ingest import survey
@@ -286,6 +287,20 @@ def test_replay_walks_what_is_not_complete(
     assert again.after.total.replicated == 6
     with JournalReader(path) as reader:
         assert {entry.state.value for entry in reader.entries()} == {"replicated", "quarantined"}
+
+
+def test_replay_checks_as_the_daemon_does(bdms: Bdms, written: list[WrittenFile]) -> None:
+    """A file whose name says another chunk, and one whose producer gives a wrong digest: by the settings both enter."""
+    named, said = written[0].path, written[1].path
+    wrong = named.with_name(named.name.replace("CHUNK000", "CHUNK007"))
+    assert wrong != named
+    named.rename(wrong)
+    trigger(named).rename(trigger(wrong))
+    said.with_name(said.name + ".md5").write_text("0" * 32)
+    done = replay(bdms, NIGHT, checks=Checks(ignore=("chunk",)).policy, sidecars=False)
+    assert {outcome.status.value for outcome in done.report} == {"registered"}
+    assert {wrong, said} <= {outcome.path for outcome in done.report}
+    assert done.after.total.quarantined == 0
 
 
 def test_replay_closes_what_a_crash_left_open(

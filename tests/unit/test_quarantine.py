@@ -169,15 +169,22 @@ def test_a_retry_is_an_ingest(storage: Storage) -> None:
     (outcome,) = storage.bdms.retry(sound)
     assert outcome.status is Status.REGISTERED
     assert not storage.bad.trigger.is_symlink()
-    assert [(event["what"], event["why"]) for event in _events(storage.quarantine)] == [
+    assert [(event["what"], event.get("why")) for event in _events(storage.quarantine)] == [
         ("retry", "newer software"),
+        ("quarantined", None),
         ("retry", ""),
+        ("registered", None),
     ]
 
 
 def _sound(storage: Storage) -> bytes:
     """Return what the bad file was to be."""
-    (written,) = write_night(storage.root.parent / "again", [storage.bad.spec])
+    return _remade(storage, storage.bad)
+
+
+def _remade(storage: Storage, file: WrittenFile) -> bytes:
+    """Return what a file was to be."""
+    (written,) = write_night(storage.root.parent / "again", [file.spec])
     return written.path.read_bytes()
 
 
@@ -191,7 +198,7 @@ def test_an_accepted_file_says_so_for_ever(storage: Storage) -> None:
     assert "accepted by " in disclaimer
     assert product.metadata["instance__obs_id"] == storage.bad.spec.obs_id
     assert (storage.bad.path.exists(), storage.bad.trigger.is_symlink()) == (True, False)
-    assert [event["what"] for event in _events(storage.quarantine)] == ["accept"]
+    assert [event["what"] for event in _events(storage.quarantine)] == ["accept", "registered"]
     assert not storage.quarantine.cases()
 
 
@@ -285,6 +292,105 @@ def test_list_show_and_release_by_command(storage: Storage, capsys: pytest.Captu
     assert _events(storage.quarantine)[0]["why"] == "a test"
     assert "@" in _events(storage.quarantine)[0]["who"]
     assert "is no case" in _printed(capsys, storage, "release", case.id, code=2)
+
+
+def test_a_file_with_a_wrong_name_is_released_without_a_trigger(
+    storage: Storage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = storage.admit()
+    _printed(capsys, storage, "release", case.id, "--without-trigger")
+    assert (storage.bad.path.exists(), storage.bad.trigger.is_symlink()) == (True, False)
+    assert not storage.quarantine.cases()
+
+
+def test_many_are_released_after_they_were_listed(storage: Storage, capsys: pytest.CaptureFixture[str]) -> None:
+    damage(storage.good.path, Damage.TRUNCATED)
+    storage.bdms.ingest(storage.root)
+    first, second = sorted(storage.quarantine.cases(), key=lambda case: case.kinds)
+    assert (first.kinds, second.kinds) == (("corrupt",), ("truncated",))
+    before = storage.tree()
+    chosen = ("release", "--night", "2026-11-21", "--reason", "the disk was repaired")
+    assert "2 files would be released" in _printed(capsys, storage, *chosen)
+    assert storage.tree() == before
+    assert "0 files would be released" in _printed(capsys, storage, "release", "--kind", "empty")
+    assert "name cases by their ID, or many" in _printed(capsys, storage, "release", code=2)
+    assert "name cases by their ID, or many" in _printed(capsys, storage, *chosen, first.id, code=2)
+    first.path.write_bytes(b"written anew")
+    run(["quarantine", *chosen, "--apply", "--folder", str(storage.quarantine.folder)])
+    said = capsys.readouterr().out.replace("\n", "")
+    assert f"back at {second.path}" in said
+    assert f"case {first.id} stays in quarantine" in said
+    assert [(event["case"], event["why"]) for event in _events(storage.quarantine)] == [
+        (second.id, "the disk was repaired")
+    ]
+    assert [case.id for case in storage.quarantine.cases()] == [first.id]
+
+
+@pytest.fixture
+def config(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings of a daemon whose quarantine lies elsewhere, and which connects to the archive of the test."""
+    path = tmp_path / "ingestd.toml"
+    path.write_text(
+        f'[storage]\nroot = "{storage.root}"\nrse = "CTAO-NORTH-ONSITE"\nsite = "CTAO-North"\n'
+        f'quarantine = "{tmp_path}/elsewhere"\n[checks]\nwarn = ["chunk"]\n[inbox]\nsidecars = false\n'
+        f'[state]\nfolder = "{tmp_path}/state"\n'
+    )
+    monkeypatch.setattr("ctao_bdms.cli.onsite.connect", lambda *_, **__: storage.bdms)
+    return path
+
+
+def _misnamed(storage: Storage) -> Path:
+    """Give the sound file the name of another chunk, and a digest that is not its own; return where it lies."""
+    wrong = storage.good.path.with_name(storage.good.path.name.replace("CHUNK000", "CHUNK007"))
+    assert wrong != storage.good.path
+    storage.good.path.rename(wrong)
+    storage.good.trigger.unlink()
+    wrong.with_name(wrong.name + ".trigger").touch()
+    wrong.with_name(wrong.name + ".md5").write_text("0" * 32)
+    return wrong
+
+
+def test_commands_take_quarantine_and_checks_from_the_settings(
+    storage: Storage, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = _misnamed(storage)
+    elsewhere = Bdms(storage.bdms.catalogue, now=lambda: NOW, quarantine=tmp_path / "elsewhere")
+    elsewhere.ingest(storage.root)
+    by_path = {case.path: case for case in elsewhere.quarantine().cases()}
+    assert set(by_path) == {wrong, storage.bad.path}
+    assert run(["quarantine", "list", "--config", str(config)]) == 0
+    assert by_path[wrong].id in capsys.readouterr().out
+    retried = ["quarantine", "retry", "--night", "2026-11-21", "--config", str(config)]
+    assert run(retried) == 0
+    assert "2 files would be ingested again" in capsys.readouterr().out
+    assert run([*retried, "--apply"]) == 1, "one is as bad as before"
+    assert not storage.quarantine.cases()
+    (bad,) = elsewhere.quarantine().cases()
+    assert (bad.path, wrong.exists()) == (storage.bad.path, True)
+    assert run(["quarantine", "accept", bad.id, "--reason", "a test", "--config", str(config)]) == 0
+    assert not elsewhere.quarantine().cases()
+
+
+def test_a_plan_foresees_what_the_daemon_would_do(
+    storage: Storage, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = _misnamed(storage)
+    assert run(["plan", str(wrong), "--config", str(config), "--json"]) == 0
+    assert [row["status"] for row in json.loads(capsys.readouterr().out)["files"]] == ["registered"]
+    assert [row.status for row in storage.bdms.plan(wrong)] == [Status.QUARANTINED]
+
+
+def test_many_that_are_retried_share_a_block(storage: Storage) -> None:
+    sound = _sound(storage)
+    damage(storage.good.path, Damage.TRUNCATED)
+    storage.bdms.ingest(storage.root)
+    cases = storage.quarantine.cases()
+    for case in cases:
+        case.file.write_bytes(sound if case.path == storage.bad.path else _remade(storage, storage.good))
+    report = storage.bdms.retry(cases, why="copies were found")
+    assert [outcome.status for outcome in report] == [Status.REGISTERED] * 2
+    assert len({outcome.block for outcome in report}) == 1
+    assert not storage.quarantine.cases()
 
 
 # --- the dry run -----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from ctao_bdms.ingest.stamps import Stamp
 from ctao_bdms.model import DefectKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NAME = "TEL001_SDH0001_20261121T221500_SBID2_OBSID2_CHUNK{:03d}.fits.fz"
@@ -177,7 +179,7 @@ def test_a_trigger_waits_for_its_file(watch: Watch, folder: Path, tmp_path: Path
     poll = watch.poll()
     assert paths(poll) == [elsewhere / data.name]
     assert poll.found[0].is_later_than_trigger
-    assert not watch.waiting
+    assert not watch.waiting()
 
 
 def test_a_waiting_trigger_that_is_removed_waits_no_longer(watch: Watch, folder: Path) -> None:
@@ -186,7 +188,7 @@ def test_a_waiting_trigger_that_is_removed_waits_no_longer(watch: Watch, folder:
     assert len(watch.poll().waiting) == 1
     trigger.unlink()
     assert watch.poll().gone == [trigger]
-    assert not watch.waiting
+    assert not watch.waiting()
 
 
 @pytest.mark.parametrize("target", ["{name}", "{folder}/{name}", "../21/{name}", "/other/mount/{name}", "step"])
@@ -213,7 +215,7 @@ def test_a_link_that_contradicts_its_name_is_no_word(watch: Watch, folder: Path,
     trigger_of(data).unlink()
     trigger_of(data).symlink_to(data)
     assert paths(watch.poll()) == [data]
-    assert not watch.waiting
+    assert not watch.waiting()
 
 
 def test_two_triggers_that_point_at_each_other(watch: Watch, folder: Path) -> None:
@@ -254,11 +256,11 @@ def test_odd_names_are_told_once(watch: Watch, folder: Path, clock: Clock) -> No
     assert paths(poll) == [inner]
     assert {notice.path.name for notice in poll.errors} == {".trigger", "fifo.trigger"}
     settle(watch, clock)
-    assert set(watch.errors) == {folder / ".trigger", folder / "fifo.trigger"}
+    assert set(watch.troubles.first()) == {folder / ".trigger", folder / "fifo.trigger"}
     (folder / ".trigger").unlink()
     (folder / "fifo.trigger").unlink()
     assert is_silent(watch.poll())
-    assert not watch.errors
+    assert not watch.troubles.first()
 
 
 def test_a_trigger_of_something_that_is_no_file(watch: Watch, folder: Path) -> None:
@@ -281,23 +283,130 @@ def test_a_name_that_is_no_text_is_found_with_its_defect(watch: Watch, folder: P
     assert [os.fsencode(path) for path in watch.poll().gone] == [name + b".trigger"]
 
 
-def test_a_missing_root_is_told_once_and_loses_nothing(watch: Watch, folder: Path, tmp_path: Path) -> None:
-    data = add(folder, 1)
+def _polls(watch: Watch, clock: Clock, count: int = 3) -> Poll:
+    """Return all that several polls say, with time in between."""
+    said = Poll()
+    for _ in range(count):
+        clock.now_s += 2
+        poll = watch.poll()
+        for name in ("found", "gone", "waiting", "errors"):
+            getattr(said, name).extend(getattr(poll, name))
+    return said
+
+
+@pytest.mark.parametrize("marker", ["", "NOT_MOUNTED"])
+def test_a_missing_root_is_told_once_and_loses_nothing(
+    watch: Watch, folder: Path, tmp_path: Path, clock: Clock, marker: str
+) -> None:
+    add(folder, 1)
     watch.poll()
-    root = tmp_path / "onsite"
+    root, known = tmp_path / "onsite", watch.known
     root.rename(tmp_path / "away")
-    poll = watch.poll()
+    poll = _polls(watch, clock)
     assert [notice.path for notice in poll.errors] == [root]
-    assert is_silent(watch.poll())
+    assert poll.gone == []
     root.mkdir()  # the mount point of something that is not mounted
-    poll = watch.poll()
+    if marker:
+        (root / marker).touch()
+    poll = _polls(watch, clock)
+    assert [notice.path for notice in poll.errors] == [root]
     assert "is the storage mounted?" in poll.errors[0].message
+    assert (poll.gone, watch.known) == ([], known)
+    (root / marker).unlink() if marker else None
     root.rmdir()
     (tmp_path / "away").rename(root)
-    poll = watch.poll()
-    assert not watch.errors
-    assert not poll.gone
-    assert data.exists()
+    assert is_silent(_polls(watch, clock))
+    assert not watch.troubles.first()
+    trigger_of(folder / NAME.format(1)).unlink()
+    assert len(_polls(watch, clock).gone) == 1
+
+
+def test_a_root_that_goes_while_it_is_looked_at_loses_nothing(
+    watch: Watch, folder: Path, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(folder, 1)
+    watch.poll()
+    root, lstat = tmp_path / "onsite", os.lstat
+
+    def going(path: bytes) -> os.stat_result:
+        status = lstat(path)
+        if path == os.fsencode(root) and root.exists():
+            root.rename(tmp_path / "away")
+        return status
+
+    monkeypatch.setattr(os, "lstat", going)
+    clock.now_s += 2
+    assert watch.poll().gone == []
+    assert not root.exists()
+    monkeypatch.undo()
+    assert _polls(watch, clock).gone == []
+
+
+def test_a_folder_that_is_removed_takes_its_triggers_along(
+    watch: Watch, folder: Path, tmp_path: Path, clock: Clock
+) -> None:
+    trigger = trigger_of(add(folder, 1))
+    watch.poll()
+    shutil.rmtree(tmp_path / "onsite/ctao/acada")
+    assert _polls(watch, clock).gone == [trigger]
+    root = tmp_path / "onsite"
+    assert watch.folders == 2, "the root and ctao"
+    data = add_deep(folder, 1)
+    assert paths(_polls(watch, clock)) == [data]
+    shutil.rmtree(root / "ctao")
+    assert _polls(watch, clock).gone == [trigger], "the root is the one that it was, and really empty"
+    assert not watch.troubles.first()
+
+
+def test_an_empty_mount_point_below_the_root_loses_nothing(
+    watch: Watch, folder: Path, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(folder, 1)
+    watch.poll()
+    mount, away, lstat = tmp_path / "onsite/ctao", tmp_path / "away", os.lstat
+    mount.rename(away)
+    mount.mkdir()
+
+    def other_device(path: bytes) -> os.stat_result:
+        status = lstat(path)
+        if path != os.fsencode(mount):
+            return status
+        return os.stat_result((*status[:2], status.st_dev + 1, *status[3:10]), dict(_fields_of(status)))
+
+    monkeypatch.setattr(os, "lstat", other_device)
+    poll = _polls(watch, clock)
+    assert [notice.path for notice in poll.errors] == [mount]
+    assert poll.gone == []
+    monkeypatch.undo()
+    mount.rmdir()
+    away.rename(mount)
+    assert is_silent(_polls(watch, clock))
+    assert not watch.troubles.first()
+
+
+def _fields_of(status: os.stat_result) -> Iterator[tuple[str, object]]:
+    for name in dir(status):
+        if name.startswith("st_"):
+            yield name, getattr(status, name)
+
+
+def test_which_triggers_are_lacking_is_said_only_of_folders_that_were_seen(
+    watch: Watch, folder: Path, tmp_path: Path, clock: Clock
+) -> None:
+    there, gone = trigger_of(add(folder, 1)), trigger_of(folder / NAME.format(2))
+    removed, strange = tmp_path / "onsite/ctao/removed/x.trigger", tmp_path / "other/x.trigger"
+    asked = [there, gone, removed, strange]
+    assert list(watch.lacks(asked)) == [], "nothing has been seen yet"
+    watch.poll()
+    assert list(watch.lacks(asked)) == [gone, removed]
+    (tmp_path / "onsite").rename(tmp_path / "away")
+    _polls(watch, clock)
+    assert list(watch.lacks(asked)) == []
+
+
+def add_deep(folder: Path, number: int) -> Path:
+    folder.mkdir(parents=True)
+    return add(folder, number)
 
 
 def test_an_unreadable_folder_is_told_once_and_tried_again() -> None:
@@ -321,7 +430,7 @@ with tempfile.TemporaryDirectory() as name:
     third = watch.poll()
     shut.chmod(0o700)
     last = watch.poll()
-print([len(poll.errors) for poll in (first, second, third, last)], len(last.found), len(watch.errors))
+print([len(poll.errors) for poll in (first, second, third, last)], len(last.found), len(watch.troubles.first()))
 print(first.errors[0].message, "/", third.errors[0].message)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

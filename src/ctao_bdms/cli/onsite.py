@@ -11,8 +11,14 @@ from cyclopts import Parameter
 
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive, policy_file
 from ctao_bdms.facade import Bdms, connect
+from ctao_bdms.ingest import CheckPolicy
 
-__all__ = ["DEFAULT_SITE", "OnSite", "SiteChoice"]
+__all__ = ["DEFAULT_SITE", "Config", "OnSite", "SiteChoice"]
+
+Config = Annotated[
+    Path | None,
+    Parameter(name="--config", help="The settings of the daemon: they name archive, storage, journal and checks."),
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -31,6 +37,10 @@ class OnSite:
         The folder of the daemon's lease; None for the one beside the storage root.
     lease_silent_s
         How long a silent holder of it is watched, in seconds.
+    checks
+        How serious the cross-checks are; None for the strictest.
+    sidecars
+        Whether what producers say beside their files is compared.
     """
 
     bdms: Bdms
@@ -38,6 +48,8 @@ class OnSite:
     journal: Path | None = None
     lease: Path | None = None
     lease_silent_s: float = 120.0
+    checks: CheckPolicy | None = None
+    sidecars: bool = True
 
 
 @Parameter(name="*")
@@ -55,10 +67,7 @@ class SiteChoice:
         The storage element on site.
     """
 
-    config: Annotated[
-        Path | None,
-        Parameter(name="--config", help="The settings of the daemon: they name archive, storage and journal."),
-    ] = None
+    config: Config = None
     journal: Annotated[
         Path | None, Parameter(name="--journal", help="The journal, in the state folder of the daemon.")
     ] = None
@@ -80,6 +89,8 @@ class SiteChoice:
             journal=self.journal or (settings.journal if settings.journal.exists() else None),
             lease=settings.lease,
             lease_silent_s=settings.state.lease_silent_s,
+            checks=settings.checks.policy,
+            sidecars=settings.inbox.sidecars,
         )
 
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.cli.ingest import summary
+from ctao_bdms.cli.onsite import Config, SiteChoice
 
 __all__ = ["plan"]
 
@@ -19,18 +20,22 @@ def plan(
     *,
     rse: Annotated[str, Parameter(help="The storage element where they lie; by default the one that holds them.")] = "",
     jobs: Annotated[int, Parameter(help="How many files are read at once.")] = 2,
+    config: Config = None,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
     """Say what `bdms ingest` would do with the same files; nothing is changed.
 
-    The files are read and the archive is asked, exactly as by an ingest, which then goes on.
+    The files are read and the archive is asked, exactly as by an ingest, which then goes on. With `--config` it says
+    what the daemon with these settings would do.
 
-    Example: `bdms plan /storage/ctao/acada/DL0`
+    Example: `bdms plan /storage/ctao/acada/DL0 --config /etc/bdms/ingestd.toml`
     """
     output = archive.output
-    bdms = archive.connect()
+    meant = SiteChoice(config=config, rse=rse).opened(archive)
     with output.bytes_bar("reading", None) as advance:
-        foreseen = bdms.plan(paths, rse=rse, jobs=jobs, on_bytes=advance)
+        foreseen = meant.bdms.plan(
+            paths, rse=meant.rse, policy=meant.checks, sidecars=meant.sidecars, jobs=jobs, on_bytes=advance
+        )
     if output.as_json:
         output.json(
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -11,23 +12,112 @@ import cyclopts
 from cyclopts import Parameter
 
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
-from ctao_bdms.ingest import Cases, Deed, Quarantine, release
+from ctao_bdms.cli.onsite import Config, SiteChoice
+from ctao_bdms.errors import UsageError
+from ctao_bdms.ingest import Case, Cases, Deed, Quarantine, release
 from ctao_bdms.model import DefectKind, Night
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ctao_bdms.cli.onsite import OnSite
     from ctao_bdms.ingest import IngestReport
 
 __all__ = ["quarantine"]
 
 Id = Annotated[str, Parameter(name="ID", help="The case, as `bdms quarantine list` says it.")]
+Ids = Annotated[list[str] | None, Parameter(name="ID", help="The cases, as `bdms quarantine list` says them.")]
 Why = Annotated[str, Parameter(name="--reason", help="Why, for the record.")]
-Where = Annotated[str, Parameter(name="--rse", help="The storage element; by default the only one on site.")]
-Folder = Annotated[
-    Path | None, Parameter(name="--folder", help="The quarantine's folder; by default beside the storage element.")
-]
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Held:
+    """Which quarantine a command means.
+
+    Attributes
+    ----------
+    config
+        The settings of the daemon.
+    folder
+        The quarantine's folder.
+    rse
+        The storage element.
+    """
+
+    config: Config = None
+    folder: Annotated[
+        Path | None,
+        Parameter(name="--folder", help="The quarantine's folder; else as `--config` says, else beside the storage."),
+    ] = None
+    rse: Annotated[str, Parameter(name="--rse", help="The storage element; by default the only one on site.")] = ""
+
+    def quarantine(self, archive: Archive) -> Quarantine:
+        """Return the quarantine; the archive is asked only if neither folder nor settings are named."""
+        if self.folder is not None:
+            return Quarantine(self.folder.absolute())
+        if self.config is None:
+            return archive.connect().quarantine(self.rse)
+        from ctao_bdms.daemon import settings_from
+
+        return Quarantine(settings_from(self.config, os.environ).quarantine)
+
+    def opened(self, archive: Archive) -> OnSite:
+        """Connect to the archive, with this quarantine."""
+        meant = SiteChoice(config=self.config, rse=self.rse).opened(archive)
+        if self.folder is None:
+            return meant
+        return attrs.evolve(meant, bdms=meant.bdms.through(meant.bdms.catalogue, quarantine=self.folder.absolute()))
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Many:
+    """Which cases a command means that are not named one by one.
+
+    Attributes
+    ----------
+    night
+        Cases of this night.
+    kind
+        Cases with a defect of this kind.
+    apply
+        Do it.
+    """
+
+    night: Annotated[str, Parameter(help="All files of this night, the date of its evening.")] = ""
+    kind: Annotated[DefectKind | None, Parameter(help="All files with a defect of this kind.")] = None
+    apply: Annotated[
+        bool, Parameter(negative="", help="Do it with all files of `--night` and `--kind`; without, they are listed.")
+    ] = False
+
+    def chosen(self, held: Quarantine, ids: list[str] | None) -> Cases:
+        """Return the cases that are named, or the many.
+
+        Raises
+        ------
+        UsageError
+            If both are, or none.
+        """
+        is_many = bool(self.night or self.kind)
+        if is_many == bool(ids):
+            raise UsageError("name cases by their ID, or many of them by --night and --kind")
+        if ids:
+            return Cases(held.case(case_id) for case_id in dict.fromkeys(ids))
+        return held.cases().only(Night.parse(self.night) if self.night else None, self.kind)
+
+    def is_foreseen(self, archive: Archive, cases: Cases, verb: str) -> bool:
+        """Whether many are only to be listed; list them then."""
+        if self.apply or not (self.night or self.kind):
+            return False
+        _listed(archive, cases)
+        archive.output.line(f"{len(cases)} files would be {verb}; --apply does it")
+        return True
+
+
+DEFAULT_HELD = Held()
+DEFAULT_MANY = Many()
 
 quarantine = cyclopts.App(name="quarantine", help="Files that may not enter the archive, and what to do with them.")
 
@@ -51,36 +141,25 @@ def list_(
     *,
     night: Annotated[str, Parameter(help="Only files of this night, the date of its evening.")] = "",
     reason: Annotated[DefectKind | None, Parameter(help="Only files with a defect of this kind.")] = None,
-    rse: Where = "",
-    folder: Folder = None,
+    held: Held = DEFAULT_HELD,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
     """List the files in quarantine, the oldest case first.
 
     Example: `bdms quarantine list --night 2026-11-21`
     """
-    only = str(Night.parse(night)) if night else ""
-    cases = Cases(
-        case
-        for case in _quarantine(archive, rse, folder).cases()
-        if only in {"", case.night} and (reason is None or reason.value in case.kinds)
-    )
-    output = archive.output
-    if output.as_json:
-        for case in cases:
-            output.json({"id": case.id, **attrs.asdict(case, recurse=False)})
-    else:
-        output.rows(cases)
+    only = Night.parse(night) if night else None
+    _listed(archive, held.quarantine(archive).cases().only(only, reason))
     return 0
 
 
 @quarantine.command
-def show(case_id: Id, /, *, rse: Where = "", folder: Folder = None, archive: Archive = DEFAULT_ARCHIVE) -> int:
+def show(case_id: Id, /, *, held: Held = DEFAULT_HELD, archive: Archive = DEFAULT_ARCHIVE) -> int:
     """Show all that is known of a case: why, when, what its bytes are, and each part of the file.
 
     Example: `bdms quarantine show 20261121T221504Z-0a1b2c3d`
     """
-    case, output = _quarantine(archive, rse, folder).case(case_id), archive.output
+    case, output = held.quarantine(archive).case(case_id), archive.output
     if output.as_json:
         output.json({"id": case.id, "file": case.file, **case.reason})
         return 0
@@ -102,27 +181,83 @@ def show(case_id: Id, /, *, rse: Where = "", folder: Folder = None, archive: Arc
 
 @quarantine.command(name="release")
 def release_(
-    case_id: Id, /, *, reason: Why = "", rse: Where = "", folder: Folder = None, archive: Archive = DEFAULT_ARCHIVE
+    case_ids: Ids = None,
+    /,
+    *,
+    reason: Why = "",
+    without_trigger: Annotated[bool, Parameter(negative="", help="Make no trigger: no daemon takes the file.")] = False,
+    many: Many = DEFAULT_MANY,
+    held: Held = DEFAULT_HELD,
+    archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Put a file back to where it came from, with a trigger, for the next ingest; nothing is overwritten.
+    """Put files back to where they came from, with new triggers, for the daemon or the next ingest.
 
-    Example: `bdms quarantine release 20261121T221504Z-0a1b2c3d --reason "the disk was repaired"`
+    Nothing is overwritten. Files that are chosen by `--night` and `--kind` are only listed, unless `--apply` is given.
+
+    Exit code 1 if a file stays in quarantine.
+
+    Example: `bdms quarantine release --night 2026-11-21 --kind sidecar --reason "digests came late" --apply`
     """
-    held = _quarantine(archive, rse, folder)
-    path = release(held, held.case(case_id), Deed.now("release", dt.datetime.now(dt.UTC), reason))
-    archive.output.json({"released": path})
-    archive.output.line(f"back at {path}")
-    return 0
+    folder, output = held.quarantine(archive), archive.output
+    cases = many.chosen(folder, case_ids)
+    if many.is_foreseen(archive, cases, "released"):
+        return 0
+    deed, code = Deed.now("release", dt.datetime.now(dt.UTC), reason), 0
+    for case in cases:
+        try:
+            path = release(folder, case, deed, with_trigger=not without_trigger)
+        except UsageError as error:
+            if case_ids is not None and len(case_ids) == 1:
+                raise
+            _left(archive, case, error)
+            code = 1
+            continue
+        output.json({"released": path, "id": case.id})
+        output.line(f"back at {path}")
+    return code
 
 
 @quarantine.command
-def retry(case_id: Id, /, *, reason: Why = "", rse: Where = "", archive: Archive = DEFAULT_ARCHIVE) -> int:
-    """Put a file back and ingest it again now, for example with newer software.
+def retry(
+    case_ids: Ids = None,
+    /,
+    *,
+    reason: Why = "",
+    jobs: Annotated[int, Parameter(help="How many files are read at once.")] = 2,
+    many: Many = DEFAULT_MANY,
+    held: Held = DEFAULT_HELD,
+    archive: Archive = DEFAULT_ARCHIVE,
+) -> int:
+    """Put files back and ingest them again now, for example with newer software.
+
+    Files that are chosen by `--night` and `--kind` are only listed, unless `--apply` is given. With `--config` the
+    checks of the daemon's settings hold.
+
+    Exit code 1 if a file does not enter the archive.
 
     Example: `bdms quarantine retry 20261121T221504Z-0a1b2c3d`
     """
-    bdms = archive.connect()
-    return _told(archive, bdms.retry(bdms.quarantine(rse).case(case_id), rse=rse, why=reason))
+    meant, left = held.opened(archive), list[Case]()
+    cases = many.chosen(meant.bdms.quarantine(meant.rse), case_ids)
+    if many.is_foreseen(archive, cases, "ingested again"):
+        return 0
+
+    def leave(case: Case, error: UsageError) -> None:
+        left.append(case)
+        _left(archive, case, error)
+
+    with archive.output.bytes_bar("reading", None) as advance:
+        report = meant.bdms.retry(
+            cases,
+            rse=meant.rse,
+            why=reason,
+            jobs=jobs,
+            policy=meant.checks,
+            sidecars=meant.sidecars,
+            on_bytes=advance,
+            on_left=None if case_ids is not None and len(case_ids) == 1 else leave,
+        )
+    return _told(archive, report) or bool(left)
 
 
 @quarantine.command
@@ -131,7 +266,7 @@ def accept(
     /,
     *,
     reason: Annotated[str, Parameter(name="--reason", help="Why it shall enter all the same.")],
-    rse: Where = "",
+    held: Held = DEFAULT_HELD,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
     """Let a file enter the archive in spite of its defects, on your word.
@@ -141,16 +276,28 @@ def accept(
 
     Example: `bdms quarantine accept 20261121T221504Z-0a1b2c3d --reason "the only copy of the burst"`
     """
-    bdms = archive.connect()
-    return _told(archive, bdms.accept(bdms.quarantine(rse).case(case_id), reason, rse=rse))
+    meant = held.opened(archive)
+    case = meant.bdms.quarantine(meant.rse).case(case_id)
+    report = meant.bdms.accept(case, reason, rse=meant.rse, policy=meant.checks, sidecars=meant.sidecars)
+    return _told(archive, report)
 
 
-def _quarantine(archive: Archive, rse: str, folder: Path | None) -> Quarantine:
-    """Return the quarantine that a command means; a folder needs no archive."""
-    return archive.connect().quarantine(rse) if folder is None else Quarantine(folder.absolute())
+def _listed(archive: Archive, cases: Cases) -> None:
+    """Print cases."""
+    if not archive.output.as_json:
+        archive.output.rows(cases)
+        return
+    for case in cases:
+        archive.output.json({"id": case.id, **attrs.asdict(case, recurse=False)})
+
+
+def _left(archive: Archive, case: Case, error: UsageError) -> None:
+    """Say why a case stays as it is."""
+    archive.output.json({"left": case.id, "why": str(error)})
+    archive.output.line(f"left: {error}")
 
 
 def _told(archive: Archive, report: IngestReport) -> int:
-    """Print what became of a file; return the exit code."""
+    """Print what became of files; return the exit code."""
     archive.output.rows(report)
     return 1 if report.rejected else 0

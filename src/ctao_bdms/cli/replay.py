@@ -32,7 +32,7 @@ def replay(
     site: SiteChoice = DEFAULT_SITE,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Say what happened to a night, and walk again what is not complete, as an ingest does.
+    """Say what happened to a night, and walk again what is not complete, with the checks that `--config` says.
 
     Shows the history of the files that are not complete, or of all that match `--path`, from the daemon's journal.
     Then files whose triggers stand are read and registered, and blocks get the rules that they lack. To repeat it is
@@ -66,6 +66,8 @@ def replay(
             lease=meant.lease,
             lease_silent_s=meant.lease_silent_s,
             journal=meant.journal,
+            checks=meant.checks,
+            sidecars=meant.sidecars,
             jobs=jobs,
             on_bytes=advance,
             on_rule=lambda did, expression: output.line(f"asked for a copy in {expression}: {did.name}"),
@@ -107,7 +109,9 @@ def _foresee(
 
     paths = to_walk(before, pattern)
     with output.bytes_bar("reading", None) as advance:
-        foreseen = meant.bdms.plan(paths, rse=meant.rse, jobs=jobs, on_bytes=advance)
+        foreseen = meant.bdms.plan(
+            paths, rse=meant.rse, policy=meant.checks, sidecars=meant.sidecars, jobs=jobs, on_bytes=advance
+        )
     left = [
         file
         for file in before.unfinished()

@@ -78,7 +78,13 @@ FAMILIES: dict[str, Family] = {
         Family(
             "bdms_ingestd_oldest_waiting_timestamp_seconds",
             Kind.GAUGE,
-            "Time of the oldest trigger whose file is not registered, since the epoch; 0 if none waits.",
+            "Time since the epoch of the oldest trigger whose file is not registered, for whatever reason; 0 if none.",
+        ),
+        Family(
+            "bdms_ingestd_waiting_files",
+            Kind.GAUGE,
+            "Files in the journal that cannot go on by themselves, by what they wait for.",
+            ("cause",),
         ),
         Family("bdms_ingestd_batch_files", Kind.HISTOGRAM, "Files registered in one request.", buckets=_BATCHES),
         Family("bdms_ingestd_open_blocks", Kind.GAUGE, "Blocks that are being filled."),
@@ -121,6 +127,17 @@ FAMILIES: dict[str, Family] = {
         Family("bdms_ingestd_low_disk_bytes", Kind.GAUGE, "Free space below which the daemon is not ready."),
         Family(
             "bdms_ingestd_inbox_poll_seconds", Kind.HISTOGRAM, "Time that a look into the inbox took.", buckets=_POLLS
+        ),
+        Family(
+            "bdms_ingestd_inbox_errors",
+            Kind.GAUGE,
+            "What is wrong in the inbox by kind: folders that cannot be looked at, and names that are no triggers.",
+            ("kind",),
+        ),
+        Family(
+            "bdms_ingestd_inbox_waiting_triggers",
+            Kind.GAUGE,
+            "Triggers whose file is not there, or that contradict their own name.",
         ),
         Family("bdms_ingestd_build_info", Kind.INFO, "What runs.", ("version", "python")),
     )

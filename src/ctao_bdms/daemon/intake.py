@@ -1,23 +1,32 @@
-"""From the inbox into the journal."""
+"""From the inbox into the journal, and from the log of the quarantine."""
 
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.deeds import entered_since
+from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.ingest.triggers import data_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Iterable, Iterator
     from pathlib import Path
 
     from ctao_bdms.daemon.metrics import Metrics
-    from ctao_bdms.ingest.journal import Journal
+    from ctao_bdms.ingest.journal import Entry, Journal
     from ctao_bdms.ingest.sightings import Sighting
     from ctao_bdms.ingest.watch import Watch
 
 __all__ = ["Intake"]
+
+#: How often the files that the journal holds as found are compared with the triggers that stand, in seconds; and how
+#: many of them at once.
+_COMPARE_S, _PORTION = 600.0, 1000
+
+_OPEN = {FileState.FOUND, FileState.SCANNED}
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +42,8 @@ class Intake:
         The journal.
     interval_s
         Returns the time between two looks, in seconds.
+    quarantine
+        The folder of the quarantine: what operators ingest from there is written into the journal, too.
     metrics
         What is counted.
     monotonic
@@ -51,6 +62,7 @@ class Intake:
         journal: Journal,
         *,
         interval_s: Callable[[], float],
+        quarantine: Path,
         metrics: Metrics,
         monotonic: Callable[[], float],
         busy: Callable[[], Container[Path]] = tuple,
@@ -58,9 +70,16 @@ class Intake:
         self.watch = watch
         self._journal = journal
         self._interval_s = interval_s
+        self._quarantine = quarantine
+        self._read_bytes = 0
+        self._unread = ""
         self._metrics = metrics
         self._monotonic = monotonic
         self._busy = busy
+        self._linked: dict[Path, Path] = {}
+        self._others: dict[Path, Path] = {}
+        self._left: Iterator[Entry] | None = None
+        self._compare_s = float("-inf")
         self._told: dict[Path, Sighting | None] = {}
         self._next_s = monotonic()
 
@@ -79,9 +98,79 @@ class Intake:
         busy = self._busy()
         ready = {trigger: seen for trigger, seen in self._told.items() if trigger not in busy}
         observed = self._journal.observe(seen for seen in ready.values() if seen is not None)
-        self._journal.withdrawn(data_of(trigger) for trigger, seen in ready.items() if seen is None)
+        linked = set(self._linked.values())
+        gone = (self._withdrawn(trigger, linked) for trigger, seen in ready.items() if seen is None)
+        self._journal.withdrawn(path for path in gone if path is not None)
+        self._remember_links(seen for seen in ready.values() if seen is not None)
         # The watch tells everything once; what the journal did not take is offered again.
         self._told = {trigger: seen for trigger, seen in self._told.items() if trigger in busy}
         if observed.new or observed.again:
             _log.info("%d new files, %d again", observed.new, observed.again)
+        self._learn()
+        self._compare(busy)
         self._next_s = begin_s if poll.more else begin_s + self._interval_s()
+
+    def _withdrawn(self, trigger: Path, linked: Container[Path]) -> Path | None:
+        """Return the file whose trigger has gone; None if another trigger stands for it."""
+        path = self._linked.pop(trigger, data_of(trigger))
+        self._others.pop(trigger, None)
+        if path == data_of(trigger) and path not in linked:
+            return path
+        entry = self._journal.entry(path)
+        return path if entry is not None and entry.trigger == trigger else None
+
+    def _remember_links(self, found: Iterable[Sighting]) -> None:
+        """Remember which triggers stand for a link to a file, and so may be one of several for the same file.
+
+        The journal knows a file by one trigger. The others are looked at again when it has gone through by that one.
+        """
+        triggers = {seen.trigger: seen for seen in found if seen.trigger is not None}
+        self._linked.update((trigger, seen.path) for trigger, seen in triggers.items() if seen.path != data_of(trigger))
+        linked = set(self._linked.values())
+        for trigger, seen in triggers.items():
+            if seen.path not in linked:
+                continue
+            entry = self._journal.entry(seen.path)
+            if entry is not None and entry.trigger != trigger and entry.state in _OPEN:
+                self._others[trigger] = seen.path
+        for trigger, path in list(self._others.items()):
+            entry = self._journal.entry(path)
+            if entry is None or entry.state not in _OPEN:
+                del self._others[trigger]
+                self.watch.look_again(trigger)
+
+    def _compare(self, busy: Container[Path]) -> None:
+        """Withdraw files whose triggers went while nobody looked, a portion of the journal at each look.
+
+        Of a file that was read already it is not known whether it is in the archive and its trigger was removed for
+        that: whoever registers files finds out.
+        """
+        if self._left is None and self._monotonic() >= self._compare_s:
+            self._left = self._journal.entries(state=FileState.FOUND)
+            self._compare_s = self._monotonic() + _COMPARE_S
+        if self._left is None:
+            return
+        triggers = {entry.trigger: entry.path for entry in islice(self._left, _PORTION) if entry.trigger is not None}
+        if not triggers:
+            self._left = None
+        self._journal.withdrawn(triggers[gone] for gone in self.watch.lacks(triggers) if gone not in busy)
+
+    def _learn(self) -> None:
+        """Write into the journal which files from quarantine have entered the archive by a command."""
+        try:
+            entered, read_bytes = entered_since(self._quarantine, self._read_bytes)
+        except OSError as error:  # another user's, perhaps: no reason to look at no inbox
+            if str(error) != self._unread:
+                _log.warning("what commands have ingested from quarantine stays unknown: %s", error)
+            self._unread = str(error)
+            return
+        self._unread = ""
+        for file in entered:
+            entry = self._journal.entry(file.path)
+            if entry is None or entry.state is not FileState.QUARANTINED:
+                continue
+            events = self._journal.events(file.path)
+            if all(event.time <= file.when for event in events if event.event == FileState.QUARANTINED):
+                self._journal.registered([file.path], file.block)
+                _log.info("%s was ingested from quarantine", file.path, extra={"file_id": str(file.path)})
+        self._read_bytes = read_bytes

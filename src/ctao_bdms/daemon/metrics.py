@@ -60,6 +60,7 @@ class Metrics:
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
         self._states: set[str] = set()
+        self._causes: set[str] = set()
         for name, family in FAMILIES.items():
             if family.kind is Kind.COUNTER:
                 self._counters[name] = Counter(family.name, family.help, family.labels, registry=self.registry)
@@ -80,7 +81,10 @@ class Metrics:
             self._files(state, 0)
         for cause in causes:
             self._gauges["circuit_open"].labels(cause)
+            self._wait(cause, 0)
             self._counters["retries_total"].labels(cause)
+        for kind in ("folder", "name"):
+            self._gauges["inbox_errors"].labels(kind)
         for name, values in (
             ("quarantined_files_total", tuple(DefectKind)),
             ("catalogue_requests_total", _STATUSES),
@@ -91,6 +95,10 @@ class Metrics:
     def _files(self, state: str, number: int) -> None:
         self._states.add(state)
         self._gauges["files"].labels(state).set(number)
+
+    def _wait(self, cause: str, number: int) -> None:
+        self._causes.add(cause)
+        self._gauges["waiting_files"].labels(cause).set(number)
 
     def exposition(self) -> bytes:
         """Return all metrics as Prometheus reads them, in the format of `CONTENT_TYPE`."""
@@ -167,13 +175,28 @@ class Metrics:
         """Take note of a turn of the main loop, at `now_s` since the epoch."""
         self._gauges["heartbeat_timestamp_seconds"].set(now_s)
 
-    def queue(self, files: Mapping[str, int], *, oldest_waiting_s: float | None, open_blocks: int) -> None:
+    def inbox(self, *, hidden_folders: int, odd_names: int, waiting_triggers: int) -> None:
+        """Show what is wrong in the inbox, and what waits there."""
+        self._gauges["inbox_errors"].labels("folder").set(hidden_folders)
+        self._gauges["inbox_errors"].labels("name").set(odd_names)
+        self._gauges["inbox_waiting_triggers"].set(waiting_triggers)
+
+    def queue(
+        self,
+        files: Mapping[str, int],
+        *,
+        waiting: Mapping[str, int],
+        oldest_waiting_s: float | None,
+        open_blocks: int,
+    ) -> None:
         """Show what is at hand.
 
         Parameters
         ----------
         files
             Number of files by state; a state that is left out has none.
+        waiting
+            Number of files that wait by cause; a cause that is left out has none.
         oldest_waiting_s
             Time of the oldest trigger whose file is not registered, since the epoch; None if none waits.
         open_blocks
@@ -181,6 +204,8 @@ class Metrics:
         """
         for state in self._states | files.keys():
             self._files(state, files.get(state, 0))
+        for cause in self._causes | waiting.keys():
+            self._wait(cause, waiting.get(cause, 0))
         self._gauges["oldest_waiting_timestamp_seconds"].set(oldest_waiting_s or 0.0)
         self._gauges["open_blocks"].set(open_blocks)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ctao_bdms.facade import Bdms
+    from ctao_bdms.ingest import CheckPolicy
     from ctao_bdms.model import Did
 
 __all__ = ["Replayed", "replay", "to_walk"]
@@ -84,6 +85,8 @@ def replay(
     lease: Path | None = None,
     lease_silent_s: float = 120.0,
     journal: Path | None = None,
+    checks: CheckPolicy | None = None,
+    sidecars: bool = True,
     jobs: int = 2,
     on_bytes: Callable[[int], None] = lambda _: None,
     on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
@@ -108,6 +111,8 @@ def replay(
         How long a silent holder is watched before it is replaced, in seconds.
     journal
         The journal of the daemon, in which it is written down; none if None.
+    checks, sidecars
+        How serious the cross-checks are, and whether what producers say is compared: as the daemon's settings say.
     jobs
         How many files are read at once.
     on_bytes
@@ -144,7 +149,15 @@ def replay(
                 book.observe(Sighting.of(file) for file in survey(chunk, root))
             done: list[Outcome] = []
             try:
-                fenced.ingest(chunk, rse=storage.name, jobs=jobs, on_bytes=read, on_outcome=done.append)
+                fenced.ingest(
+                    chunk,
+                    rse=storage.name,
+                    policy=checks,
+                    sidecars=sidecars,
+                    jobs=jobs,
+                    on_bytes=read,
+                    on_outcome=done.append,
+                )
             finally:
                 if book is not None:
                     _write(book, done)

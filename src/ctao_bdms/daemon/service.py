@@ -113,6 +113,7 @@ class Service:
                 ),
                 journal,
                 interval_s=lambda: self.settings.inbox.poll_interval_s,
+                quarantine=settings.quarantine,
                 metrics=self._metrics,
                 monotonic=time.monotonic,
                 busy=lambda: entering.busy,
@@ -254,9 +255,10 @@ class Service:
         http = self.settings.http
 
         def ready() -> Mapping[str, str]:
-            low = upkeep.low_on_space
+            low, hidden = upkeep.low_on_space, upkeep.hidden_folders
             return {
                 **{str(cause): "it fails and is probed" if cause in circuits.open else "" for cause in _CONDITIONS},
+                "inbox": f"{hidden} folders cannot be looked at; /status says which and why" if hidden else "",
                 "space": f"too little on {' and '.join(low)}" if low else "",
             }
 

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import FileState, Order
+from ctao_bdms.ingest.journal import FileState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ctao_bdms.daemon.metrics import Metrics
     from ctao_bdms.daemon.reading import Reading
     from ctao_bdms.daemon.settings import Settings
-    from ctao_bdms.ingest.journal import Journal
+    from ctao_bdms.ingest.journal import Journal, Tally
 
 __all__ = ["Upkeep"]
 
@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 _SHOW_S, _COMPACT_S = 1.0, 3600.0
 _NIGHTS = 7
+_SHOWN = 20
 
 
 class Upkeep:
@@ -81,10 +82,14 @@ class Upkeep:
         self._since = now()
         self._next_s = monotonic()
         self._next_compact_s = monotonic() + _COMPACT_S
+        self._next_oldest_s = monotonic()
+        self._oldest_open: dt.datetime | None = None
         #: How things were at the last look, as JSON can carry it; replaced as a whole, so that any thread may read it.
         self.snapshot: Mapping[str, Any] = {}
         #: The places with too little space.
         self.low_on_space: tuple[str, ...] = ()
+        #: How many folders of the inbox cannot be looked at.
+        self.hidden_folders = 0
 
     def due_in_s(self) -> float:
         """Return the time until the next look."""
@@ -95,11 +100,13 @@ class Upkeep:
         self._next_s = self._monotonic() + _SHOW_S
         free = self._space()
         tallies = self._journal.tallies()
-        oldest = self._oldest()
+        waiting = {cause: tally.files for cause, tally in self._journal.waiting().items()}
+        oldest = self._oldest(tallies[FileState.FOUND] + tallies[FileState.SCANNED])
         registrar = self._entering.registrar
         open_blocks = () if registrar is None else registrar.open_blocks
         self._metrics.queue(
             {state: tally.files for state, tally in tallies.items()},
+            waiting=waiting,
             oldest_waiting_s=None if oldest is None else oldest.timestamp(),
             open_blocks=len(open_blocks),
         )
@@ -111,15 +118,10 @@ class Upkeep:
             "lease": self._token,
             "version": version("ctao-bdms"),
             "files": {state.value: {"files": t.files, "size_bytes": t.size_bytes} for state, t in tallies.items()},
-            "waiting": {cause: tally.files for cause, tally in self._journal.waiting().items()},
+            "waiting": waiting,
             "outages": {str(cause): self._circuits.failures(cause) for cause in self._circuits.open},
             "next_probe_in_s": self._circuits.next_probe_in_s(),
-            "inbox": {
-                "folders": self._intake.watch.folders,
-                "triggers": self._intake.watch.known,
-                "waiting": {str(path): why for path, why in list(self._intake.watch.waiting.items())[:20]},
-                "errors": {str(path): why for path, why in list(self._intake.watch.errors.items())[:20]},
-            },
+            "inbox": self._inbox(),
             "reading": self._reading.running,
             "workers": self._settings().workers.number,
             "batch_files": None if registrar is None else registrar.batches.size.files,
@@ -156,11 +158,31 @@ class Upkeep:
         )
         return free
 
-    def _oldest(self) -> dt.datetime | None:
-        """Return the time of the oldest trigger whose file is not registered."""
-        first = [
-            entry.triggered or entry.found
-            for state in (FileState.FOUND, FileState.SCANNED)
-            for entry in self._journal.due(state, 1, now=self._now(), order=Order.OLDEST)
-        ]
-        return min((time for time in first if time is not None), default=None)
+    def _inbox(self) -> dict[str, Any]:
+        """Show what is wrong in the inbox; of many, the first."""
+        watch, troubles = self._intake.watch, self._intake.watch.troubles
+        self.hidden_folders = troubles.n_hidden
+        self._metrics.inbox(
+            hidden_folders=troubles.n_hidden, odd_names=troubles.n_odd, waiting_triggers=watch.n_waiting
+        )
+        return {
+            "folders": watch.folders,
+            "triggers": watch.known,
+            "waiting_triggers": watch.n_waiting,
+            "hidden_folders": troubles.n_hidden,
+            "waiting": {str(path): why for path, why in watch.waiting(_SHOWN).items()},
+            "errors": {str(path): why for path, why in troubles.first(_SHOWN).items()},
+        }
+
+    def _oldest(self, open_files: Tally) -> dt.datetime | None:
+        """Return the time of the oldest trigger whose file is not registered.
+
+        Among many files it is looked for less often, so that this takes a twentieth of the time at most.
+        """
+        begin_s = self._monotonic()
+        if not open_files.files:
+            self._oldest_open = None
+        elif begin_s >= self._next_oldest_s:
+            self._oldest_open = self._journal.oldest_open()
+            self._next_oldest_s = begin_s + 20 * (self._monotonic() - begin_s)
+        return self._oldest_open

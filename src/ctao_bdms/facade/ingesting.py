@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from ctao_bdms import ingest, replication
 from ctao_bdms.errors import UsageError
@@ -13,12 +16,13 @@ from ctao_bdms.foresee import Foreseen, foresee
 from ctao_bdms.model import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ctao_bdms.ingest import (
         BlockLimits,
         Case,
         CheckPolicy,
+        Deed,
         Described,
         IngestReport,
         LocalFile,
@@ -32,6 +36,8 @@ __all__ = ["Ingesting"]
 
 #: How many files one request registers: what a batch of one call can hold, until the server says otherwise.
 FIRST_BATCH = ingest.BatchSize(files=1000)
+#: How many files from quarantine are put back before they are read: an interruption leaves so many in two places.
+_CHUNK = 500
 
 
 class Ingesting(Connected):
@@ -45,6 +51,7 @@ class Ingesting(Connected):
         jobs: int = 2,
         limits: BlockLimits | None = None,
         policy: CheckPolicy | None = None,
+        sidecars: bool = True,
         on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
         on_bytes: Callable[[int], None] = lambda _: None,
         on_outcome: Callable[[Outcome], None] = lambda _: None,
@@ -66,6 +73,8 @@ class Ingesting(Connected):
             How large a block may become.
         policy
             How serious it is where name and content of a file disagree; by default it stays out.
+        sidecars
+            Whether what producers say beside their files is compared.
         on_scanned, on_bytes, on_outcome
             Called after each file that was read, after each piece of one, and when it is known what became of a file.
 
@@ -75,7 +84,7 @@ class Ingesting(Connected):
             What became of each file.
         """
         storage, files = self._survey(paths, rse)
-        items = ingest.read_all(files, policy, jobs=jobs, on_scanned=on_scanned, on_bytes=on_bytes)
+        items = ingest.read_all(files, policy, sidecars=sidecars, jobs=jobs, on_scanned=on_scanned, on_bytes=on_bytes)
         return self._carry_out(self._planned(items, storage, limits), items, storage, on_outcome)
 
     def plan(
@@ -86,13 +95,14 @@ class Ingesting(Connected):
         jobs: int = 2,
         limits: BlockLimits | None = None,
         policy: CheckPolicy | None = None,
+        sidecars: bool = True,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> Foreseen:
         """Say what `ingest` would do with the same paths; nothing is changed, neither on disk nor in the archive.
 
         Parameters
         ----------
-        paths, rse, jobs, limits, policy, on_bytes
+        paths, rse, jobs, limits, policy, sidecars, on_bytes
             As of `ingest`.
 
         Returns
@@ -101,7 +111,7 @@ class Ingesting(Connected):
             What would become of each file, and which blocks, copies and requests that would take.
         """
         storage, files = self._survey(paths, rse)
-        items = ingest.read_all(files, policy, jobs=jobs, on_bytes=on_bytes)
+        items = ingest.read_all(files, policy, sidecars=sidecars, jobs=jobs, on_bytes=on_bytes)
         return foresee(self._planned(items, storage, limits), items, self.catalogue, now=self.now, policy=self.policy)
 
     def _survey(self, paths: Iterable[Path | str] | Path | str, rse: str) -> tuple[Rse, list[LocalFile]]:
@@ -143,26 +153,57 @@ class Ingesting(Connected):
         """Return the quarantine of a storage element on site, by default of the only one."""
         return self._quarantine(self.onsite(rse))
 
-    def retry(self, case: Case, *, rse: str = "", why: str = "") -> IngestReport:
-        """Put a file from quarantine back to where it came from, and ingest it again.
+    def retry(
+        self,
+        cases: Case | Iterable[Case],
+        *,
+        rse: str = "",
+        why: str = "",
+        jobs: int = 2,
+        policy: CheckPolicy | None = None,
+        sidecars: bool = True,
+        on_bytes: Callable[[int], None] = lambda _: None,
+        on_left: Callable[[Case, UsageError], None] | None = None,
+    ) -> IngestReport:
+        """Put files from quarantine back to where they came from, and ingest them again.
+
+        They get no triggers, so that no daemon takes them at the same time. Each is in its case as well until it is
+        known what has become of it; if that is interrupted, or it is refused, repeat the call.
 
         Parameters
         ----------
-        case
-            The case.
+        cases
+            The case, or several.
         rse
-            The storage element whose quarantine it is in.
+            The storage element whose quarantine they are in.
         why
             The reason, for the record.
+        jobs, policy, sidecars, on_bytes
+            As of `ingest`.
+        on_left
+            Called with a case that stays as it is, and why; by default that is an error.
+
+        Raises
+        ------
+        UsageError
+            If another file or a trigger stands at the old place of one.
         """
         deed = ingest.Deed.now("retry", self.now(), why)
-        return self.ingest(ingest.release(self.quarantine(rse), case, deed), rse=rse)
+        reading = {"policy": policy, "sidecars": sidecars, "jobs": jobs, "on_bytes": on_bytes}
+        rest = iter([cases] if isinstance(cases, ingest.Case) else cases)
+        outcomes: list[Outcome] = []
+        while chunk := list(islice(rest, _CHUNK)):
+            outcomes += self._again(chunk, deed, rse, reading, lambda item, _case: item, on_left)
+        return ingest.IngestReport(outcomes)
 
-    def accept(self, case: Case, why: str, *, rse: str = "") -> IngestReport:
+    def accept(
+        self, case: Case, why: str, *, rse: str = "", policy: CheckPolicy | None = None, sidecars: bool = True
+    ) -> IngestReport:
         """Let a file enter the archive in spite of the defects that its case names.
 
         It is read again. Defects that the case does not name still keep it out. What was accepted, by whom and why,
-        stands in the product's ``disclaimer``, in the case's document and in the log of the quarantine.
+        stands in the product's ``disclaimer``, in the case's document and in the log of the quarantine. It gets no
+        trigger, as by `retry`.
 
         Parameters
         ----------
@@ -172,6 +213,8 @@ class Ingesting(Connected):
             The reason.
         rse
             The storage element whose quarantine it is in.
+        policy, sidecars
+            As of `ingest`.
 
         Raises
         ------
@@ -182,6 +225,44 @@ class Ingesting(Connected):
             raise UsageError("a file is accepted for a reason; say which")
         ingest.require_acceptable(case)
         deed = ingest.Deed.now("accept", self.now(), why)
-        storage, files = self._survey(ingest.release(self.quarantine(rse), case, deed), rse)
-        items = [ingest.accepted(item, case.defects, deed) for item in ingest.read_all(files)]
-        return self._carry_out(self._planned(items, storage), items, storage)
+        reading = {"policy": policy, "sidecars": sidecars}
+        return self._again([case], deed, rse, reading, lambda item, case: ingest.accepted(item, case.defects, deed))
+
+    def _again(
+        self,
+        cases: Iterable[Case],
+        deed: Deed,
+        rse: str,
+        reading: Mapping[str, Any],
+        judged: Callable[[Described, Case], Described],
+        on_left: Callable[[Case, UsageError], None] | None = None,
+    ) -> IngestReport:
+        """Ingest files from quarantine, read anew and then `judged`; a case ends when it is known what its file is."""
+        held, storage = self.quarantine(rse), self.onsite(rse)
+        by_path: dict[Path, Case] = {}
+        files: list[LocalFile] = []
+        for case in cases:
+            try:
+                if case.path in by_path:
+                    raise UsageError(f"case {case.id} is about the same place as case {by_path[case.path].id}")
+                (file,) = ingest.survey([ingest.put_back(held, case, deed)], Path(storage.prefix))
+            except UsageError as error:
+                if on_left is None:
+                    raise
+                on_left(case, error)
+                continue
+            by_path[file.path] = case
+            # What the producer said of the file stands in the trigger that the case keeps.
+            files.append(attrs.evolve(file, trigger=case.kept_trigger))
+        items = [
+            judged(attrs.evolve(item, file=attrs.evolve(item.file, trigger=case.trigger)), case)
+            for item, case in zip(ingest.read_all(files, **reading), by_path.values(), strict=True)
+        ]
+
+        def told(outcome: Outcome) -> None:
+            case = by_path[outcome.path]
+            ingest.tell_outcome(held.folder, case.id, outcome, self.now())
+            if outcome.status is not ingest.Status.REFUSED:
+                ingest.close_case(held, case)
+
+        return self._carry_out(self._planned(items, storage), items, storage, told)

@@ -4,6 +4,7 @@ from ctao_bdms.ingest.batches import Batches
 from ctao_bdms.ingest.blocks import BlockLimits, BlockPolicy, OpenBlock
 from ctao_bdms.ingest.cases import Case, Cases
 from ctao_bdms.ingest.checks import CheckPolicy, Severity
+from ctao_bdms.ingest.deeds import Deed, tell_outcome
 from ctao_bdms.ingest.describe import Described, describe
 from ctao_bdms.ingest.execute import execute
 from ctao_bdms.ingest.inbox import LocalFile, survey
@@ -12,7 +13,7 @@ from ctao_bdms.ingest.plan import Plan, PlannedBlock, Reject, plan
 from ctao_bdms.ingest.quarantine import Quarantine
 from ctao_bdms.ingest.read import read_all
 from ctao_bdms.ingest.registrar import Registrar
-from ctao_bdms.ingest.release import ACCEPTABLE, Deed, accepted, release, require_acceptable
+from ctao_bdms.ingest.release import ACCEPTABLE, accepted, close_case, put_back, release, require_acceptable
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 from ctao_bdms.ingest.sidecar import DIGEST_SUFFIXES, Statement, disagreements, read_statement
 from ctao_bdms.ingest.sightings import Notice, Poll
@@ -48,13 +49,16 @@ __all__ = [
     "TRIGGER_SUFFIX",
     "Watch",
     "accepted",
+    "close_case",
     "describe",
     "disagreements",
     "execute",
     "plan",
+    "put_back",
     "read_all",
     "release",
     "require_acceptable",
     "read_statement",
     "survey",
+    "tell_outcome",
 ]

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import attrs
 
 from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Defect, DefectKind, Lfn
+from ctao_bdms.model import Defect, DefectKind, Lfn, Night
 from ctao_bdms.rows import Rows
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Case",
     "Cases",
     "case_token",
+    "path_said",
     "path_text",
     "stored_name",
     "sync_folder",
@@ -93,8 +94,8 @@ class Case:
             trigger, lfn = reason["trigger"], reason["lfn"]
             return cls(
                 folder=folder,
-                path=_path(reason["path"], reason.get("path_bytes")),
-                trigger=None if trigger is None else _path(trigger, reason.get("trigger_bytes")),
+                path=path_said(reason["path"], reason.get("path_bytes")),
+                trigger=None if trigger is None else path_said(trigger, reason.get("trigger_bytes")),
                 lfn=None if lfn is None else Lfn(lfn),
                 defects=tuple(Defect(DefectKind(row["kind"]), str(row["message"])) for row in reason["defects"]),
                 size_bytes=reason["size_bytes"],
@@ -115,6 +116,11 @@ class Case:
     def file(self) -> Path:
         """Where the file lies in the case."""
         return self.folder / stored_name(self.path)
+
+    @property
+    def kept_trigger(self) -> Path:
+        """Where its trigger lies in the case, if it had one."""
+        return self.folder / TRIGGER
 
     @property
     def name(self) -> str:
@@ -149,6 +155,14 @@ class Cases(Rows[Case]):
         ("bytes", "size_bytes"),
     )
 
+    def only(self, night: Night | None = None, kind: DefectKind | None = None) -> Cases:
+        """Return the cases of a night, with a defect of a kind; None stands for any."""
+        return Cases(
+            case
+            for case in self
+            if (night is None or case.night == str(night)) and (kind is None or kind.value in case.kinds)
+        )
+
 
 def case_token(path: Path) -> str:
     """Return the part of a case's name that says which path it is about."""
@@ -168,7 +182,7 @@ def path_text(path: Path) -> str:
     return os.fspath(path).encode("utf-8", "backslashreplace").decode()
 
 
-def _path(text: str, as_bytes: str | None) -> Path:
+def path_said(text: str, as_bytes: str | None) -> Path:
     """Return the path that a document names, from its bytes where the text does not say them."""
     return Path(text if as_bytes is None else os.fsdecode(bytes.fromhex(as_bytes)))
 

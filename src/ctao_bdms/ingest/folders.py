@@ -41,6 +41,8 @@ class Folder:
     ----------
     stamp
         Its stamp before the listing; None if it must be listed, whatever its stamp.
+    place
+        Device and inode when it was listed last; None if it never was.
     listed_s
         When it was listed last, in seconds of the monotonic clock.
     unsettled_until_s
@@ -49,6 +51,7 @@ class Folder:
     """
 
     stamp: FolderStamp | None = None
+    place: tuple[int, int] | None = None
     listed_s: float = float("-inf")
     unsettled_until_s: float = float("inf")
     _names: bytes = b""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.plan import Reject
     from ctao_bdms.model import FileFacts
 
-__all__ = ["CLOSED", "Quarantine"]
+__all__ = ["CLOSED", "Quarantine", "is_copy"]
 
 _LOG = logging.getLogger(__name__)
 #: Where the documents of cases are whose file is no longer here.
@@ -82,7 +82,7 @@ class Quarantine:
         earlier = list(self._about(file.path))
         for case in earlier:
             stored = case / stored_name(file.path)
-            if reason_of(case).get("stamp") == stamp and _is_copy(stored, file.path):
+            if reason_of(case).get("stamp") == stamp and is_copy(stored, file.path):
                 file.path.unlink()  # it was copied here, and only this was still to be done
                 break
         else:
@@ -156,7 +156,9 @@ class Quarantine:
         if stored.exists():
             if not stored.samefile(case / name):
                 return
-            stored.unlink()  # a crash came in the middle of its release
+            stored.unlink()  # it was being released, and a crash came, or the same verdict
+        if os.path.lexists(other / TRIGGER) and not os.path.lexists(case / TRIGGER):
+            (other / TRIGGER).rename(case / TRIGGER)
         self.put_away(other)
 
     def _folders(self) -> Iterator[Path]:
@@ -199,9 +201,9 @@ class Quarantine:
             return folder
 
 
-def _is_copy(stored: Path, source: Path) -> bool:
+def is_copy(stored: Path, source: Path) -> bool:
     """Whether `stored` is there and holds the bytes of `source`."""
-    if not stored.exists():
+    if not stored.exists() or stored.stat().st_size != source.stat().st_size:
         return False
     algorithms = ("sha256",)
     return stored.samefile(source) or digest_file(stored, algorithms) == digest_file(source, algorithms)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms.ingest.checks import CheckPolicy
 from ctao_bdms.ingest.describe import Described, describe
-from ctao_bdms.ingest.sidecar import read_statement
+from ctao_bdms.ingest.sidecar import Statement, read_statement
 from ctao_bdms.integrity import scan
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def read_all(
     files: Sequence[LocalFile],
     policy: CheckPolicy | None = None,
     *,
+    sidecars: bool = True,
     jobs: int = 2,
     on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
     on_bytes: Callable[[int], None] = lambda _: None,
@@ -35,6 +36,8 @@ def read_all(
         The files; what already stands against one keeps it from being read.
     policy
         How strictly name and content are compared; by default every disagreement is an error.
+    sidecars
+        Whether what producers say beside their files is compared.
     jobs
         How many are read at once.
     on_scanned, on_bytes
@@ -45,7 +48,7 @@ def read_all(
         if file.defects:
             on_scanned(file, None)
             return describe(file, None, policy or CheckPolicy())
-        said = read_statement(file.path, file.trigger)
+        said = read_statement(file.path, file.trigger) if sidecars else Statement()
         facts = scan(file.path, algorithms=said.algorithms, on_bytes=on_bytes)
         on_scanned(file, facts)
         return describe(file, facts, policy or CheckPolicy(), said)

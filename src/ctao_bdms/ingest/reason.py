@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.plan import Reject
     from ctao_bdms.model import HduFacts
 
-__all__ = ["reason", "reason_of", "stamp_of"]
+__all__ = ["named", "reason", "reason_of", "stamp_of"]
 
 
 def stamp_of(path: Path) -> dict[str, int]:
@@ -34,7 +34,7 @@ def reason_of(case: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _named(key: str, path: Path | None) -> dict[str, object]:
+def named(key: str, path: Path | None) -> dict[str, object]:
     """Return how a document names a path: as text, and as bytes if the text does not say them."""
     if path is None:
         return {key: None}
@@ -47,9 +47,9 @@ def reason(reject: Reject, stamp: dict[str, int], now: dt.datetime) -> dict[str,
     file, facts = reject.item.file, reject.item.facts
     has_trigger = file.trigger is not None and os.path.lexists(file.trigger)
     return {
-        **_named("path", file.path),
+        **named("path", file.path),
         "lfn": None if file.lfn is None else str(file.lfn),
-        **_named("trigger", file.trigger),
+        **named("trigger", file.trigger),
         "defects": [{"kind": defect.kind.value, "message": defect.message} for defect in reject.defects],
         "size_bytes": None if facts is None else facts.size_bytes,
         "digests": {} if facts is None else dict(facts.digests),

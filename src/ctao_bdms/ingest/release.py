@@ -2,23 +2,25 @@
 
 Everything is recorded before it is done, with who, when and why: in the case's document and in ``events.jsonl`` beside
 the cases. A crash in between leaves the file in its case, to be released again.
+
+A trigger gives a file to a daemon. So what is released gets a new one, and what is ingested by the same command gets
+none: a daemon would read the file at the same time, and might move it away while it is registered.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import errno
-import getpass
 import json
 import os
-import shutil
-import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
 
 from ctao_bdms.errors import InvalidNameError, UsageError
-from ctao_bdms.ingest.cases import REASON, TRIGGER, sync_folder, write_durably
+from ctao_bdms.ingest.cases import REASON, sync_folder, write_durably
+from ctao_bdms.ingest.deeds import write_down
+from ctao_bdms.ingest.quarantine import is_copy
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX
 from ctao_bdms.integrity import copy_verified
 from ctao_bdms.model import DefectKind, ProductMetadata
@@ -29,11 +31,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctao_bdms.ingest.cases import Case
+    from ctao_bdms.ingest.deeds import Deed
     from ctao_bdms.ingest.describe import Described
     from ctao_bdms.ingest.quarantine import Quarantine
     from ctao_bdms.model import Defect
 
-__all__ = ["ACCEPTABLE", "EVENTS", "Deed", "accepted", "release", "require_acceptable"]
+__all__ = ["ACCEPTABLE", "accepted", "close_case", "put_back", "release", "require_acceptable"]
 
 #: The kinds of defects in spite of which an operator may let a file into the archive.
 ACCEPTABLE = frozenset(
@@ -48,74 +51,59 @@ ACCEPTABLE = frozenset(
         DefectKind.UNCHECKED,
     }
 )
-#: What has been done with the cases, one JSON object a line, never changed.
-EVENTS = "events.jsonl"
 
 
-@attrs.frozen(kw_only=True)
-class Deed:
-    """What is done with a case, by whom, when and why.
+def release(quarantine: Quarantine, case: Case, deed: Deed, *, with_trigger: bool = True) -> Path:
+    """Move the file of `case` back to where it came from; return where that is.
 
-    Attributes
+    Parameters
     ----------
-    what
-        ``release``, ``retry`` or ``accept``.
-    who
-        ``user@host``.
-    when
-        When (aware).
-    why
-        The operator's reason; empty if none was given.
-    """
-
-    what: str
-    who: str
-    when: dt.datetime
-    why: str = ""
-
-    @classmethod
-    def now(cls, what: str, when: dt.datetime, why: str = "") -> Deed:
-        """Return a deed of this process's user."""
-        return cls(what=what, who=f"{getpass.getuser()}@{socket.gethostname()}", when=when, why=why)
-
-    def to_wire(self) -> dict[str, str]:
-        """Return it as JSON can carry it."""
-        when = self.when.astimezone(dt.UTC).isoformat(timespec="seconds")
-        return {"what": self.what, "who": self.who, "when": when, "why": self.why}
-
-
-def release(quarantine: Quarantine, case: Case, deed: Deed) -> Path:
-    """Move the file of `case` back to where it came from, with a trigger; return where that is.
+    quarantine, case
+        The quarantine, and the case in it.
+    deed
+        Who does it, when and why.
+    with_trigger
+        Whether it gets a new trigger, which says what the old one said: then a daemon takes it at once.
 
     Raises
     ------
     UsageError
         If another file lies there by now, or the case holds none; nothing is changed.
     """
-    target = case.path
-    if not os.path.lexists(case.file):
-        raise UsageError(f"case {case.id} holds no file")
-    is_back = os.path.lexists(target) and target.samefile(case.file)  # a crash came after the link
-    if os.path.lexists(target) and not is_back:
-        raise UsageError(f"there is a file at {target} by now; case {case.id} stays in quarantine")
-    _record(quarantine, case, deed)
-    if not is_back:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _link(case.file, target, case)
-    trigger = case.trigger or target.with_name(target.name + TRIGGER_SUFFIX)
-    kept = case.folder / TRIGGER
-    if not os.path.lexists(trigger):
-        trigger.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(kept):
-            _link_trigger(kept, trigger)
-        else:
-            trigger.symlink_to(os.path.relpath(target, trigger.parent))
+    target = _put_back(quarantine, case, deed)
+    if with_trigger:
+        _put_trigger(case)
     sync_folder(target.parent)
-    kept.unlink(missing_ok=True)
+    close_case(quarantine, case)
+    return target
+
+
+def put_back(quarantine: Quarantine, case: Case, deed: Deed) -> Path:
+    """Give the file of `case` its old place again, without a trigger; return where that is.
+
+    No daemon touches it there. The case holds it, too, until `close_case`: a crash in between loses nothing.
+
+    Raises
+    ------
+    UsageError
+        If another file lies there by now, a trigger stands there, or the case holds no file; nothing is changed.
+    """
+    trigger = case.trigger or _trigger_of(case.path)
+    if os.path.lexists(trigger):
+        raise UsageError(
+            f"the trigger {trigger} stands: a daemon may take what it is for; case {case.id} stays in quarantine"
+        )
+    target = _put_back(quarantine, case, deed)
+    sync_folder(target.parent)
+    return target
+
+
+def close_case(quarantine: Quarantine, case: Case) -> None:
+    """Put a case away whose file is back at its place, or in another case by now."""
+    case.kept_trigger.unlink(missing_ok=True)
     case.file.unlink(missing_ok=True)
     if case.folder.exists():
         quarantine.put_away(case.folder)
-    return target
 
 
 def require_acceptable(case: Case) -> None:
@@ -156,7 +144,7 @@ def accepted(item: Described, defects: Iterable[Defect], deed: Deed) -> Describe
 
 
 def _record(quarantine: Quarantine, case: Case, deed: Deed) -> None:
-    """Write `deed` into the case's document and into the log of events.
+    """Write `deed` into the case's document and into the log of deeds.
 
     The stamp of the file goes from the document: from now on the same file at its old place is no remainder of its
     moving here, and must not be removed there.
@@ -164,13 +152,22 @@ def _record(quarantine: Quarantine, case: Case, deed: Deed) -> None:
     document = {**case.reason, "stamp": None}
     document["history"] = [*document.get("history", []), deed.to_wire()]
     write_durably(case.folder / REASON, json.dumps(document, indent=2) + "\n")
-    line = json.dumps({"case": case.id, **deed.to_wire()}) + "\n"
-    descriptor = os.open(quarantine.folder / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    try:
-        os.write(descriptor, line.encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_down(quarantine.folder, case.id, deed)
+
+
+def _put_back(quarantine: Quarantine, case: Case, deed: Deed) -> Path:
+    """Give the file of `case` its old place as a second name."""
+    target = case.path
+    if not os.path.lexists(case.file):
+        raise UsageError(f"case {case.id} holds no file")
+    is_back = target.is_file() and is_copy(case.file, target)  # it was interrupted after the link
+    if os.path.lexists(target) and not is_back:
+        raise UsageError(f"there is a file at {target} by now; case {case.id} stays in quarantine")
+    _record(quarantine, case, deed)
+    if not is_back:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _link(case.file, target, case)
+    return target
 
 
 def _link(source: Path, target: Path, case: Case) -> None:
@@ -193,11 +190,29 @@ def _link(source: Path, target: Path, case: Case) -> None:
             copy.unlink()
 
 
-def _link_trigger(source: Path, target: Path) -> None:
-    """Put a trigger, which may be a link, at a free place."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        shutil.copy2(source, target, follow_symlinks=False)
+def _trigger_of(path: Path) -> Path:
+    return path.with_name(path.name + TRIGGER_SUFFIX)
+
+
+def _put_trigger(case: Case) -> None:
+    """Put a new trigger, unless one stands there: the same one again would tell a daemon nothing new.
+
+    What the old one said is kept: a link, or what the producer said of the file.
+    """
+    trigger, kept = case.trigger or _trigger_of(case.path), case.kept_trigger
+    if os.path.lexists(trigger):
+        return
+    trigger.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        if kept.is_symlink():
+            trigger.symlink_to(kept.readlink())
+        elif kept.is_file():
+            # It gets its name only when it is complete: it may be read at once.
+            new = trigger.with_name(f".{trigger.name[:200]}.{case.id}")
+            new.write_bytes(kept.read_bytes())
+            try:
+                trigger.hardlink_to(new)
+            finally:
+                new.unlink()
+        else:
+            trigger.symlink_to(os.path.relpath(case.path, trigger.parent))

@@ -16,14 +16,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctao_bdms.ingest.folders import Folder, Round, folder_stamp, trigger_stamp
+from ctao_bdms.ingest.folders import Folder, FolderStamp, Round, folder_stamp, trigger_stamp
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.sightings import Notice, Poll, Sighting
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX, contradiction, data_of
+from ctao_bdms.ingest.troubles import Troubles
 from ctao_bdms.model import DefectKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 __all__ = ["Watch"]
 
@@ -86,24 +87,20 @@ class Watch:
         self._monotonic = monotonic
         self._folders: dict[bytes, Folder] = {path: Folder() for path in self._roots}
         self._waiting: dict[bytes, str] = {}
-        self._errors: dict[bytes, dict[bytes, str]] = {}
+        #: What is wrong now.
+        self.troubles = Troubles(self._roots)
         self._ask, self._walk, self._wait = Round(), Round(), Round()
         self._polled_s = monotonic()
         self._now_s = self._polled_s
 
-    @property
-    def waiting(self) -> Mapping[Path, str]:
-        """Why triggers stand for nothing, by trigger."""
-        return {Path(os.fsdecode(path)): message for path, message in self._waiting.items()}
+    def waiting(self, limit: int | None = None) -> Mapping[Path, str]:
+        """Return why triggers stand for nothing, by trigger; at most `limit` of them."""
+        return {Path(os.fsdecode(path)): why for path, why in itertools.islice(self._waiting.items(), limit)}
 
     @property
-    def errors(self) -> Mapping[Path, str]:
-        """What is wrong now, by path."""
-        return {
-            Path(os.fsdecode(os.path.join(folder, name) if name else folder)): message  # noqa: PTH118
-            for folder, messages in self._errors.items()
-            for name, message in messages.items()
-        }
+    def n_waiting(self) -> int:
+        """How many triggers stand for nothing."""
+        return len(self._waiting)
 
     @property
     def known(self) -> int:
@@ -114,6 +111,40 @@ class Watch:
     def folders(self) -> int:
         """How many folders are watched."""
         return len(self._folders)
+
+    def lacks(self, triggers: Iterable[Path]) -> Iterator[Path]:
+        """Yield those triggers that are not there, by the last look; each is told as found when it comes.
+
+        Nothing is said of those whose folder is none of ours, has not been listed whole, or is hidden.
+        """
+        folders: dict[bytes, Collection[bytes] | None] = {}
+        for trigger in triggers:
+            above, name = os.path.split(os.fsencode(trigger))
+            if above not in folders:
+                folders[above] = self._known_in(above)
+            known = folders[above]
+            if known is not None and name not in known:
+                yield trigger
+
+    def look_again(self, trigger: Path) -> None:
+        """Tell a trigger once more as found, if it still stands at the next look."""
+        above, name = os.path.split(os.fsencode(trigger))
+        folder = self._folders.get(above)
+        if folder is not None:
+            folder.remember({known: stamp for known, stamp in folder.triggers().items() if known != name})
+            folder.stamp = None
+
+    def _known_in(self, path: bytes) -> Collection[bytes] | None:
+        """Return the names of the triggers in a folder; None if nobody can say."""
+        nearest = path
+        while nearest not in self._folders:
+            if nearest == os.path.dirname(nearest):  # noqa: PTH120
+                return None
+            nearest = os.path.dirname(nearest)  # noqa: PTH120
+        folder = self._folders[nearest]
+        if folder.stamp is None or self.troubles.hide(nearest):
+            return None
+        return folder.triggers() if nearest == path else ()
 
     def poll(self) -> Poll:
         """Look, and say what is new since the last look.
@@ -126,7 +157,7 @@ class Watch:
         poll = Poll()
         self._now_s = self._monotonic()
         due = self._due_for_the_walk()
-        folders = [*self._asked(), *due]
+        folders = list(dict.fromkeys([*self._roots, *self._asked(), *due]))
         forced = set(due)
         for path in folders:
             if len(poll.found) >= self._limit:
@@ -153,7 +184,7 @@ class Watch:
     def _look(self, path: bytes, *, forced: bool, poll: Poll) -> list[bytes]:
         """Ask one folder whether it changed, and list it if need be; return the folders in it that are new."""
         folder = self._folders.get(path)
-        if folder is None:
+        if folder is None or self.troubles.hide_from_above(path):
             return []
         try:
             status = os.lstat(path)
@@ -164,12 +195,13 @@ class Watch:
                 return []
             with os.scandir(path) as entries:
                 listed = list(entries)
-            if not listed and path in self._roots and folder.stamp is not None and stamp[:2] != folder.stamp[:2]:
-                return self._trouble(path, "is empty and not the one that it was: is the storage mounted?", poll)
+            if self._is_bare(path, folder, stamp, listed):
+                return self._trouble(path, "is another one than before, and empty: is the storage mounted?", poll)
         except (FileNotFoundError, NotADirectoryError) as error:
             if path in self._roots:
                 return self._trouble(path, f"cannot be read: {error.strerror}", poll)
-            self._lose(path, poll)
+            if self._is_removed(path):
+                self._lose(path, poll)
             return []
         except OSError as error:
             folder.stamp = None
@@ -177,8 +209,32 @@ class Watch:
         if stamp != folder.stamp:
             folder.unsettled_until_s = self._now_s + self._settle_s
             self._folders[path] = self._folders.pop(path)
-        folder.stamp, folder.listed_s = stamp, self._now_s
+        folder.stamp, folder.place, folder.listed_s = stamp, stamp[:2], self._now_s
         return self._compare(path, folder, listed, poll)
+
+    def _is_another(self, path: bytes, place: tuple[int, int], before: tuple[int, int]) -> bool:
+        """Whether what lies at a path is no longer what was there: a root, or what lies on another device."""
+        return place != before if path in self._roots else place[0] != before[0]
+
+    def _is_bare(self, path: bytes, folder: Folder, stamp: FolderStamp, listed: list[os.DirEntry[bytes]]) -> bool:
+        """Whether a folder is the mount point of a storage that was there, and is not: nothing is in it to be seen."""
+        if folder.place is None or not self._is_another(path, stamp[:2], folder.place):
+            return False
+        return not any(entry.is_dir(follow_symlinks=False) or entry.name.endswith(_SUFFIX) for entry in listed)
+
+    def _is_removed(self, path: bytes) -> bool:
+        """Whether a folder that is not there was removed, and is not hidden together with what it lies on."""
+        while path not in self._roots:
+            path = os.path.dirname(path)  # noqa: PTH120
+            folder = self._folders.get(path)
+            if folder is None or folder.place is None:
+                continue
+            try:
+                status = os.lstat(path)
+            except OSError:
+                continue
+            return not self._is_another(path, (status.st_dev, status.st_ino), folder.place)
+        return False
 
     def _compare(self, path: bytes, folder: Folder, listed: list[os.DirEntry[bytes]], poll: Poll) -> list[bytes]:
         """Compare the content of a folder with what is known of it; return the folders in it that are new."""
@@ -222,7 +278,7 @@ class Watch:
             self._gone(os.path.join(path, name), poll)  # noqa: PTH118
         if before != now:
             folder.remember(now)
-        self._tell(path, odd, poll)
+        poll.errors += self.troubles.tell(path, odd)
         return inner
 
     def _sight(self, trigger: bytes, status: os.stat_result, poll: Poll) -> None:
@@ -238,6 +294,7 @@ class Watch:
                 return
         if self._waiting.get(trigger) != message:
             self._waiting[trigger] = message
+            _log.info("inbox: %a waits: %s", os.fspath(path), message)
             poll.waiting.append(Notice(path, message))
 
     def _look_at_waiting(self, poll: Poll) -> None:
@@ -256,7 +313,7 @@ class Watch:
         """Forget a folder that is no longer there."""
         for name in self._folders.pop(path).triggers():
             self._gone(os.path.join(path, name), poll)  # noqa: PTH118
-        self._tell(path, {}, poll)
+        poll.errors += self.troubles.tell(path, {})
 
     def _gone(self, trigger: bytes, poll: Poll) -> None:
         self._waiting.pop(trigger, None)
@@ -264,18 +321,5 @@ class Watch:
 
     def _trouble(self, path: bytes, message: str, poll: Poll) -> list[bytes]:
         """Tell that a folder cannot be read; what is known of it stays known."""
-        self._tell(path, {b"": f"the folder {message}"}, poll)
+        poll.errors += self.troubles.tell(path, {b"": f"the folder {message}"})
         return []
-
-    def _tell(self, path: bytes, messages: dict[bytes, str], poll: Poll) -> None:
-        """Put what is wrong in a folder in the place of what was wrong; what is new goes into the poll."""
-        before = self._errors.pop(path, {})
-        if messages:
-            self._errors[path] = messages
-        for name, message in messages.items():
-            if before.get(name) != message:
-                where = Path(os.fsdecode(os.path.join(path, name) if name else path))  # noqa: PTH118
-                _log.warning("inbox: %a: %s", os.fspath(where), message)
-                poll.errors.append(Notice(where, message))
-        if b"" in before and b"" not in messages:
-            _log.info("inbox: the folder %a can be read again", os.fsdecode(path))

@@ -8,6 +8,7 @@ from ctao_bdms.ingest.journal.columns import (
     ENTRY,
     ENTRY_FROM,
     entry_of,
+    instant,
     known_instant,
     microseconds,
     to_column,
@@ -210,6 +211,17 @@ class JournalReader:
             "SELECT cause, sum(files), sum(size_bytes) FROM tallies WHERE cause <> '' AND files > 0 GROUP BY cause"
         )
         return {row[0]: Tally(row[1], row[2]) for row in rows}
+
+    def oldest_open(self) -> dt.datetime | None:
+        """Return the time of the oldest trigger whose file is not registered, whatever it waits for; None if none is.
+
+        A file without a trigger counts from when it was found. The cost grows with the number of such files.
+        """
+        rows = self._rows(
+            "SELECT min(CASE WHEN trigger_ns > 0 THEN trigger_ns / 1000 ELSE found_us END) FROM entries "
+            "WHERE state IN ('found', 'scanned')"
+        )
+        return instant(rows[0][0])
 
     def nights(self) -> Mapping[Night, Mapping[FileState, Tally]]:
         """Return the tallies of each night, the oldest first."""
