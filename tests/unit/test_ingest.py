@@ -32,7 +32,7 @@ from ctao_bdms.ingest import (
     survey,
 )
 from ctao_bdms.integrity import scan
-from ctao_bdms.model import DefectKind, FileFacts, Lfn, ProductMetadata, RetentionClass, Rse, Site
+from ctao_bdms.model import Defect, DefectKind, FileFacts, Lfn, ProductMetadata, RetentionClass, Rse, Site
 from ctao_bdms.naming import BlockName
 from ctao_bdms.replication import Policy, ProductEntry
 from ctao_bdms.testing.damage import Damage, damage
@@ -389,6 +389,29 @@ def test_other_content_under_a_known_name_is_a_conflict(root: Path) -> None:
         assert [defect.kind for defect in reject.defects] == [DefectKind.CONFLICT]
 
 
+def test_what_the_archive_holds_is_never_taken_from_it(root: Path) -> None:
+    archive, item = _archive(root), _item(0)
+    made = _plan([item], archive)
+    _carry_out(made, archive)
+    stricter = attrs.evolve(item, defects=(Defect(DefectKind.MISSING_METADATA, "a key is missing"),))
+    again = _plan([stricter], archive)
+    assert (tuple(again.known.values()), again.rejected, again.blocks) == ((made.blocks[0].did,), (), ())
+    other = attrs.evolve(_item(0, adler32="deadbeef"), defects=stricter.defects)
+    (reject,) = _plan([other], archive).rejected
+    assert reject.quarantine
+
+
+def test_what_the_archive_holds_in_no_block_stays_where_it_lies(root: Path) -> None:
+    archive, item = _archive(root), _item(0)
+    (block,) = _plan([item], archive).blocks
+    archive.ensure_directories([file.lfn for file in block.files])
+    elsewhere = attrs.evolve(block.did, name="/ctao/acada/mine")
+    archive.open_block(elsewhere)
+    archive.register(elsewhere, "CTAO-NORTH-ONSITE", block.files)
+    (reject,) = _plan([attrs.evolve(item, defects=(Defect(DefectKind.CORRUPT, "bad"),))], archive).rejected
+    assert not reject.quarantine
+
+
 @pytest.mark.parametrize(
     ("kind", "quarantine"),
     [
@@ -401,8 +424,6 @@ def test_other_content_under_a_known_name_is_a_conflict(root: Path) -> None:
     ],
 )
 def test_only_what_is_ours_and_surely_bad_goes_to_quarantine(root: Path, kind: DefectKind, quarantine: bool) -> None:
-    from ctao_bdms.model import Defect
-
     item = _item(0)
     defects = (Defect(kind, "so it is"),)
     bad = attrs.evolve(item, defects=defects, file=attrs.evolve(item.file, defects=defects))

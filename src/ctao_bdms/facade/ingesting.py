@@ -124,7 +124,7 @@ class Ingesting(Connected):
         """Return what is still to be done with `items`."""
         return ingest.plan(
             items,
-            self.catalogue.files(item.file.lfn for item in items if not item.defects and item.file.lfn is not None),
+            self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None),
             rse=storage.name,
             site=Site(storage.site),
             now=self.now(),

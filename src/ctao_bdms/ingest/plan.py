@@ -158,18 +158,23 @@ def plan(
     rejected: list[Reject] = []
     groups: dict[BlockSeries, list[Registration]] = {}
     for item in items:
-        defects = item.defects
-        if not defects and item.file.lfn is not None:
-            defects = tuple(_conflicts(item, archive.get(item.file.lfn)))
+        archived = None if item.file.lfn is None else archive.get(item.file.lfn)
+        is_replica = _is_replica(item, archived, rse)
+        defects = item.defects or tuple(_conflicts(item, archived))
+        if item.file.lfn is not None and defects and is_replica:
+            # Somebody has accepted it, or the checks were not as strict: what the archive holds stays where it lies.
+            if (block := _block_of(archived, rse, set(RetentionClass))) is not None:
+                known[item.file.lfn] = block
+                continue
         if defects or item.facts is None or item.file.lfn is None:
-            passing = {defect.kind for defect in defects} <= _PASSING
-            rejected.append(Reject(item=item, defects=defects, quarantine=item.file.is_ours and not passing))
+            stays = is_replica or {defect.kind for defect in defects} <= _PASSING
+            rejected.append(Reject(item=item, defects=defects, quarantine=item.file.is_ours and not stays))
             continue
         registration = Registration(
             lfn=item.file.lfn, size_bytes=item.facts.size_bytes, adler32=item.facts.adler32, metadata=item.metadata
         )
         series = series_of(registration)
-        if (block := _block_of(archive.get(item.file.lfn), rse, classes_of(series.retention))) is not None:
+        if (block := _block_of(archived, rse, classes_of(series.retention))) is not None:
             known[item.file.lfn] = block
         else:
             groups.setdefault(series, []).append(registration)
@@ -198,6 +203,14 @@ def _conflicts(item: Described, archived: ArchivedFile | None) -> Iterator[Defec
             f"the file has {ours[0]} bytes with adler32 {ours[1]}; nothing was overwritten"
         )
         yield Defect(DefectKind.CONFLICT, message)
+
+
+def _is_replica(item: Described, archived: ArchivedFile | None, rse: str) -> bool:
+    """Return whether the bytes are those that the archive holds here under this name."""
+    if archived is None or item.facts is None or any(_conflicts(item, archived)):
+        return False
+    replica = archived.at(rse)
+    return replica is not None and replica.state is ReplicaState.AVAILABLE
 
 
 def _block_of(archived: ArchivedFile | None, rse: str, classes: Collection[RetentionClass]) -> Did | None:

@@ -111,7 +111,7 @@ class Registrar:
         self._settle()
         made = plan(
             items,
-            self._catalogue.files(item.file.lfn for item in items if not item.defects and item.file.lfn is not None),
+            self._catalogue.files(item.file.lfn for item in items if item.file.lfn is not None),
             rse=self._storage.name,
             site=Site(self._storage.site),
             now=self._now(),
