@@ -161,11 +161,11 @@ def plan(
         archived = None if item.file.lfn is None else archive.get(item.file.lfn)
         is_replica = _is_replica(item, archived, rse)
         defects = item.defects or tuple(_conflicts(item, archived))
-        if item.file.lfn is not None and defects and is_replica:
+        block = _block_of(archived, rse, set(RetentionClass)) if defects and is_replica else None
+        if block is not None and item.file.lfn is not None:
             # Somebody has accepted it, or the checks were not as strict: what the archive holds stays where it lies.
-            if (block := _block_of(archived, rse, set(RetentionClass))) is not None:
-                known[item.file.lfn] = block
-                continue
+            known[item.file.lfn] = block
+            continue
         if defects or item.facts is None or item.file.lfn is None:
             stays = is_replica or {defect.kind for defect in defects} <= _PASSING
             rejected.append(Reject(item=item, defects=defects, quarantine=item.file.is_ours and not stays))
