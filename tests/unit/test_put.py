@@ -12,6 +12,7 @@ import threading
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
@@ -259,6 +260,60 @@ def test_places_that_take_no_uploads(archive: Archive, dl1: Path) -> None:
         archive.bdms.put(dl1, product=SAID, near="MOON")
     with pytest.raises(UsageError, match="there is no file"):
         archive.bdms.put(dl1.with_name("nothing"), product=SAID)
+
+
+@pytest.fixture
+def belongs(dl1: Path, tmp_path: Path) -> str:
+    """Say at which centre the product enters if all are open."""
+    (outcome,) = Archive(tmp_path / "another").bdms.put(dl1, product=SAID)
+    assert outcome.block is not None
+    return BlockName.parse(outcome.block.name).origin
+
+
+@pytest.mark.parametrize("why", ["lost", "shut", "unreadable for long"])
+def test_a_product_enters_at_a_centre_that_is_there(archive: Archive, dl1: Path, belongs: str, why: str) -> None:
+    rse = f"{belongs}-DISK"
+    if why == "lost":
+        archive.catalogue.mark_lost(rse, "fire")
+        reason = f"{rse} is marked as lost: fire"
+    elif why == "shut":
+        archive.catalogue.set_rse(attrs.evolve(archive.catalogue.rses()[rse], is_writable=False))
+        reason = f"{rse} is shut: nothing can be written there"
+    else:
+        since = NOW - dt.timedelta(days=2)
+        archive.catalogue.set_rse(attrs.evolve(archive.catalogue.rses()[rse], is_readable=False, changed=since))
+        reason = f"{belongs} cannot be read since 2026-11-20 09:00 UTC, longer than one waits"
+    with pytest.raises(UsageError, match=f"'{rse}' takes no uploads now, for {reason}; there are "):
+        archive.bdms.put(dl1, product=SAID, rse=rse)
+    with pytest.raises(UsageError, match=f"at '{belongs}' takes uploads now, for {reason}; there are "):
+        archive.bdms.put(dl1, product=SAID, near=belongs)
+    assert not archive.files_on_storage()
+    (outcome,) = archive.bdms.put(dl1, product=SAID, storage="archive")
+    assert outcome.status is Status.REGISTERED
+    assert outcome.block is not None
+    origin = BlockName.parse(outcome.block.name).origin
+    assert origin != belongs
+    (stored,) = archive.files_on_storage()
+    assert stored.startswith(f"{origin}/")
+
+
+def test_one_centre_that_is_there_is_enough_to_enter_at(archive: Archive, dl1: Path) -> None:
+    for rse in ("PIC-DISK", "CSCS-DISK"):
+        archive.catalogue.set_rse(attrs.evolve(archive.catalogue.rses()[rse], is_writable=False))
+    (outcome,) = archive.bdms.put(dl1, product=SAID, storage="archive")
+    assert outcome.block is not None
+    assert BlockName.parse(outcome.block.name).origin == "DESY"
+    rules = archive.catalogue.rules("dpps", [outcome.block.name])[outcome.block.name]
+    assert [rule.rse_expression for rule in rules] == ["centre=DESY"], "the second copy waits for its centre"
+
+
+def test_no_centre_that_is_there(archive: Archive, dl1: Path) -> None:
+    for rse in ("PIC-DISK", "CSCS-DISK", "DESY-DISK"):
+        archive.catalogue.mark_lost(rse, "war")
+    with pytest.raises(
+        UsageError, match="no storage element takes uploads now: CSCS-DISK is marked as lost: war; DESY"
+    ):
+        archive.bdms.put(dl1, product=SAID)
 
 
 # --- what breaks in between ---

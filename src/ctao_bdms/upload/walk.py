@@ -179,9 +179,11 @@ class Put:
             return ""
         if held := held_at(archive.get(item.file.lfn)):
             return held
-        target = site_and_night(item.metadata, self.now())
+        now = self.now()
+        target = site_and_night(item.metadata, now)
         retention = self._class_of(item.metadata, item.file.lfn)
-        return chosen_rse(self.catalogue.rses(), target, retention, self.policy, rse=self.rse, near=self.near).name
+        rses = self.catalogue.rses()
+        return chosen_rse(rses, target, retention, self.policy, now, rse=self.rse, near=self.near).name
 
     def _class_of(self, metadata: ProductMetadata, lfn: Lfn) -> RetentionClass:
         return self.retention or self.policy.retention_for(metadata, scope=scope_of(str(lfn)))
