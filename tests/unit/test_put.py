@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,24 @@ def test_other_content_under_the_name_is_a_conflict(archive: Archive, dl1: Path)
     assert [defect.kind for defect in outcome.defects] == [DefectKind.CONFLICT]
     assert "nothing was overwritten" in outcome.defects[0].message
     assert digest_file(next(archive.home.rglob(NAME))) == before
+
+
+def test_other_content_under_a_name_whose_copies_are_gone_is_not_uploaded(archive: Archive, dl1: Path) -> None:
+    (first,) = archive.bdms.put(dl1, product=SAID)
+    assert first.lfn is not None
+    known = archive.catalogue._files[first.lfn]
+    archive.catalogue._files[first.lfn] = attrs.evolve(known, replicas=())  # its time was over
+    next(archive.home.rglob(NAME)).unlink()
+    right = dl1.read_bytes()
+    write_dl1(dl1, telescopes=(1,), seed=1, attributes={"OBS_ID": 2000000001})
+    uploaded: list[int] = []
+    (other,) = archive.bdms.put(dl1, product=SAID, on_uploaded=uploaded.append)
+    assert [defect.kind for defect in other.defects] == [DefectKind.CONFLICT]
+    assert (archive.files_on_storage(), uploaded) == ([], [])
+    dl1.write_bytes(right)
+    (again,) = archive.bdms.put(dl1, product=SAID)
+    assert again.status is Status.REGISTERED
+    assert len(archive.files_on_storage()) == 1
 
 
 def test_the_archive_keeps_at_two_centres_the_first_where_it_was_uploaded(archive: Archive, dl1: Path) -> None:
@@ -310,9 +329,7 @@ def test_one_centre_that_is_there_is_enough_to_enter_at(archive: Archive, dl1: P
 def test_no_centre_that_is_there(archive: Archive, dl1: Path) -> None:
     for rse in ("PIC-DISK", "CSCS-DISK", "DESY-DISK"):
         archive.catalogue.mark_lost(rse, "war")
-    with pytest.raises(
-        UsageError, match="no storage element takes uploads now: CSCS-DISK is marked as lost: war; DESY"
-    ):
+    with pytest.raises(UsageError, match="takes uploads now: CSCS-DISK is marked as lost: war; DESY"):
         archive.bdms.put(dl1, product=SAID)
 
 
@@ -434,6 +451,35 @@ def test_other_bytes_under_the_name_are_an_obstacle_until_they_are_old(tmp_path:
     os.utime(there, (0, 0))
     deliver(sink, dl1, lfn, size_bytes=size, adler32=digests["adler32"])
     assert there.read_bytes() == dl1.read_bytes()
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_what_another_put_replaced_meanwhile_is_not_registered(archive: Archive, dl1: Path, *, found: bool) -> None:
+    """A block takes long to upload: what came first looks abandoned, and another put brings other bytes."""
+    second = write_dl1(dl1.with_name(NAME.replace("chunk000", "chunk001")), telescopes=(1,), seed=3)
+    other = write_dl1(dl1.with_name("other.h5"), telescopes=(1,), seed=1, attributes={"OBS_ID": 2000000001})
+    lfn, sink = Lfn(f"{FOLDER}/{NAME}"), FileSink(archive.home / "DESY")
+    there = archive.home / "DESY" / FOLDER[1:] / NAME
+    if found:  # an earlier attempt has died, not yet an hour ago
+        size, digests = digest_file(dl1)
+        deliver(sink, dl1, lfn, size_bytes=size, adler32=digests["adler32"])
+        os.utime(there, (time.time() - 3500,) * 2)
+    replaced: list[bool] = []
+
+    def replace(_: int) -> None:
+        if there.exists() and not replaced:
+            replaced.append(True)
+            archive.now += dt.timedelta(seconds=200 if found else 4000)
+            os.utime(there, (time.time() - 4000,) * 2)
+            size, digests = digest_file(other)
+            deliver(sink, other, lfn, size_bytes=size, adler32=digests["adler32"])
+
+    report = archive.bdms.put([dl1, second], product=SAID, near="DESY", jobs=1, on_uploaded=replace)
+    assert replaced
+    assert [outcome.status for outcome in report] == [Status.REFUSED, Status.REGISTERED]
+    assert [defect.kind for defect in report[0].defects] == [DefectKind.STORAGE]
+    assert "other bytes lie there than were brought" in report[0].defects[0].message
+    assert not archive.catalogue.files([lfn])
 
 
 def test_many_uploads_of_one_file_at_once_end_in_one(tmp_path: Path, dl1: Path) -> None:

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Lfn
     from ctao_bdms.upload.sinks import Sink
 
-__all__ = ["ABANDONED_AFTER_S", "deliver"]
+__all__ = ["ABANDONED_AFTER_S", "RECHECK_AFTER_S", "deliver", "recheck"]
 
 #: After this time nobody registers any more what lies on a storage element under a product's name, in seconds.
 ABANDONED_AFTER_S = 3600.0
+#: What is older than this is looked at again right before it is registered, in seconds.
+RECHECK_AFTER_S = 600.0
 
 
 def deliver(
@@ -33,7 +35,7 @@ def deliver(
     size_bytes: int,
     adler32: str,
     on_bytes: Callable[[int], object] = lambda _: None,
-) -> None:
+) -> float:
     """Bring a file to a storage element; what is there already is not brought again.
 
     Parameters
@@ -49,6 +51,11 @@ def deliver(
     on_bytes
         Is told the number of bytes after each piece that was copied.
 
+    Returns
+    -------
+    float
+        How old what lies there is, in seconds: 0 if it was brought now.
+
     Raises
     ------
     UploadError
@@ -59,7 +66,7 @@ def deliver(
     wanted = (size_bytes, adler32)
     sink.tidy(lfn)
     if _is_there(sink, lfn, wanted):
-        return
+        return sink.age_s(lfn)
     with sink.write(source, lfn, on_bytes) as part:
         arrived = _pair(part.read_back())
         if arrived != wanted:
@@ -71,7 +78,39 @@ def deliver(
         # Two attempts at once: who comes second finds the bytes of the first, or what it takes away.
         while not part.commit():
             if _is_there(sink, lfn, wanted):
-                return
+                return sink.age_s(lfn)
+    return 0.0
+
+
+def recheck(sink: Sink, lfn: Lfn, *, size_bytes: int, adler32: str) -> None:
+    """Make sure that what was brought to a storage element some time ago still lies there.
+
+    Another upload of the name may have taken it for abandoned, and may have brought other bytes.
+
+    Parameters
+    ----------
+    sink
+        The storage element.
+    lfn
+        The name.
+    size_bytes, adler32
+        What was brought: size in bytes and Adler-32.
+
+    Raises
+    ------
+    UploadError
+        If it lies there no longer.
+    OSError
+        If the storage element cannot be read.
+    """
+    stored = sink.stored(lfn)
+    if stored is None or _pair(stored) != (size_bytes, adler32):
+        what = "what was brought lies there no longer" if stored is None else "other bytes lie there than were brought"
+        raise UploadError(
+            lfn.text,
+            f"{what}: while the files of its block were uploaded, another upload took that "
+            "name. It was not registered; put it again to see what the archive holds then",
+        )
 
 
 def _is_there(sink: Sink, lfn: Lfn, wanted: tuple[int, str]) -> bool:

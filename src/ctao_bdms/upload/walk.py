@@ -19,19 +19,20 @@ import attrs
 
 from ctao_bdms import ingest, replication
 from ctao_bdms.catalogue import Catalogue
-from ctao_bdms.errors import QuotaError, UnreachableError, UploadError, UsageError
+from ctao_bdms.errors import QuotaError, UnreachableError, UsageError
 from ctao_bdms.ingest import BlockLimits, Outcome
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, RetentionClass, Site
 from ctao_bdms.naming import BlockSeries, scope_of
 from ctao_bdms.replication import Policy
-from ctao_bdms.upload.deliver import deliver
+from ctao_bdms.upload.bring import bring
 from ctao_bdms.upload.describe import LENIENT, describe_product
 from ctao_bdms.upload.report import PutReport
 from ctao_bdms.upload.targets import chosen_rse, held_at, open_sink, site_and_night
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from ctao_bdms.ingest import Described, Plan
     from ctao_bdms.model import ArchivedFile, Lfn, NewProduct, ProductMetadata, Registration
@@ -169,8 +170,9 @@ class Put:
             self._demand_room(plan)
         outcomes: dict[Path, Outcome] = {}
         for rse, plan in plans.items():
+            entering = frozenset(file.lfn for block in plan.blocks for file in block.files)
             for part in _portions(plan, groups[rse]):
-                outcomes.update((outcome.path, outcome) for outcome in self._carry_out(part, archive, rse))
+                outcomes.update((outcome.path, outcome) for outcome in self._carry_out(part, archive, rse, entering))
         return PutReport(outcomes[item.file.path] for item in items)
 
     def _rse_for(self, item: Described, archive: Mapping[Lfn, ArchivedFile]) -> str:
@@ -224,12 +226,13 @@ class Put:
             raise QuotaError(plan.rse, wanted, int(room))
 
     def _carry_out(
-        self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str
+        self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str, entering: AbstractSet[Lfn]
     ) -> Iterable[Outcome]:
-        """Upload what the archive does not have, then register it and ask for its copies."""
-        missing = [item for item in items if not item.defects and held_at(archive.get(_name(item))) != rse]
+        """Upload what is `entering` and not yet there, then register it and ask for its copies."""
+        missing = [item for item in items if item.file.lfn in entering and held_at(archive.get(_name(item))) != rse]
         if missing:
-            arrived = self._upload(missing, rse)
+            sink = open_sink(self.catalogue.rses()[rse])
+            arrived = bring(missing, sink, now=self.now, jobs=self.jobs, on_uploaded=self.on_uploaded)
             items = [arrived.get(item.file.path, item) for item in items]
             archive = self.catalogue.files(map(_name, filter(_is_named, items)))
         try:
@@ -252,29 +255,6 @@ class Put:
                 self.catalogue, did.scope, did.name, now=self.now, policy=self.policy, abandoned_after=_ABANDONED_AFTER
             )
         return report
-
-    def _upload(self, items: Sequence[Described], rse: str) -> dict[Path, Described]:
-        """Bring files to a storage element; those that did not arrive come back with the reason."""
-        sink = open_sink(self.catalogue.rses()[rse])
-
-        def upload(item: Described) -> Described:
-            assert item.facts is not None
-            try:
-                deliver(
-                    sink,
-                    item.file.path,
-                    _name(item),
-                    size_bytes=item.facts.size_bytes,
-                    adler32=item.facts.adler32,
-                    on_bytes=self.on_uploaded,
-                )
-            except (UploadError, OSError) as error:
-                _LOG.warning("%s", error)
-                return attrs.evolve(item, defects=(*item.defects, Defect(DefectKind.STORAGE, str(error))))
-            return item
-
-        with ThreadPoolExecutor(max_workers=self.jobs) as pool:
-            return {item.file.path: item for item in pool.map(upload, items)}
 
 
 def _is_named(item: Described) -> bool:
