@@ -23,8 +23,9 @@ from ctao_bdms.ingest import Status
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import DefectKind, Lfn, NewProduct, RetentionClass, Rse, Verdict
 from ctao_bdms.naming import BlockName, is_block
+from ctao_bdms.storage import FileSink, temporary_prefix
 from ctao_bdms.testing.products import write_dl1, write_dl2
-from ctao_bdms.upload import FileSink, Put, deliver, read_products, temporary_prefix
+from ctao_bdms.upload import Put, deliver, read_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -397,8 +398,8 @@ import os, signal, sys
 from pathlib import Path
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn
-from ctao_bdms.upload import FileSink, deliver
-from ctao_bdms.upload import sinks
+from ctao_bdms.storage import FileSink, sinks
+from ctao_bdms.upload import deliver
 
 root, source, name, when = sys.argv[1:]
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

@@ -13,8 +13,8 @@ import pytest
 from ctao_bdms.errors import UploadError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn
-from ctao_bdms.storage import Patience
-from ctao_bdms.upload import WebDavSink, deliver
+from ctao_bdms.storage import Patience, WebDavSink
+from ctao_bdms.upload import deliver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

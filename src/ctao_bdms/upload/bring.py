@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.ingest import Described
     from ctao_bdms.model import Lfn
-    from ctao_bdms.upload.sinks import Sink
+    from ctao_bdms.storage import Sink
 
 __all__ = ["bring"]
 

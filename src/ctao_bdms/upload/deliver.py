@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctao_bdms.errors import UploadError
+from ctao_bdms.storage import lies_there, place_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ctao_bdms.integrity import FileDigests
     from ctao_bdms.model import Lfn
-    from ctao_bdms.upload.sinks import Sink
+    from ctao_bdms.storage import Sink
 
 __all__ = ["ABANDONED_AFTER_S", "RECHECK_AFTER_S", "deliver", "recheck"]
 
@@ -54,7 +54,7 @@ def deliver(
     Returns
     -------
     float
-        How old what lies there is, in seconds: 0 if it was brought now.
+        How old that is which lies there now, in seconds.
 
     Raises
     ------
@@ -63,23 +63,9 @@ def deliver(
     OSError
         If the source cannot be read, or the storage element not be written.
     """
-    wanted = (size_bytes, adler32)
-    sink.tidy(lfn)
-    if _is_there(sink, lfn, wanted):
-        return sink.age_s(lfn)
-    with sink.write(source, lfn, on_bytes) as part:
-        arrived = _pair(part.read_back())
-        if arrived != wanted:
-            raise UploadError(
-                lfn.text,
-                f"{arrived[0]} bytes with adler32 {arrived[1]} arrived, and the file had {size_bytes} bytes with "
-                f"adler32 {adler32} when it was read; nothing was kept there",
-            )
-        # Two attempts at once: who comes second finds the bytes of the first, or what it takes away.
-        while not part.commit():
-            if _is_there(sink, lfn, wanted):
-                return sink.age_s(lfn)
-    return 0.0
+    while not place_file(sink, source, lfn, size_bytes=size_bytes, adler32=adler32, on_bytes=on_bytes):
+        _clear(sink, lfn)
+    return sink.age_s(lfn)
 
 
 def recheck(sink: Sink, lfn: Lfn, *, size_bytes: int, adler32: str) -> None:
@@ -103,23 +89,18 @@ def recheck(sink: Sink, lfn: Lfn, *, size_bytes: int, adler32: str) -> None:
     OSError
         If the storage element cannot be read.
     """
-    stored = sink.stored(lfn)
-    if stored is None or _pair(stored) != (size_bytes, adler32):
-        what = "what was brought lies there no longer" if stored is None else "other bytes lie there than were brought"
+    is_it = lies_there(sink, lfn, size_bytes=size_bytes, adler32=adler32)
+    if not is_it:
+        what = "what was brought lies there no longer" if is_it is None else "other bytes lie there than were brought"
         raise UploadError(
             lfn.text,
-            f"{what}: while the files of its block were uploaded, another upload took that "
-            "name. It was not registered; put it again to see what the archive holds then",
+            f"{what}: while the files of its block were uploaded, another upload took that name. It was not "
+            "registered; put it again to see what the archive holds then",
         )
 
 
-def _is_there(sink: Sink, lfn: Lfn, wanted: tuple[int, str]) -> bool:
-    """Return whether the bytes lie under the product's name; old ones that are not it are taken away."""
-    stored = sink.stored(lfn)
-    if stored is None:
-        return False
-    if _pair(stored) == wanted:
-        return True
+def _clear(sink: Sink, lfn: Lfn) -> None:
+    """Take away other bytes that lie under a product's name, if they are so old that nobody will register them."""
     if (age_s := sink.age_s(lfn)) < ABANDONED_AFTER_S:
         raise UploadError(
             lfn.text,
@@ -127,8 +108,3 @@ def _is_there(sink: Sink, lfn: Lfn, wanted: tuple[int, str]) -> bool:
             f"upload of that name seems to be under way. If it has died, try again in {ABANDONED_AFTER_S / 3600:.0f} h",
         )
     sink.remove(lfn)
-    return False
-
-
-def _pair(digests: FileDigests) -> tuple[int, str]:
-    return digests.size_bytes, digests.digests["adler32"]

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 import attrs
 
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import Night, ReplicaState, Site
 from ctao_bdms.replication import centres_of, counted_on, place
-from ctao_bdms.upload.sinks import FileSink
-from ctao_bdms.upload.webdav import WebDavSink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ctao_bdms.model import ArchivedFile, ProductMetadata, RetentionClass, Rse
     from ctao_bdms.replication import Centre, Policy
-    from ctao_bdms.upload.sinks import Sink
 
-__all__ = ["Target", "chosen_rse", "held_at", "open_sink", "site_and_night"]
+__all__ = ["Target", "chosen_rse", "held_at", "site_and_night"]
 
 #: Site and night of a product: they say with what it lies together.
 Target = tuple[Site, Night]
@@ -113,19 +108,3 @@ def _why_shut(rse: Rse, centres: Mapping[str, Centre]) -> str:
 
 def _list(rses: Mapping[str, Rse]) -> str:
     return ", ".join(f"{name} ({rse.centre})" for name, rse in rses.items()) or "none"
-
-
-def open_sink(rse: Rse) -> Sink:
-    """Return the way to write on a storage element.
-
-    Raises
-    ------
-    UsageError
-        If there is none from here.
-    """
-    url = urlsplit(rse.write_url)
-    if url.scheme == "file" and url.hostname in {None, "localhost", "127.0.0.1"}:
-        return FileSink(Path(unquote(url.path)))
-    if url.scheme in {"http", "https"}:
-        return WebDavSink(rse.write_url)
-    raise UsageError(f"{rse.name} cannot be written from here: {rse.write_url or 'it has no protocol that writes'}")

@@ -25,10 +25,11 @@ from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, RetentionClass, Site
 from ctao_bdms.naming import BlockSeries, scope_of
 from ctao_bdms.replication import Policy
+from ctao_bdms.storage import open_sink
 from ctao_bdms.upload.bring import bring
 from ctao_bdms.upload.describe import LENIENT, describe_product
 from ctao_bdms.upload.report import PutReport
-from ctao_bdms.upload.targets import chosen_rse, held_at, open_sink, site_and_night
+from ctao_bdms.upload.targets import chosen_rse, held_at, site_and_night
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -19,9 +19,9 @@ from xml.etree import ElementTree
 
 from ctao_bdms.errors import UploadError
 from ctao_bdms.integrity import FileDigests
-from ctao_bdms.storage import Patience
 from ctao_bdms.storage.credentials import bearer_token, tls_context
-from ctao_bdms.upload.sinks import temporary_prefix
+from ctao_bdms.storage.patience import Patience
+from ctao_bdms.storage.sinks import temporary_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
