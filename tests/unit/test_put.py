@@ -258,6 +258,26 @@ def test_users_put_into_their_own_area_within_their_quota(archive: Archive, tmp_
         archive.bdms.put(path, product=said, storage="archive")
 
 
+def test_users_put_no_more_than_the_policy_lets_an_account_keep(archive: Archive, tmp_path: Path) -> None:
+    policy = archive.bdms.policy
+    terms = attrs.evolve(policy.retention(RetentionClass.USER), quota_bytes=30)
+    policy = attrs.evolve(policy, retentions={**policy.retentions, RetentionClass.USER: terms})
+    bdms = Bdms(archive.catalogue, now=lambda: archive.now, policy=policy)
+    said = NewProduct.of(user="ada", folder="irf")
+    paths = [tmp_path / name for name in ("a.txt", "b.txt", "c.txt")]
+    for path in paths:
+        path.write_text("some thoughts")
+    with pytest.raises(QuotaError, match=r"39 bytes are more than the 30 .* keep 30 bytes, and 0 are kept"):
+        bdms.put(paths, product=said)
+    assert not archive.files_on_storage()
+    bdms.put(paths[:1], product=said, near="PIC")
+    archive.now += dt.timedelta(minutes=5)
+    with pytest.raises(QuotaError, match=r"26 bytes are more than the 17 .* keep 30 bytes, and 13 are kept"):
+        bdms.put(paths, product=said, near="DESY")
+    (known, new) = bdms.put(paths[:2], product=said, near="DESY")
+    assert (known.status, new.status) == (Status.KNOWN, Status.REGISTERED)
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [

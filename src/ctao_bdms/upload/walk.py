@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
@@ -23,7 +24,7 @@ from ctao_bdms.errors import QuotaError, UnreachableError, UsageError
 from ctao_bdms.ingest import BlockLimits, Outcome
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, RetentionClass, Site
-from ctao_bdms.naming import BlockSeries, scope_of
+from ctao_bdms.naming import BlockName, BlockSeries, scope_of
 from ctao_bdms.replication import Policy
 from ctao_bdms.storage import open_sink
 from ctao_bdms.upload.bring import bring
@@ -167,8 +168,7 @@ class Put:
             sound = _recoverable(item, archive)
             groups.setdefault(self._rse_for(sound, archive), []).append(sound)
         plans = {rse: self._plan(members, archive, rse) for rse, members in groups.items()}
-        for plan in plans.values():
-            self._demand_room(plan)
+        self._demand_room(plans.values())
         outcomes: dict[Path, Outcome] = {}
         for rse, plan in plans.items():
             entering = frozenset(file.lfn for block in plan.blocks for file in block.files)
@@ -217,14 +217,24 @@ class Put:
             series_of=series_of,
         )
 
-    def _demand_room(self, plan: Plan) -> None:
-        """Check that what users put is not more than they may keep."""
-        wanted = sum(
-            file.size_bytes for block in plan.blocks if block.did.scope.startswith("user.") for file in block.files
-        )
-        room = self.catalogue.room().get(plan.rse, 0.0) if wanted else float("inf")
-        if wanted > room:
-            raise QuotaError(plan.rse, wanted, int(room))
+    def _demand_room(self, plans: Iterable[Plan]) -> None:
+        """Check that what users put is not more than they may keep: by their account, and by the policy."""
+        entering = [(plan.rse, block) for plan in plans for block in plan.blocks if block.did.scope.startswith("user.")]
+        if not entering:
+            return
+        room, wanted = self.catalogue.room(), Counter[str]()
+        total, quotas = 0, set[int]()
+        for rse, block in entering:
+            terms = self.policy.retention(BlockName.parse(block.did.name).retention)
+            size_bytes = sum(file.size_bytes for file in block.files)
+            wanted[rse] += size_bytes
+            total += size_bytes * terms.copies
+            quotas |= set() if terms.quota_bytes is None else {terms.quota_bytes}
+        for rse, size_bytes in wanted.items():
+            if size_bytes > room.get(rse, 0.0):
+                raise QuotaError(rse, size_bytes, int(room.get(rse, 0.0)))
+        if quotas and total > (left := min(quotas) - sum(self.catalogue.kept().values())):
+            raise QuotaError(", ".join(wanted), total, left, min(quotas))
 
     def _carry_out(
         self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str, entering: AbstractSet[Lfn]
