@@ -327,16 +327,24 @@ class QuotaError(BdmsError, OSError):
         The storage element.
     wanted_bytes, room_bytes
         How much was asked for, and how much more it may keep, in bytes.
+    quota_bytes
+        How much the policy lets an account keep in all, in bytes, if it is this that is not enough.
     """
 
-    def __init__(self, rse: str, wanted_bytes: int, room_bytes: int) -> None:
-        super().__init__(
-            f"{wanted_bytes} bytes are more than the {max(0, room_bytes)} that this account may still keep at {rse}; "
-            "end rules that are no longer needed, or ask the archive administrator for a larger quota"
-        )
+    def __init__(self, rse: str, wanted_bytes: int, room_bytes: int, quota_bytes: int | None = None) -> None:
+        room = f"{wanted_bytes} bytes are more than the {max(0, room_bytes)} that this account may still keep"
+        if quota_bytes is None:
+            why = f" at {rse}; end rules that are no longer needed, or ask the archive administrator for a larger quota"
+        else:
+            why = (
+                f": the policy lets each account keep {quota_bytes} bytes, and {quota_bytes - room_bytes} are kept "
+                "already; end rules that are no longer needed, or ask the archive administrator to change the policy"
+            )
+        super().__init__(room + why)
         self.rse = rse
         self.wanted_bytes = wanted_bytes
         self.room_bytes = room_bytes
+        self.quota_bytes = quota_bytes
 
 
 class UploadError(BdmsError, OSError):

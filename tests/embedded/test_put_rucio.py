@@ -90,12 +90,16 @@ class Job:
 
 @pytest.fixture(scope="module")
 def jobs(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Job]:
+    return make_jobs(embedded_rucio_instance, tmp_path_factory.mktemp("accounts"))
+
+
+def make_jobs(instance: Instance, folder: Path) -> dict[str, Job]:
     """Make an account of the workload management and one of a person, each with a scope and its directory."""
-    folder, mark = tmp_path_factory.mktemp("accounts"), secrets.token_hex(3)
-    template = embedded_rucio_instance.client_config(READER)
+    mark = secrets.token_hex(3)
+    template = instance.client_config(READER)
     made: dict[str, Job] = {}
     with ExitStack() as stack:
-        root = stack.enter_context(acting_as(embedded_rucio_instance.client_config(ROOT)))
+        root = stack.enter_context(acting_as(instance.client_config(ROOT)))
         person = f"ada{mark}"
         for role, account, scope, top, parent in (
             ("wms", f"wms-{mark}", f"dpps{mark}", f"/ctao/dpps{mark}", "/ctao"),
@@ -115,7 +119,7 @@ def jobs(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFac
     return made
 
 
-def _dl1(folder: Path, count: int) -> Path:
+def write_folder(folder: Path, count: int) -> Path:
     folder.mkdir()
     for number in range(count):
         write_dl1(folder / NAME.format(number), telescopes=(1,), events=4, seed=number)
@@ -125,7 +129,7 @@ def _dl1(folder: Path, count: int) -> Path:
 def test_a_job_archives_its_products_at_two_centres(
     embedded_rucio: RucioNamespace, jobs: dict[str, Job], tmp_path: Path
 ) -> None:
-    wms, folder = jobs["wms"], _dl1(tmp_path / "a", 3)
+    wms, folder = jobs["wms"], write_folder(tmp_path / "a", 3)
     answer = wms.put(folder, storage="archive", near="CSCS")
     assert [row[0] for row in answer["rows"]] == ["registered"] * 3, answer
     block = answer["rows"][0][2]

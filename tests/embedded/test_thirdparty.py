@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import threading
+import time
+import uuid
 import zlib
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,10 +17,13 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from ctao_bdms.embedded.transfers.jobs import Checksum, Order, Verify
+from ctao_bdms.embedded.transfers.database import Database
+from ctao_bdms.embedded.transfers.jobs import Checksum, JobType, NewFile, NewJob, Order, Verify
 from ctao_bdms.embedded.transfers.movers import make_movers, mover_for
 from ctao_bdms.embedded.transfers.refusals import InvalidRequestError, TransferAbandonedError, TransferFailedError
+from ctao_bdms.embedded.transfers.store import Store
 from ctao_bdms.embedded.transfers.thirdparty import ThirdPartyMover
+from ctao_bdms.embedded.transfers.workers import Workers
 from ctao_bdms.embedded.xrootd.webdav import StorageError, WebDav
 from tests.debian import demand
 from tests.embedded.storage_servers import Proxy, Server, is_there, may_mount, wait_until
@@ -206,28 +211,115 @@ def test_a_server_that_hangs(order: Order, another: Callable[[str], Server]) -> 
         hanging.process.send_signal(signal.SIGCONT)
 
 
-def test_a_server_killed_in_the_middle(order: Order, proxy: Proxy, another: Callable[[str], Server]) -> None:
-    killed = another("KILLED")
-    order = attrs.evolve(through(proxy, order), destination=f"{killed.base}/file")
+class Service:
+    """The store and the threads of a transfer service, which tidies twice a second."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = Database(database)
+        self.store = Store(self._database)
+        self._died: list[bool] = []
+        self._workers = Workers(
+            self.store,
+            make_movers([]),
+            count=1,
+            keep_s=1e6,
+            on_death=lambda: self._died.append(True),
+            tidy_s=0.5,
+        )
+        self._workers.start()
+
+    def submit(self, order: Order) -> str:
+        """Add a job as Rucio does it, of a new identifier."""
+        file = NewFile(
+            source=order.source,
+            destination=order.destination,
+            size_bytes=order.size_bytes,
+            checksum=order.checksum,
+            verify=order.verify,
+            overwrite=order.overwrite,
+            metadata="{}",
+        )
+        job_id = str(uuid.uuid4())
+        job = NewJob(id=job_id, type=JobType.NORMAL, priority=3, metadata="{}", params="{}", files=(file,))
+        self.store.add(job, time.time())
+        self._workers.notice()
+        return job_id
+
+    def cancel(self, job_id: str) -> None:
+        self._workers.abandon(self.store.cancel(job_id, time.time()) or ())
+
+    def ended(self, job_id: str) -> str:
+        """Wait for the end of a job and return how its file ended."""
+        wait_until(lambda: self.store.files(job_id)[0]["state"] not in {"SUBMITTED", "ACTIVE"})
+        return str(self.store.files(job_id)[0]["state"])
+
+    def end(self) -> None:
+        assert self._workers.stop(10)
+        self._database.close()
+        assert not self._died
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    service = Service(tmp_path / "jobs.sqlite")
+    yield service
+    service.end()
+
+
+@pytest.fixture
+def killed(order: Order, proxy: Proxy, another: Callable[[str], Server], service: Service) -> tuple[Server, Order]:
+    """Kill the server of a destination in the middle of a copy; return it, and what was to be copied."""
+    server = another("KILLED")
+    order = attrs.evolve(through(proxy, order), destination=f"{server.base}/file")
     proxy.delay_s = 0.2
-
-    def kill() -> None:
-        wait_until(killed.parts)
-        killed.end(signal.SIGKILL)
-
-    killing = threading.Thread(target=kill)
-    killing.start()
-    with pytest.raises(TransferFailedError) as caught:
-        ThirdPartyMover().move(order, never)
-    assert str(caught.value) == REASONS["destination killed"]
+    job_id = service.submit(order)
+    wait_until(server.parts)
+    server.end(signal.SIGKILL)
+    assert service.ended(job_id) == "FAILED"
+    stopped = "TRANSFER [5] COPY Result The storage stopped in the middle of the copy"  # its line was closed in order
+    assert service.store.files(job_id)[0]["reason"] in {REASONS["destination killed"], stopped}
     proxy.delay_s = 0
-    killing.join()
-    killed.start()
-    assert killed.parts() == [order.part]  # nobody was there to remove it
-    assert not (killed.folder / "file").exists()
-    ThirdPartyMover().move(attrs.evolve(order, resumed=True), never)
-    assert (killed.folder / "file").read_bytes() == DATA
-    assert killed.parts() == []
+    assert len(server.parts()) == 1  # nobody was there to remove it
+    assert not (server.folder / "file").exists()
+    return server, order
+
+
+def test_what_a_server_killed_in_the_middle_kept_is_removed_when_it_is_back(
+    killed: tuple[Server, Order], service: Service
+) -> None:
+    server, order = killed
+    server.start()
+    assert service.ended(service.submit(order)) == "FINISHED"  # Rucio submits another job, whose part has another name
+    assert (server.folder / "file").read_bytes() == DATA
+    wait_until(lambda: not server.parts())
+    wait_until(lambda: not service.store.leftovers(10))
+
+
+def test_the_next_service_removes_it_as_well(killed: tuple[Server, Order], service: Service, tmp_path: Path) -> None:
+    server, _ = killed
+    service.end()
+    server.start()
+    assert len(server.parts()) == 1
+    following = Service(tmp_path / "jobs.sqlite")
+    wait_until(lambda: not server.parts())
+    following.end()
+
+
+def test_what_is_cancelled_while_its_server_is_down_is_removed_later(
+    order: Order, proxy: Proxy, another: Callable[[str], Server], service: Service
+) -> None:
+    server = another("DOWN")
+    order = attrs.evolve(through(proxy, order), destination=f"{server.base}/file")
+    proxy.delay_s = 0.2
+    job_id = service.submit(order)
+    wait_until(server.parts)
+    server.process.send_signal(signal.SIGSTOP)  # it hangs, so that the copy does not fail first
+    service.cancel(job_id)
+    server.end(signal.SIGKILL)
+    assert service.ended(job_id) == "CANCELED"
+    assert len(server.parts()) == 1
+    server.start()
+    wait_until(lambda: not server.parts())
 
 
 @contextmanager

@@ -259,6 +259,39 @@ def test_only_jobs_that_ended_long_ago_are_forgotten(store: Store) -> None:
     assert job_state(store, "unfinished") == "SUBMITTED"
 
 
+def test_what_failed_copies_left_is_remembered_as_long_as_their_jobs(store: Store) -> None:
+    tasks = []
+    for job_id in ("early", "late"):
+        store.add(new_job(job_id, f"file:///{job_id}"), 0)
+    for now in (10.0, 20.0):
+        task = store.claim(now)
+        assert task is not None
+        store.finish(task, now, reason="DESTINATION [111] down")
+        store.leave(task, now)
+        tasks.append(task)
+    store.leave(tasks[0], 30)
+    assert [task.order.part for task in store.leftovers(1)] == [tasks[1].order.part], "tried least of late"
+    assert len(store.leftovers(10)) == 2
+    store.tidied(tasks[1])
+    assert [task.file_id for task in store.leftovers(10)] == [tasks[0].file_id]
+    store.prune(before=15)
+    assert store.leftovers(10) == []
+    store.leave(tasks[0], 40)
+    assert store.leftovers(10) == []
+
+
+def test_a_database_of_before_is_taken_on(tmp_path: Path) -> None:
+    """Leftovers are remembered in a table that was not there at first."""
+    database = Database(tmp_path / "jobs.sqlite")
+    Store(database).add(new_job("a", "file:///1"), 0)
+    database.execute("drop table leftovers")
+    database.close()
+    database = Database(tmp_path / "jobs.sqlite")
+    assert Store(database).leftovers(10) == []
+    assert Store(database).job("a") is not None
+    database.close()
+
+
 def test_what_was_being_copied_is_queued_again(tmp_path: Path) -> None:
     database = Database(tmp_path / "jobs.sqlite")
     Store(database).add(new_job("a", "file:///1", "file:///2"), 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bagit
@@ -14,13 +15,16 @@ from hypothesis import given
 
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import InvalidNameError, ManifestError, StorageError
+from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import METADATA, Lfn, Product, ProductMetadata, Rse, Value, ValueType
-from ctao_bdms.naming import BlockName, ManifestName, explain, is_manifest, read_lfn
-from ctao_bdms.sealing import BlockManifest, differences, seal
+from ctao_bdms.naming import BlockName, ManifestName, explain, is_manifest, path_of_lfn, read_lfn
+from ctao_bdms.sealing import BlockManifest, differences, disagreements, seal
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
+
+    from ctao_bdms.model import Did, Registration
 
 BLOCK = BlockName.parse("/ctao/acada/blocks/CTAO-North/2026/11/21/permanent-20261121T200000-0a1b2c3d")
 _VALUES: dict[ValueType, st.SearchStrategy[Value]] = {
@@ -208,6 +212,47 @@ def test_what_came_after_the_manifest_makes_another_one(tmp_path: Path) -> None:
     assert [path.name.partition(".")[2] for path in paths] == ["2.bagit.tar", "bagit.tar"]
     assert [len(BlockManifest.parse(path.read_bytes()).files) for path in paths] == [2, 1]
     assert len(archive.products_in(BLOCK.did)) == 4
+
+
+def test_two_that_close_a_block_at_once_do_not_write_over_each_other(tmp_path: Path) -> None:
+    """One has seen less of the block than the other, and is the last to write: what is registered lies there."""
+    (tmp_path / "onsite").mkdir()
+    archive = _archive(tmp_path)
+    register = archive.register
+    firsts: list[Sequence[Registration]] = []
+
+    def interleaved(block: Did, rse: str, files: Sequence[Registration]) -> None:
+        if not firsts:  # the first has written its manifest: now a file enters, and the second closes the block
+            firsts.append(files)
+            register(block, rse, [registration("acada", 1)])
+            seal(archive, block)
+        elif len(firsts) == 1:  # the second has written its own: the first registers before it
+            firsts.append(files)
+            register(block, rse, firsts[0])
+            register(block, rse, files)
+
+    archive.register = interleaved  # type: ignore[method-assign]
+    seal(archive, BLOCK.did)
+    held = archive.products_in(BLOCK.did)
+    manifests = [product for product in held if is_manifest(product.lfn.text)]
+    assert [ManifestName.parse(each.lfn.text).number for each in manifests] == [2, 1]
+    for product in manifests:
+        size, digests = digest_file(Path(path_of_lfn(product.lfn, tmp_path / "onsite")))
+        assert (size, digests["adler32"]) == (product.size_bytes, product.adler32), product.lfn
+    assert list(disagreements(BLOCK.did, held, tmp_path / "onsite")) == []
+
+
+def test_a_manifest_that_somebody_else_may_register_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "onsite").mkdir()
+    archive = _archive(tmp_path)
+    there = Path(path_of_lfn(ManifestName(block=BLOCK, number=1).lfn, tmp_path / "onsite"))
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"the manifest of one who has seen less")
+    seal(archive, BLOCK.did)
+    assert there.read_bytes() == b"the manifest of one who has seen less"
+    held = archive.products_in(BLOCK.did)
+    assert [ManifestName.parse(each.lfn.text).number for each in held if is_manifest(each.lfn.text)] == [2]
+    assert list(disagreements(BLOCK.did, held, tmp_path / "onsite")) == []
 
 
 def test_an_empty_block_has_no_manifest(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,9 @@ from ctao_bdms.ingest import Status
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import DefectKind, Lfn, NewProduct, RetentionClass, Rse, Verdict
 from ctao_bdms.naming import BlockName, is_block
+from ctao_bdms.storage import FileSink, temporary_prefix
 from ctao_bdms.testing.products import write_dl1, write_dl2
-from ctao_bdms.upload import FileSink, Put, deliver, read_products, temporary_prefix
+from ctao_bdms.upload import Put, deliver, read_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +110,24 @@ def test_other_content_under_the_name_is_a_conflict(archive: Archive, dl1: Path)
     assert [defect.kind for defect in outcome.defects] == [DefectKind.CONFLICT]
     assert "nothing was overwritten" in outcome.defects[0].message
     assert digest_file(next(archive.home.rglob(NAME))) == before
+
+
+def test_other_content_under_a_name_whose_copies_are_gone_is_not_uploaded(archive: Archive, dl1: Path) -> None:
+    (first,) = archive.bdms.put(dl1, product=SAID)
+    assert first.lfn is not None
+    known = archive.catalogue._files[first.lfn]
+    archive.catalogue._files[first.lfn] = attrs.evolve(known, replicas=())  # its time was over
+    next(archive.home.rglob(NAME)).unlink()
+    right = dl1.read_bytes()
+    write_dl1(dl1, telescopes=(1,), seed=1, attributes={"OBS_ID": 2000000001})
+    uploaded: list[int] = []
+    (other,) = archive.bdms.put(dl1, product=SAID, on_uploaded=uploaded.append)
+    assert [defect.kind for defect in other.defects] == [DefectKind.CONFLICT]
+    assert (archive.files_on_storage(), uploaded) == ([], [])
+    dl1.write_bytes(right)
+    (again,) = archive.bdms.put(dl1, product=SAID)
+    assert again.status is Status.REGISTERED
+    assert len(archive.files_on_storage()) == 1
 
 
 def test_the_archive_keeps_at_two_centres_the_first_where_it_was_uploaded(archive: Archive, dl1: Path) -> None:
@@ -258,6 +278,26 @@ def test_users_put_into_their_own_area_within_their_quota(archive: Archive, tmp_
         archive.bdms.put(path, product=said, storage="archive")
 
 
+def test_users_put_no_more_than_the_policy_lets_an_account_keep(archive: Archive, tmp_path: Path) -> None:
+    policy = archive.bdms.policy
+    terms = attrs.evolve(policy.retention(RetentionClass.USER), quota_bytes=30)
+    policy = attrs.evolve(policy, retentions={**policy.retentions, RetentionClass.USER: terms})
+    bdms = Bdms(archive.catalogue, now=lambda: archive.now, policy=policy)
+    said = NewProduct.of(user="ada", folder="irf")
+    paths = [tmp_path / name for name in ("a.txt", "b.txt", "c.txt")]
+    for path in paths:
+        path.write_text("some thoughts")
+    with pytest.raises(QuotaError, match=r"39 bytes are more than the 30 .* keep 30 bytes, and 0 are kept"):
+        bdms.put(paths, product=said)
+    assert not archive.files_on_storage()
+    bdms.put(paths[:1], product=said, near="PIC")
+    archive.now += dt.timedelta(minutes=5)
+    with pytest.raises(QuotaError, match=r"26 bytes are more than the 17 .* keep 30 bytes, and 13 are kept"):
+        bdms.put(paths, product=said, near="DESY")
+    (known, new) = bdms.put(paths[:2], product=said, near="DESY")
+    assert (known.status, new.status) == (Status.KNOWN, Status.REGISTERED)
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
@@ -280,6 +320,58 @@ def test_places_that_take_no_uploads(archive: Archive, dl1: Path) -> None:
         archive.bdms.put(dl1, product=SAID, near="MOON")
     with pytest.raises(UsageError, match="there is no file"):
         archive.bdms.put(dl1.with_name("nothing"), product=SAID)
+
+
+@pytest.fixture
+def belongs(dl1: Path, tmp_path: Path) -> str:
+    """Say at which centre the product enters if all are open."""
+    (outcome,) = Archive(tmp_path / "another").bdms.put(dl1, product=SAID)
+    assert outcome.block is not None
+    return BlockName.parse(outcome.block.name).origin
+
+
+@pytest.mark.parametrize("why", ["lost", "shut", "unreadable for long"])
+def test_a_product_enters_at_a_centre_that_is_there(archive: Archive, dl1: Path, belongs: str, why: str) -> None:
+    rse = f"{belongs}-DISK"
+    if why == "lost":
+        archive.catalogue.mark_lost(rse, "fire")
+        reason = f"{rse} is marked as lost: fire"
+    elif why == "shut":
+        archive.catalogue.set_rse(attrs.evolve(archive.catalogue.rses()[rse], is_writable=False))
+        reason = f"{rse} is shut: nothing can be written there"
+    else:
+        since = NOW - dt.timedelta(days=2)
+        archive.catalogue.set_rse(attrs.evolve(archive.catalogue.rses()[rse], is_readable=False, changed=since))
+        reason = f"{belongs} cannot be read since 2026-11-20 09:00 UTC, longer than one waits"
+    with pytest.raises(UsageError, match=f"'{rse}' takes no uploads now, for {reason}; there are "):
+        archive.bdms.put(dl1, product=SAID, rse=rse)
+    with pytest.raises(UsageError, match=f"at '{belongs}' takes uploads now, for {reason}; there are "):
+        archive.bdms.put(dl1, product=SAID, near=belongs)
+    assert not archive.files_on_storage()
+    (outcome,) = archive.bdms.put(dl1, product=SAID, storage="archive")
+    assert outcome.status is Status.REGISTERED
+    assert outcome.block is not None
+    origin = BlockName.parse(outcome.block.name).origin
+    assert origin != belongs
+    (stored,) = archive.files_on_storage()
+    assert stored.startswith(f"{origin}/")
+
+
+def test_one_centre_that_is_there_is_enough_to_enter_at(archive: Archive, dl1: Path) -> None:
+    for rse in ("PIC-DISK", "CSCS-DISK"):
+        archive.catalogue.set_rse(attrs.evolve(archive.catalogue.rses()[rse], is_writable=False))
+    (outcome,) = archive.bdms.put(dl1, product=SAID, storage="archive")
+    assert outcome.block is not None
+    assert BlockName.parse(outcome.block.name).origin == "DESY"
+    rules = archive.catalogue.rules("dpps", [outcome.block.name])[outcome.block.name]
+    assert [rule.rse_expression for rule in rules] == ["centre=DESY"], "the second copy waits for its centre"
+
+
+def test_no_centre_that_is_there(archive: Archive, dl1: Path) -> None:
+    for rse in ("PIC-DISK", "CSCS-DISK", "DESY-DISK"):
+        archive.catalogue.mark_lost(rse, "war")
+    with pytest.raises(UsageError, match="takes uploads now: CSCS-DISK is marked as lost: war; DESY"):
+        archive.bdms.put(dl1, product=SAID)
 
 
 # --- what breaks in between ---
@@ -346,8 +438,8 @@ import os, signal, sys
 from pathlib import Path
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn
-from ctao_bdms.upload import FileSink, deliver
-from ctao_bdms.upload import sinks
+from ctao_bdms.storage import FileSink, sinks
+from ctao_bdms.upload import deliver
 
 root, source, name, when = sys.argv[1:]
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -400,6 +492,35 @@ def test_other_bytes_under_the_name_are_an_obstacle_until_they_are_old(tmp_path:
     os.utime(there, (0, 0))
     deliver(sink, dl1, lfn, size_bytes=size, adler32=digests["adler32"])
     assert there.read_bytes() == dl1.read_bytes()
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_what_another_put_replaced_meanwhile_is_not_registered(archive: Archive, dl1: Path, *, found: bool) -> None:
+    """A block takes long to upload: what came first looks abandoned, and another put brings other bytes."""
+    second = write_dl1(dl1.with_name(NAME.replace("chunk000", "chunk001")), telescopes=(1,), seed=3)
+    other = write_dl1(dl1.with_name("other.h5"), telescopes=(1,), seed=1, attributes={"OBS_ID": 2000000001})
+    lfn, sink = Lfn(f"{FOLDER}/{NAME}"), FileSink(archive.home / "DESY")
+    there = archive.home / "DESY" / FOLDER[1:] / NAME
+    if found:  # an earlier attempt has died, not yet an hour ago
+        size, digests = digest_file(dl1)
+        deliver(sink, dl1, lfn, size_bytes=size, adler32=digests["adler32"])
+        os.utime(there, (time.time() - 3500,) * 2)
+    replaced: list[bool] = []
+
+    def replace(_: int) -> None:
+        if there.exists() and not replaced:
+            replaced.append(True)
+            archive.now += dt.timedelta(seconds=200 if found else 4000)
+            os.utime(there, (time.time() - 4000,) * 2)
+            size, digests = digest_file(other)
+            deliver(sink, other, lfn, size_bytes=size, adler32=digests["adler32"])
+
+    report = archive.bdms.put([dl1, second], product=SAID, near="DESY", jobs=1, on_uploaded=replace)
+    assert replaced
+    assert [outcome.status for outcome in report] == [Status.REFUSED, Status.REGISTERED]
+    assert [defect.kind for defect in report[0].defects] == [DefectKind.STORAGE]
+    assert "other bytes lie there than were brought" in report[0].defects[0].message
+    assert not archive.catalogue.files([lfn])
 
 
 def test_many_uploads_of_one_file_at_once_end_in_one(tmp_path: Path, dl1: Path) -> None:

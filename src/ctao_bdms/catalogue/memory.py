@@ -270,6 +270,15 @@ class InMemoryCatalogue:
         """Return how much more may be kept at each storage element: `quotas` says it, else there is no limit."""
         return dict.fromkeys(self._rses, float("inf")) | self.quotas
 
+    def kept(self, account: str = "") -> Mapping[str, int]:
+        """Return how much an account has rules for at each storage element, in bytes."""
+        kept = dict.fromkeys(self._rses, 0)
+        for rule in self._rules:
+            if rule.account == (account or self._account):
+                members = [file for file in self._files.values() if rule.did in file.datasets]
+                kept[self._matching(rule.rse_expression)[0].name] += sum(file.size_bytes for file in members)
+        return kept
+
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""
         return {name: [rule for rule in self._rules if rule.did == Did(scope, name)] for name in names}

@@ -55,6 +55,15 @@ class KnowStorage(Protocol):
             If the account that asks may not know.
         """
 
+    def kept(self, account: str = "") -> Mapping[str, int]:
+        """Return how much an account, by default the own one, keeps at each storage element, in bytes.
+
+        Raises
+        ------
+        ForbiddenError
+            If the account that asks may not know.
+        """
+
 
 class MarkStorage(Protocol):
     """How it is said of storage elements that their copies count no longer."""

@@ -371,6 +371,12 @@ class RucioCatalogue:
         with converted(f"asking how much more {whose} may keep"):
             return transfers.room(self.client, whose)
 
+    def kept(self, account: str = "") -> Mapping[str, int]:
+        """Return how much an account keeps at each storage element, in bytes."""
+        whose = account or self.client.account
+        with converted(f"asking how much {whose} keeps"):
+            return transfers.kept(self.client, whose)
+
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names` of `scope`, oldest first."""
         wanted: dict[str, list[tuple[dt.datetime, Rule]]] = {name: [] for name in names}

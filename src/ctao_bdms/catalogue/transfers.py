@@ -72,3 +72,8 @@ def room(client: Client, account: str) -> Mapping[str, float]:
         for row in client.get_local_account_usage(account)
         if row["bytes_remaining"] is not None
     }
+
+
+def kept(client: Client, account: str) -> Mapping[str, int]:
+    """Return how much an account keeps at each storage element, in bytes."""
+    return {str(row["rse"]): int(row["bytes"] or 0) for row in client.get_local_account_usage(account)}

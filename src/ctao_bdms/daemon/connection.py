@@ -153,6 +153,11 @@ class Connection:
         with self._asked() as catalogue:
             return catalogue.room(account)
 
+    def kept(self, account: str = "") -> Mapping[str, int]:
+        """Return how much an account keeps at each storage element, in bytes."""
+        with self._asked() as catalogue:
+            return catalogue.kept(account)
+
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
         """Return the rules on each of the datasets `names`."""
         with self._asked() as catalogue:

@@ -1,26 +1,29 @@
-"""Closing a block: its manifest is written on site, registered in the block, and then the block is closed.
+"""Closing a block: its manifest is written where its files entered, registered in it, and then the block is closed.
 
 What the catalogue says is in the block decides, never what somebody remembers: a crash between any two steps is
 repaired by doing it again, with the same bytes under the same name. Only files that entered the block after its
-manifest was registered, by a request that was not answered, make another one, with the next number.
+manifest was written, by a request that was not answered, make another one, with the next number: nothing is replaced.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import zlib
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Protocol
 
 from ctao_bdms.catalogue import FindBlocks, KnowStorage, Lookup, Register
 from ctao_bdms.errors import BlockClosedError, StorageError, UsageError
 from ctao_bdms.naming import BlockName, ManifestName, is_manifest, path_of_lfn
 from ctao_bdms.sealing.manifest import BlockManifest
+from ctao_bdms.storage import FileSink, open_sink, place_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from ctao_bdms.model import Did, Product, Rse, Site
+    from ctao_bdms.model import Did, Lfn, Product, Rse, Site
+    from ctao_bdms.storage import Sink
 
 __all__ = ["Sealing", "manifest_of", "onsite_of", "seal"]
 
@@ -37,7 +40,7 @@ def seal(catalogue: Sealing, block: Did) -> None:
     """Write the manifest of a block, register it in the block, and close the block for ever.
 
     It is safe to repeat, and a block that is closed is left as it is. Closed without a manifest are empty blocks, those
-    of a user's own files, and those whose files entered at a centre that only servers reach.
+    of a user's own files, and those whose files entered at a storage element that cannot be written from here.
 
     Parameters
     ----------
@@ -49,45 +52,53 @@ def seal(catalogue: Sealing, block: Did) -> None:
     Raises
     ------
     StorageError
-        If the manifest cannot be written on site; the block stays open.
+        If the manifest cannot be written; the block stays open.
     UnreachableError
         If the catalogue does not answer.
     NotFoundError
         If there is no such block.
     """
-    held = catalogue.products_in(block)
-    manifest = BlockManifest(block, tuple(product for product in held if not is_manifest(product.lfn.text)))
-    if manifest.files and not block.scope.startswith(_USERS) and not _is_there(manifest, held):
-        name = BlockName.parse(block.name)
-        latest = manifest_of(held)
-        number = 1 if latest is None else ManifestName.parse(latest.lfn.text).number + 1
-        lfn = ManifestName(block=name, number=number).lfn
-        storage = _storage(catalogue, name, manifest)
-        if storage.prefix:
-            root = Path(storage.prefix)
-            _write(Path(path_of_lfn(lfn, root)), manifest.to_bytes(), root)
-            try:
-                catalogue.register(block, storage.name, [manifest.registration(lfn)])
-            except BlockClosedError:
-                _LOG.debug("block %s is closed already", block)
-        else:
-            _LOG.warning("block %s gets no manifest: %s is no folder of this machine", block, storage.name)
+    taken = 0
+    while (manifest := _missing(block, held := catalogue.products_in(block))) is not None:
+        storage = _storage(catalogue, BlockName.parse(block.name), manifest)
+        if (sink := _sink(storage)) is None:
+            _LOG.warning("block %s gets no manifest: %s cannot be written from here", block, storage.name)
+            break
+        number = max(taken, _number(manifest_of(held))) + 1
+        lfn = ManifestName(block=BlockName.parse(block.name), number=number).lfn
+        if not _write(sink, storage, lfn, manifest.to_bytes()):
+            # Somebody else has written it who saw other files, and may register it at any moment.
+            taken = number
+            continue
+        try:
+            catalogue.register(block, storage.name, [manifest.registration(lfn)])
+        except BlockClosedError:
+            _LOG.debug("block %s is closed already", block)
+        break
     catalogue.close_block(block)
 
 
 def manifest_of(held: Iterable[Product]) -> Product | None:
     """Return the manifest that counts among what a block holds: the one with the highest number."""
-    manifests = (product for product in held if is_manifest(product.lfn.text))
-    return max(manifests, key=lambda product: ManifestName.parse(product.lfn.text).number, default=None)
+    return max((product for product in held if is_manifest(product.lfn.text)), key=_number, default=None)
 
 
-def _is_there(manifest: BlockManifest, held: Iterable[Product]) -> bool:
-    """Return whether the block holds this manifest already."""
+def _number(manifest: Product | None) -> int:
+    """Return the number of a manifest; 0 if there is none."""
+    return 0 if manifest is None else ManifestName.parse(manifest.lfn.text).number
+
+
+def _missing(block: Did, held: Sequence[Product]) -> BlockManifest | None:
+    """Return the manifest that a block needs and does not hold; None if it needs none, or holds it."""
+    manifest = BlockManifest(block, tuple(product for product in held if not is_manifest(product.lfn.text)))
+    if not manifest.files or block.scope.startswith(_USERS):
+        return None
     latest = manifest_of(held)
     if latest is None:
-        return False
+        return manifest
     wanted = manifest.registration(latest.lfn)
-    return (latest.size_bytes, latest.adler32) == (wanted.size_bytes, wanted.adler32)
+    is_there = (latest.size_bytes, latest.adler32) == (wanted.size_bytes, wanted.adler32)
+    return None if is_there else manifest
 
 
 def _storage(catalogue: Sealing, name: BlockName, manifest: BlockManifest) -> Rse:
@@ -119,34 +130,26 @@ def onsite_of(rses: Mapping[str, Rse], site: Site) -> Rse:
     return found[0]
 
 
-def _write(path: Path, content: bytes, root: Path) -> None:
-    """Write a manifest in one step, unless it is there; two processes that do it at once write the same."""
-    part = path.with_name(f".{path.name}.part")
+def _sink(storage: Rse) -> Sink | None:
+    """Return the way to write where the files of a block entered; None if there is none from here."""
+    if storage.prefix:
+        return FileSink(Path(storage.prefix))
     try:
-        if not root.is_dir():
-            raise FileNotFoundError(2, f"the storage root {root} is not there")
-        if path.is_file() and path.read_bytes() == content:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(str(part), os.O_WRONLY | os.O_CREAT, 0o644)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(file, left) :]
-            os.ftruncate(file, len(content))
-            os.fsync(file)
-        finally:
-            os.close(file)
-        part.replace(path)
-        _sync(path.parent)
+        return open_sink(storage)
+    except UsageError:
+        return None
+
+
+def _write(sink: Sink, storage: Rse, lfn: Lfn, content: bytes) -> bool:
+    """Write a manifest; False if other bytes lie under its name. Two that do it at once write the same."""
+    try:
+        if storage.prefix and not Path(storage.prefix).is_dir():
+            raise FileNotFoundError(2, f"the storage root {storage.prefix} is not there")
+        with NamedTemporaryFile(prefix="bdms-manifest-") as source:
+            source.write(content)
+            source.flush()
+            adler32 = f"{zlib.adler32(content):08x}"
+            return place_file(sink, Path(source.name), lfn, size_bytes=len(content), adler32=adler32)
     except OSError as error:
-        raise StorageError(path, "writing the manifest of a block", error) from error
-
-
-def _sync(folder: Path) -> None:
-    """Have the disk keep the names in a folder."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+        place = path_of_lfn(lfn, Path(storage.prefix)) if storage.prefix else f"{storage.write_url}{lfn}"
+        raise StorageError(place, "writing the manifest of a block", error) from error

@@ -1,5 +1,21 @@
-"""How bytes are read where they lie: by path, by HTTP, by XRootD."""
+"""How bytes are read where they lie, and written: by path, by HTTP, by XRootD."""
 
+from ctao_bdms.storage.patience import Patience
+from ctao_bdms.storage.placing import lies_there, open_sink, place_file
+from ctao_bdms.storage.sinks import FileSink, Part, Sink, temporary_prefix
 from ctao_bdms.storage.sources import Source, Sources
+from ctao_bdms.storage.webdav import WebDavSink
 
-__all__ = ["Source", "Sources"]
+__all__ = [
+    "FileSink",
+    "Part",
+    "Patience",
+    "Sink",
+    "Source",
+    "Sources",
+    "WebDavSink",
+    "lies_there",
+    "open_sink",
+    "place_file",
+    "temporary_prefix",
+]

@@ -10,6 +10,7 @@ PIC) and ``CSCS-DISK`` (centre CSCS); the fixture ``scope`` names a scope that i
 from __future__ import annotations
 
 import datetime as dt
+import time
 
 import attrs
 import pytest
@@ -362,6 +363,17 @@ class CatalogueContract:
         block, _ = _fill(catalogue, scope)
         account = next(iter(catalogue.blocks(scope, block.name))).account
         assert catalogue.room(account)["PIC-DISK"] > 1e15
+
+    def test_it_is_known_how_much_an_account_keeps(self, catalogue: Catalogue, scope: str) -> None:
+        block, files = _fill(catalogue, scope)
+        account = next(iter(catalogue.blocks(scope, block.name))).account
+        before = catalogue.kept(account).get(ONSITE, 0)
+        catalogue.close_block(block)
+        catalogue.add_rule(block, rse_expression=ONSITE)
+        deadline = time.monotonic() + 60  # a real Rucio adds it up in a daemon of its own
+        while catalogue.kept(account).get(ONSITE, 0) < before + sum(file.size_bytes for file in files):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
     def test_an_unknown_storage_element_cannot_be_lost(self, catalogue: Catalogue) -> None:
         with pytest.raises(UnknownRseError):

@@ -10,19 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctao_bdms.errors import UploadError
+from ctao_bdms.storage import lies_there, place_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ctao_bdms.integrity import FileDigests
     from ctao_bdms.model import Lfn
-    from ctao_bdms.upload.sinks import Sink
+    from ctao_bdms.storage import Sink
 
-__all__ = ["ABANDONED_AFTER_S", "deliver"]
+__all__ = ["ABANDONED_AFTER_S", "RECHECK_AFTER_S", "deliver", "recheck"]
 
 #: After this time nobody registers any more what lies on a storage element under a product's name, in seconds.
 ABANDONED_AFTER_S = 3600.0
+#: What is older than this is looked at again right before it is registered, in seconds.
+RECHECK_AFTER_S = 600.0
 
 
 def deliver(
@@ -33,7 +35,7 @@ def deliver(
     size_bytes: int,
     adler32: str,
     on_bytes: Callable[[int], object] = lambda _: None,
-) -> None:
+) -> float:
     """Bring a file to a storage element; what is there already is not brought again.
 
     Parameters
@@ -49,6 +51,11 @@ def deliver(
     on_bytes
         Is told the number of bytes after each piece that was copied.
 
+    Returns
+    -------
+    float
+        How old that is which lies there now, in seconds.
+
     Raises
     ------
     UploadError
@@ -56,31 +63,44 @@ def deliver(
     OSError
         If the source cannot be read, or the storage element not be written.
     """
-    wanted = (size_bytes, adler32)
-    sink.tidy(lfn)
-    if _is_there(sink, lfn, wanted):
-        return
-    with sink.write(source, lfn, on_bytes) as part:
-        arrived = _pair(part.read_back())
-        if arrived != wanted:
-            raise UploadError(
-                lfn.text,
-                f"{arrived[0]} bytes with adler32 {arrived[1]} arrived, and the file had {size_bytes} bytes with "
-                f"adler32 {adler32} when it was read; nothing was kept there",
-            )
-        # Two attempts at once: who comes second finds the bytes of the first, or what it takes away.
-        while not part.commit():
-            if _is_there(sink, lfn, wanted):
-                return
+    while not place_file(sink, source, lfn, size_bytes=size_bytes, adler32=adler32, on_bytes=on_bytes):
+        _clear(sink, lfn)
+    return sink.age_s(lfn)
 
 
-def _is_there(sink: Sink, lfn: Lfn, wanted: tuple[int, str]) -> bool:
-    """Return whether the bytes lie under the product's name; old ones that are not it are taken away."""
-    stored = sink.stored(lfn)
-    if stored is None:
-        return False
-    if _pair(stored) == wanted:
-        return True
+def recheck(sink: Sink, lfn: Lfn, *, size_bytes: int, adler32: str) -> None:
+    """Make sure that what was brought to a storage element some time ago still lies there.
+
+    Another upload of the name may have taken it for abandoned, and may have brought other bytes.
+
+    Parameters
+    ----------
+    sink
+        The storage element.
+    lfn
+        The name.
+    size_bytes, adler32
+        What was brought: size in bytes and Adler-32.
+
+    Raises
+    ------
+    UploadError
+        If it lies there no longer.
+    OSError
+        If the storage element cannot be read.
+    """
+    is_it = lies_there(sink, lfn, size_bytes=size_bytes, adler32=adler32)
+    if not is_it:
+        what = "what was brought lies there no longer" if is_it is None else "other bytes lie there than were brought"
+        raise UploadError(
+            lfn.text,
+            f"{what}: while the files of its block were uploaded, another upload took that name. It was not "
+            "registered; put it again to see what the archive holds then",
+        )
+
+
+def _clear(sink: Sink, lfn: Lfn) -> None:
+    """Take away other bytes that lie under a product's name, if they are so old that nobody will register them."""
     if (age_s := sink.age_s(lfn)) < ABANDONED_AFTER_S:
         raise UploadError(
             lfn.text,
@@ -88,8 +108,3 @@ def _is_there(sink: Sink, lfn: Lfn, wanted: tuple[int, str]) -> bool:
             f"upload of that name seems to be under way. If it has died, try again in {ABANDONED_AFTER_S / 3600:.0f} h",
         )
     sink.remove(lfn)
-    return False
-
-
-def _pair(digests: FileDigests) -> tuple[int, str]:
-    return digests.size_bytes, digests.digests["adler32"]

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+
+import attrs
 
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import Night, ReplicaState, Site
-from ctao_bdms.replication import place
-from ctao_bdms.upload.sinks import FileSink
-from ctao_bdms.upload.webdav import WebDavSink
+from ctao_bdms.replication import centres_of, counted_on, place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ctao_bdms.model import ArchivedFile, ProductMetadata, RetentionClass, Rse
-    from ctao_bdms.replication import Policy
-    from ctao_bdms.upload.sinks import Sink
+    from ctao_bdms.replication import Centre, Policy
 
-__all__ = ["Target", "chosen_rse", "held_at", "open_sink", "site_and_night"]
+__all__ = ["Target", "chosen_rse", "held_at", "site_and_night"]
 
 #: Site and night of a product: they say with what it lies together.
 Target = tuple[Site, Night]
@@ -40,7 +37,14 @@ def held_at(archived: ArchivedFile | None) -> str:
 
 
 def chosen_rse(
-    rses: Mapping[str, Rse], target: Target, retention: RetentionClass, policy: Policy, *, rse: str = "", near: str = ""
+    rses: Mapping[str, Rse],
+    target: Target,
+    retention: RetentionClass,
+    policy: Policy,
+    now: dt.datetime,
+    *,
+    rse: str = "",
+    near: str = "",
 ) -> Rse:
     """Return the off-site storage element where a product enters the archive.
 
@@ -54,6 +58,8 @@ def chosen_rse(
         Its retention class.
     policy
         How products are kept.
+    now
+        The time (aware).
     rse
         The storage element that was asked for; empty if any will do.
     near
@@ -62,37 +68,43 @@ def chosen_rse(
     Raises
     ------
     UsageError
-        If there is no such storage element, or nobody can write there.
+        If there is no such storage element, or nobody can write there now.
     """
-    able = {name: each for name, each in sorted(rses.items()) if each.centre and each.write_url and not each.is_tape}
-    if rse:
-        if rse not in able:
-            raise UsageError(f"{rse!r} takes no uploads; there are {_list(able)}")
-        return able[rse]
-    if near:
-        for each in able.values():
-            if near in {each.centre, each.region, each.name}:
-                return each
-        raise UsageError(f"no storage element at {near!r} takes uploads; there are {_list(able)}")
-    centres = place(policy, list(able.values()), retention, *target)
-    return next(each for each in able.values() if each.centre == centres[0])
+    centres = centres_of(rses.values(), now)
+    doors = {name: each for name, each in sorted(rses.items()) if each.centre and each.write_url and not each.is_tape}
+    shut = {name: why for name, each in doors.items() if (why := _why_shut(each, centres))}
+    able = {name: each for name, each in doors.items() if name not in shut}
+    if rse or near:
+        asked = [each for each in doors.values() if (rse or near) in ({each.name} if rse else _places(each))]
+        if found := next((each for each in asked if each.name in able), None):
+            return found
+        what = f"{rse!r} takes no uploads" if rse else f"no storage element at {near!r} takes uploads"
+        reasons = " and ".join(shut[each.name] for each in asked)
+        raise UsageError(f"{what}{f' now, for {reasons}' if reasons else ''}; there are {_list(able)}")
+    if not able:
+        raise UsageError(f"no storage element takes uploads now: {'; '.join(shut.values()) or 'there is none'}")
+    if not any(centre.is_closed for centre in centres.values()):
+        place(policy, list(rses.values()), retention, *target)  # says so if there can never be enough copies
+    # It enters at one of those that can be written now; the others get their copies from there.
+    terms = attrs.evolve(policy.retention(retention), copies=1, tape=False)
+    entering = attrs.evolve(policy, retentions={**policy.retentions, retention: terms})
+    (centre,) = place(entering, list(able.values()), retention, *target)
+    return next(each for each in able.values() if each.centre == centre)
+
+
+def _places(rse: Rse) -> set[str]:
+    """Return what one can call the place of a storage element."""
+    return {rse.centre, rse.region, rse.name}
+
+
+def _why_shut(rse: Rse, centres: Mapping[str, Centre]) -> str:
+    """Return why nothing can be uploaded to a storage element now; empty if it can."""
+    if rse.lost:
+        return f"{rse.name} is marked as lost: {rse.lost}"
+    if not counted_on([rse], centres):
+        return centres[rse.centre].why
+    return "" if rse.is_writable else f"{rse.name} is shut: nothing can be written there"
 
 
 def _list(rses: Mapping[str, Rse]) -> str:
     return ", ".join(f"{name} ({rse.centre})" for name, rse in rses.items()) or "none"
-
-
-def open_sink(rse: Rse) -> Sink:
-    """Return the way to write on a storage element.
-
-    Raises
-    ------
-    UsageError
-        If there is none from here.
-    """
-    url = urlsplit(rse.write_url)
-    if url.scheme == "file" and url.hostname in {None, "localhost", "127.0.0.1"}:
-        return FileSink(Path(unquote(url.path)))
-    if url.scheme in {"http", "https"}:
-        return WebDavSink(rse.write_url)
-    raise UsageError(f"{rse.name} cannot be written from here: {rse.write_url or 'it has no protocol that writes'}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
@@ -19,19 +20,21 @@ import attrs
 
 from ctao_bdms import ingest, replication
 from ctao_bdms.catalogue import Catalogue
-from ctao_bdms.errors import QuotaError, UnreachableError, UploadError, UsageError
+from ctao_bdms.errors import QuotaError, UnreachableError, UsageError
 from ctao_bdms.ingest import BlockLimits, Outcome
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, RetentionClass, Site
-from ctao_bdms.naming import BlockSeries, scope_of
+from ctao_bdms.naming import BlockName, BlockSeries, scope_of
 from ctao_bdms.replication import Policy
-from ctao_bdms.upload.deliver import deliver
+from ctao_bdms.storage import open_sink
+from ctao_bdms.upload.bring import bring
 from ctao_bdms.upload.describe import LENIENT, describe_product
 from ctao_bdms.upload.report import PutReport
-from ctao_bdms.upload.targets import chosen_rse, held_at, open_sink, site_and_night
+from ctao_bdms.upload.targets import chosen_rse, held_at, site_and_night
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from ctao_bdms.ingest import Described, Plan
     from ctao_bdms.model import ArchivedFile, Lfn, NewProduct, ProductMetadata, Registration
@@ -165,12 +168,12 @@ class Put:
             sound = _recoverable(item, archive)
             groups.setdefault(self._rse_for(sound, archive), []).append(sound)
         plans = {rse: self._plan(members, archive, rse) for rse, members in groups.items()}
-        for plan in plans.values():
-            self._demand_room(plan)
+        self._demand_room(plans.values())
         outcomes: dict[Path, Outcome] = {}
         for rse, plan in plans.items():
+            entering = frozenset(file.lfn for block in plan.blocks for file in block.files)
             for part in _portions(plan, groups[rse]):
-                outcomes.update((outcome.path, outcome) for outcome in self._carry_out(part, archive, rse))
+                outcomes.update((outcome.path, outcome) for outcome in self._carry_out(part, archive, rse, entering))
         return PutReport(outcomes[item.file.path] for item in items)
 
     def _rse_for(self, item: Described, archive: Mapping[Lfn, ArchivedFile]) -> str:
@@ -179,9 +182,11 @@ class Put:
             return ""
         if held := held_at(archive.get(item.file.lfn)):
             return held
-        target = site_and_night(item.metadata, self.now())
+        now = self.now()
+        target = site_and_night(item.metadata, now)
         retention = self._class_of(item.metadata, item.file.lfn)
-        return chosen_rse(self.catalogue.rses(), target, retention, self.policy, rse=self.rse, near=self.near).name
+        rses = self.catalogue.rses()
+        return chosen_rse(rses, target, retention, self.policy, now, rse=self.rse, near=self.near).name
 
     def _class_of(self, metadata: ProductMetadata, lfn: Lfn) -> RetentionClass:
         return self.retention or self.policy.retention_for(metadata, scope=scope_of(str(lfn)))
@@ -212,22 +217,33 @@ class Put:
             series_of=series_of,
         )
 
-    def _demand_room(self, plan: Plan) -> None:
-        """Check that what users put is not more than they may keep."""
-        wanted = sum(
-            file.size_bytes for block in plan.blocks if block.did.scope.startswith("user.") for file in block.files
-        )
-        room = self.catalogue.room().get(plan.rse, 0.0) if wanted else float("inf")
-        if wanted > room:
-            raise QuotaError(plan.rse, wanted, int(room))
+    def _demand_room(self, plans: Iterable[Plan]) -> None:
+        """Check that what users put is not more than they may keep: by their account, and by the policy."""
+        entering = [(plan.rse, block) for plan in plans for block in plan.blocks if block.did.scope.startswith("user.")]
+        if not entering:
+            return
+        room, wanted = self.catalogue.room(), Counter[str]()
+        total, quotas = 0, set[int]()
+        for rse, block in entering:
+            terms = self.policy.retention(BlockName.parse(block.did.name).retention)
+            size_bytes = sum(file.size_bytes for file in block.files)
+            wanted[rse] += size_bytes
+            total += size_bytes * terms.copies
+            quotas |= set() if terms.quota_bytes is None else {terms.quota_bytes}
+        for rse, size_bytes in wanted.items():
+            if size_bytes > room.get(rse, 0.0):
+                raise QuotaError(rse, size_bytes, int(room.get(rse, 0.0)))
+        if quotas and total > (left := min(quotas) - sum(self.catalogue.kept().values())):
+            raise QuotaError(", ".join(wanted), total, left, min(quotas))
 
     def _carry_out(
-        self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str
+        self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str, entering: AbstractSet[Lfn]
     ) -> Iterable[Outcome]:
-        """Upload what the archive does not have, then register it and ask for its copies."""
-        missing = [item for item in items if not item.defects and held_at(archive.get(_name(item))) != rse]
+        """Upload what is `entering` and not yet there, then register it and ask for its copies."""
+        missing = [item for item in items if item.file.lfn in entering and held_at(archive.get(_name(item))) != rse]
         if missing:
-            arrived = self._upload(missing, rse)
+            sink = open_sink(self.catalogue.rses()[rse])
+            arrived = bring(missing, sink, now=self.now, jobs=self.jobs, on_uploaded=self.on_uploaded)
             items = [arrived.get(item.file.path, item) for item in items]
             archive = self.catalogue.files(map(_name, filter(_is_named, items)))
         try:
@@ -250,29 +266,6 @@ class Put:
                 self.catalogue, did.scope, did.name, now=self.now, policy=self.policy, abandoned_after=_ABANDONED_AFTER
             )
         return report
-
-    def _upload(self, items: Sequence[Described], rse: str) -> dict[Path, Described]:
-        """Bring files to a storage element; those that did not arrive come back with the reason."""
-        sink = open_sink(self.catalogue.rses()[rse])
-
-        def upload(item: Described) -> Described:
-            assert item.facts is not None
-            try:
-                deliver(
-                    sink,
-                    item.file.path,
-                    _name(item),
-                    size_bytes=item.facts.size_bytes,
-                    adler32=item.facts.adler32,
-                    on_bytes=self.on_uploaded,
-                )
-            except (UploadError, OSError) as error:
-                _LOG.warning("%s", error)
-                return attrs.evolve(item, defects=(*item.defects, Defect(DefectKind.STORAGE, str(error))))
-            return item
-
-        with ThreadPoolExecutor(max_workers=self.jobs) as pool:
-            return {item.file.path: item for item in pool.map(upload, items)}
 
 
 def _is_named(item: Described) -> bool:

@@ -40,6 +40,12 @@ create table banned (
 ) without rowid;
 create table configured (se text primary key, config text not null) without rowid;
 """
+# What may have left a temporary file where it could not be removed; came later, and needs no other layout.
+_LEFTOVERS = """
+create table if not exists leftovers (
+    file_id integer primary key references files (id) on delete cascade, tried real not null
+)
+"""
 
 
 class Database:
@@ -96,6 +102,7 @@ class Database:
                 self._connection.execute(f"pragma user_version = {_VERSION}")
             elif version != _VERSION:
                 raise EmbeddedError(f"{path} was made by another version of ctao-bdms (its layout is {version})")
+            self._connection.execute(_LEFTOVERS)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:

@@ -87,17 +87,19 @@ class FileMover:
                 self._copy(reader, before, part, order, abandoned)
                 with _trouble("DESTINATION"):
                     part.rename(target)
-            except (TransferFailedError, TransferAbandonedError):
-                with contextlib.suppress(OSError):
-                    part.unlink()
+            except (TransferFailedError, TransferAbandonedError) as error:
+                error.leaves_part = not self.clean(order)
                 raise
         _sync_folder(target.parent)
         return before.st_size
 
-    def clean(self, order: Order) -> None:
-        """Remove the temporary file of a copy that was killed half-way, if there is one."""
-        with contextlib.suppress(OSError):
-            self._path(order.destination).with_name(order.part).unlink()
+    def clean(self, order: Order) -> bool:
+        """Remove the temporary file of a copy that ended half-way, if there is one; return whether none is left."""
+        try:
+            self._path(order.destination).with_name(order.part).unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
 
     def _path(self, url: str) -> Path:
         """Return the path of a URL, checked against the roots with all links of its folder resolved."""

@@ -30,13 +30,13 @@ class Mover(Protocol):
         Raises
         ------
         TransferFailedError
-            If the copy could not be made; nothing of it is left behind.
+            If the copy could not be made; nothing of it is left behind, unless it says so.
         TransferAbandonedError
-            If `abandoned` became true before it was made; nothing of it is left behind.
+            If `abandoned` became true before it was made; nothing of it is left behind, unless it says so.
         """
 
-    def clean(self, order: Order) -> None:
-        """Remove what a copy that was killed half-way left behind."""
+    def clean(self, order: Order) -> bool:
+        """Remove what a copy that ended half-way left behind; return whether nothing is left."""
 
 
 def make_movers(roots: Sequence[Path]) -> Mapping[str, Mover]:

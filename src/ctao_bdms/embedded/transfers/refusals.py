@@ -56,7 +56,14 @@ class TransferFailedError(BdmsError, OSError):
         The number that the operating system gives to this kind of trouble (`errno`).
     text
         What happened.
+
+    Attributes
+    ----------
+    leaves_part
+        Whether its temporary file may lie at the destination still, because it could not be removed.
     """
+
+    leaves_part = False
 
     def __init__(self, scope: str, code: int, text: str) -> None:
         super().__init__(f"{scope} [{code}] {text}")
@@ -65,4 +72,12 @@ class TransferFailedError(BdmsError, OSError):
 
 
 class TransferAbandonedError(BdmsError):
-    """A copy was given up because its job was cancelled or the service stops."""
+    """A copy was given up because its job was cancelled or the service stops.
+
+    Attributes
+    ----------
+    leaves_part
+        Whether its temporary file may lie at the destination still, because it could not be removed.
+    """
+
+    leaves_part = False

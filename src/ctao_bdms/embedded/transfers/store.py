@@ -189,6 +189,25 @@ class Store:
             self._database.execute("update files set state = 'SUBMITTED' where state = 'ACTIVE'")
         return [_task(row).order for row in rows]
 
+    def leave(self, task: Task, now: float) -> None:
+        """Remember a copy whose temporary file could not be removed: for as long as its job is remembered."""
+        with self._database.writing():
+            self._database.execute(
+                "insert or replace into leftovers select id, ? from files where id = ?", (now, task.file_id)
+            )
+
+    def leftovers(self, limit: int) -> list[Task]:
+        """Return copies whose temporary files could not be removed, those first that were not tried for longest."""
+        rows = self._database.execute(
+            "select files.* from files join leftovers on file_id = id order by tried, id limit ?", (limit,)
+        )
+        return [_task(row) for row in rows]
+
+    def tidied(self, task: Task) -> None:
+        """Forget that a copy has left a temporary file: it is gone."""
+        with self._database.writing():
+            self._database.execute("delete from leftovers where file_id = ?", (task.file_id,))
+
     def prune(self, before: float) -> int:
         """Forget the jobs that ended before a time; return how many."""
         with self._database.writing():

@@ -90,16 +90,22 @@ class ThirdPartyMover:
         try:
             with _watched(abandoned, storage.cut):
                 return self._move(storage, order)
-        except TransferFailedError:
+        except TransferFailedError as error:
+            if order.resumed:  # an earlier attempt may have left it, and this one not have come so far
+                error.leaves_part = not self.clean(order)
             if abandoned():  # what failed was cut
-                self.clean(order)
-                raise TransferAbandonedError from None
+                given_up = TransferAbandonedError()
+                given_up.leaves_part = error.leaves_part
+                raise given_up from None
             raise
 
-    def clean(self, order: Order) -> None:
-        """Remove the temporary file of a copy that was killed half-way, if there is one."""
-        with contextlib.suppress(StorageError):
+    def clean(self, order: Order) -> bool:
+        """Remove the temporary file of a copy that ended half-way, if there is one; return whether none is left."""
+        try:
             WebDav(silence_s=self._silence_s).delete(_part(order))
+        except StorageError as error:
+            return error.code == errno.ENOENT
+        return True
 
     def _move(self, storage: WebDav, order: Order) -> int:
         """Make and verify one copy."""
@@ -124,8 +130,8 @@ class ThirdPartyMover:
             with _trouble("DESTINATION"):
                 self._verify(storage, part, size, order, source)
                 storage.move(part, order.destination)
-        except TransferFailedError:
-            self.clean(order)
+        except TransferFailedError as error:
+            error.leaves_part = not self.clean(order)
             raise
         return size
 

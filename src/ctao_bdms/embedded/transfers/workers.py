@@ -22,10 +22,13 @@ __all__ = ["Workers"]
 
 _log = logging.getLogger(__name__)
 _PRUNE_INTERVAL_S = 3600.0
+_TIDY_INTERVAL_S = 60.0
+#: How many left-over files are looked after in one round: a server that hangs takes half a minute for each.
+_TIDIED_AT_ONCE = 20
 
 
 class Workers:
-    """Threads that make the copies, and one that forgets old jobs.
+    """Threads that make the copies, and one that removes what failed copies left and forgets old jobs.
 
     Parameters
     ----------
@@ -39,14 +42,24 @@ class Workers:
         For how long jobs are remembered after their end, in seconds.
     on_death
         Called if a thread ends by an error that no copy can explain, e.g. a full disk under the database.
+    tidy_s
+        After how many seconds it is tried again to remove the temporary files of copies that failed.
     """
 
     def __init__(
-        self, store: Store, movers: Mapping[str, Mover], *, count: int, keep_s: float, on_death: Callable[[], object]
+        self,
+        store: Store,
+        movers: Mapping[str, Mover],
+        *,
+        count: int,
+        keep_s: float,
+        on_death: Callable[[], object],
+        tidy_s: float = _TIDY_INTERVAL_S,
     ) -> None:
         self._store = store
         self._movers = movers
         self._keep_s = keep_s
+        self._tidy_s = tidy_s
         self._on_death = on_death
         self._news = threading.Condition()
         self._stopping = threading.Event()
@@ -55,7 +68,9 @@ class Workers:
             threading.Thread(target=self._guarded, args=(self._work,), name=f"mover-{number}", daemon=True)
             for number in range(count)
         ]
-        self._threads.append(threading.Thread(target=self._guarded, args=(self._forget,), name="pruner", daemon=True))
+        self._threads.append(
+            threading.Thread(target=self._guarded, args=(self._keep_house,), name="housekeeper", daemon=True)
+        )
 
     def start(self) -> None:
         """Take up what an earlier service left behind, then work."""
@@ -127,11 +142,14 @@ class Workers:
         try:
             mover = mover_for(self._movers, order.source, order.destination)
             moved = mover.move(order, lambda: self._stopping.is_set() or cancelled.is_set())
-        except TransferAbandonedError:
+        except TransferAbandonedError as error:
             _log.info("job %s: gave up %s", task.job_id, order.destination)
-            return
+            if error.leaves_part and cancelled.is_set():  # otherwise it is made again, under the same name
+                self._store.leave(task, time.time())
         except TransferFailedError as error:
             self._fail(task, str(error))
+            if error.leaves_part:
+                self._store.leave(task, time.time())
         except InvalidRequestError as error:
             self._fail(task, f"TRANSFER [{errno.EINVAL}] {error}")
         else:
@@ -143,10 +161,30 @@ class Workers:
         self._store.finish(task, time.time(), reason=reason)
         _log.warning("job %s: %s to %s: %s", task.job_id, task.order.source, task.order.destination, reason)
 
-    def _forget(self) -> None:
-        """Forget old jobs, now and then."""
+    def _keep_house(self) -> None:
+        """Remove what failed copies left, and forget old jobs, now and then."""
+        due = time.monotonic()
         while True:
-            if forgotten := self._store.prune(time.time() - self._keep_s):
-                _log.info("forgot %d jobs that had ended", forgotten)
-            if self._stopping.wait(_PRUNE_INTERVAL_S):
+            self._tidy()
+            if time.monotonic() >= due:
+                due += _PRUNE_INTERVAL_S
+                if forgotten := self._store.prune(time.time() - self._keep_s):
+                    _log.info("forgot %d jobs that had ended", forgotten)
+            if self._stopping.wait(self._tidy_s):
                 return
+
+    def _tidy(self) -> None:
+        """Try to remove the temporary files of copies that failed at a storage which was away then."""
+        for task in self._store.leftovers(_TIDIED_AT_ONCE):
+            if self._stopping.is_set():
+                return
+            order = task.order
+            try:
+                is_clean = mover_for(self._movers, order.source, order.destination).clean(order)
+            except InvalidRequestError:
+                is_clean = True  # this service serves its URL no longer
+            if is_clean:
+                self._store.tidied(task)
+                _log.info("job %s: removed what it left beside %s", task.job_id, order.destination)
+            else:
+                self._store.leave(task, time.time())

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ctao_bdms.errors import BdmsError
+from ctao_bdms.storage import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["StorageError", "WebDav"]
 
 _SILENCE_S = 30.0
-#: A server that reads a file for its digest says nothing meanwhile; slower than this, it hangs.
-_SLOWEST_BYTES_PER_S = 20e6
 _BUFFER_BYTES = 1 << 20
 _VERDICTS = ("success", "failure", "error", "aborted")
 _CODES = {403: errno.EACCES, 404: errno.ENOENT, 409: errno.EISDIR, 412: errno.EEXIST, 507: errno.ENOSPC}
@@ -75,7 +74,7 @@ class WebDav:
             If there is no such file; as all methods do, if the server does not answer, or refuses.
         """
         with self._answer("HEAD", url) as answer:
-            return int(answer.headers["Content-Length"])
+            return _length(answer)
 
     def exists(self, url: str) -> bool:
         """Return whether there is such a file."""
@@ -89,7 +88,7 @@ class WebDav:
 
     def adler32(self, url: str, size_bytes: int) -> str:
         """Return the Adler-32 that the server finds in a file of that size, as eight hexadecimal digits."""
-        patience_s = self._silence_s + size_bytes / _SLOWEST_BYTES_PER_S
+        patience_s = Patience(self._silence_s).for_file(size_bytes)
         with self._answer("HEAD", url, {"Want-Digest": "adler32"}, patience_s=patience_s) as answer:
             found = re.search(r"(?:^|,)\s*adler32=([0-9a-f]{1,8})\s*(?:,|$)", answer.headers.get("Digest", ""), re.I)
             if found is None:
@@ -146,7 +145,7 @@ class WebDav:
         """
         done = 0
         with self._answer("GET", url) as answer:
-            promised = int(answer.headers["Content-Length"])
+            promised = _length(answer)
             while piece := answer.read(_BUFFER_BYTES):
                 try:
                     write(piece)
@@ -210,6 +209,14 @@ class WebDav:
         finally:
             with self._lock:
                 self._open.discard(line)
+
+
+def _length(answer: http.client.HTTPResponse) -> int:
+    """Return how many bytes an answer says that the file has."""
+    text = answer.headers.get("Content-Length", "")
+    if not (text.isascii() and text.isdigit()):
+        raise StorageError(errno.EPROTO, f"The storage does not say how large the file is (Content-Length: {text!r})")
+    return int(text)
 
 
 def _refusal(answer: http.client.HTTPResponse) -> StorageError:

@@ -20,7 +20,8 @@ from xml.etree import ElementTree
 from ctao_bdms.errors import UploadError
 from ctao_bdms.integrity import FileDigests
 from ctao_bdms.storage.credentials import bearer_token, tls_context
-from ctao_bdms.upload.sinks import temporary_prefix
+from ctao_bdms.storage.patience import Patience
+from ctao_bdms.storage.sinks import temporary_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WebDavSink"]
 
-_TIMEOUT_S = 60.0
+_PATIENCE = Patience()
 _PIECE_BYTES = 1 << 20
 #: What nobody has written to for so long, no upload will finish.
 _LEFT_AFTER = dt.timedelta(hours=1)
@@ -44,10 +45,13 @@ class WebDavSink:
     ----------
     url
         The URL in front of the names of its files, without a slash at the end.
+    patience
+        How long it may say nothing.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: Patience = _PATIENCE) -> None:
         self._url = urlsplit(url)
+        self._patience = patience
 
     def stored(self, lfn: Lfn) -> FileDigests | None:
         """Return size and Adler-32 of what lies under a product's name; None if nothing does."""
@@ -89,29 +93,48 @@ class WebDavSink:
                     yield piece
                     on_bytes(len(piece))
 
-        headers = {"Content-Length": str(source.stat().st_size)}
-        self.ask("PUT", path, {200, 201, 204}, headers, pieces())
+        size_bytes = source.stat().st_size
+        headers = {"Content-Length": str(size_bytes)}
+        self.ask("PUT", path, {200, 201, 204}, headers, pieces(), size_bytes=size_bytes)
+
+    def size(self, path: str) -> int | None:
+        """Return the size as the storage says it, in bytes; None if there is nothing.
+
+        Raises
+        ------
+        UploadError
+            If it does not say it.
+        """
+        answer, _ = self.ask("HEAD", path, {200, 404})
+        if answer.status == http.HTTPStatus.NOT_FOUND:
+            return None
+        length = answer.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            raise UploadError(path, f"the storage {self._url.netloc} does not say its size")
+        return int(length)
 
     def digests(self, path: str) -> FileDigests | None:
-        """Return size and Adler-32 as the storage says them; None if there is nothing.
+        """Return size and Adler-32 as the storage says them, which may read all of it first; None if there is nothing.
 
         Raises
         ------
         UploadError
             If it does not say them.
         """
-        answer, _ = self.ask("HEAD", path, {200, 404}, {"Want-Digest": "adler32"})
+        size_bytes = self.size(path)
+        if size_bytes is None:
+            return None
+        answer, _ = self.ask("HEAD", path, {200, 404}, {"Want-Digest": "adler32"}, size_bytes=size_bytes)
         if answer.status == http.HTTPStatus.NOT_FOUND:
             return None
         said = _DIGEST.search(answer.headers.get("Digest", ""))
-        length = answer.headers.get("Content-Length", "")
-        if said is None or not length.isdigit():
-            raise UploadError(path, f"the storage {self._url.netloc} does not say size and Adler-32 of it")
-        return FileDigests(int(length), {"adler32": said[1].lower().zfill(8)})
+        if said is None:
+            raise UploadError(path, f"the storage {self._url.netloc} does not say its Adler-32")
+        return FileDigests(size_bytes, {"adler32": said[1].lower().zfill(8)})
 
     def move(self, path: str, target: str) -> bool:
         """Give a file another name; False if something has it."""
-        if self.digests(target) is not None:
+        if self.size(target) is not None:
             return False
         destination = f"{self._url.scheme}://{self._url.netloc}{quote(target)}"
         answer, _ = self.ask(
@@ -120,7 +143,7 @@ class WebDavSink:
         if answer.status in {200, 201, 204}:
             return True
         # Storages differ in how they say that the name is taken: look.
-        if self.digests(target) is None:
+        if self.size(target) is None:
             raise UploadError(target, f"the storage {self._url.netloc} refuses the name: {_said(answer)}")
         return False
 
@@ -135,8 +158,9 @@ class WebDavSink:
         good: set[int],
         headers: Mapping[str, str] | None = None,
         body: Iterator[bytes] | None = None,
+        size_bytes: int = 0,
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        """Make a request and return the answer with its body.
+        """Make a request and return the answer with its body; `size_bytes` is what the storage handles for it first.
 
         Raises
         ------
@@ -146,6 +170,7 @@ class WebDavSink:
         connection, allowed = self._connection()
         try:
             connection.request(method, quote(path), body=body, headers={**(headers or {}), **allowed})
+            connection.sock.settimeout(self._patience.for_file(size_bytes))
             answer = connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -159,9 +184,9 @@ class WebDavSink:
     def _connection(self) -> tuple[http.client.HTTPConnection, dict[str, str]]:
         """Return a connection, and the headers that say who asks: a token goes over TLS only."""
         if self._url.scheme != "https":
-            return http.client.HTTPConnection(self._url.netloc, timeout=_TIMEOUT_S), {}
+            return http.client.HTTPConnection(self._url.netloc, timeout=self._patience.silence_s), {}
         token = bearer_token()
-        secure = http.client.HTTPSConnection(self._url.netloc, timeout=_TIMEOUT_S, context=tls_context())
+        secure = http.client.HTTPSConnection(self._url.netloc, timeout=self._patience.silence_s, context=tls_context())
         return secure, {"Authorization": f"Bearer {token}"} if token else {}
 
     def _path(self, lfn: Lfn) -> str:

@@ -1,0 +1,89 @@
+"""Bringing the files of a block to a storage element, such that all lie there when the last one has arrived."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.errors import UploadError
+from ctao_bdms.model import Defect, DefectKind
+from ctao_bdms.upload.deliver import RECHECK_AFTER_S, deliver, recheck
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ctao_bdms.ingest import Described
+    from ctao_bdms.model import Lfn
+    from ctao_bdms.storage import Sink
+
+__all__ = ["bring"]
+
+_LOG = logging.getLogger(__name__)
+
+
+def bring(
+    items: Sequence[Described],
+    sink: Sink,
+    *,
+    now: Callable[[], dt.datetime],
+    jobs: int,
+    on_uploaded: Callable[[int], None] = lambda _: None,
+) -> dict[Path, Described]:
+    """Bring sound files to a storage element; return them by path, with the reason if one is not there at the end.
+
+    Parameters
+    ----------
+    items
+        The files.
+    sink
+        The storage element.
+    now
+        The clock.
+    jobs
+        How many are uploaded at once.
+    on_uploaded
+        Called with the number of bytes after each piece that was uploaded.
+    """
+    since: dict[Path, dt.datetime] = {}
+
+    def upload(item: Described) -> Described:
+        lfn, size_bytes, adler32 = _known(item)
+        try:
+            age_s = deliver(sink, item.file.path, lfn, size_bytes=size_bytes, adler32=adler32, on_bytes=on_uploaded)
+        except (UploadError, OSError) as error:
+            return _absent(item, error)
+        since[item.file.path] = now() - dt.timedelta(seconds=age_s)
+        return item
+
+    def look_again(item: Described) -> Described:
+        """Look again if another upload may have taken for abandoned what lies there."""
+        if item.defects or now() - since[item.file.path] < dt.timedelta(seconds=RECHECK_AFTER_S):
+            return item
+        lfn, size_bytes, adler32 = _known(item)
+        try:
+            recheck(sink, lfn, size_bytes=size_bytes, adler32=adler32)
+        except (UploadError, OSError) as error:
+            return _absent(item, error)
+        return item
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        uploaded = list(pool.map(upload, items))
+        return {item.file.path: item for item in pool.map(look_again, uploaded)}
+
+
+def _known(item: Described) -> tuple[Lfn, int, str]:
+    """Return the name of a file, and its size in bytes and Adler-32 when it was read."""
+    assert item.file.lfn is not None  # what has no name,
+    assert item.facts is not None  # or could not be read, has a defect
+    return item.file.lfn, item.facts.size_bytes, item.facts.adler32
+
+
+def _absent(item: Described, error: Exception) -> Described:
+    """Return a file with the reason why it does not lie on the storage element."""
+    _LOG.warning("%s", error)
+    return attrs.evolve(item, defects=(*item.defects, Defect(DefectKind.STORAGE, str(error))))
