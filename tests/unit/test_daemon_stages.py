@@ -613,6 +613,37 @@ def test_a_lost_journal_is_filled_from_the_archive(make: Callable[[], House], tm
     assert second.states() == {"replicated": 4}
 
 
+def test_a_lost_journal_is_filled_though_the_first_starts_meet_no_archive(
+    make: Callable[[], House], tmp_path: Path
+) -> None:
+    """The files were registered, and their block neither closed nor given rules, when the journal was lost."""
+    first = make()
+    first.write(3)
+    first.turn(6)
+    first.journal.close()
+    for piece in tmp_path.glob("journal.sqlite*"):
+        piece.unlink()
+    for _ in range(2):
+        beginning = make()
+        beginning.archive = first.archive
+        beginning.archive.error = UnreachableError("down")
+        beginning.turn(3)
+        assert beginning.states() == {}
+        beginning.journal.close()
+    later = make()
+    later.clock.now_s = 3 * 86_400.0
+    later.archive = first.archive
+    later.archive.error = None
+    later.turn(6)
+    assert later.states() == {"registered": 3}
+    assert [block.is_open for block in later.archive.blocks("acada", "*")] == [False]
+    for _ in range(4):
+        later.turn(2, seconds=61)
+        later.archive.transfer()
+    assert later.states() == {"replicated": 3}
+    assert later.journal.lacking_since is None
+
+
 def test_status_is_shown_while_the_storage_is_away(house: House) -> None:
     house.write(1)
     house.turn(3)

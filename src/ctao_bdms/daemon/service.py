@@ -135,7 +135,13 @@ class Service:
             entering = Entering(
                 journal,
                 lambda: begin(
-                    self.settings, connection, journal, policy=policy, now=_now, on_batch=self._metrics.batch
+                    self.settings,
+                    connection,
+                    journal,
+                    policy=policy,
+                    now=_now,
+                    on_batch=self._metrics.batch,
+                    alive=lambda: self._goes_on(coordinator),
                 ),
                 nameless=reading.nameless,
                 root=root,
@@ -268,14 +274,24 @@ class Service:
 
     def _turned(self, lost: int, upkeep: Upkeep) -> None:
         """Take note of a turn of the loop."""
-        self._beat_s = time.monotonic()
-        self._metrics.beat(time.time())
+        self._show_life()
         self._metrics.workers_lost(lost)
         files = upkeep.snapshot.get("files", {})
         self._notifier.alive(", ".join(f"{state['files']} {name}" for name, state in files.items() if state["files"]))
         if self._is_reload_wanted:
             self._is_reload_wanted = False
             self._take_over()
+
+    def _goes_on(self, coordinator: Coordinator) -> None:
+        """Take note, in the midst of a long step, that the loop does not hang."""
+        coordinator.beat()
+        if time.monotonic() - self._beat_s >= _BEAT_S:
+            self._show_life()
+            self._notifier.alive("ends what a predecessor has begun")
+
+    def _show_life(self) -> None:
+        self._beat_s = time.monotonic()
+        self._metrics.beat(time.time())
 
     def _want_reload(self, coordinator: Coordinator) -> None:
         """Have the settings read anew at the end of the next turn."""
