@@ -42,6 +42,7 @@ __all__ = [
     "RefusedError",
     "RetrievalError",
     "StorageError",
+    "TakesNothingError",
     "UnknownRseError",
     "UnreachableError",
     "UploadError",
@@ -224,6 +225,27 @@ class NoRoomError(CatalogueError):
 
 class RefusedError(CatalogueError, ValueError):
     """The catalogue does not take a name or a value as it is."""
+
+
+class TakesNothingError(CatalogueError):
+    """The catalogue refuses one file after the other and takes none: the fault is taken for its own, not the files'.
+
+    Parameters
+    ----------
+    count
+        How many it has refused since it took the last one.
+    error
+        What it said at last.
+    """
+
+    transient = True
+
+    def __init__(self, count: int, error: CatalogueError) -> None:
+        super().__init__(
+            f"the catalogue has refused {count} files one after the other and taken none; that is taken for its own "
+            f"fault, see to the server and its plugins; at last it said: {error}"
+        )
+        self.count = count
 
 
 class RetrievalError(BdmsError, OSError):
@@ -447,11 +469,12 @@ class LeaseLostError(BdmsError, RuntimeError):
     token
         The number of the lease that this process held.
     holder
-        The number of the one that is valid now.
+        The number of the one that is valid now; lower if somebody has emptied the folder of the leases.
     """
 
     def __init__(self, token: int, holder: int) -> None:
-        super().__init__(f"lease {token} of this process has been replaced by lease {holder}; it stops without writing")
+        how = f"replaced by lease {holder}" if holder > token else "taken away: somebody has emptied its folder"
+        super().__init__(f"lease {token} of this process has been {how}; it stops without writing")
         self.token = token
         self.holder = holder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -79,9 +79,8 @@ class Archive(InMemoryCatalogue):
         metadata = ProductMetadata({"instance__observing_night": night.date})
         self.open_block(block)
         self.ensure_directories(lfns)
-        self.register(
-            block, ONSITE, [Registration(lfn=lfn, size_bytes=2880, adler32="00000001", metadata=metadata) for lfn in lfns]
-        )
+        common: dict[str, Any] = {"size_bytes": 2880, "adler32": "00000001", "metadata": metadata}
+        self.register(block, ONSITE, [Registration(lfn=lfn, **common) for lfn in lfns])
         self.time = NOW
         return block
 
@@ -151,7 +150,7 @@ def test_copies_that_are_on_their_way_are_followed(tmp_path: Path, open_journal:
 def test_a_journal_that_was_lost_long_ago_is_filled_from_the_days_before(
     tmp_path: Path, open_journal: Callable[[], Journal]
 ) -> None:
-    """The archive did not answer for a month: nobody made a rule for the block meanwhile, so that it is not followed."""
+    """The archive did not answer for a month: nobody made a rule for the block meanwhile, by which it were found."""
     archive, journal = Archive(tmp_path), open_journal()
     block = archive.fill(0)
     archive.close_block(block)

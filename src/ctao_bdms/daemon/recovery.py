@@ -118,8 +118,9 @@ def recover(
     A journal stays new until this has come to its end, however often the daemon is started until then.
 
     Only the holder of the lease may do this: an open block of a daemon that lives would be closed, too. What is asked
-    does not grow with the years: if the journal is new, the blocks of the days before it was begun are looked at, and the
-    older ones that have a rule which is not fulfilled. Files whose triggers stand are walked again, whatever their night.
+    does not grow with the years: if the journal is new, the blocks of the days before it was begun are looked at, and
+    the older ones that have a rule which is not fulfilled. Files whose triggers stand are walked again, whatever their
+    night.
 
     Parameters
     ----------
@@ -175,9 +176,7 @@ def recover(
     journal.filled()
 
 
-def settle(
-    journal: Journal, quarantine: Quarantine, root: Path, *, alive: Callable[[], None] = lambda: None
-) -> None:
+def settle(journal: Journal, quarantine: Quarantine, root: Path, *, alive: Callable[[], None] = lambda: None) -> None:
     """Finish what a predecessor has begun to put into quarantine: move the trigger after its file, and write it down.
 
     A trigger without its file waits for it, and nobody looks at it again; an entry of the journal waits with it.

@@ -1,14 +1,18 @@
 """Doing what a plan says: a loop without decisions, each step idempotent.
 
-What is good goes first, so that trouble in the quarantine keeps no sound file waiting. Between the reading of a file
-and its registration it may have been replaced: such a file is left alone, with its trigger, for another walk.
+What is good goes first, so that trouble in the quarantine keeps no sound file waiting; and what keeps one file alone
+from being moved, or its trigger from being removed, keeps no other. Between the reading of a file and its registration
+it may have been replaced: such a file is left alone, with its trigger, for another walk.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from ctao_bdms.errors import TakesNothingError
 from ctao_bdms.ingest.batches import Batches, Refused
+from ctao_bdms.ingest.causes import cause_of
 from ctao_bdms.ingest.plan import Reject
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 from ctao_bdms.model import Defect, DefectKind
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from ctao_bdms.sealing import Sealing
 
 __all__ = ["execute"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def execute(
@@ -56,6 +62,11 @@ def execute(
         The clock, for the reason documents.
     on_outcome
         Called with each outcome as soon as it is true, so that it is known also if an error ends the execution.
+
+    Raises
+    ------
+    TakesNothingError
+        If the catalogue refuses whatever it is given; the files stay where they are.
     """
     by_name: Mapping[Lfn, Described] = {item.file.lfn: item for item in items if item.file.lfn is not None}
     outcomes: dict[int, Outcome] = {}
@@ -68,12 +79,19 @@ def execute(
         item = by_name[lfn]
         _release(item)
         done(item, Outcome.of(item, Status.KNOWN, block=block_did))
-    rejects = list(plan.rejected)
+    rejects, refused = list(plan.rejected), list[Refused]()
     batches.prepare([file for block in plan.blocks for file in block.files])
     for block in plan.blocks:
-        rejects += _fill(block, plan.rse, by_name, catalogue, batches, done)
+        rejects += _fill(block, plan.rse, by_name, catalogue, batches, refused, done)
+    is_any_taken = any(outcome.status is Status.REGISTERED for outcome in outcomes.values())
     for reject in rejects:
         done(reject.item, _reject(reject, quarantine, now()))
+    if refused and batches.takes_nothing and not is_any_taken:
+        raise TakesNothingError(batches.refused, refused[-1].error)
+    for each in refused:
+        item = by_name[each.file.lfn]
+        reject = Reject(item=item, defects=(each.defect,), quarantine=each.is_its_own_fault)
+        done(item, _reject(reject, quarantine, now()))
     return IngestReport(outcomes[id(item)] for item in items if id(item) in outcomes)
 
 
@@ -83,9 +101,10 @@ def _fill(
     by_name: Mapping[Lfn, Described],
     catalogue: Sealing,
     batches: Batches,
+    refused: list[Refused],
     done: Callable[[Described, Outcome], None],
 ) -> list[Reject]:
-    """Open, fill and close a block; return what does not go into it."""
+    """Open, fill and close a block; return what is no longer as it was read, and add to `refused` what is not taken."""
     as_read, rejects = [], []
     for file in block.files:
         item = by_name[file.lfn]
@@ -95,12 +114,13 @@ def _fill(
             rejects.append(_changed(item))
     strangers = batches.strangers(as_read)
     if strangers:
-        return rejects + [_refused(each, by_name) for each in strangers]
+        refused += strangers
+        return rejects
     if as_read and block.opens:
         catalogue.open_block(block.did)
     for part in batches.register(block.did, rse, as_read):
         if isinstance(part, Refused):
-            rejects.append(_refused(part, by_name))
+            refused.append(part)
             continue
         for file in part:
             item = by_name[file.lfn]
@@ -111,12 +131,6 @@ def _fill(
     return rejects
 
 
-def _refused(refused: Refused, by_name: Mapping[Lfn, Described]) -> Reject:
-    """Return what is done with a file that the catalogue does not take."""
-    item = by_name[refused.file.lfn]
-    return Reject(item=item, defects=(refused.defect,), quarantine=refused.is_its_own_fault)
-
-
 def _reject(reject: Reject, quarantine: Quarantine | None, now: dt.datetime) -> Outcome:
     """Move a file to quarantine, if it is to go there; say what became of it."""
     item, case = reject.item, None
@@ -124,14 +138,19 @@ def _reject(reject: Reject, quarantine: Quarantine | None, now: dt.datetime) -> 
         return Outcome.of(item, Status.REFUSED, defects=reject.defects)
     if reject.quarantine and item.facts is not None and not _is_as_read(item):
         reject = _changed(item)
-    if reject.quarantine:
-        try:
+    try:
+        if reject.quarantine:
             case = quarantine.admit(reject, now)
-        except FileNotFoundError:
-            defect = Defect(DefectKind.MISSING, f"{item.file.path} has gone since it was read")
-            return Outcome.of(item, Status.REFUSED, defects=(*reject.defects, defect))
-    elif any(defect.kind is DefectKind.MISSING for defect in item.defects):
-        case = quarantine.settle(item.file)
+        elif any(defect.kind is DefectKind.MISSING for defect in item.defects):
+            case = quarantine.settle(item.file)
+    except FileNotFoundError:
+        defect = Defect(DefectKind.MISSING, f"{item.file.path} has gone since it was read")
+        return Outcome.of(item, Status.REFUSED, defects=(*reject.defects, defect))
+    except OSError as error:
+        if cause_of(error) is not None:
+            raise
+        defect = Defect(DefectKind.STORAGE, f"{item.file.path} cannot be moved into quarantine: {error}")
+        return Outcome.of(item, Status.REFUSED, defects=(*reject.defects, defect))
     status = Status.REFUSED if case is None else Status.QUARANTINED
     return Outcome.of(item, status, defects=reject.defects, case=case)
 
@@ -157,6 +176,15 @@ def _is_as_read(item: Described) -> bool:
 
 
 def _release(item: Described) -> None:
-    """Remove the trigger of a file that is in the archive, unless it speaks of another file by now."""
-    if item.file.trigger is not None and _is_as_read(item):
+    """Remove the trigger of a file that is in the archive, unless it speaks of another file by now.
+
+    One that nobody lets us remove stays: the file is safe, and no other has to wait for it.
+    """
+    if item.file.trigger is None or not _is_as_read(item):
+        return
+    try:
         item.file.trigger.unlink(missing_ok=True)
+    except OSError as error:
+        if cause_of(error) is not None:
+            raise
+        _LOG.warning("%s is in the archive, and its trigger stays until somebody removes it: %s", item.file.path, error)

@@ -57,7 +57,7 @@ class DefectKind(StrEnum):
     CONFLICT = "conflict"
     #: The catalogue does not take it, for the reason that it gives.
     CATALOGUE = "catalogue"
-    #: It did not arrive on the storage element that it was to be uploaded to.
+    #: It could not be brought where it belongs: to a storage element, or into quarantine.
     STORAGE = "storage"
 
 

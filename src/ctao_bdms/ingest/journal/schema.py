@@ -14,7 +14,7 @@ __all__ = ["APPLICATION_ID", "LACKING", "VERSION", "prepare"]
 #: Says of an SQLite file that it is a journal of ours: "BDMS".
 APPLICATION_ID = 0x42444D53
 
-#: The key of the time, in microseconds, since when a journal that was begun anew has not been filled from the catalogue.
+#: The key of the time, in microseconds, since when a new journal has not been filled from the catalogue.
 LACKING = "lacking_us"
 
 #: The version of the tables that this code reads and writes.
