@@ -35,6 +35,7 @@ __all__ = [
     "MissingExtraError",
     "NoRoomError",
     "NoSpaceError",
+    "NoWorkerError",
     "NotFoundError",
     "NotRunningError",
     "OutsideRootError",
@@ -493,3 +494,19 @@ class WorkerLostError(BdmsError, OSError):
     def __init__(self, ends: Iterable[str]) -> None:
         self.ends = tuple(ends)
         super().__init__("; ".join(f"worker {number} {how}" for number, how in enumerate(self.ends, start=1)))
+
+
+class NoWorkerError(BdmsError, OSError):
+    """No process could be started to work at something: the machine lacks memory or processes, or its Python is gone.
+
+    Parameters
+    ----------
+    reason
+        What happened, as the end of a sentence that begins with the worker.
+    """
+
+    transient = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"a worker could not be started, {reason}; see what else runs on this machine")
+        self.reason = reason

@@ -31,6 +31,8 @@ class DefectKind(StrEnum):
     UNEXAMINED = "unexamined"
     #: The processes that scanned it died, hung, or took too much memory.
     WORKER = "worker"
+    #: No process could be started to scan it, which is the machine's fault.
+    MACHINE = "machine"
     #: It has no bytes.
     EMPTY = "empty"
     #: The bytes are not of the format that the name says.
