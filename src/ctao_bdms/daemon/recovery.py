@@ -13,7 +13,7 @@ from ctao_bdms import replication
 from ctao_bdms.catalogue import Comparison, Condition, Query
 from ctao_bdms.errors import UnknownRseError
 from ctao_bdms.facade.connected import DEFAULT_VO
-from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Quarantine, Registrar
+from ctao_bdms.ingest import Batches, BlockLimits, BlockPolicy, Quarantine, Registrar
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import FileState, Rejected
 from ctao_bdms.model import Night
@@ -88,14 +88,13 @@ def begin(
         patience=dt.timedelta(seconds=settings.replication.patience_s),
         alive=alive,
     )
-    size = BatchSize(files=min(BatchSize().files, settings.batches.files), largest=settings.batches.files)
     limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
     return Registrar(
         catalogue,
         elements[rse],
         policy=BlockPolicy(limits=limits, age_s=settings.blocks.age_s),
         quarantine=quarantine,
-        batches=Batches(catalogue, size, on_batch=lambda files, _seconds: on_batch(files)),
+        batches=Batches(catalogue, on_batch=lambda files, _seconds: on_batch(files)),
         retention_of=policy.retention_of,
         now=now,
     )
