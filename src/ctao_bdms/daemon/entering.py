@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from ctao_bdms.daemon.logs import about
-from ctao_bdms.errors import BdmsError, TakesNothingError
+from ctao_bdms.errors import BdmsError
 from ctao_bdms.ingest.causes import Cause, cause_of, cause_of_defects
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import Entry, FileState, Rejected, Sighting, Waiting
@@ -255,8 +255,8 @@ class Entering:
         if isinstance(error, Exception) and cause is None and not isinstance(error, BdmsError):
             self._unexpected(left, error)
             return
-        if cause is not None and (cause is Cause.STORAGE or isinstance(error, TakesNothingError)):
-            # The others must not wait behind a file that cannot be moved to quarantine, or is to blame after all.
+        if cause is Cause.STORAGE:
+            # The others must not wait behind a file that cannot be moved to quarantine.
             self._journal.waits(self._wait(entry, cause, str(error)) for entry in left)
         raise error
 

@@ -105,6 +105,8 @@ class Batches:
         self._on_batch = on_batch
         #: How many files were refused one by one since the last one was taken.
         self.refused = 0
+        #: What the catalogue said of the last of them.
+        self.last_refusal: CatalogueError | None = None
 
     @property
     def takes_nothing(self) -> bool:
@@ -185,6 +187,7 @@ class Batches:
                     left += [part[half:], part[:half]]
                     continue
                 held.append(self._refused(part[0], error))
+                self.last_refusal = error
                 self.refused += 0 if is_any_taken or held[-1].is_conflict else 1
                 if self.takes_nothing:
                     yield from (each if each.is_conflict else Refused(each.file, each.error, False) for each in held)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ctao_bdms.errors import TakesNothingError
 from ctao_bdms.ingest.batches import Batches, Refused
 from ctao_bdms.ingest.causes import cause_of
 from ctao_bdms.ingest.plan import Reject
@@ -62,11 +61,6 @@ def execute(
         The clock, for the reason documents.
     on_outcome
         Called with each outcome as soon as it is true, so that it is known also if an error ends the execution.
-
-    Raises
-    ------
-    TakesNothingError
-        If the catalogue refuses whatever it is given; the files stay where they are.
     """
     by_name: Mapping[Lfn, Described] = {item.file.lfn: item for item in items if item.file.lfn is not None}
     outcomes: dict[int, Outcome] = {}
@@ -79,19 +73,12 @@ def execute(
         item = by_name[lfn]
         _release(item)
         done(item, Outcome.of(item, Status.KNOWN, block=block_did))
-    rejects, refused = list(plan.rejected), list[Refused]()
+    rejects = list(plan.rejected)
     batches.prepare([file for block in plan.blocks for file in block.files])
     for block in plan.blocks:
-        rejects += _fill(block, plan.rse, by_name, catalogue, batches, refused, done)
-    is_any_taken = any(outcome.status is Status.REGISTERED for outcome in outcomes.values())
+        rejects += _fill(block, plan.rse, by_name, catalogue, batches, done)
     for reject in rejects:
         done(reject.item, _reject(reject, quarantine, now()))
-    if refused and batches.takes_nothing and not is_any_taken:
-        raise TakesNothingError(batches.refused, refused[-1].error)
-    for each in refused:
-        item = by_name[each.file.lfn]
-        reject = Reject(item=item, defects=(each.defect,), quarantine=each.is_its_own_fault)
-        done(item, _reject(reject, quarantine, now()))
     return IngestReport(outcomes[id(item)] for item in items if id(item) in outcomes)
 
 
@@ -101,10 +88,9 @@ def _fill(
     by_name: Mapping[Lfn, Described],
     catalogue: Sealing,
     batches: Batches,
-    refused: list[Refused],
     done: Callable[[Described, Outcome], None],
 ) -> list[Reject]:
-    """Open, fill and close a block; return what is no longer as it was read, and add to `refused` what is not taken."""
+    """Open, fill and close a block; return what does not go into it."""
     as_read, rejects = [], []
     for file in block.files:
         item = by_name[file.lfn]
@@ -114,13 +100,12 @@ def _fill(
             rejects.append(_changed(item))
     strangers = batches.strangers(as_read)
     if strangers:
-        refused += strangers
-        return rejects
+        return rejects + [_refused(each, by_name) for each in strangers]
     if as_read and block.opens:
         catalogue.open_block(block.did)
     for part in batches.register(block.did, rse, as_read):
         if isinstance(part, Refused):
-            refused.append(part)
+            rejects.append(_refused(part, by_name))
             continue
         for file in part:
             item = by_name[file.lfn]
@@ -129,6 +114,12 @@ def _fill(
     if block.closes and (as_read or not block.opens):
         seal(catalogue, block.did)
     return rejects
+
+
+def _refused(refused: Refused, by_name: Mapping[Lfn, Described]) -> Reject:
+    """Return what is done with a file that the catalogue does not take."""
+    item = by_name[refused.file.lfn]
+    return Reject(item=item, defects=(refused.defect,), quarantine=refused.is_its_own_fault)
 
 
 def _reject(reject: Reject, quarantine: Quarantine | None, now: dt.datetime) -> Outcome:
