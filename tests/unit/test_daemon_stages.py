@@ -8,7 +8,7 @@ import os
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import attrs
 import pytest
@@ -35,6 +35,7 @@ from ctao_bdms.errors import (
     AuthenticationError,
     BdmsError,
     JournalUnavailableError,
+    NoWorkerError,
     RefusedError,
     UnreachableError,
 )
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.journal import Observed, Sighting
     from ctao_bdms.model import ArchivedFile, Did, Lfn, Registration
     from ctao_bdms.testing.dl0 import WrittenFile
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 BEGIN = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
 
@@ -130,16 +134,28 @@ class Paper(Journal):
         super().registered(paths, block)
 
 
+class Unstaffed(Executor):
+    """What executes calls on a machine that starts no process."""
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        future: Future[_T] = Future()
+        future.set_exception(NoWorkerError("Cannot allocate memory"))
+        return future
+
+
 class Reader(Scans):
     """Scans in threads; some files cannot be read."""
 
     def __init__(self, executor: ThreadPoolExecutor) -> None:
         super().__init__(executor)
         self.raised: dict[str, Exception] = {}
+        self.no_worker = False
 
     def submit(
         self, path: str | os.PathLike[str], size_bytes: int = 0, *, algorithms: tuple[str, ...] = ("adler32", "sha256")
     ) -> Future[FileFacts]:
+        if self.no_worker:
+            return Scans(Unstaffed()).submit(path)
         error = self.raised.get(Path(path).name)
         if error is None:
             return super().submit(path, size_bytes, algorithms=algorithms)
@@ -597,6 +613,33 @@ def test_a_file_over_which_the_software_fails_waits_alone(
     monkeypatch.undo()
     house.turn(70)
     assert house.states() == {"registered": 6}
+
+
+def test_a_storage_that_fails_over_one_file_is_probed_by_another(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = house.write(6)
+    describe = house.entering._describe
+
+    def fail(file: LocalFile, facts: FileFacts | None) -> Described:
+        if file.path == files[-1].path:
+            raise OSError(errno.EIO, "Input/output error")
+        return describe(file, facts)
+
+    monkeypatch.setattr(house.entering, "_describe", fail)
+    house.turn(200)
+    assert house.states() == {"registered": 5, "scanned": 1}
+    (waiting,) = house.journal.entries(waiting=True)
+    assert (waiting.cause, waiting.path) == (Cause.STORAGE, files[-1].path)
+
+
+def test_a_machine_that_starts_no_worker_is_an_outage_and_no_fault_of_files(house: House) -> None:
+    files = house.write(6)
+    house.scans.no_worker = True
+    house.turn(3)
+    assert house.journal.waiting().keys() == {Cause.MACHINE}
+    assert set(house.circuits.open) == {Cause.MACHINE}
+    house.scans.no_worker = False
+    house.turn(100)
+    assert house.states() == {"registered": len(files)}
 
 
 def test_a_file_over_which_a_batch_fails_is_found_by_halves(house: House, caplog: pytest.LogCaptureFixture) -> None:
