@@ -658,6 +658,17 @@ def test_a_file_over_which_a_batch_fails_is_found_by_halves(house: House, caplog
     assert house.states() == {"registered": 24}
 
 
+def test_files_that_wait_for_their_own_time_let_the_loop_sleep(house: House) -> None:
+    house.write(4)
+    house.archive.refused[""] = KeyError("a key that nobody thought of")
+    house.turn(20)
+    assert {cause: tally.files for cause, tally in house.journal.waiting().items()} == {FAILED: 4}
+    while house.journal.due(FileState.SCANNED, 1, now=house.clock.now()):
+        house.turn(seconds=0.01)
+    house.coordinator.turn()
+    assert house.entering.due_in_s() > 0.1
+
+
 @pytest.mark.parametrize("at_once", [39, 3, 1])
 def test_a_server_that_refuses_everything_sends_no_night_to_quarantine(house: House, at_once: int) -> None:
     house.archive.refused[""] = RefusedError("column instance__observing_night does not exist")

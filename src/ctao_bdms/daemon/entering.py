@@ -46,6 +46,9 @@ REFUSED = "refused"
 #: What a file waits for over which this software itself fails, with the traceback in the log: somebody must report it.
 FAILED = "failed"
 
+#: How often it is looked, in seconds, whether the time of a file has come, as long as all that are there wait for one.
+_IDLE_S = 0.2
+
 
 @attrs.frozen
 class _Asked:
@@ -127,6 +130,7 @@ class Entering:
         self._wake = wake
         self._since_s: float | None = None
         self._most: int | None = None
+        self._is_idle = False
         self._asked: _Asked | None = None
         self._closed: deque[Did] = deque()
 
@@ -161,7 +165,10 @@ class Entering:
             return float("inf")
         now_s = self._monotonic()
         self._since_s = now_s if self._since_s is None else self._since_s
-        return 0.0 if count >= self._limit else self._since_s + self._batches().age_s - now_s
+        age_s = self._batches().age_s
+        if self._is_idle:
+            return self._since_s + max(age_s, _IDLE_S) - now_s
+        return 0.0 if count >= self._limit else self._since_s + age_s - now_s
 
     @property
     def _limit(self) -> int:
@@ -187,6 +194,7 @@ class Entering:
             due = tuple(entry for entry in due if entry.cause != FAILED) or due[:1]
         entries = {entry.path: entry for entry in (due if self._most is None else due[:limit])}
         items = {path: item for path, entry in entries.items() if (item := self._item(entry)) is not None}
+        self._is_idle = not items
         if not items:
             return
         self._ask(self._registrar, {path: entries[path] for path in items}, list(items.values()))
