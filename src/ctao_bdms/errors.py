@@ -36,6 +36,7 @@ __all__ = [
     "MissingExtraError",
     "NoRoomError",
     "NoSpaceError",
+    "NoWorkerError",
     "NotFoundError",
     "NotRunningError",
     "OutsideRootError",
@@ -43,6 +44,7 @@ __all__ = [
     "RefusedError",
     "RetrievalError",
     "StorageError",
+    "TakesNothingError",
     "UnknownRseError",
     "UnreachableError",
     "UploadError",
@@ -225,6 +227,27 @@ class NoRoomError(CatalogueError):
 
 class RefusedError(CatalogueError, ValueError):
     """The catalogue does not take a name or a value as it is."""
+
+
+class TakesNothingError(CatalogueError):
+    """The catalogue refuses one file after the other and takes none: the fault is taken for its own, not the files'.
+
+    Parameters
+    ----------
+    count
+        How many it has refused since it took the last one.
+    error
+        What it said at last.
+    """
+
+    transient = True
+
+    def __init__(self, count: int, error: CatalogueError) -> None:
+        super().__init__(
+            f"the catalogue has refused {count} files one after the other and taken none; that is taken for its own "
+            f"fault, see to the server and its plugins; at last it said: {error}"
+        )
+        self.count = count
 
 
 class RetrievalError(BdmsError, OSError):
@@ -473,11 +496,12 @@ class LeaseLostError(BdmsError, RuntimeError):
     token
         The number of the lease that this process held.
     holder
-        The number of the one that is valid now.
+        The number of the one that is valid now; lower if somebody has emptied the folder of the leases.
     """
 
     def __init__(self, token: int, holder: int) -> None:
-        super().__init__(f"lease {token} of this process has been replaced by lease {holder}; it stops without writing")
+        how = f"replaced by lease {holder}" if holder > token else "taken away: somebody has emptied its folder"
+        super().__init__(f"lease {token} of this process has been {how}; it stops without writing")
         self.token = token
         self.holder = holder
 
@@ -496,3 +520,19 @@ class WorkerLostError(BdmsError, OSError):
     def __init__(self, ends: Iterable[str]) -> None:
         self.ends = tuple(ends)
         super().__init__("; ".join(f"worker {number} {how}" for number, how in enumerate(self.ends, start=1)))
+
+
+class NoWorkerError(BdmsError, OSError):
+    """No process could be started to work at something: the machine lacks memory or processes, or its Python is gone.
+
+    Parameters
+    ----------
+    reason
+        What happened, as the end of a sentence that begins with the worker.
+    """
+
+    transient = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"a worker could not be started, {reason}; see what else runs on this machine")
+        self.reason = reason

@@ -71,6 +71,7 @@ class AnyNight(RuleBasedStateMachine):
         self.model: dict[int, Known] = {}
         self.fence = 0
         self.journal = self._opened()
+        self.begun = self.journal.lacking_since
 
     def _opened(self) -> Journal:
         return Journal(self.folder / "journal.sqlite", by="daemon", now=self._now, fence=self.fence)
@@ -88,7 +89,7 @@ class AnyNight(RuleBasedStateMachine):
         self.journal.close()
         self.fence += 1
         self.journal = self._opened()
-        assert not self.journal.is_new
+        assert self.journal.lacking_since == self.begun
 
     @rule(numbers=files, stamp=stamps, trigger_ns=st.integers(1, 2))
     def observe(self, numbers: list[int], stamp: Stamp, trigger_ns: int) -> None:

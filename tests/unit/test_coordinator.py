@@ -234,3 +234,17 @@ def test_a_lost_lease_ends_it_at_once(
         coordinator.turn()
     assert len(one.steps) == 1
     assert not caplog.records
+
+
+def test_a_lease_that_cannot_be_written_is_told_once_an_outage(
+    circuits: Circuits, journal: Journal, lease: Lease, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    coordinator = loop(lease=lease, circuits=circuits, journal=journal)
+    away = tmp_path / "away"
+    for outages in (1, 2):
+        lease.folder.rename(away)
+        for _ in range(3):
+            coordinator.beat()
+        assert caplog.text.count("the lease cannot be written") == outages
+        away.rename(lease.folder)
+        coordinator.beat()

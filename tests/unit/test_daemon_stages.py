@@ -9,7 +9,7 @@ import os
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import attrs
 import pytest
@@ -23,7 +23,7 @@ from ctao_bdms.daemon.coordinator import Coordinator
 from ctao_bdms.daemon.copying import Copying, Review
 from ctao_bdms.daemon.description import description
 from ctao_bdms.daemon.draining import drain
-from ctao_bdms.daemon.entering import REFUSED, Entering
+from ctao_bdms.daemon.entering import FAILED, REFUSED, Entering
 from ctao_bdms.daemon.intake import Intake
 from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.metrics import Metrics
@@ -33,7 +33,15 @@ from ctao_bdms.daemon.service import Service
 from ctao_bdms.daemon.settings import Batches as BatchSettings
 from ctao_bdms.daemon.settings import Checks, Http, Settings, State, Storage
 from ctao_bdms.daemon.upkeep import Upkeep
-from ctao_bdms.errors import AuthenticationError, BdmsError, JournalUnavailableError, UnreachableError, UsageError
+from ctao_bdms.errors import (
+    AuthenticationError,
+    BdmsError,
+    JournalUnavailableError,
+    NoWorkerError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
 from ctao_bdms.facade import Bdms
 from ctao_bdms.ingest import BlockPolicy, Case, Deed, Quarantine, Registrar, Status, Watch, release
 from ctao_bdms.ingest.causes import Cause
@@ -47,9 +55,14 @@ from ctao_bdms.testing.dl0 import night_specs, write_dl0, write_night
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from ctao_bdms.ingest.describe import Described
+    from ctao_bdms.ingest.inbox import LocalFile
     from ctao_bdms.ingest.journal import Observed, Sighting
     from ctao_bdms.model import ArchivedFile, Did, Lfn, Registration, Rule
     from ctao_bdms.testing.dl0 import WrittenFile
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 BEGIN = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
 
@@ -75,6 +88,8 @@ class Archive(InMemoryCatalogue):
         centres = [Rse(name=f"{name}-DISK", prefix=f"/{name}", centre=name) for name in ("PIC", "CSCS")]
         super().__init__([onsite, *centres], now=clock.now)
         self.error: BdmsError | None = None
+        self.refused: dict[str, Exception] = {}
+        self.offered: list[int] = []
         self.asked = 0
         self.may_answer = threading.Event()
         self.may_answer.set()
@@ -93,6 +108,10 @@ class Archive(InMemoryCatalogue):
     def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
         if self.error is not None:
             raise self.error
+        self.offered.append(len(files))
+        for file in files:
+            if error := self.refused.get(file.lfn.name, self.refused.get("")):
+                raise error
         super().register(block, rse, files)
         assert self.may_answer.wait(30)
 
@@ -113,6 +132,20 @@ class Paper(Journal):
             raise JournalUnavailableError(self.path, "the disk is full")
         return super().observe(sightings)
 
+    def registered(self, paths: Iterable[Path], block: Did | None) -> None:
+        if self.is_full:
+            raise JournalUnavailableError(self.path, "the disk is full")
+        super().registered(paths, block)
+
+
+class Unstaffed(Executor):
+    """What executes calls on a machine that starts no process."""
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        future: Future[_T] = Future()
+        future.set_exception(NoWorkerError("Cannot allocate memory"))
+        return future
+
 
 class Reader(Scans):
     """Scans in threads; some files cannot be read."""
@@ -120,10 +153,13 @@ class Reader(Scans):
     def __init__(self, executor: ThreadPoolExecutor) -> None:
         super().__init__(executor)
         self.raised: dict[str, Exception] = {}
+        self.no_worker = False
 
     def submit(
         self, path: str | os.PathLike[str], size_bytes: int = 0, *, algorithms: tuple[str, ...] = ("adler32", "sha256")
     ) -> Future[FileFacts]:
+        if self.no_worker:
+            return Scans(Unstaffed()).submit(path)
         error = self.raised.get(Path(path).name)
         if error is None:
             return super().submit(path, size_bytes, algorithms=algorithms)
@@ -312,6 +348,7 @@ def test_the_loop_goes_on_while_files_are_registered(beside: House) -> None:
     assert beside.states() == {"registered": 4, "scanned": 1}
     beside.turn(3)
     beside.archive.may_answer.set()
+    beside.entering.finish()
     assert beside.entering.close(everything=True)
     assert beside.states() == {"registered": 5}
     assert not os.path.lexists(more.trigger)
@@ -333,7 +370,7 @@ def test_what_happens_to_a_file_while_it_is_registered_is_written_afterwards(bes
     beside.turn(4)
     events = [event.event for event in beside.journal.events(gone.path)]
     assert "withdrawn" not in events
-    beside.entering.close(everything=True)
+    beside.entering.finish()
     assert beside.states() == {"registered": 3, "quarantined": 1}
 
 
@@ -347,7 +384,7 @@ def test_an_archive_that_fails_beside_the_loop_is_probed(beside: House) -> None:
     beside.archive.error = None
     for _ in range(200):
         beside.turn()
-    beside.entering.close(everything=True)
+    beside.entering.finish()
     assert beside.states() == {"registered": 4}
 
 
@@ -651,6 +688,193 @@ def test_a_file_that_went_away_and_came_back_is_taken(house: House) -> None:
     assert house.states() == {"registered": 1}
 
 
+def test_a_trigger_that_nobody_may_remove_stops_nobody(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = house.write(6)
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == files[2].trigger:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    house.turn(20)
+    assert house.states() == {"registered": 6}
+    assert [os.path.lexists(file.trigger) for file in files] == [file is files[2] for file in files]
+    assert not house.circuits.open
+    write_dl0(night_specs(7, megabytes=0.02, night=NIGHT)[6], house.root)
+    house.turn(20)
+    assert house.states() == {"registered": 7}
+    assert caplog.text.count("its trigger stays until somebody removes it") == 1
+
+
+def test_a_quarantine_that_takes_nothing_keeps_its_files_waiting_and_no_others(house: House) -> None:
+    house.settings.quarantine.write_text("no folder: nobody can make one here, whatever their rights")
+    files = house.write(6)
+    damage(files[0].path, Damage.TRUNCATED)
+    house.turn(10)
+    assert house.states() == {"registered": 5, "scanned": 1}
+    assert house.journal.waiting().keys() == {REFUSED}
+    assert not house.circuits.open
+    (waiting,) = house.journal.entries(waiting=True)
+    assert "cannot be moved into quarantine" in waiting.why
+    house.settings.quarantine.unlink()
+    house.turn(100)
+    assert house.states() == {"registered": 5, "quarantined": 1}
+
+
+def test_what_fails_for_want_of_a_right_makes_its_file_wait(house: House) -> None:
+    """Whatever it is: if it counted as an outage, the probe would take the same file first again and again."""
+    files = house.write(4)
+    house.archive.refused[files[-1].path.name] = PermissionError(errno.EACCES, "Permission denied")
+    house.turn(100)
+    assert house.states() == {"registered": 3, "scanned": 1}
+    (waiting,) = house.journal.entries(waiting=True)
+    assert (waiting.cause, waiting.path) == (FAILED, files[-1].path)
+
+
+def test_what_is_registered_and_not_written_down_is_not_withdrawn(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.write(4)
+    house.turn(3)
+    assert house.states() == {"scanned": 4}
+    house.journal.is_full = True
+    caplog.set_level("INFO")
+    house.turn(5)
+    assert house.states() == {"scanned": 4}
+    assert not list(house.root.rglob("*.trigger"))
+    house.journal.is_full = False
+    house.turn(20)
+    assert house.states() == {"registered": 4}
+    events = [event.event for entry in house.journal.entries() for event in house.journal.events(entry.path)]
+    assert "withdrawn" not in events
+    assert caplog.text.count("s after its trigger") == 4, "each is told once"
+    assert all(entry.block is not None for entry in house.journal.entries())
+
+
+def test_a_file_that_became_a_link_waits_and_stops_nobody(house: House) -> None:
+    house.archive.error = UnreachableError("down")
+    files = house.write(3)
+    house.turn(4)
+    assert house.states() == {"scanned": 3}
+    moved = files[0].path.with_name("moved")
+    files[0].path.rename(moved)
+    files[0].path.symlink_to(moved.name)
+    house.archive.error = None
+    house.turn(30)
+    assert house.states() == {"registered": 2, "scanned": 1}
+    (waiting,) = house.journal.entries(waiting=True)
+    assert (waiting.cause, waiting.path) == (REFUSED, files[0].path)
+    assert f"is a link to {moved}" in waiting.why
+    files[0].path.unlink()
+    moved.rename(files[0].path)
+    house.turn(70)
+    assert house.states() == {"registered": 3}
+
+
+def test_a_file_over_which_the_software_fails_waits_alone(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = house.write(6)
+    describe = house.entering._describe
+
+    def fail(file: LocalFile, facts: FileFacts | None) -> Described:
+        if file.path == files[3].path:
+            raise ValueError("a date that nobody thought of")
+        return describe(file, facts)
+
+    monkeypatch.setattr(house.entering, "_describe", fail)
+    house.turn(60)
+    assert house.states() == {"registered": 5, "scanned": 1}
+    (waiting,) = house.journal.entries(waiting=True)
+    assert (waiting.cause, waiting.path) == (FAILED, files[3].path)
+    assert waiting.attempts > 2
+    assert caplog.text.count("Traceback") == 1
+    monkeypatch.undo()
+    house.turn(70)
+    assert house.states() == {"registered": 6}
+
+
+def test_a_storage_that_fails_over_one_file_is_probed_by_another(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = house.write(6)
+    describe = house.entering._describe
+
+    def fail(file: LocalFile, facts: FileFacts | None) -> Described:
+        if file.path == files[-1].path:
+            raise OSError(errno.EIO, "Input/output error")
+        return describe(file, facts)
+
+    monkeypatch.setattr(house.entering, "_describe", fail)
+    house.turn(200)
+    assert house.states() == {"registered": 5, "scanned": 1}
+    (waiting,) = house.journal.entries(waiting=True)
+    assert (waiting.cause, waiting.path) == (Cause.STORAGE, files[-1].path)
+
+
+def test_a_machine_that_starts_no_worker_is_an_outage_and_no_fault_of_files(house: House) -> None:
+    files = house.write(6)
+    house.scans.no_worker = True
+    house.turn(3)
+    assert house.journal.waiting().keys() == {Cause.MACHINE}
+    assert set(house.circuits.open) == {Cause.MACHINE}
+    house.scans.no_worker = False
+    house.turn(100)
+    assert house.states() == {"registered": len(files)}
+
+
+def test_a_file_over_which_a_batch_fails_is_found_by_halves(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    files = house.write(24)
+    house.archive.refused[files[11].path.name] = KeyError("a key that nobody thought of")
+    while house.states() != {"registered": 23, "scanned": 1}:
+        house.turn()
+        assert house.clock.now_s < 100, house.states()
+    assert sum(count > 1 for count in house.archive.offered) < 12, house.archive.offered
+    house.turn(20)
+    (waiting,) = house.journal.entries(waiting=True)
+    assert (waiting.cause, waiting.path) == (FAILED, files[11].path)
+    assert caplog.text.count("Traceback") == 1
+    house.archive.refused.clear()
+    house.turn(70)
+    assert house.states() == {"registered": 24}
+
+
+def test_files_that_wait_for_their_own_time_let_the_loop_sleep(house: House) -> None:
+    house.write(4)
+    house.archive.refused[""] = KeyError("a key that nobody thought of")
+    house.turn(20)
+    assert {cause: tally.files for cause, tally in house.journal.waiting().items()} == {FAILED: 4}
+    while house.journal.due(FileState.SCANNED, 1, now=house.clock.now()):
+        house.turn(seconds=0.01)
+    house.coordinator.turn()
+    assert house.entering.due_in_s() > 0.1
+
+
+@pytest.mark.parametrize("at_once", [39, 3, 1])
+def test_a_server_that_refuses_everything_sends_no_night_to_quarantine(house: House, at_once: int) -> None:
+    house.archive.refused[""] = RefusedError("column instance__observing_night does not exist")
+    specs = night_specs(39, megabytes=0.001, night=NIGHT)
+    for first in range(0, len(specs), at_once):
+        for each in specs[first : first + at_once]:
+            write_dl0(each, house.root)
+        house.turn(4)
+    quarantined = house.states().get("quarantined", 0)
+    assert quarantined < 8 if at_once < 8 else quarantined == 0
+    assert set(house.circuits.open) == {Cause.CATALOGUE}
+    begin = len(house.archive.offered)
+    house.turn(300)
+    assert len(house.archive.offered) - begin <= 10, "one file a probe"
+    assert house.states().get("quarantined", 0) == quarantined
+    house.archive.refused.clear()
+    bad = next(iter(house.journal.entries(state=FileState.SCANNED)))
+    house.archive.refused[bad.path.name] = RefusedError("obs_id is too large")
+    house.turn(300)
+    assert house.states() == {"registered": 38 - quarantined, "quarantined": 1 + quarantined}
+    assert not house.circuits.open
+
+
 def test_a_scan_that_raises_concerns_its_file_only(house: House) -> None:
     files = house.write(3)
     house.scans.raised[files[1].path.name] = ImportError("the library was replaced under us")
@@ -692,14 +916,14 @@ def test_draining_hands_out_nothing_more(house: House) -> None:
     assert not house.entering.has_due
 
 
-def finish(house: House) -> None:
+def finish(house: House, limit_s: float = 10) -> None:
     """Do what a daemon does when it is told to stop."""
 
     def pause(seconds: float) -> None:
         house.turn(seconds=seconds)
 
     stages = (house.coordinator, house.reading, house.entering, house.copying)
-    drain(*stages, limit_s=10, monotonic=house.clock, pause=pause)
+    drain(*stages, limit_s=limit_s, monotonic=house.clock, pause=pause)
 
 
 def test_a_daemon_that_is_told_to_stop_ends_what_it_has_begun(house: House) -> None:
@@ -732,6 +956,22 @@ def test_a_daemon_that_is_told_to_stop_closes_its_blocks_without_its_journal(
     finish(house)
     assert "files at hand are left to the next daemon" in caplog.text
     assert not any(block.is_open for block in house.archive.blocks("acada", "*"))
+
+
+def test_a_daemon_that_is_told_to_stop_waits_for_what_is_under_way_though_the_copies_fail(
+    beside: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease is given back then: nothing may be registered under it any more."""
+
+    def fail() -> None:
+        raise UnreachableError("the rules cannot be asked for")
+
+    _until_registered(beside)
+    monkeypatch.setattr(beside.copying, "close_all", fail)
+    threading.Timer(0.5, beside.archive.may_answer.set).start()
+    finish(beside, limit_s=0)
+    assert not beside.entering.busy
+    assert beside.states() == {"registered": 4}
 
 
 def test_a_withdrawn_trigger_takes_its_file_out(house: House) -> None:
@@ -943,6 +1183,37 @@ def test_an_inbox_that_cannot_be_looked_at_is_shown_and_told(house: House, caplo
     house.turn(3)
     assert house.upkeep.hidden_folders == 0
     assert _shown(house, "inbox_errors", kind="folder") == 0
+
+
+def test_a_lost_journal_is_filled_though_the_first_starts_meet_no_archive(
+    make: Callable[[], House], tmp_path: Path
+) -> None:
+    """The files were registered, and their block neither closed nor given rules, when the journal was lost."""
+    first = make()
+    first.write(3)
+    first.turn(6)
+    first.journal.close()
+    for piece in tmp_path.glob("journal.sqlite*"):
+        piece.unlink()
+    for _ in range(2):
+        beginning = make()
+        beginning.archive = first.archive
+        beginning.archive.error = UnreachableError("down")
+        beginning.turn(3)
+        assert beginning.states() == {}
+        beginning.journal.close()
+    later = make()
+    later.clock.now_s = 3 * 86_400.0
+    later.archive = first.archive
+    later.archive.error = None
+    later.turn(6)
+    assert later.states() == {"registered": 3}
+    assert [block.is_open for block in later.archive.blocks("acada", "*")] == [False]
+    for _ in range(4):
+        later.turn(2, seconds=61)
+        later.archive.transfer()
+    assert later.states() == {"replicated": 3}
+    assert later.journal.lacking_since is None
 
 
 def test_status_is_shown_while_the_storage_is_away(house: House) -> None:

@@ -116,7 +116,7 @@ def test_bad_files_are_found_by_halves_and_the_rest_goes_through(archive: Picky)
     assert len(archive.sizes) < 40
 
 
-@given(bad=st.sets(st.integers(0, 39)), size=st.integers(1, 50))
+@given(bad=st.sets(st.integers(0, 39), max_size=7), size=st.integers(1, 50))
 def test_exactly_the_bad_ones_stay_out_whatever_the_size(bad: set[int], size: int) -> None:
     archive, files = Picky(), _files(40)
     for number in bad:
@@ -151,6 +151,24 @@ def test_a_catalogue_that_takes_nothing_is_not_asked_file_by_file(archive: Picky
     assert [each.file for each in bad] == files
     assert not any(each.is_its_own_fault for each in bad)
     assert len(archive.sizes) < 40
+
+
+@pytest.mark.parametrize("error", [RefusedError("no such column"), CatalogueError("the table is gone")])
+def test_who_refuses_everything_blames_no_file_and_is_tried_with_one(archive: Picky, error: CatalogueError) -> None:
+    files, block = _files(39), block_of("acada")
+    archive.open_block(block)
+    batches = Batches(archive)
+    archive.refused = {file.lfn.name: error for file in files}
+    parts = list(batches.register(block, ONSITE, files))
+    assert [part.file for part in parts if isinstance(part, Refused) and not part.is_its_own_fault] == files
+    archive.sizes.clear()
+    assert len(list(batches.register(block, ONSITE, files))) == 39
+    assert archive.sizes == [1]
+    archive.refused = {files[3].lfn.name: error}
+    again = list(batches.register(block, ONSITE, files))
+    blamed = [part.file for part in again if isinstance(part, Refused) and part.is_its_own_fault]
+    assert blamed == ([files[3]] if isinstance(error, RefusedError) else [])
+    assert not batches.takes_nothing
 
 
 def test_files_of_an_unknown_scope_do_not_stop_the_others(archive: Picky) -> None:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import logging
 import re
+from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
+from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon import Settings, settings_from
+from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
 from ctao_bdms.daemon.consistency import restart_needed
 from ctao_bdms.daemon.example import example
-from ctao_bdms.daemon.settings import LogLevel, Storage
+from ctao_bdms.daemon.recovery import begin
+from ctao_bdms.daemon.service import Service
+from ctao_bdms.daemon.settings import Batches, Blocks, LogLevel, Storage
 from ctao_bdms.daemon.sources import keys
 from ctao_bdms.errors import InvalidSettingsError, UsageError
-from ctao_bdms.ingest.journal import Order
-from ctao_bdms.model import Site
+from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.ingest.journal import Journal, Order
+from ctao_bdms.model import Rse, Site
+from ctao_bdms.replication import Policy
 from ctao_bdms.settings import Key, toml
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 NEEDED = '[storage]\nroot = "/storage/ctao-north"\nrse = "CTAO-NORTH-ONSITE"\nsite = "CTAO-North"\n'
+NOW = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
 DEFAULTS = Settings(storage=Storage(root=Path("/storage/ctao-north"), rse="CTAO-NORTH-ONSITE", site=Site.NORTH))
 
 
@@ -208,6 +222,71 @@ def test_what_a_running_daemon_cannot_take_over() -> None:
     )
     assert restart_needed(DEFAULTS, other) == ["storage.rse", "workers.number"]
     assert restart_needed(other, other) == []
+
+
+def _others() -> Settings:
+    """Return settings of which every key has another value."""
+    another: dict[type, Callable[[Any], object]] = {
+        int: lambda value: value - 1,
+        float: lambda value: value + 0.5,
+        bool: lambda value: not value,
+        str: lambda value: value + "x",
+        tuple: lambda value: (*value, "level") if len(value) < 1 else (),
+        type(None): lambda _value: Path("/elsewhere"),
+    }
+    sections = {}
+    for section in attrs.fields(Settings):
+        values = attrs.asdict(getattr(DEFAULTS, section.name), recurse=False)
+        for name, value in values.items():
+            if isinstance(value, StrEnum):
+                values[name] = next(each for each in type(value) if each is not value)
+            elif isinstance(value, Path):
+                values[name] = value / "other"
+            else:
+                values[name] = another[type(value)](value)
+        sections[section.name] = type(getattr(DEFAULTS, section.name))(**values)
+    return Settings(**sections)
+
+
+def test_a_running_daemon_takes_over_what_says_so_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    others = _others()
+    service = Service(DEFAULTS, reload=lambda: others)
+    circuits = Circuits(Backoff(), monotonic=lambda: 0.0, dice=lambda: 1.0)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        service._take_over(circuits)
+        assert root.level == logging.getLevelName(others.log.level.value)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    for key in keys():
+        settings = others if key.about["reload"] else DEFAULTS
+        value = getattr(getattr(service.settings, key.section), key.name)
+        assert value == getattr(getattr(settings, key.section), key.name), key.dotted
+        assert (key.dotted in caplog.text) is not key.about["reload"], key.dotted
+    circuits.settle(Ticket(), Cause.STORAGE)
+    assert circuits.next_probe_in_s() == others.retries.first_s
+
+
+def test_what_contradicts_what_stays_is_not_taken_over(caplog: pytest.LogCaptureFixture) -> None:
+    """Both were raised, and the one can follow only when the daemon is started anew."""
+    new = attrs.evolve(DEFAULTS, batches=Batches(files=800), blocks=Blocks(files=900))
+    service = Service(DEFAULTS, reload=lambda: new)
+    service._take_over(Circuits(Backoff(), monotonic=lambda: 0.0, dice=lambda: 1.0))
+    assert service.settings == DEFAULTS
+    assert "batches.files: 800 are more than blocks.files, 500, until it is started anew" in caplog.text
+
+
+def test_batches_may_become_as_large_as_the_settings_say_later(tmp_path: Path) -> None:
+    root = tmp_path / "onsite"
+    root.mkdir()
+    small = attrs.evolve(DEFAULTS, storage=Storage(root=root, rse="NORTH", site=Site.NORTH), batches=Batches(files=10))
+    archive = InMemoryCatalogue([Rse(name="NORTH", prefix=str(root), site="CTAO-North")])
+    with Journal(tmp_path / "journal.sqlite", by="test", now=lambda: NOW) as journal:
+        size = begin(small, archive, journal, policy=Policy.load(), now=lambda: NOW).batches.size
+    assert size.files >= 300
+    assert size.largest == 1000
 
 
 def test_values_as_toml_writes_them() -> None:

@@ -139,11 +139,12 @@ def test_all_is_there_after_a_restart(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "journal.sqlite"
     one, two = seen(1), seen(2)
     with Journal(path, by="first", now=clock) as journal:
-        assert journal.is_new
+        begun = journal.lacking_since
+        assert begun is not None
         journal.observe([one, two])
         journal.scanned([scan(one)])
     with Journal(path, by="second", now=clock) as journal:
-        assert not journal.is_new
+        assert journal.lacking_since == begun
         assert journal.damaged is None
         assert states(journal) == {"found": 1, "scanned": 1}
         assert journal.facts(one.path) == scan(one).facts
@@ -529,7 +530,7 @@ def test_a_damaged_journal_is_kept_and_begun_anew(
     damage(path)  # type: ignore[operator]
     before = path.read_bytes()
     with Journal(path, by="daemon", now=clock) as journal:
-        assert journal.is_new
+        assert journal.lacking_since is not None
         assert journal.damaged == tmp_path / "journal.sqlite.damaged-20261122T010000Z"
         assert journal.damaged.read_bytes() == before
         assert states(journal) == {}
@@ -550,7 +551,7 @@ def test_an_empty_file_is_a_new_journal(tmp_path: Path, clock: Clock) -> None:
     _filled(path, clock)
     os.truncate(path, 0)
     with Journal(path, by="daemon", now=clock) as journal:
-        assert journal.is_new
+        assert journal.lacking_since is not None
 
 
 def test_a_lost_log_loses_the_last_moments_only(tmp_path: Path, clock: Clock) -> None:

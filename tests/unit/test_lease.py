@@ -205,6 +205,13 @@ def test_who_wakes_up_after_a_long_sleep_writes_nothing(tmp_path: Path, daemons:
     assert written[written.index("2") :].count("1") <= 1
 
 
+def test_who_finds_the_folder_emptied_says_so(tmp_path: Path) -> None:
+    lease = Lease.claim(tmp_path)
+    (tmp_path / "lease.1").unlink()
+    with pytest.raises(LeaseLostError, match="lease 1 of this process has been taken away: somebody has emptied"):
+        lease.check()
+
+
 def test_of_eight_that_claim_at_once_one_wins(tmp_path: Path, daemons: list[Daemon]) -> None:
     dice = random.Random(5)
     claimants = [Claimant(tmp_path) for _ in range(8)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ctao_bdms import replication
 from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.daemon import recovery
 from ctao_bdms.daemon.recovery import recover
 from ctao_bdms.ingest.journal import FileState, Journal
 from ctao_bdms.model import Night, ProductMetadata, Registration, RetentionClass, Rse, Site
@@ -61,8 +62,8 @@ class Archive(InMemoryCatalogue):
         self._count(len(found))
         return found
 
-    def fill(self, days_ago: int, *, opened_days_ago: int | None = None) -> Did:
-        """Register a file of a night in an open block."""
+    def fill(self, days_ago: int, *, opened_days_ago: int | None = None, count: int = 1) -> Did:
+        """Register files of a night in an open block."""
         night = Night(TODAY - dt.timedelta(days=days_ago))
         self.time = NOW - dt.timedelta(days=days_ago if opened_days_ago is None else opened_days_ago)
         block = BlockName(
@@ -74,12 +75,12 @@ class Archive(InMemoryCatalogue):
             opened=self.time,
             token="0123abcd",
         ).did
-        (spec,) = night_specs(1, night=night)
+        lfns = [spec.lfn for spec in night_specs(count, night=night)]
         metadata = ProductMetadata({"instance__observing_night": night.date})
-        file = Registration(lfn=spec.lfn, size_bytes=2880, adler32="00000001", metadata=metadata)
         self.open_block(block)
-        self.ensure_directories([spec.lfn])
-        self.register(block, ONSITE, [file])
+        self.ensure_directories(lfns)
+        common: dict[str, Any] = {"size_bytes": 2880, "adler32": "00000001", "metadata": metadata}
+        self.register(block, ONSITE, [Registration(lfn=lfn, **common) for lfn in lfns])
         self.time = NOW
         return block
 
@@ -144,3 +145,36 @@ def test_copies_that_are_on_their_way_are_followed(tmp_path: Path, open_journal:
     replication.reconcile(archive, "acada", "*", now=lambda: NOW, abandoned_after=dt.timedelta.min)
     recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW)
     assert journal.blocks(FileState.REGISTERED) == [block]
+
+
+def test_a_journal_that_was_lost_long_ago_is_filled_from_the_days_before(
+    tmp_path: Path, open_journal: Callable[[], Journal]
+) -> None:
+    """The archive did not answer for a month: nobody made a rule for the block meanwhile, by which it were found."""
+    archive, journal = Archive(tmp_path), open_journal()
+    block = archive.fill(0)
+    archive.close_block(block)
+    later = NOW + dt.timedelta(days=30)
+    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: later)
+    assert journal.blocks(FileState.REGISTERED) == [block]
+    assert journal.lacking_since is None
+
+
+def test_a_recovery_shows_that_it_lives_between_its_steps(
+    tmp_path: Path, open_journal: Callable[[], Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "_CHUNK", 2)
+    archive, journal = Archive(tmp_path), open_journal()
+    for day in (1, 2):
+        archive.fill(day, count=5)
+    steps = 0
+
+    def alive() -> None:
+        nonlocal steps
+        steps += 1
+        assert archive.questions <= 6, "so much is asked at once"
+        archive.questions = 0
+
+    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW, alive=alive)
+    assert journal.tallies()[FileState.REGISTERED].files == 10
+    assert steps >= 2 + 2 * 3, "two rules at least, and three portions of files of each night"

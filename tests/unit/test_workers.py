@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import mmap
 import os
 import select
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctao_bdms.errors import BdmsError, MissingExtraError, RetrievalError, UsageError, WorkerLostError
+from ctao_bdms.errors import BdmsError, MissingExtraError, NoWorkerError, RetrievalError, UsageError, WorkerLostError
+from ctao_bdms.ingest.causes import Cause, cause_of_defects
 from ctao_bdms.ingest.workers import Scans, TimeLimit, WorkerPool
 from ctao_bdms.ingest.workers.wire import portable
 from ctao_bdms.integrity import NotAFileError, scan
@@ -184,8 +186,55 @@ def test_signals_of_the_terminal_and_of_systemd_are_the_daemons_business(pool: W
 
 def test_workers_that_cannot_start_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with WorkerPool(1) as pool, pytest.raises(WorkerLostError, match="could not be started: it ended by itself"):
+    with WorkerPool(1) as pool, pytest.raises(NoWorkerError, match="could not be started, it ended by itself"):
         pool.submit(abs, 1).result(WAIT_S)
+
+
+def test_a_machine_without_memory_for_workers_is_to_blame_and_not_the_files(
+    pool: WorkerPool, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", refuse)
+        futures = [Scans(pool).submit(file) for _ in range(20)]
+        facts = [future.result(WAIT_S) for future in futures]
+    assert {each.verdict for each in facts} == {Verdict.ERROR}
+    assert {cause_of_defects(each.defects) for each in facts} == {Cause.MACHINE}
+    assert "Cannot allocate memory" in facts[0].defects[0].message
+    assert Scans(pool).submit(file).result(WAIT_S).digests
+
+
+def test_an_answer_that_cannot_be_read_fails_its_call_alone(pool: WorkerPool) -> None:
+    sound = [pool.submit(abs, -n) for n in range(5)]
+    strange = pool.submit(eval, "type('Strange', (), {'__reduce__': lambda self: (int, ('no number',))})()")
+    with pytest.raises(WorkerLostError, match="worker 2 gave an answer that cannot be read: ValueError: invalid"):
+        strange.result(WAIT_S)
+    assert [future.result(WAIT_S) for future in sound] == [0, 1, 2, 3, 4]
+    assert pool.submit(abs, -7).result(WAIT_S) == 7
+
+
+def test_a_pool_that_fails_lets_no_call_wait_and_is_begun_anew(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asleep = pool.submit(time.sleep, 600)
+    wait_until(asleep.running)
+    pids = pool.pids
+
+    def fail() -> None:
+        raise KeyError("nobody thought of it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "_hand_out", fail)
+        with pytest.raises(WorkerLostError, match="when its pool failed: KeyError"):
+            pool.submit(abs, -1).result(WAIT_S)
+        with pytest.raises(WorkerLostError, match="when its pool failed: KeyError"):
+            asleep.result(WAIT_S)
+        assert "Traceback" in caplog.text
+    for pid in pids:
+        wait_for_end(pid)
+    assert pool.submit(abs, -7).result(WAIT_S) == 7
 
 
 # Scans.

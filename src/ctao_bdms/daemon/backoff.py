@@ -89,7 +89,8 @@ class Circuits:
     """
 
     def __init__(self, backoff: Backoff, *, monotonic: Callable[[], float], dice: Callable[[], float]) -> None:
-        self._backoff = backoff
+        #: How long to wait; it may be replaced.
+        self.backoff = backoff
         self._monotonic = monotonic
         self._dice = dice
         self._open: dict[Cause, _Open] = {}
@@ -136,7 +137,7 @@ class Circuits:
                 self._open[cause].is_probed = False
         if failure is not None and failure.is_shared and (failure not in self._open or failure in ticket.probes):
             count = self.failures(failure) + 1
-            wait_s = self._backoff.delay_s(count, self._dice())
+            wait_s = self.backoff.delay_s(count, self._dice())
             self._open[failure] = _Open(count, self._monotonic() + wait_s)
         return frozenset(closed)
 

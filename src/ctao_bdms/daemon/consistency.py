@@ -7,7 +7,7 @@ import attrs
 from ctao_bdms.daemon.settings import Settings
 from ctao_bdms.ingest.checks import CheckPolicy
 
-__all__ = ["contradictions", "restart_needed"]
+__all__ = ["contradictions", "restart_needed", "taken_over"]
 
 
 def contradictions(settings: Settings) -> list[str]:
@@ -54,3 +54,13 @@ def restart_needed(old: Settings, new: Settings) -> list[str]:
         if not field.metadata["reload"]
         and getattr(getattr(old, section.name), field.name) != getattr(getattr(new, section.name), field.name)
     ]
+
+
+def taken_over(old: Settings, new: Settings) -> Settings:
+    """Return `old` with what a running daemon can take over of `new`; the rest stays until it is started anew."""
+    sections = {}
+    for section in attrs.fields(Settings):
+        was, comes = getattr(old, section.name), getattr(new, section.name)
+        keys = [field.name for field in attrs.fields(type(was)) if field.metadata["reload"]]
+        sections[section.name] = attrs.evolve(was, **{key: getattr(comes, key) for key in keys})
+    return Settings(**sections)

@@ -68,6 +68,7 @@ class Coordinator:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._prober: dict[Cause, Stage] = {}
+        self._is_mute = False
 
     def wake(self) -> None:
         """Have the loop look at once what is due; may be called by any thread."""
@@ -98,7 +99,7 @@ class Coordinator:
 
     def turn(self) -> None:
         """Do once what is due."""
-        self._beat()
+        self.beat()
         for stage in self._stages:
             if stage.due_in_s() <= 0:
                 self._run(stage)
@@ -106,18 +107,21 @@ class Coordinator:
             self._metrics.circuit(cause, is_open=cause in self._circuits.open)
         self._on_turn()
 
-    def _beat(self) -> None:
-        """Show that this process lives.
+    def beat(self) -> None:
+        """Show that this process lives; a step that takes long calls it in its midst.
 
         Where that cannot be written, nothing can be changed without the leave of the lease either: the stages meet the
         same failure, and wait for it.
         """
         try:
-            self._lease.beat()
+            if self._lease.beat():
+                self._is_mute = False
         except LeaseLostError:
             raise
         except OSError as error:
-            _log.warning("the lease cannot be written: %s", error)
+            if not self._is_mute:
+                _log.warning("the lease cannot be written: %s", error)
+            self._is_mute = True
 
     def _sleep_s(self) -> float:
         """Return how long nothing is due, and nothing can be probed."""

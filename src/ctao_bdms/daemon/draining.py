@@ -35,6 +35,8 @@ def drain(
 ) -> None:
     """Finish what is at hand, and close the open blocks; what fails now is left to the next daemon.
 
+    Whatever fails, no batch is under way any more at the end: the next daemon would otherwise do the same beside it.
+
     Parameters
     ----------
     coordinator, reading, entering, copying
@@ -57,7 +59,12 @@ def drain(
             coordinator.turn()
             pause(_PAUSE_S)
 
-    for what, step in (("files at hand", finish), ("open blocks", copying.close_all)):
+    steps = (
+        ("files at hand", finish),
+        ("files that were being registered", entering.finish),
+        ("open blocks", copying.close_all),
+    )
+    for what, step in steps:
         try:
             step()
         except LeaseLostError:

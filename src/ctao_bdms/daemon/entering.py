@@ -23,7 +23,7 @@ from ctao_bdms.ingest.journal import Entry, FileState, Rejected, Sighting, Waiti
 from ctao_bdms.ingest.report import Outcome, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from collections.abc import Set as AbstractSet
     from concurrent.futures import Executor
 
@@ -36,12 +36,18 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.registrar import Registrar
     from ctao_bdms.model import Did, FileFacts
 
-__all__ = ["REFUSED", "Entering"]
+__all__ = ["FAILED", "REFUSED", "Entering"]
 
 _log = logging.getLogger(__name__)
 
 #: What a file waits for that is not taken though nothing is wrong with its content: somebody must see to it.
 REFUSED = "refused"
+
+#: What a file waits for over which this software itself fails, with the traceback in the log: somebody must report it.
+FAILED = "failed"
+
+#: How often it is looked, in seconds, whether the time of a file has come, as long as all that are there wait for one.
+_IDLE_S = 0.2
 
 
 @attrs.frozen
@@ -123,6 +129,8 @@ class Entering:
         self._aside = aside
         self._wake = wake
         self._since_s: float | None = None
+        self._most: int | None = None
+        self._is_idle = False
         self._asked: _Asked | None = None
         self._closed: deque[Did] = deque()
 
@@ -134,12 +142,11 @@ class Entering:
     @property
     def has_due(self) -> bool:
         """Whether there are files that are being registered, or could be."""
-        now, order = self._now(), self._order()
-        return bool(self._asked or self._nameless or self._journal.due(FileState.SCANNED, 1, now=now, order=order))
+        return bool(self._asked or self._nameless or self._due(1))
 
     @property
     def busy(self) -> AbstractSet[Path]:
-        """The triggers of the files that are being registered."""
+        """The triggers of the files that are being registered, or were, and the journal does not say so yet."""
         entries = () if self._asked is None else self._asked.entries.values()
         return {entry.trigger for entry in entries if entry.trigger is not None}
 
@@ -158,11 +165,16 @@ class Entering:
             return float("inf")
         now_s = self._monotonic()
         self._since_s = now_s if self._since_s is None else self._since_s
-        return 0.0 if count >= self._limit else self._since_s + self._batches().age_s - now_s
+        age_s = self._batches().age_s
+        if self._is_idle:
+            return self._since_s + max(age_s, _IDLE_S) - now_s
+        return 0.0 if count >= self._limit else self._since_s + age_s - now_s
 
     @property
     def _limit(self) -> int:
         most = self._batches().files
+        if self._most is not None:
+            most = min(most, self._most)
         return most if self._registrar is None else min(most, self._registrar.batches.size.files)
 
     def step(self, *, probe: bool) -> None:
@@ -175,13 +187,22 @@ class Entering:
         if self._registrar is None:
             # Also when no file waits: what a predecessor has begun is ended with it.
             self._registrar = self._make_registrar()
-        due = self._journal.due(FileState.SCANNED, 1 if probe else self._limit, now=self._now(), order=self._order())
-        entries = {entry.path: entry for entry in (*due, *self._nameless.values())}
-        if not entries:
+        limit = 1 if probe else self._limit
+        due = (*self._nameless.values(), *self._due(limit))
+        if any(entry.cause == FAILED for entry in due):
+            # What a batch has failed over already is tried alone, and when nothing else is due.
+            due = tuple(entry for entry in due if entry.cause != FAILED) or due[:1]
+        entries = {entry.path: entry for entry in (due if self._most is None else due[:limit])}
+        items = {path: item for path, entry in entries.items() if (item := self._item(entry)) is not None}
+        self._is_idle = not items
+        if not items:
             return
-        self._ask(self._registrar, entries)
+        self._ask(self._registrar, {path: entries[path] for path in items}, list(items.values()))
         if self._aside is None or probe:
             self._answered()
+
+    def _due(self, limit: int) -> list[Entry]:
+        return self._journal.due(FileState.SCANNED, limit, now=self._now(), order=self._order())
 
     def close(self, *, everything: bool = False) -> tuple[Did, ...]:
         """Close the blocks whose time has come; return all that were closed since the last call and need rules.
@@ -189,17 +210,22 @@ class Entering:
         Parameters
         ----------
         everything
-            Close all, as at the end of the process.
+            Close all, as at the end of the process, also if the journal cannot be written any more; a batch that is
+            under way is waited for.
         """
-        if self._asked is not None and everything:
-            self._answered()
-        if self._asked is None and self._registrar is not None:
+        if everything and self._asked is not None:
+            self._asked.answer.exception()
+        if (everything or self._asked is None) and self._registrar is not None:
             self._closed.extend(self._registrar.close(everything=everything))
         return tuple(self._closed.popleft() for _ in range(len(self._closed)))
 
-    def _ask(self, registrar: Registrar, entries: dict[Path, Entry]) -> None:
+    def finish(self) -> None:
+        """Wait until no batch is under way any more, and write down what has become of its files."""
+        if self._asked is not None:
+            self._answered()
+
+    def _ask(self, registrar: Registrar, entries: dict[Path, Entry], items: Sequence[Described]) -> None:
         """Have a batch registered."""
-        items = [self._item(entry) for entry in entries.values()]
         outcomes: dict[Path, Outcome] = {}
         if self._aside is None:
             answer: Future[None] = Future()
@@ -219,32 +245,75 @@ class Entering:
         self._closed.extend(registrar.close())
 
     def _answered(self) -> None:
-        """Wait for the answer to a batch, and write down what has become of its files."""
+        """Wait for the answer to a batch, and write down what has become of its files.
+
+        The answer is kept until the journal has taken it: triggers have gone by now, and who does not know why would
+        take the files for withdrawn.
+        """
         assert self._asked is not None
-        asked, entries, outcomes = self._asked, self._asked.entries, self._asked.outcomes
-        try:
-            asked.answer.result()
-        except (BdmsError, OSError) as error:
-            if cause_of(error) is Cause.STORAGE:
-                # The others must not wait behind a file that cannot be moved to quarantine.
-                left = [entry for path, entry in entries.items() if path not in outcomes]
-                self._journal.waits(self._wait(entry, Cause.STORAGE, str(error)) for entry in left)
-            raise
-        finally:
-            self._asked = None
-            self._write(entries, outcomes.values())
+        asked, error = self._asked, self._asked.answer.exception()
+        self._write(asked.entries, asked.outcomes.values())
+        self._asked = None
+        if error is None:
+            if self._most is not None:
+                self._most = None if self._most >= self._batches().files else 2 * self._most
+            return
+        left = [entry for path, entry in asked.entries.items() if path not in asked.outcomes]
+        cause = cause_of(error)
+        if isinstance(error, Exception) and cause is None and not isinstance(error, BdmsError):
+            self._unexpected(left, error)
+            return
+        if cause is Cause.STORAGE:
+            # The others must not wait behind a file that cannot be moved to quarantine.
+            self._journal.waits(self._wait(entry, cause, str(error)) for entry in left)
+        raise error
 
-    def _item(self, entry: Entry) -> Described:
+    def _unexpected(self, entries: Sequence[Entry], error: Exception) -> None:
+        """Find out by halves over which file a batch fails, so that it waits and no other."""
+        if not entries:
+            raise error
+        if len(entries) == 1:
+            self._fails(entries[0], error)
+        else:
+            self._most = len(entries) // 2
+            _log.warning("%d files cannot be registered together, fewer are tried: %r", len(entries), error)
+
+    def _item(self, entry: Entry) -> Described | None:
+        """Return what is known of a file; None if that cannot be said, and it waits."""
         facts = None if entry.lfn is None else self._journal.facts(entry.path)
-        return self._describe(local_file(entry.path, entry.trigger, self._root), facts)
+        try:
+            item = self._describe(local_file(entry.path, entry.trigger, self._root), facts)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong over one file must not stop all others
+            self._fails(entry, error)
+            return None
+        if item.file.path != entry.path:
+            self._stays(entry, REFUSED, f"{entry.path} is a link to {item.file.path} now, and no more what was read")
+            return None
+        return item
 
-    def _write(self, entries: dict[Path, Entry], outcomes: Iterable[Outcome]) -> None:
+    def _fails(self, entry: Entry, error: Exception) -> None:
+        """Have a file wait over which something has failed that nobody expected."""
+        cause = cause_of(error)
+        if entry.cause != FAILED and cause is None:
+            with about(file_id=entry.path, lfn=entry.lfn, night=entry.night):
+                _log.error("the software fails over this file; please report it", exc_info=error)
+        self._stays(entry, cause or FAILED, f"{type(error).__name__}: {error}")
+        if cause is not None and cause.is_shared:
+            raise error
+
+    def _stays(self, entry: Entry, cause: str, why: str) -> None:
+        """Have a file wait that is not given to the archive."""
+        self._journal.waits([self._wait(entry, cause, why)])
+        self._nameless.pop(entry.path, None)
+        with about(file_id=entry.path, lfn=entry.lfn, night=entry.night):
+            _log.warning("not taken, tried again: %s", why)
+
+    def _write(self, entries: dict[Path, Entry], outcomes: Collection[Outcome]) -> None:
         """Write into the journal what became of files."""
         by_block: dict[Did | None, list[Path]] = defaultdict(list)
         rejected, waiting, again = [], [], []
         for outcome in outcomes:
             entry = entries[outcome.path]
-            self._nameless.pop(outcome.path, None)
             if outcome.is_archived:
                 by_block[outcome.block].append(outcome.path)
             elif outcome.status is Status.QUARANTINED:
@@ -253,7 +322,7 @@ class Entering:
             else:
                 cause = cause_of_defects(outcome.defects)
                 seen = Sighting.of(local_file(entry.path, entry.trigger, self._root))
-                if cause is Cause.CHANGING and seen.stamp is not None:
+                if cause is Cause.CHANGING and seen.stamp is not None and seen.path == entry.path:
                     again.append(seen)
                 else:
                     waiting.append(self._wait(entry, cause or REFUSED, "; ".join(map(str, outcome.defects))))
@@ -263,6 +332,7 @@ class Entering:
         self._journal.observe(again)
         self._journal.waits(waiting)
         for outcome in outcomes:
+            self._nameless.pop(outcome.path, None)
             self._count(entries[outcome.path], outcome)
 
     def _wait(self, entry: Entry, cause: str, why: str) -> Waiting:

@@ -174,17 +174,24 @@ class Lease:
         if highest != self.token:
             raise LeaseLostError(self.token, highest)
 
-    def beat(self) -> None:
+    def beat(self) -> bool:
         """Show that this process is alive; to be called in every round of the loop, it writes when it is time.
+
+        Returns
+        -------
+        bool
+            Whether it was time.
 
         Raises
         ------
         LeaseLostError
             If another process has taken its place.
         """
-        if self._monotonic() - self._last_beat_s >= self._beat_every_s:
-            self.check()
-            self._write(released=False)
+        if self._monotonic() - self._last_beat_s < self._beat_every_s:
+            return False
+        self.check()
+        self._write(released=False)
+        return True
 
     def release(self) -> None:
         """Give the lease back, so that the next one need not wait; nothing happens if it is lost already."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from ctao_bdms import replication
 from ctao_bdms.catalogue import Comparison, Condition, Query
 from ctao_bdms.errors import UnknownRseError
 from ctao_bdms.facade.connected import DEFAULT_VO
-from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Quarantine, Registrar
+from ctao_bdms.ingest import Batches, BlockLimits, BlockPolicy, Quarantine, Registrar
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import FileState, Rejected
 from ctao_bdms.model import Night
@@ -35,6 +36,9 @@ _log = logging.getLogger(__name__)
 #: All open blocks are closed, whatever the server's clock says of their age.
 _AT_ONCE = dt.timedelta.min
 
+#: How many files are asked for at once to fill a journal.
+_CHUNK = 5000
+
 
 def begin(
     settings: Settings,
@@ -44,6 +48,7 @@ def begin(
     policy: Policy,
     now: Callable[[], dt.datetime],
     on_batch: Callable[[int], None] = lambda _files: None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Registrar:
     """End what a predecessor has begun, and return what registers files from now on.
 
@@ -59,6 +64,8 @@ def begin(
         The clock (aware).
     on_batch
         Called with the number of files of each request that registers some.
+    alive
+        Called between two steps: after an outage of days they take longer together than a loop may be silent.
 
     Raises
     ------
@@ -69,7 +76,7 @@ def begin(
     if rse not in elements:
         raise UnknownRseError(rse, elements)
     quarantine = Quarantine(settings.quarantine)
-    settle(journal, quarantine, Path(os.path.realpath(settings.storage.root)))
+    settle(journal, quarantine, Path(os.path.realpath(settings.storage.root)), alive=alive)
     recover(
         catalogue,
         journal,
@@ -79,15 +86,15 @@ def begin(
         policy=policy,
         new_since=dt.timedelta(days=settings.state.recover_days),
         patience=dt.timedelta(seconds=settings.replication.patience_s),
+        alive=alive,
     )
-    size = BatchSize(files=min(BatchSize().files, settings.batches.files), largest=settings.batches.files)
     limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
     return Registrar(
         catalogue,
         elements[rse],
         policy=BlockPolicy(limits=limits, age_s=settings.blocks.age_s),
         quarantine=quarantine,
-        batches=Batches(catalogue, size, on_batch=lambda files, _seconds: on_batch(files)),
+        batches=Batches(catalogue, on_batch=lambda files, _seconds: on_batch(files)),
         retention_of=policy.retention_of,
         now=now,
     )
@@ -103,12 +110,16 @@ def recover(
     policy: Policy | None = None,
     new_since: dt.timedelta = dt.timedelta(days=7),
     patience: dt.timedelta = replication.PATIENCE,
+    alive: Callable[[], None] = lambda: None,
 ) -> None:
     """Close the blocks that a predecessor left open, give them their rules, and fill a journal that is new.
 
+    A journal stays new until this has come to its end, however often the daemon is started until then.
+
     Only the holder of the lease may do this: an open block of a daemon that lives would be closed, too. What is asked
-    does not grow with the years: if the journal is new, the blocks of the last days are looked at, and the older ones
-    that have a rule which is not fulfilled. Files whose triggers stand are walked again, whatever their night.
+    does not grow with the years: if the journal is new, the blocks of the days before it was begun are looked at, and
+    the older ones that have a rule which is not fulfilled. Files whose triggers stand are walked again, whatever their
+    night.
 
     Parameters
     ----------
@@ -121,10 +132,19 @@ def recover(
     policy
         How products are kept; by default as the observatory's own policy says.
     new_since
-        How long ago a block may have been opened to be looked at, whatever its rules say, if the journal is new.
+        How long before the journal was begun a block may have been opened to be looked at, whatever its rules say.
     patience
         How long a centre that is shut is waited for.
+    alive
+        Called between two steps.
     """
+
+    def refused(action: Action, error: CatalogueError) -> None:
+        """Say what could not be done about one rule; the loop tries it again."""
+        _log.error("rule for %s on %s: %s", action.rse_expression, action.did, error, extra={"block": str(action.did)})
+        alive()
+
+    lacking_since = journal.lacking_since
     incomplete: set[tuple[str, Night]] = set()
     for scope, pattern, opened_since in _patterns(catalogue, journal, site, now(), new_since):
         states = replication.reconcile(
@@ -136,25 +156,26 @@ def recover(
             abandoned_after=_AT_ONCE,
             opened_since=opened_since,
             patience=patience,
-            on_refused=_on_refused,
+            on_rule=lambda _did, _expression: alive(),
+            on_refused=refused,
         )
+        alive()
         incomplete.update((scope, BlockName.parse(state.block).night) for state in states if not state.is_complete)
-    if not journal.is_new:
+    if lacking_since is None:
         return
+    root = Path(os.path.realpath(catalogue.rses()[rse].prefix))
     for scope, night in sorted(incomplete, key=str):
         condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
-        lfns = [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=(condition,)))]
-        root = Path(os.path.realpath(catalogue.rses()[rse].prefix))
-        journal.rebuild((), catalogue.files(lfns).values(), rse, root)
-        _log.warning("the journal is new: %d files of the night %s were written into it again", len(lfns), night)
+        products, count = catalogue.find(Query(scopes=(scope,), conditions=(condition,))), 0
+        while lfns := [product.lfn for product in islice(products, _CHUNK)]:
+            journal.rebuild((), catalogue.files(lfns).values(), rse, root)
+            count += len(lfns)
+            alive()
+        _log.warning("the journal is new: %d files of the night %s were written into it again", count, night)
+    journal.filled()
 
 
-def _on_refused(action: Action, error: CatalogueError) -> None:
-    """Say what could not be done about one rule; the loop tries it again."""
-    _log.error("rule for %s on %s: %s", action.rse_expression, action.did, error, extra={"block": str(action.did)})
-
-
-def settle(journal: Journal, quarantine: Quarantine, root: Path) -> None:
+def settle(journal: Journal, quarantine: Quarantine, root: Path, *, alive: Callable[[], None] = lambda: None) -> None:
     """Finish what a predecessor has begun to put into quarantine: move the trigger after its file, and write it down.
 
     A trigger without its file waits for it, and nobody looks at it again; an entry of the journal waits with it.
@@ -165,9 +186,12 @@ def settle(journal: Journal, quarantine: Quarantine, root: Path) -> None:
         The journal and the quarantine.
     root
         The storage root, links resolved.
+    alive
+        Called after each case.
     """
     rejected = []
     for case in quarantine.cases():
+        alive()
         if os.path.lexists(case.path):
             continue  # another file of the name has come since
         if case.trigger is not None and quarantine.settle(local_file(case.path, case.trigger, root)) is not None:
@@ -183,10 +207,10 @@ def _patterns(
     catalogue: Catalogue, journal: Journal, site: Site, now: dt.datetime, new_since: dt.timedelta
 ) -> Iterator[tuple[str, str, dt.datetime | None]]:
     """Yield scopes and patterns of the blocks that may have been left behind, and since when they were opened."""
-    today = Night.of(now, site)
+    today, lacking_since = Night.of(now, site), journal.lacking_since
     for scope in catalogue.scopes():
-        if journal.is_new:
-            yield scope, blocks_pattern(DEFAULT_VO, scope, site), now - new_since
+        if lacking_since is not None:
+            yield scope, blocks_pattern(DEFAULT_VO, scope, site), min(now, lacking_since) - new_since
             nights = _followed(catalogue, scope, site)
         else:
             nights = {today, Night(today.date - dt.timedelta(days=1)), *_on_their_way(journal)}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.daemon.backoff import Backoff, Circuits
 from ctao_bdms.daemon.connection import Connection
-from ctao_bdms.daemon.consistency import restart_needed
+from ctao_bdms.daemon.consistency import contradictions, restart_needed, taken_over
 from ctao_bdms.daemon.coordinator import Coordinator
 from ctao_bdms.daemon.copying import Copying, Review
 from ctao_bdms.daemon.description import algorithms_of, description
@@ -136,7 +136,13 @@ class Service:
             entering = Entering(
                 journal,
                 lambda: begin(
-                    self.settings, connection, journal, policy=policy, now=_now, on_batch=self._metrics.batch
+                    self.settings,
+                    connection,
+                    journal,
+                    policy=policy,
+                    now=_now,
+                    on_batch=self._metrics.batch,
+                    alive=lambda: self._goes_on(coordinator),
                 ),
                 nameless=reading.nameless,
                 root=root,
@@ -187,7 +193,7 @@ class Service:
                 circuits=circuits,
                 journal=journal,
                 metrics=self._metrics,
-                on_turn=lambda: self._turned(scans.lost, upkeep),
+                on_turn=lambda: self._turned(scans.lost, upkeep, circuits),
             )
             stack.enter_context(self._server(circuits, upkeep))
             stop, reload = coordinator.stop, lambda: self._want_reload(coordinator)
@@ -273,33 +279,47 @@ class Service:
             address_file=self.settings.address_file,
         )
 
-    def _turned(self, lost: int, upkeep: Upkeep) -> None:
+    def _turned(self, lost: int, upkeep: Upkeep, circuits: Circuits) -> None:
         """Take note of a turn of the loop."""
-        self._beat_s = time.monotonic()
-        self._metrics.beat(time.time())
+        self._show_life()
         self._metrics.workers_lost(lost)
         files = upkeep.snapshot.get("files", {})
         self._notifier.alive(", ".join(f"{state['files']} {name}" for name, state in files.items() if state["files"]))
         if self._is_reload_wanted:
             self._is_reload_wanted = False
-            self._take_over()
+            self._take_over(circuits)
+
+    def _goes_on(self, coordinator: Coordinator) -> None:
+        """Take note, in the midst of a long step, that the loop does not hang."""
+        coordinator.beat()
+        if time.monotonic() - self._beat_s >= _BEAT_S:
+            self._show_life()
+            self._notifier.alive("ends what a predecessor has begun")
+
+    def _show_life(self) -> None:
+        self._beat_s = time.monotonic()
+        self._metrics.beat(time.time())
 
     def _want_reload(self, coordinator: Coordinator) -> None:
         """Have the settings read anew at the end of the next turn."""
         self._is_reload_wanted = True
         coordinator.wake()
 
-    def _take_over(self) -> None:
+    def _take_over(self, circuits: Circuits) -> None:
         """Read the settings anew, and take over what a running daemon can."""
         try:
             new = self._reload()
+            merged = taken_over(self.settings, new)
+            if said := contradictions(merged):
+                raise InvalidSettingsError(None, [f"{sentence}, until it is started anew" for sentence in said])
         except (InvalidSettingsError, OSError) as error:
             _log.error("the settings stay as they are: %s", error)
             return
         if keys := restart_needed(self.settings, new):
             _log.warning("these settings need a restart: %s", ", ".join(keys))
-        self.settings = new
-        configure(new.log, sys.stderr)
+        self.settings = merged
+        circuits.backoff = self._backoff()
+        configure(merged.log, sys.stderr)
         _log.info("settings taken over")
 
 

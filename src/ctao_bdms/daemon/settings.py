@@ -60,9 +60,7 @@ class Inbox:
         "Folders that are searched for triggers, all under storage.root; empty: storage.root itself.", ()
     )
     poll_interval_s: float = setting("Time between two looks into the inbox.", 1.0, least=0.01, reload=True)
-    full_walk_interval_s: float = setting(
-        "Time in which every folder is listed, changed or not.", 600.0, least=1, reload=True
-    )
+    full_walk_interval_s: float = setting("Time in which every folder is listed, changed or not.", 600.0, least=1)
     settle_s: float = setting(
         "Age of a folder's change below which it is listed again: clock steps and attribute caches.", 3.0, least=0
     )
@@ -131,7 +129,6 @@ class Batches:
     """How many files are registered in one request."""
 
     files: int = setting("The most files.", 500, least=1, most=1000, reload=True)
-    size_bytes: int = setting("The most bytes; a single file may be larger.", 1_000_000_000_000, least=1, reload=True)
     age_s: float = setting("The longest that a file waits for others to come along.", 1.0, least=0, reload=True)
 
 
@@ -139,9 +136,9 @@ class Batches:
 class Blocks:
     """How large a block becomes: the unit of transfer."""
 
-    files: int = setting("The most files.", 500, least=1, reload=True)
-    size_bytes: int = setting("The most bytes; a single file may be larger.", 1_000_000_000_000, least=1, reload=True)
-    age_s: float = setting("Age at which a block is closed, full or not.", 60.0, least=1, reload=True)
+    files: int = setting("The most files.", 500, least=1)
+    size_bytes: int = setting("The most bytes; a single file may be larger.", 1_000_000_000_000, least=1)
+    age_s: float = setting("Age at which a block is closed, full or not.", 60.0, least=1)
 
 
 @attrs.frozen(kw_only=True)

@@ -37,7 +37,7 @@ __all__ = ["Batches", "Refused", "Registering"]
 _LOG = logging.getLogger(__name__)
 #: Errors that no file of a batch is to blame for.
 _OF_ALL = (AuthenticationError, BlockClosedError, ForbiddenError, UnknownRseError)
-#: After so many files that were refused one by one and none that was taken, the others are not tried.
+#: After so many files that were refused one by one and none that was taken, the fault is not theirs.
 _HOPELESS = 8
 
 
@@ -65,10 +65,14 @@ class Refused:
     is_its_own_fault: bool
 
     @property
+    def is_conflict(self) -> bool:
+        """Whether the catalogue holds other content under its name, which was looked at."""
+        return self.is_its_own_fault and isinstance(self.error, ConflictError)
+
+    @property
     def defect(self) -> Defect:
         """The reason, as a defect of the file."""
-        is_conflict = self.is_its_own_fault and isinstance(self.error, ConflictError)
-        return Defect(DefectKind.CONFLICT if is_conflict else DefectKind.CATALOGUE, str(self.error))
+        return Defect(DefectKind.CONFLICT if self.is_conflict else DefectKind.CATALOGUE, str(self.error))
 
 
 class Batches:
@@ -99,6 +103,19 @@ class Batches:
         self._catalogue = catalogue
         self._monotonic = monotonic
         self._on_batch = on_batch
+        #: How many files were refused one by one since the last one was taken.
+        self.refused = 0
+        #: What the catalogue said of the last of them.
+        self.last_refusal: CatalogueError | None = None
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether so many files were refused in a row that no file is to blame any more.
+
+        A trickle of single files counts as one batch does: a server that refuses everything must not send a night to
+        quarantine, however slowly the night comes in.
+        """
+        return self.refused >= _HOPELESS
 
     def prepare(self, files: Sequence[Registration]) -> None:
         """Make the directories of all `files` in a few requests.
@@ -150,8 +167,14 @@ class Batches:
     def _isolated(
         self, block: Did, rse: str, files: tuple[Registration, ...]
     ) -> Iterator[tuple[Registration, ...] | Refused]:
-        """Register `files`, by halves where they are refused together."""
-        left, refused, is_any_taken = [files], 0, False
+        """Register `files`, by halves where they are refused together.
+
+        A refusal is held back until another file is taken: then the catalogue works, and the file is to blame.
+        """
+        # While nothing is taken, one file shows whether that is still so.
+        left = [part for part in (files[1:], files[:1]) if part] if self.takes_nothing else [files]
+        held: list[Refused] = []
+        is_any_taken = False
         while left:
             part = left.pop()
             try:
@@ -163,15 +186,19 @@ class Batches:
                     half = len(part) // 2
                     left += [part[half:], part[:half]]
                     continue
-                refusal = self._refused(part[0], error)
-                yield refusal
-                refused += not refusal.is_its_own_fault
-                if refused >= _HOPELESS and not is_any_taken:
+                held.append(self._refused(part[0], error))
+                self.last_refusal = error
+                self.refused += 0 if is_any_taken or held[-1].is_conflict else 1
+                if self.takes_nothing:
+                    yield from (each if each.is_conflict else Refused(each.file, each.error, False) for each in held)
                     yield from (Refused(file, error, False) for rest in reversed(left) for file in rest)
                     return
             else:
-                is_any_taken = True
+                self.refused, is_any_taken = 0, True
+                yield from held
+                held.clear()
                 yield part
+        yield from held
 
     def _refused(self, file: Registration, error: CatalogueError) -> Refused:
         """Say whose fault it is that `file` alone is refused: a conflict is its own if the other content is there."""

@@ -7,7 +7,14 @@ from concurrent.futures import BrokenExecutor
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, JournalUnavailableError, StorageError
+from ctao_bdms.errors import (
+    AuthenticationError,
+    BdmsError,
+    CatalogueError,
+    JournalUnavailableError,
+    NoWorkerError,
+    StorageError,
+)
 from ctao_bdms.model import DefectKind
 
 if TYPE_CHECKING:
@@ -83,6 +90,8 @@ def cause_of(error: BaseException) -> Cause | None:
         return Cause.CATALOGUE if error.transient else None
     if isinstance(error, StorageError):
         return Cause.STORAGE
+    if isinstance(error, NoWorkerError):
+        return Cause.MACHINE
     if isinstance(error, BrokenExecutor | MemoryError):
         return Cause.WORKER
     if isinstance(error, OSError) and error.errno is not None:
@@ -101,6 +110,7 @@ _DEFECTS = {
     DefectKind.CHANGING: Cause.CHANGING,
     DefectKind.MISSING: Cause.NO_FILE,
     DefectKind.WORKER: Cause.WORKER,
+    DefectKind.MACHINE: Cause.MACHINE,
 }
 
 

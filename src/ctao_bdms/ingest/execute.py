@@ -1,14 +1,17 @@
 """Doing what a plan says: a loop without decisions, each step idempotent.
 
-What is good goes first, so that trouble in the quarantine keeps no sound file waiting. Between the reading of a file
-and its registration it may have been replaced: such a file is left alone, with its trigger, for another walk.
+What is good goes first, so that trouble in the quarantine keeps no sound file waiting; and what keeps one file alone
+from being moved, or its trigger from being removed, keeps no other. Between the reading of a file and its registration
+it may have been replaced: such a file is left alone, with its trigger, for another walk.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from ctao_bdms.ingest.batches import Batches, Refused
+from ctao_bdms.ingest.causes import cause_of
 from ctao_bdms.ingest.plan import Reject
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 from ctao_bdms.model import Defect, DefectKind
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from ctao_bdms.sealing import Sealing
 
 __all__ = ["execute"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def execute(
@@ -124,14 +129,19 @@ def _reject(reject: Reject, quarantine: Quarantine | None, now: dt.datetime) -> 
         return Outcome.of(item, Status.REFUSED, defects=reject.defects)
     if reject.quarantine and item.facts is not None and not _is_as_read(item):
         reject = _changed(item)
-    if reject.quarantine:
-        try:
+    try:
+        if reject.quarantine:
             case = quarantine.admit(reject, now)
-        except FileNotFoundError:
-            defect = Defect(DefectKind.MISSING, f"{item.file.path} has gone since it was read")
-            return Outcome.of(item, Status.REFUSED, defects=(*reject.defects, defect))
-    elif any(defect.kind is DefectKind.MISSING for defect in item.defects):
-        case = quarantine.settle(item.file)
+        elif any(defect.kind is DefectKind.MISSING for defect in item.defects):
+            case = quarantine.settle(item.file)
+    except FileNotFoundError:
+        defect = Defect(DefectKind.MISSING, f"{item.file.path} has gone since it was read")
+        return Outcome.of(item, Status.REFUSED, defects=(*reject.defects, defect))
+    except OSError as error:
+        if cause_of(error) is not None:
+            raise
+        defect = Defect(DefectKind.STORAGE, f"{item.file.path} cannot be moved into quarantine: {error}")
+        return Outcome.of(item, Status.REFUSED, defects=(*reject.defects, defect))
     status = Status.REFUSED if case is None else Status.QUARANTINED
     return Outcome.of(item, status, defects=reject.defects, case=case)
 
@@ -157,6 +167,15 @@ def _is_as_read(item: Described) -> bool:
 
 
 def _release(item: Described) -> None:
-    """Remove the trigger of a file that is in the archive, unless it speaks of another file by now."""
-    if item.file.trigger is not None and _is_as_read(item):
+    """Remove the trigger of a file that is in the archive, unless it speaks of another file by now.
+
+    One that nobody lets us remove stays: the file is safe, and no other has to wait for it.
+    """
+    if item.file.trigger is None or not _is_as_read(item):
+        return
+    try:
         item.file.trigger.unlink(missing_ok=True)
+    except OSError as error:
+        if cause_of(error) is not None:
+            raise
+        _LOG.warning("%s is in the archive, and its trigger stays until somebody removes it: %s", item.file.path, error)

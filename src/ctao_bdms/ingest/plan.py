@@ -40,7 +40,13 @@ RetentionOf = Callable[[ProductMetadata, str], RetentionClass]
 
 _LIMITS = BlockLimits()
 #: Defects that say nothing of the content: the file may well be sound the next time.
-_PASSING = {DefectKind.CHANGING, DefectKind.UNREADABLE, DefectKind.UNEXAMINED, DefectKind.WORKER}
+_PASSING = {
+    DefectKind.CHANGING,
+    DefectKind.UNREADABLE,
+    DefectKind.UNEXAMINED,
+    DefectKind.WORKER,
+    DefectKind.MACHINE,
+}
 
 
 @attrs.frozen(kw_only=True)

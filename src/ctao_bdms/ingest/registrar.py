@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.errors import NotFoundError, StorageError
+from ctao_bdms.errors import NotFoundError, StorageError, TakesNothingError
 from ctao_bdms.ingest.batches import Batches, Registering
 from ctao_bdms.ingest.blocks import BlockPolicy, OpenBlock
 from ctao_bdms.ingest.execute import execute
@@ -107,7 +107,10 @@ class Registrar:
             If somebody else has closed a block; to take the files again makes another one.
         StorageError
             If the manifest of a block that is full cannot be written on site.
+        TakesNothingError
+            If the catalogue refuses whatever it is given. The files stay where they are.
         """
+        refused = self.batches.refused
         self._settle()
         made = plan(
             items,
@@ -126,6 +129,10 @@ class Registrar:
         report = execute(made, items, self._catalogue, self.batches, self._quarantine, self._now, on_outcome)
         self._doubtful.difference_update(before)
         self._keep(made, before, report)
+        last = self.batches.last_refusal
+        is_any_taken = any(outcome.status is Status.REGISTERED for outcome in report)
+        if last is not None and self.batches.takes_nothing and self.batches.refused > refused and not is_any_taken:
+            raise TakesNothingError(self.batches.refused, last)
         return report
 
     def _keep(self, made: Plan, before: dict[Did, OpenBlock], report: IngestReport) -> None:

@@ -31,6 +31,8 @@ class DefectKind(StrEnum):
     UNEXAMINED = "unexamined"
     #: The processes that scanned it died, hung, or took too much memory.
     WORKER = "worker"
+    #: No process could be started to scan it, which is the machine's fault.
+    MACHINE = "machine"
     #: It has no bytes.
     EMPTY = "empty"
     #: The bytes are not of the format that the name says.
@@ -57,7 +59,7 @@ class DefectKind(StrEnum):
     CONFLICT = "conflict"
     #: The catalogue does not take it, for the reason that it gives.
     CATALOGUE = "catalogue"
-    #: It did not arrive on the storage element that it was to be uploaded to.
+    #: It could not be brought where it belongs: to a storage element, or into quarantine.
     STORAGE = "storage"
 
 

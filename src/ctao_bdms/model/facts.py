@@ -57,6 +57,7 @@ class Flag(StrEnum):
 #: Defects for which nothing is known of the content as a whole.
 _UNKNOWN = {
     DefectKind.WORKER,
+    DefectKind.MACHINE,
     DefectKind.UNREADABLE,
     DefectKind.MISSING,
     DefectKind.NOT_A_FILE,

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ctao_bdms.errors import JournalCorruptError, JournalError, JournalUnavailableError, NotFoundError
+from ctao_bdms.ingest.journal.columns import microseconds
 from ctao_bdms.ingest.journal.schema import APPLICATION_ID, VERSION, prepare
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def converted(path: Path) -> Iterator[None]:
         raise JournalError(f"the journal {path} does not do what it should: {error}") from error
 
 
-def open_for_writing(path: Path, now: dt.datetime) -> tuple[sqlite3.Connection, Path | None, bool]:
+def open_for_writing(path: Path, now: dt.datetime) -> tuple[sqlite3.Connection, Path | None]:
     """Open the journal at `path`, or begin one.
 
     Returns
@@ -61,25 +62,21 @@ def open_for_writing(path: Path, now: dt.datetime) -> tuple[sqlite3.Connection, 
         The open journal.
     Path or None
         Where a damaged one was put, which was found at `path`.
-    bool
-        Whether the journal is a new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        connection, is_new = _opened(path)
+        return _opened(path, now), None
     except JournalCorruptError as error:
         aside = _set_aside(path, now)
         _log.error("%s; it is kept as %s, and a new one is begun", error, aside)
-        connection, _ = _opened(path)
-        return connection, aside, True
-    return connection, None, is_new
+        return _opened(path, now), aside
 
 
-def _opened(path: Path) -> tuple[sqlite3.Connection, bool]:
+def _opened(path: Path, now: dt.datetime) -> sqlite3.Connection:
     with converted(path):
         connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
         try:
-            is_new = prepare(connection, str(path))
+            prepare(connection, str(path), microseconds(now))
             problems = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
             if problems != ["ok"]:
                 raise JournalCorruptError(path, problems[0])
@@ -93,7 +90,7 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, bool]:
         except BaseException:
             connection.close()
             raise
-    return connection, is_new
+    return connection
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.ingest.journal import observing, upkeep
-from ctao_bdms.ingest.journal.columns import microseconds, place_of, to_column
+from ctao_bdms.ingest.journal.columns import known_instant, microseconds, place_of, to_column
 from ctao_bdms.ingest.journal.database import converted, open_for_writing
 from ctao_bdms.ingest.journal.reader import LONGEST_WAIT_S, JournalReader
+from ctao_bdms.ingest.journal.schema import LACKING
 from ctao_bdms.ingest.journal.values import FileState
 from ctao_bdms.ingest.journal.wire import facts_to_bytes
 from ctao_bdms.ingest.journal.writing import RESET, printable, transaction
@@ -80,8 +81,6 @@ class Journal(JournalReader):
     ----------
     damaged
         Where the journal was put that was found damaged; None if none was.
-    is_new
-        Whether it is begun anew: then `rebuild` fills it.
 
     Raises
     ------
@@ -107,7 +106,7 @@ class Journal(JournalReader):
         self._now = now
         self._fence = fence
         self._writer = 0
-        self._connection, self.damaged, self.is_new = open_for_writing(path, now())
+        self._connection, self.damaged = open_for_writing(path, now())
         try:
             with converted(path):
                 self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('fence', 0)")
@@ -254,8 +253,25 @@ class Journal(JournalReader):
             )
         return len(rows)
 
+    @property
+    def lacking_since(self) -> dt.datetime | None:
+        """Since when it is a new one that `rebuild` has not filled; None if it is filled.
+
+        It outlasts the process: until the catalogue has said everything, a journal that was lost knows of no file that
+        is on its way.
+        """
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", LACKING)
+        return known_instant(rows[0][0]) if rows else None
+
+    def filled(self) -> None:
+        """Take note that it holds all of the catalogue that it needs."""
+        with self._writing() as work:
+            work.run("DELETE FROM meta WHERE key = ?", LACKING)
+
     def rebuild(self, found: Iterable[Sighting], archive: Iterable[ArchivedFile], rse: str, root: Path) -> None:
-        """Fill a journal that is new from what stands on the storage and in the catalogue.
+        """Fill a journal that is new from what stands on the storage and in the catalogue, in as many calls as need be.
+
+        When all is written, `filled` says so.
 
         Parameters
         ----------

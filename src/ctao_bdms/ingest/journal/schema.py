@@ -9,10 +9,13 @@ from ctao_bdms.errors import JournalError
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["APPLICATION_ID", "VERSION", "prepare"]
+__all__ = ["APPLICATION_ID", "LACKING", "VERSION", "prepare"]
 
 #: Says of an SQLite file that it is a journal of ours: "BDMS".
 APPLICATION_ID = 0x42444D53
+
+#: The key of the time, in microseconds, since when a new journal has not been filled from the catalogue.
+LACKING = "lacking_us"
 
 #: The version of the tables that this code reads and writes.
 VERSION = 1
@@ -97,8 +100,10 @@ END;
 _STEPS = (_FIRST,)
 
 
-def prepare(connection: sqlite3.Connection, path: str) -> bool:
-    """Bring the tables of an open journal to this version; return whether the file was empty.
+def prepare(connection: sqlite3.Connection, path: str, now_us: int) -> None:
+    """Bring the tables of an open journal to this version.
+
+    A file that was empty may stand for a journal that was lost: it says since when it lacks what the catalogue holds.
 
     Raises
     ------
@@ -118,10 +123,10 @@ def prepare(connection: sqlite3.Connection, path: str) -> bool:
     if is_empty:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("VACUUM")
+    lacking = f"INSERT INTO meta VALUES ('{LACKING}', {now_us});" if is_empty else ""
     for number in range(version + 1, VERSION + 1):
         # executescript() would commit before it begins: the step and its number must come together.
         connection.executescript(
-            f"BEGIN IMMEDIATE; {_STEPS[number - 1]} PRAGMA application_id = {APPLICATION_ID}; "
-            f"PRAGMA user_version = {number}; COMMIT;"
+            f"BEGIN IMMEDIATE; {_STEPS[number - 1]} {lacking if number == VERSION else ''} "
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
         )
-    return is_empty

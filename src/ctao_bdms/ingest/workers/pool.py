@@ -16,7 +16,7 @@ from collections import deque
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from ctao_bdms.errors import WorkerLostError
+from ctao_bdms.errors import NoWorkerError, WorkerLostError
 from ctao_bdms.ingest.workers.wire import pack
 from ctao_bdms.ingest.workers.worker import Job, Worker
 
@@ -50,7 +50,8 @@ class WorkerPool(Executor):
     memory_bytes
         The memory that one of them may use beyond its start; 0: no limit. More is a death.
     attempts
-        How many workers may end over one call, before it fails with `WorkerLostError`.
+        How many workers may end over one call, before it fails with `WorkerLostError`. If none can be started, the
+        calls that wait fail with `NoWorkerError`.
 
     Examples
     --------
@@ -153,10 +154,40 @@ class WorkerPool(Executor):
                 self._kill_at_s = time.monotonic() + grace_s
             if self._thread is not None and self._thread.is_alive():
                 os.eventfd_write(self._wake, 1)
-        if wait and self._thread is not None:
-            self._thread.join()
+            thread = self._thread
+        if wait and thread is not None:
+            thread.join()
 
     def _run(self) -> None:
+        """Work; if that fails in a way that nobody expected, tell all calls, so that none waits for ever."""
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001 - whatever it is, no call may wait for ever
+            _log.exception("the pool of workers fails, and is begun anew with the next call; please report it")
+            self._break_off(error)
+
+    def _break_off(self, error: Exception) -> None:
+        """Let all calls fail, and everything be as before the first one."""
+        with self._lock:
+            workers = [*self._workers, *self._ending]
+            jobs = [worker.job for worker in workers if worker.job is not None]
+            jobs += self._queue
+            self._queue.clear()
+            self._workers, self._ending = [], []
+            self._selector.close()
+            self._selector = selectors.DefaultSelector()
+            self._selector.register(self._wake, selectors.EVENT_READ)
+            self._thread = None
+        for worker in workers:
+            worker.close()
+            worker.kill()
+        how = f"was let go when its pool failed: {type(error).__name__}: {error}"
+        for job in jobs:
+            _fail(job, WorkerLostError([*job.ends, how]))
+        for worker in workers:
+            worker.reap()
+
+    def _work(self) -> None:
         """Hand out calls and take answers until the pool is shut down and has nothing left to do."""
         while True:
             self._expire()
@@ -196,7 +227,7 @@ class WorkerPool(Executor):
             except OSError as error:  # no memory, or no more processes
                 _log.warning("a worker cannot be started: %s", error)
                 if not self._workers:
-                    self._give_up(f"could not be started: {error}")
+                    self._give_up(str(error))
                 return
             worker.deadline_s = time.monotonic() + _START_S
             self._selector.register(worker.connection, selectors.EVENT_READ, worker)
@@ -218,7 +249,12 @@ class WorkerPool(Executor):
 
     def _answered(self, worker: Worker) -> None:
         """Take what a worker says."""
-        for message in worker.inbound.take():
+        try:
+            messages = worker.inbound.take()
+        except Exception as strange:  # noqa: BLE001 - an answer may be anything
+            self._lose(worker, f"gave an answer that cannot be read: {type(strange).__name__}: {strange}")
+            return
+        for message in messages:
             if message is None:
                 worker.ready, worker.deadline_s = True, float("inf")
                 self._failed_starts = 0
@@ -286,14 +322,12 @@ class WorkerPool(Executor):
             self._failed_starts += 1
             if self._failed_starts >= _STARTS:
                 self._failed_starts = 0
-                self._give_up(f"could not be started: it {how}")
+                self._give_up(f"it {how}")
 
     def _give_up(self, how: str) -> None:
-        """Tell the calls that wait that no worker can be started; the next one tries again."""
+        """Tell the calls that wait that no worker can be started, not by their fault; the next one tries again."""
         while self._queue:
-            job = self._queue.popleft()
-            if job.ends or job.future.set_running_or_notify_cancel():
-                job.future.set_exception(WorkerLostError([*job.ends, how]))
+            _fail(self._queue.popleft(), NoWorkerError(how))
 
     def _dismiss(self) -> None:
         """End all workers: those that do nothing end by themselves, the others are killed."""
@@ -308,3 +342,9 @@ class WorkerPool(Executor):
                 self._attend(left_s)
             for worker in self._ending if not last else ():
                 worker.kill()
+
+
+def _fail(job: Job, error: Exception) -> None:
+    """Let a call fail, unless it was cancelled or has its answer."""
+    if job.future.running() or (not job.future.done() and job.future.set_running_or_notify_cancel()):
+        job.future.set_exception(error)

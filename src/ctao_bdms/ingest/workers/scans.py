@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, runtime_checkabl
 
 import attrs
 
-from ctao_bdms.errors import WorkerLostError
+from ctao_bdms.errors import NoWorkerError, WorkerLostError
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, FileFacts
 
@@ -96,7 +96,8 @@ class Scans:
         Future[FileFacts]
             The facts, as of `ctao_bdms.scan`, without the values of every header: they are most of what would have to
             travel, and to be kept. A scan over which the workers were lost again and again has the verdict
-            ``error`` and a defect of the kind ``worker``. The future raises only what is wrong with the installation.
+            ``error`` and a defect of the kind ``worker``; one that no worker could be started for, of the kind
+            ``machine``. The future raises only what is wrong with the installation.
         """
         text, outer = os.fspath(path), Future[FileFacts]()
         call = functools.partial(_scanned, text, algorithms)
@@ -114,7 +115,9 @@ class Scans:
             if error is None:
                 outer.set_result(inner.result())
             elif isinstance(error, WorkerLostError | BrokenExecutor):
-                outer.set_result(_nothing_known(text, error))
+                outer.set_result(_nothing_known(text, DefectKind.WORKER, error))
+            elif isinstance(error, NoWorkerError):
+                outer.set_result(_nothing_known(text, DefectKind.MACHINE, error))
             else:
                 outer.set_exception(error)
 
@@ -128,7 +131,7 @@ def _scanned(path: str, algorithms: tuple[str, ...]) -> FileFacts:
     return scan(path, algorithms, keep_cached=False).without_headers()
 
 
-def _nothing_known(path: str, error: BaseException) -> FileFacts:
-    """Return the facts of a file over which workers were lost."""
-    defect = Defect(DefectKind.WORKER, f"{path} could not be scanned: {error}")
+def _nothing_known(path: str, kind: DefectKind, error: BaseException) -> FileFacts:
+    """Return the facts of a file over which workers were lost, or that no worker could be started for."""
+    defect = Defect(kind, f"{path} could not be scanned: {error}")
     return FileFacts(path=path, size_bytes=0, modified_ns=0, digests={}, defects=(defect,))

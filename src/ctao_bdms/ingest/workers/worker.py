@@ -61,18 +61,31 @@ class Worker:
 
     def __init__(self, memory_bytes: int) -> None:
         self.connection, other = socket.socketpair()
-        with other:
-            command = [sys.executable, "-P", "-m", "ctao_bdms.ingest.workers"]
-            arguments = map(str, (other.fileno(), os.getpid(), memory_bytes))
-            self._process = subprocess.Popen(
-                [*command, *arguments], stdin=subprocess.DEVNULL, pass_fds=(other.fileno(),)
-            )
+        try:
+            with other:
+                command = [sys.executable, "-P", "-m", "ctao_bdms.ingest.workers"]
+                arguments = map(str, (other.fileno(), os.getpid(), memory_bytes))
+                self._process = subprocess.Popen(
+                    [*command, *arguments], stdin=subprocess.DEVNULL, pass_fds=(other.fileno(),)
+                )
+            self.handle = self._opened()
+        except BaseException:
+            self.connection.close()
+            raise
         self.connection.setblocking(False)
         self.inbound = Inbound(self.connection)
-        self.handle = os.pidfd_open(self._process.pid)
         self.job: Job | None = None
         self.ready = False
         self.deadline_s = float("inf")
+
+    def _opened(self) -> int:
+        """Return a handle of the process, which ends if there can be none."""
+        try:
+            return os.pidfd_open(self._process.pid)
+        except OSError:
+            self._process.kill()
+            self._process.wait()
+            raise
 
     @property
     def pid(self) -> int:
