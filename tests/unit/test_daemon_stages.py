@@ -7,286 +7,42 @@ import errno
 import json
 import os
 import threading
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 from astropy.io import fits
+from tests.house import BEGIN, House, Reader
 
-from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon import reading
-from ctao_bdms.daemon.backoff import Backoff, Circuits
-from ctao_bdms.daemon.connection import Connection
-from ctao_bdms.daemon.coordinator import Coordinator
-from ctao_bdms.daemon.copying import Copying, Review
-from ctao_bdms.daemon.description import description
 from ctao_bdms.daemon.draining import drain
-from ctao_bdms.daemon.entering import FAILED, REFUSED, Entering
-from ctao_bdms.daemon.intake import Intake
+from ctao_bdms.daemon.entering import FAILED, REFUSED
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.daemon.metrics import Metrics
-from ctao_bdms.daemon.reading import Reading
-from ctao_bdms.daemon.recovery import recover
 from ctao_bdms.daemon.service import Service
-from ctao_bdms.daemon.settings import Batches as BatchSettings
-from ctao_bdms.daemon.settings import Checks, Http, Settings, State, Storage
-from ctao_bdms.daemon.upkeep import Upkeep
+from ctao_bdms.daemon.settings import Checks, Http
 from ctao_bdms.errors import (
     AuthenticationError,
-    BdmsError,
-    JournalUnavailableError,
-    NoWorkerError,
     RefusedError,
     UnreachableError,
     UsageError,
 )
-from ctao_bdms.facade import Bdms
-from ctao_bdms.ingest import BlockPolicy, Case, Deed, Quarantine, Registrar, Status, Watch, release
+from ctao_bdms.ingest import Deed, Quarantine, Status, release
 from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import FileState, Journal, Order
-from ctao_bdms.ingest.workers import Scans
-from ctao_bdms.model import FileFacts, Rse, Site
+from ctao_bdms.ingest.journal import FileState, Order
+from ctao_bdms.model import FileFacts, Rse
 from ctao_bdms.testing.contract import NIGHT, ONSITE
 from ctao_bdms.testing.damage import Damage, damage
-from ctao_bdms.testing.dl0 import night_specs, write_dl0, write_night
+from ctao_bdms.testing.dl0 import night_specs, write_dl0
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ctao_bdms.ingest.describe import Described
     from ctao_bdms.ingest.inbox import LocalFile
-    from ctao_bdms.ingest.journal import Observed, Sighting
-    from ctao_bdms.model import ArchivedFile, Did, Lfn, Registration, Rule
+    from ctao_bdms.model import ArchivedFile, Lfn, Rule
     from ctao_bdms.testing.dl0 import WrittenFile
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-BEGIN = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
-
-
-class Clock:
-    """A clock that is moved by hand: the seconds of a loop, and the time of day."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-    def now(self) -> dt.datetime:
-        return BEGIN + dt.timedelta(seconds=self.now_s)
-
-
-class Archive(InMemoryCatalogue):
-    """An archive that may be down, and counts how often it is asked for what files it knows."""
-
-    def __init__(self, root: Path, clock: Clock) -> None:
-        onsite = Rse(name=ONSITE, prefix=str(root), site="CTAO-North")
-        centres = [Rse(name=f"{name}-DISK", prefix=f"/{name}", centre=name) for name in ("PIC", "CSCS")]
-        super().__init__([onsite, *centres], now=clock.now)
-        self.error: BdmsError | None = None
-        self.refused: dict[str, Exception] = {}
-        self.offered: list[int] = []
-        self.asked = 0
-        self.may_answer = threading.Event()
-        self.may_answer.set()
-
-    def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
-        self.asked += 1
-        if self.error is not None:
-            raise self.error
-        return super().files(lfns)
-
-    def close_block(self, block: Did) -> None:
-        if self.error is not None:
-            raise self.error
-        super().close_block(block)
-
-    def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
-        if self.error is not None:
-            raise self.error
-        self.offered.append(len(files))
-        for file in files:
-            if error := self.refused.get(file.lfn.name, self.refused.get("")):
-                raise error
-        super().register(block, rse, files)
-        assert self.may_answer.wait(30)
-
-
-class Paper(Journal):
-    """A journal that cannot be written, or not even read, when it is told so."""
-
-    is_full = False
-    is_broken = False
-
-    def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        if self.is_broken:
-            raise JournalUnavailableError(self.path, "disk I/O error")
-        return super()._rows(sql, *values)
-
-    def observe(self, sightings: Iterable[Sighting]) -> Observed:
-        if self.is_full:
-            raise JournalUnavailableError(self.path, "the disk is full")
-        return super().observe(sightings)
-
-    def registered(self, paths: Iterable[Path], block: Did | None) -> None:
-        if self.is_full:
-            raise JournalUnavailableError(self.path, "the disk is full")
-        super().registered(paths, block)
-
-
-class Unstaffed(Executor):
-    """What executes calls on a machine that starts no process."""
-
-    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        future: Future[_T] = Future()
-        future.set_exception(NoWorkerError("Cannot allocate memory"))
-        return future
-
-
-class Reader(Scans):
-    """Scans in threads; some files cannot be read."""
-
-    def __init__(self, executor: ThreadPoolExecutor) -> None:
-        super().__init__(executor)
-        self.raised: dict[str, Exception] = {}
-        self.no_worker = False
-
-    def submit(
-        self, path: str | os.PathLike[str], size_bytes: int = 0, *, algorithms: tuple[str, ...] = ("adler32", "sha256")
-    ) -> Future[FileFacts]:
-        if self.no_worker:
-            return Scans(Unstaffed()).submit(path)
-        error = self.raised.get(Path(path).name)
-        if error is None:
-            return super().submit(path, size_bytes, algorithms=algorithms)
-        future: Future[FileFacts] = Future()
-        future.set_exception(error)
-        return future
-
-
-class House:
-    """All stages, and a loop that is turned by hand."""
-
-    def __init__(self, folder: Path, scans: Reader, lease: Lease, aside: Executor | None = None) -> None:
-        self.clock = clock = Clock()
-        self.root = folder / "onsite"
-        self.root.mkdir(exist_ok=True)
-        self.archive = Archive(self.root, clock)
-        self.connections = 0
-        self.scans = scans
-        self.journal = Paper(folder / "journal.sqlite", by="test", now=clock.now, fence=lease.token)
-        self.metrics = Metrics(states=FileState, causes=Cause)
-        self.circuits = Circuits(Backoff(), monotonic=clock, dice=lambda: 1.0)
-        self.ended = threading.Event()
-        self.answered = threading.Event()
-        self.settings = Settings(
-            storage=Storage(root=self.root, rse=ONSITE, site=Site.NORTH, low_disk_bytes=0), state=State(folder=folder)
-        )
-        clocks: dict[str, Any] = {"now": clock.now, "monotonic": clock}
-        common: dict[str, Any] = {"metrics": self.metrics, **clocks, "backoff": Backoff, "dice": lambda: 1.0}
-        self.connection = Connection(self._connect, lease.check)
-        self.intake = Intake(
-            Watch([self.root], self.root, settle_s=0, monotonic=clock),
-            self.journal,
-            interval_s=lambda: 1.0,
-            quarantine=self.settings.quarantine,
-            metrics=self.metrics,
-            monotonic=clock,
-            busy=lambda: self.entering.busy,
-        )
-        self.reading = Reading(
-            self.journal,
-            scans,
-            workers=2,
-            algorithms=lambda _: ("adler32", "sha256"),
-            order=lambda: Order.NEWEST_NIGHT,
-            circuits=self.circuits,
-            wake=self.ended.set,
-            **common,
-        )
-        self.entering = Entering(
-            self.journal,
-            self._registrar,
-            nameless=self.reading.nameless,
-            root=self.root,
-            describe=lambda file, facts: description(file, facts, self.settings),
-            batches=BatchSettings,
-            order=lambda: Order.NEWEST_NIGHT,
-            aside=aside,
-            wake=self.answered.set,
-            **common,
-        )
-        self.copying = Copying(
-            self.connection,
-            self.journal,
-            self.entering.close,
-            interval_s=60.0,
-            review=Review(site=Site.NORTH, interval_s=60.0, days=3),
-            metrics=self.metrics,
-            **clocks,
-        )
-        self.upkeep = Upkeep(
-            lambda: self.settings,
-            self.journal,
-            self.intake,
-            self.reading,
-            self.entering,
-            self.circuits,
-            token=lease.token,
-            metrics=self.metrics,
-            **clocks,
-        )
-        self.coordinator = Coordinator(
-            (self.reading, self.entering, self.copying, self.intake, self.upkeep),
-            lease=lease,
-            circuits=self.circuits,
-            journal=self.journal,
-            metrics=self.metrics,
-            on_turn=lambda: None,
-        )
-
-    def _connect(self) -> Archive:
-        self.connections += 1
-        return self.archive
-
-    def _registrar(self) -> Registrar:
-        recover(self.connection, self.journal, rse=ONSITE, site=Site.NORTH, now=self.clock.now)
-        return Registrar(
-            self.connection,
-            self.connection.rses()[ONSITE],
-            policy=BlockPolicy(age_s=60),
-            quarantine=Quarantine(self.settings.quarantine),
-            now=self.clock.now,
-        )
-
-    def turn(self, turns: int = 1, *, seconds: float = 1.0) -> None:
-        """Turn so often, with time in between; wait for scans that are under way, as the loop would."""
-        for _ in range(turns):
-            self.coordinator.turn()
-            for running in list(self.reading._running.values()):
-                running.future.exception(30)
-            self.clock.now_s += seconds
-
-    def states(self) -> dict[str, int]:
-        return {state.value: tally.files for state, tally in self.journal.tallies().items() if tally.files}
-
-    @property
-    def bdms(self) -> Bdms:
-        """What a command of an operator speaks to."""
-        return Bdms(self.archive, now=self.clock.now, quarantine=self.settings.quarantine)
-
-    @property
-    def case(self) -> Case:
-        """The only case in quarantine."""
-        (case,) = self.bdms.quarantine().cases()
-        return case
-
-    def write(self, count: int = 4) -> list[WrittenFile]:
-        return write_night(self.root, night_specs(count, megabytes=0.02, night=NIGHT))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 from collections import defaultdict, deque
 from concurrent.futures import Future
 from pathlib import Path
@@ -311,7 +312,7 @@ class Entering:
     def _write(self, entries: dict[Path, Entry], outcomes: Collection[Outcome]) -> None:
         """Write into the journal what became of files."""
         by_block: dict[Did | None, list[Path]] = defaultdict(list)
-        rejected, waiting, again = [], [], []
+        rejected, waiting, again, gone = [], [], [], []
         for outcome in outcomes:
             entry = entries[outcome.path]
             if outcome.is_archived:
@@ -319,6 +320,8 @@ class Entering:
             elif outcome.status is Status.QUARANTINED:
                 why = "; ".join(map(str, outcome.defects))
                 rejected.append(Rejected(path=outcome.path, why=why, case=outcome.case))
+            elif _is_withdrawn(entry):
+                gone.append(entry.path)
             else:
                 cause = cause_of_defects(outcome.defects)
                 seen = Sighting.of(local_file(entry.path, entry.trigger, self._root))
@@ -329,6 +332,7 @@ class Entering:
         for block, paths in by_block.items():
             self._journal.registered(paths, block)
         self._journal.quarantined(rejected)
+        self._journal.withdrawn(gone)
         self._journal.observe(again)
         self._journal.waits(waiting)
         for outcome in outcomes:
@@ -352,3 +356,12 @@ class Entering:
                 _log.error("quarantined in %s: %s", outcome.case, "; ".join(map(str, outcome.defects)))
             else:
                 _log.warning("not taken, tried again: %s", "; ".join(map(str, outcome.defects)))
+
+
+def _is_withdrawn(entry: Entry) -> bool:
+    """Return whether somebody has taken a file back, its trigger with it, while no daemon saw it.
+
+    A folder that is not there says nothing: the storage may not be mounted.
+    """
+    both = (entry.path, *([] if entry.trigger is None else [entry.trigger]))
+    return entry.path.parent.is_dir() and not any(os.path.lexists(path) for path in both)

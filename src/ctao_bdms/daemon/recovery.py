@@ -14,6 +14,7 @@ from ctao_bdms.catalogue import Comparison, Condition, Query
 from ctao_bdms.errors import UnknownRseError
 from ctao_bdms.facade.connected import DEFAULT_VO
 from ctao_bdms.ingest import Batches, BlockLimits, BlockPolicy, Quarantine, Registrar
+from ctao_bdms.ingest.causes import cause_of
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import FileState, Rejected
 from ctao_bdms.model import Night
@@ -190,7 +191,14 @@ def settle(journal: Journal, quarantine: Quarantine, root: Path, *, alive: Calla
         Called after each case.
     """
     rejected = []
-    for case in quarantine.cases():
+    try:
+        cases = quarantine.cases()
+    except OSError as error:
+        if cause_of(error) is not None:
+            raise
+        _log.error("the quarantine cannot be looked at: %s", error)  # what must go there waits, and nothing else
+        return
+    for case in cases:
         alive()
         if os.path.lexists(case.path):
             continue  # another file of the name has come since
