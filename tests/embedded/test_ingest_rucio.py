@@ -335,7 +335,7 @@ def test_a_stuck_rule_is_told_with_its_cause(embedded_rucio: RucioNamespace) -> 
     written.path.write_bytes(content)
     centre = bdms.replication(embedded_rucio.scope)[0].centres[0]
     target = embedded_rucio.instance.storage(f"{centre}-DISK") / str(written.lfn)[1:]
-    until = time.monotonic() + 60
+    until = time.monotonic() + 200
     for _ in itertools.count():
         (state,) = bdms.reconcile(embedded_rucio.scope)
         rule = next(rule for rule in state.rules if rule.rse_expression == f"centre={centre}")

@@ -135,7 +135,7 @@ def test_a_job_archives_its_products_at_two_centres(
     block = answer["rows"][0][2]
     assert BlockName.parse(block).origin == "CSCS"
     bdms = Bdms(embedded_rucio.catalogue)
-    until = time.monotonic() + 90
+    until = time.monotonic() + 200
     while not (state := bdms.replication(wms.scope)[0]).is_complete:
         assert time.monotonic() < until, state
         time.sleep(0.3)

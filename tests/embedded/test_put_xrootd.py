@@ -35,7 +35,7 @@ def test_a_product_goes_to_a_server_to_a_second_one_and_back(
     assert BlockName.parse(block).origin == "CSCS"
 
     bdms = Bdms(embedded_rucio_xrootd.catalogue)
-    until = time.monotonic() + 120
+    until = time.monotonic() + 200
     while not (state := bdms.replication(wms.scope)[0]).is_complete:
         assert time.monotonic() < until, state
         time.sleep(0.3)

@@ -58,7 +58,7 @@ def block(embedded_rucio: RucioNamespace) -> Block:
     space = embedded_rucio
     written = write_night(space.root, night_specs(4, megabytes=0.05, scope=space.scope))
     space.bdms.ingest(space.root / "ctao" / space.scope)
-    until = time.monotonic() + 90
+    until = time.monotonic() + 200
     while not (states := space.bdms.reconcile(space.scope)).is_complete or not states:
         assert time.monotonic() < until, states
         time.sleep(0.3)
@@ -169,7 +169,7 @@ def test_a_rotten_copy_is_repaired_by_rucio(block: Block) -> None:
     administrator = connect(block.space.instance.client_config(ROOT)).catalogue
     proof = prove(administrator, block.did, CSCS, "CSCS", now=lambda: dt.datetime.now(dt.UTC))
     assert "it was declared bad" in proof.verdict
-    until = time.monotonic() + 90
+    until = time.monotonic() + 200
     while block.path(CSCS).read_bytes() != block.path(PIC).read_bytes() or block.states()[CSCS] is ReplicaState.BAD:
         assert time.monotonic() < until, block.states()
         time.sleep(0.5)

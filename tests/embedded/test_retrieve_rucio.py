@@ -120,7 +120,7 @@ def test_a_bad_copy_is_passed_over_and_told(embedded_rucio: RucioNamespace, tmp_
     assert (trouble["rse"], trouble["fault"]) == (PIC, "bad")
     if account == ROOT:
         assert trouble["told"] == "it was declared bad"
-        end = time.monotonic() + 120
+        end = time.monotonic() + 200
         while digest_file(place).digests["adler32"] != f"{zlib.adler32(content):08x}" if place.exists() else True:
             assert time.monotonic() < end, "Rucio did not make a new copy"
             time.sleep(0.2)

@@ -138,8 +138,8 @@ def test_a_night_from_triggers_to_two_centres_uses_the_uplink_once(
     assert row.verdict is Verdict.ENDED, row
     hows = [proof.how for proof in space.bdms.evidence(block.did) if proof.rse in CENTRES]
     assert {how for each in hows for how in each.split(", ")} <= {"http", "root"}
-    wait_until(lambda: not any(each.path.exists() for each in written.values()), 60)
-    wait_until(lambda: all(len(file.replicas) == 2 for file in space.catalogue.files(written).values()), 30)
+    wait_until(lambda: not any(each.path.exists() for each in written.values()), 200)
+    wait_until(lambda: all(len(file.replicas) == 2 for file in space.catalogue.files(written).values()), 200)
     assert {r.rse for file in space.catalogue.files(written).values() for r in file.replicas} == set(CENTRES)
     assert total <= uplink.returned <= total + 2000 * len(held), "nothing more has left the site"
 
@@ -166,9 +166,9 @@ answer = None
 """
     ask(space.instance, program, space.scope, ONSITE, account="root")
     paths = {rse: [Path(f"{space.instance.storage(rse)}{lfn}") for lfn in written] for rse in (ONSITE, *CENTRES)}
-    wait_until(lambda: not any(path.exists() for path in paths[ONSITE]), 60)
+    wait_until(lambda: not any(path.exists() for path in paths[ONSITE]), 200)
     assert all(path.exists() for rse in CENTRES for path in paths[rse])
-    wait_until(lambda: all(len(file.replicas) == 2 for file in space.catalogue.files(written).values()), 30)
+    wait_until(lambda: all(len(file.replicas) == 2 for file in space.catalogue.files(written).values()), 200)
 
 
 @pytest.mark.parametrize("scheme", ["root", "http"])
@@ -256,10 +256,10 @@ def test_a_server_that_is_killed_comes_back_where_it_was(
     uplink.delay_s = 0.02  # so that it dies in the middle
     written = ingested(space, 4, 2)
     space.bdms.reconcile(space.scope)
-    wait_until(lambda: uplink.returned > 100_000, 60)
+    wait_until(lambda: uplink.returned > 100_000, 200)
     before, urls = pid(home, name), status(home).storage_urls
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: status(home).running and pid(home, name) not in {0, before}, 60)
+    wait_until(lambda: status(home).running and pid(home, name) not in {0, before}, 200)
     uplink.delay_s = 0
     assert status(home).storage_urls == urls
     complete(space)
@@ -272,10 +272,10 @@ def test_the_transfer_service_is_killed(embedded_rucio_xrootd: RucioNamespace, u
     uplink.delay_s = 0.02
     written = ingested(space, 4, 2)
     space.bdms.reconcile(space.scope)
-    wait_until(lambda: uplink.returned > 100_000, 60)
+    wait_until(lambda: uplink.returned > 100_000, 200)
     before = pid(home, "transfers")
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: status(home).running and pid(home, "transfers") not in {0, before}, 60)
+    wait_until(lambda: status(home).running and pid(home, "transfers") not in {0, before}, 200)
     uplink.delay_s = 0
     complete(space)
     assert_whole(space, written)

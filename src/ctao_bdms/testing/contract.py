@@ -370,7 +370,7 @@ class CatalogueContract:
         before = catalogue.kept(account).get(ONSITE, 0)
         catalogue.close_block(block)
         catalogue.add_rule(block, rse_expression=ONSITE)
-        deadline = time.monotonic() + 60  # a real Rucio adds it up in a daemon of its own
+        deadline = time.monotonic() + 200  # a real Rucio adds it up in a daemon of its own
         while catalogue.kept(account).get(ONSITE, 0) < before + sum(file.size_bytes for file in files):
             assert time.monotonic() < deadline
             time.sleep(0.2)
