@@ -15,9 +15,5 @@ if TYPE_CHECKING:
 
 class TestRucioCatalogue(CatalogueContract):
     @pytest.fixture
-    def scope(self, embedded_rucio: RucioNamespace) -> str:
-        return embedded_rucio.scope
-
-    @pytest.fixture
     def catalogue(self, embedded_rucio: RucioNamespace) -> Catalogue:
         return embedded_rucio.catalogue

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctao_bdms.embedded import Instance
-    from ctao_bdms.testing.plugin import RucioNamespace
 
 _SERVE = "import socket, sys; from ctao_bdms.embedded.rest import serve; serve(socket.socket(fileno=int(sys.argv[1])))"
 
@@ -56,10 +55,6 @@ def stock(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFa
 
 
 class TestRucioWithStockMetadata(CatalogueContract):
-    @pytest.fixture
-    def scope(self, embedded_rucio: RucioNamespace) -> str:
-        return embedded_rucio.scope
-
     @pytest.fixture
     def catalogue(self, stock: Path) -> RucioCatalogue:
         return RucioCatalogue.connect(stock)
