@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.journal import Entry
     from ctao_bdms.model import Night
 
+#: How long a start may take, in seconds: a new journal is filled from the catalogue, which replicates meanwhile.
+_START_S = 600.0
+
 
 class Ingestd:
     """The daemon as a process; it stops at the end of the block."""
@@ -33,7 +36,7 @@ class Ingestd:
 
     def _ready(self) -> JournalReader:
         """Wait until the daemon shows itself."""
-        end_s = time.monotonic() + 60
+        end_s = time.monotonic() + _START_S
         while self._process.poll() is None and time.monotonic() < end_s:
             try:
                 if self.status():

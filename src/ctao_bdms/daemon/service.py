@@ -188,7 +188,7 @@ class Service:
                 monotonic=time.monotonic,
             )
             coordinator = Coordinator(
-                (reading, entering, copying, intake, upkeep),
+                (upkeep, reading, entering, copying, intake),
                 lease=lease,
                 circuits=circuits,
                 journal=journal,

@@ -22,7 +22,7 @@ _CONVEYOR_POLL_S = 0.5
 _BULK = 200  # so that a stage takes seconds
 _STOP_S = 15
 #: People and the ingestion wait for the server; nobody waits for the daemons.
-_NICE = 5
+_NICE = 15
 
 
 @attrs.frozen
