@@ -92,6 +92,12 @@ def test_a_daemon_that_has_not_looked_yet_and_one_with_nothing_to_do() -> None:
     text = drawn(screen(idle, Speedometer().rates(0.0, idle), NOW))
     assert "nothing waits" in text
     assert "outages" not in text
+    trigger = "/data/y.fits.fz.trigger"
+    idle["inbox"] = {"waiting_triggers": 1200, "waiting": {trigger: "/data/y.fits.fz: No such file or directory"}}
+    text = drawn(screen(idle, Speedometer().rates(0.0, idle), NOW))
+    assert "1,200 triggers stand for nothing" in text
+    assert "y.fits.fz.trigger: /data/y.fits.fz: No such file" in text
+    assert "nothing waits" not in text
 
 
 def test_silence_stands_above_what_was_said_last() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -186,7 +187,15 @@ def _inbox(said: Mapping[str, Any]) -> Text:
     text = Text()
     text.append("inbox    ", style="bold")
     text.append(f"{inbox.get('triggers', 0):,} triggers in {inbox.get('folders', 0):,} folders")
-    text.append("; nothing waits" if oldest_s is None else f"; the oldest file waits for {_age(oldest_s)}")
+    lonely = inbox.get("waiting_triggers", 0)
+    if oldest_s is not None:
+        text.append(f"; the oldest file waits for {_age(oldest_s)}")
+    if lonely:
+        text.append(f"; {lonely:,} triggers stand for nothing", style="yellow")
+        for trigger, why in [*inbox.get("waiting", {}).items()][:_MANY]:
+            text.append(f"\n         {PurePath(trigger).name}: {why}", style="yellow")
+    elif oldest_s is None:
+        text.append("; nothing waits")
     for place, why in [*inbox.get("errors", {}).items()][:_MANY]:
         text.append(f"\n         {place}: {why}", style="red")
     text.append("\nspace    ", style="bold")
