@@ -18,8 +18,9 @@ TABLES = {"query": access_query.main, "retrieve": access_retrieve.main, "put": a
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=sorted(TABLES))
-    options, rest = parser.parse_known_args()
-    TABLES[options.table](rest)
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="of the table; --help tells them")
+    options = parser.parse_args()
+    TABLES[options.table](options.options)
 
 
 if __name__ == "__main__":
