@@ -23,6 +23,7 @@ from ctao_bdms.ingest.journal import FileState, JournalReader
 from ctao_bdms.testing.ingestd import IngestdFolder
 
 NAME = "TEL001_SDH0001_20261121T221500_SBID0000000002_OBSID0000000002_CHUNK{:03d}.fits.fz"
+_SETTLE_S = 15.0
 _SETTINGS = """\
 [storage]
 root = "{root}"
@@ -110,6 +111,7 @@ def main() -> None:
                 time.sleep(2)
                 most_mb = max(most_mb, memory_mb(daemon.pid)[0])
             seen_s = time.monotonic() - begin_s
+            time.sleep(_SETTLE_S)  # the last look at what was new may not have ended
             before = polls(folder)
             end_s = time.monotonic() + options.seconds
             while time.monotonic() < end_s:
