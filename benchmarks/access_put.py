@@ -8,7 +8,8 @@ FITS files (about 1 MB each) and as processes of their own, from the files on th
 * upload: `rucio.client.uploadclient.UploadClient.upload`, all files in one call, no metadata, no rule of a dataset; as
   root, for the client changes the state of replicas, which no job may.
 
-Aim: put makes at most 10 requests for a block of 400 files.
+Aim: at most 10 requests for registration and rules of a block of 400 files. Two more ask what the archive has, before
+the upload and after it.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ import json, logging, sys, time
 from pathlib import Path
 from rucio.client import Client
 from rucio.client.uploadclient import UploadClient
+logging.disable()
 client = Client()
 asked = []
 client.session.hooks["response"].append(lambda response, *_args, **_kwargs: asked.append(1))
