@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 COMMAND = [sys.executable, "-c", "from ctao_bdms.cli import main; main()", "ingestd"]
 LIMIT_S = 60.0
+OPEN = ("found", "scanned")
 
 
 class Daemon:
@@ -84,7 +85,7 @@ def test_a_second_daemon_is_refused_and_sigterm_leaves_nothing(config: Path, dae
     bad.parent.mkdir()
     bad.write_bytes(b"x")
     bad.with_name("x.fits.fz.trigger").touch()
-    daemon.wait_for(lambda: status(config).get("files", {}).get("found", {}).get("files") == 1)
+    daemon.wait_for(lambda: sum(status(config).get("files", {}).get(state, {}).get("files", 0) for state in OPEN) == 1)
     daemon.wait_for(lambda: status(config)["outages"].keys() == {"catalogue"})
     second = subprocess.run(
         [*COMMAND, "--config", str(config), "--set=state.folder=" + str(config.parent / "other")],
