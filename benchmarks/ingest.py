@@ -161,7 +161,7 @@ def one_by_one(rucio: Instance, files: list[WrittenFile], processes: int) -> Row
 def by_daemon(rucio: Instance, folder: Path, files: list[WrittenFile], workers: int, rate: float | None = None) -> Row:
     """Have the daemon take files: all at once, or at a rate."""
     night = files[0].spec.night
-    with Ingestd(rucio, folder, workers) as daemon:
+    with Ingestd.on(rucio, folder, workers) as daemon:
         settle(rucio)
         usage, requests = Usage(rucio, daemon.pid), daemon.requests()
         begin_s = time.monotonic()

@@ -9,6 +9,8 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any, Self
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from ctao_bdms.ingest.journal import FileState, JournalReader
 from ctao_bdms.testing.ingestd import IngestdFolder
 
@@ -28,11 +30,15 @@ _START_S = 600.0
 class Ingestd:
     """The daemon as a process; it stops at the end of the block."""
 
-    def __init__(self, rucio: Instance, folder: Path, workers: int) -> None:
-        made = IngestdFolder.for_instance(rucio, folder, {"workers": {"number": workers}})
+    def __init__(self, made: IngestdFolder) -> None:
         self._state, self.log = made.state, made.log
         self._process = made.start()
         self.journal = self._ready()
+
+    @classmethod
+    def on(cls, rucio: Instance, folder: Path, workers: int) -> Self:
+        """Start a daemon that takes what lies on the storage of an embedded Rucio."""
+        return cls(IngestdFolder.for_instance(rucio, folder, {"workers": {"number": workers}}))
 
     def _ready(self) -> JournalReader:
         """Wait until the daemon shows itself."""
@@ -70,10 +76,15 @@ class Ingestd:
         status: dict[str, Any] = json.loads(self._get("/status"))
         return status
 
+    def metric(self, name: str) -> float:
+        """Return the value of a metric, of all its labels together."""
+        families = text_string_to_metric_families(self._get("/metrics"))
+        samples = [sample for family in families for sample in family.samples]
+        return sum(sample.value for sample in samples if sample.name == f"bdms_ingestd_{name}")
+
     def requests(self) -> float:
         """Return how many requests it has made to the catalogue."""
-        lines = [line for line in self._get("/metrics").splitlines() if "catalogue_requests_total{" in line]
-        return sum(float(line.rpartition(" ")[2]) for line in lines)
+        return self.metric("catalogue_requests_total")
 
     @property
     def journal_bytes(self) -> int:

@@ -132,7 +132,7 @@ def main() -> int:
     options = parser.parse_args()
     night, count = Night(dt.date(2026, 1, 1)), round(options.minutes * 60 * options.rate)
     with tempfile.TemporaryDirectory(dir=options.folder) as name, start(Path(name) / "rucio") as rucio:
-        with Ingestd(rucio, Path(name) / "daemon", options.workers) as daemon:
+        with Ingestd.on(rucio, Path(name) / "daemon", options.workers) as daemon:
             sampler = Sampler(daemon.pid)
             sampler.start()
             files = feed(rucio, night, count, options.rate)

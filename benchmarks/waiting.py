@@ -8,22 +8,22 @@ inbox costs what is shown. Aims: less than 300 MB, and less than 0.1 s a poll wi
 from __future__ import annotations
 
 import argparse
-import re
-import signal
 import socket
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ingestd import Ingestd
 from machine import memory_mb
 
-from ctao_bdms.errors import BdmsError
-from ctao_bdms.ingest.journal import FileState, JournalReader
 from ctao_bdms.testing.ingestd import IngestdFolder
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 NAME = "TEL001_SDH0001_20261121T221500_SBID0000000002_OBSID0000000002_CHUNK{:03d}.fits.fz"
-_SETTLE_S = 15.0
+_SAMPLE_S = 1.0
 _SETTINGS = """\
 [storage]
 root = "{root}"
@@ -68,26 +68,23 @@ def settings(folder: Path, workers: int) -> IngestdFolder:
     return made
 
 
-def polls(folder: Path) -> tuple[float, float]:
-    """Return how many looks at the inbox the daemon has made, and the seconds they took together."""
-    address = (folder / "state/address").read_text().strip()
-    with urllib.request.urlopen(f"{address}/metrics", timeout=60) as answer:
-        text = answer.read().decode()
-    number, seconds = (
-        float(re.search(rf"^bdms_ingestd_inbox_poll_seconds_{what} (\S+)", text, re.MULTILINE)[1])  # type: ignore[index]
-        for what in ("count", "sum")
-    )
-    return number, seconds
-
-
-def known(folder: Path) -> int:
+def known(daemon: Ingestd) -> int:
     """Return how many files the journal knows."""
-    try:
-        with JournalReader(folder / "state/journal.sqlite") as journal:
-            tallies = journal.tallies()
-    except BdmsError:
-        return 0
-    return sum(tallies[state].files for state in FileState)
+    return sum(tally.files for tally in daemon.journal.tallies().values())
+
+
+def memory_until(daemon: Ingestd, is_over: Callable[[], bool]) -> float:
+    """Return the most memory that the daemon holds until something is so, in MB."""
+    most_mb = 0.0
+    while not is_over():
+        time.sleep(_SAMPLE_S)
+        most_mb = max(most_mb, memory_mb(daemon.pid)[0])
+    return most_mb
+
+
+def is_looked_through(daemon: Ingestd, files: int) -> bool:
+    """Whether all files are in the journal, and the watch knows all triggers: the next look finds nothing new."""
+    return known(daemon) == files and daemon.status().get("inbox", {}).get("triggers") == files
 
 
 def main() -> None:
@@ -104,27 +101,17 @@ def main() -> None:
         (folder / "onsite").mkdir()
         make(folder / "onsite", options.folders, options.files)
         begin_s = time.monotonic()
-        daemon = settings(folder, options.workers).start()
-        try:
-            most_mb = 0.0
-            while known(folder) < options.files and daemon.poll() is None:
-                time.sleep(2)
-                most_mb = max(most_mb, memory_mb(daemon.pid)[0])
+        with Ingestd(settings(folder, options.workers)) as daemon:
+            most_mb = memory_until(daemon, lambda: is_looked_through(daemon, options.files))
             seen_s = time.monotonic() - begin_s
-            time.sleep(_SETTLE_S)  # the last look at what was new may not have ended
-            before = polls(folder)
+            looks, taken_s = (daemon.metric(f"inbox_poll_seconds_{what}") for what in ("count", "sum"))
             end_s = time.monotonic() + options.seconds
-            while time.monotonic() < end_s:
-                time.sleep(1)
-                most_mb = max(most_mb, memory_mb(daemon.pid)[0])
-            after = polls(folder)
-            looks, taken_s = after[0] - before[0], after[1] - before[1]
-            print(f"{known(folder)} files in the journal, all of them after {seen_s:.0f} s")
+            most_mb = max(most_mb, memory_until(daemon, lambda: time.monotonic() >= end_s))
+            looks = daemon.metric("inbox_poll_seconds_count") - looks
+            taken_s = daemon.metric("inbox_poll_seconds_sum") - taken_s
+            print(f"{known(daemon)} files in the journal, all of them after {seen_s:.0f} s")
             print(f"poll with nothing new {taken_s / looks:8.3f} s, mean of {looks:.0f}")
             print(f"memory of the daemon  {most_mb:8.1f} MB at the most, {memory_mb(daemon.pid)[0]:.1f} MB at the end")
-        finally:
-            daemon.send_signal(signal.SIGTERM)
-            daemon.wait()
 
 
 if __name__ == "__main__":
