@@ -99,8 +99,11 @@ class Intake:
         ready = {trigger: seen for trigger, seen in self._told.items() if trigger not in busy}
         observed = self._journal.observe(seen for seen in ready.values() if seen is not None)
         linked = set(self._linked.values())
-        gone = (self._withdrawn(trigger, linked) for trigger, seen in ready.items() if seen is None)
-        self._journal.withdrawn(path for path in gone if path is not None)
+        gone = [trigger for trigger, seen in ready.items() if seen is None]
+        self._journal.withdrawn([path for trigger in gone if (path := self._withdrawn(trigger, linked)) is not None])
+        for trigger in gone:  # only now: if the journal did not take it, all is asked again
+            self._linked.pop(trigger, None)
+            self._others.pop(trigger, None)
         self._remember_links(seen for seen in ready.values() if seen is not None)
         # The watch tells everything once; what the journal did not take is offered again.
         self._told = {trigger: seen for trigger, seen in self._told.items() if trigger in busy}
@@ -112,8 +115,7 @@ class Intake:
 
     def _withdrawn(self, trigger: Path, linked: Container[Path]) -> Path | None:
         """Return the file whose trigger has gone; None if another trigger stands for it."""
-        path = self._linked.pop(trigger, data_of(trigger))
-        self._others.pop(trigger, None)
+        path = self._linked.get(trigger, data_of(trigger))
         if path == data_of(trigger) and path not in linked:
             return path
         entry = self._journal.entry(path)
