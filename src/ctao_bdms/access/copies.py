@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.access.locate import can_be_read
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import ReplicaState
 
@@ -38,7 +37,7 @@ def centres_of(file: ArchivedFile, rses: Mapping[str, Rse]) -> frozenset[str]:
     What lies at a storage element that is lost or shut cannot be read.
     """
     good = (rses[each.rse] for each in file.replicas if each.state is ReplicaState.AVAILABLE and each.rse in rses)
-    return frozenset(rse.centre for rse in good if can_be_read(rse)) - {""}
+    return frozenset(rse.centre for rse in good if rse.can_be_read) - {""}
 
 
 @attrs.frozen

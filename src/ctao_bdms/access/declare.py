@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.access.fetched import Fault, Trouble
-from ctao_bdms.access.locate import can_be_read
 from ctao_bdms.errors import CatalogueError, ForbiddenError
 from ctao_bdms.model import ReplicaState
 
@@ -88,7 +87,7 @@ def _declared_bad(catalogue: Holdings, lfn: Lfn, trouble: Trouble) -> str:
 
 def _keeps(catalogue: Holdings, rses: Mapping[str, Rse], lfn: Lfn, sound: str) -> bool:
     """Say whether the file has, as the catalogue sees it now, a copy that was read soundly and can be read again."""
-    if not sound or not can_be_read(rses[sound]):
+    if not sound or not rses[sound].can_be_read:
         return False
     file = catalogue.content([lfn]).get(lfn)
     copy = file.at(sound) if file else None

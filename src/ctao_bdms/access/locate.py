@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ctao_bdms.catalogue import FindContent
     from ctao_bdms.model import Rse
 
-__all__ = ["Copies", "Copy", "can_be_read", "demand_place", "known_files", "locate", "ranked"]
+__all__ = ["Copies", "Copy", "demand_place", "known_files", "locate", "ranked"]
 
 
 @attrs.frozen(kw_only=True)
@@ -64,11 +64,6 @@ class Copies(Rows[Copy]):
     )
 
 
-def can_be_read(rse: Rse) -> bool:
-    """Say whether copies at a storage element can be counted on: it is neither lost nor shut for reading."""
-    return rse.is_readable and not rse.lost
-
-
 def ranked(file: ArchivedFile, rses: Mapping[str, Rse], near: str = "", health: Health | None = None) -> list[Replica]:
     """Return the usable copies of `file`, the best first.
 
@@ -83,7 +78,7 @@ def ranked(file: ArchivedFile, rses: Mapping[str, Rse], near: str = "", health: 
         failing, failures = known.is_failing(rse.name), known.failures(rse.name)
         slow = rse.is_tape and rse.name != near
         far = near not in _places(rse)
-        return not can_be_read(rse), failing, slow, far, rse.is_onsite, rse.tier, failures, rse.name
+        return not rse.can_be_read, failing, slow, far, rse.is_onsite, rse.tier, failures, rse.name
 
     usable = [r for r in file.replicas if r.state is ReplicaState.AVAILABLE and r.pfn and r.rse in rses]
     return sorted(usable, key=cost)
@@ -185,6 +180,6 @@ def _copy(file: ArchivedFile, replica: Replica, rses: Mapping[str, Rse], url: st
 
 def _why(rse: Rse) -> str:
     """Say why copies at a storage element cannot be read now."""
-    if can_be_read(rse):
+    if rse.can_be_read:
         return ""
     return f"it is lost: {rse.lost}" if rse.lost else "it is shut for reading"

@@ -98,6 +98,11 @@ class Rse:
         """Whether the telescopes' data lie here first."""
         return bool(self.site)
 
+    @property
+    def can_be_read(self) -> bool:
+        """Whether copies here can be counted on: it is neither lost nor shut for reading."""
+        return self.is_readable and not self.lost
+
 
 @attrs.frozen(kw_only=True)
 class Replica:

@@ -238,7 +238,7 @@ def _held(catalogue: Releasing, onsite: Rse, block: Block, rules: tuple[Rule, ..
         if replica.state is ReplicaState.AVAILABLE or replica.rse == onsite.name
     )
     offsite = [rse for rse in catalogue.rses().values() if rse.centre]
-    shut = tuple(rse for rse in offsite if rse.lost or not rse.is_readable)
+    shut = tuple(rse for rse in offsite if not rse.can_be_read)
     return HeldBlock(
         did=block.did,
         account=block.account,

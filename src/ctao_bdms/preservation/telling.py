@@ -74,7 +74,7 @@ def tell(
     said = "no other copy is proven sound: "
     try:
         rses = catalogue.rses()
-        readable = {rse.name for rse in rses.values() if rse.is_readable and not rse.lost} - {found.rse}
+        readable = {rse.name for rse in rses.values() if rse.can_be_read} - {found.rse}
         others = tuple(r for r in file.replicas if r.rse in readable and r.state is ReplicaState.AVAILABLE)
         beside, known = [attrs.evolve(file, replicas=others)], {file.lfn: sha256}
         read = read_back(beside, now=now, on_bytes=on_bytes, sha256=known, verifiers=verifiers)

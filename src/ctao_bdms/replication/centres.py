@@ -108,7 +108,7 @@ def centres_of(
 
 def _centre(name: str, rses: Sequence[Rse], now: dt.datetime, patience: dt.timedelta, *, is_full: bool) -> Centre:
     """Return a centre: the best of its storage elements counts."""
-    is_readable = any(rse.is_readable and not rse.lost for rse in rses)
+    is_readable = any(rse.can_be_read for rse in rses)
     is_writable = any(rse.is_writable and not rse.lost for rse in rses)
     waits = any(not rse.lost and (rse.changed is None or now - rse.changed < patience) for rse in rses)
     is_lost = not is_readable and not waits
