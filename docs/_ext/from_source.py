@@ -30,7 +30,7 @@ from ctao_bdms.model import METADATA, DataLevel, DefectKind, Flag, RetentionClas
 from ctao_bdms.replication import CentreTerms, PlacementTerms, ProductEntry, Retention
 from ctao_bdms.replication.policyfile import DEFAULT
 from ctao_bdms.settings import keys_of, toml
-from ctao_rucio_policy.roles import CONDITIONS, TABLE, Cell, Role
+from ctao_rucio_policy.roles import CONDITIONS, GUARDS, TABLE, Cell, Role
 from ctao_rucio_policy.schema import ACTIVITIES, RSE_ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -209,8 +209,11 @@ def _permissions() -> str:
         return "no" if cell.refusal else f"if {CONDITIONS[cell.condition]}" if cell.condition else "yes"
 
     return _table(
-        ("what is asked", *(f"`{role.value}`" for role in Role)),
-        ((row.what, *(said(row.cells[role]) for role in Role)) for row in TABLE.values()),
+        ("what is asked", *(f"`{role.value}`" for role in Role), "and for every role"),
+        (
+            (row.what, *(said(row.cells[role]) for role in Role), f"if {GUARDS[row.guard]}" if row.guard else "")
+            for row in TABLE.values()
+        ),
     )
 
 

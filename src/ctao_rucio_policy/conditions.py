@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ctao_bdms.errors import InvalidNameError
-from ctao_bdms.naming import scope_of
+from ctao_bdms.model import RetentionClass
+from ctao_bdms.naming import BlockName, is_block, scope_of
 from ctao_rucio_policy.raw import centres_of, enters_on_site, preserving_centres
 from ctao_rucio_policy.request import body
 from ctao_rucio_policy.roles import Role
@@ -89,6 +90,28 @@ def _lifetime(caller: Caller, asked: Mapping[str, Any]) -> str:
     if isinstance(lifetime, int | float) and lifetime > 0:
         return ""
     return "Rules of people need a lifetime; give one in seconds, for instance 2592000 for 30 days."
+
+
+def _off_site(caller: Caller, asked: Mapping[str, Any]) -> str:
+    from rucio.core.rse_expression_parser import parse_expression
+
+    rses = parse_expression(asked["rse_expression"], filter_={"vo": caller.account.vo}, session=caller.session)
+    if not any(is_onsite(rse["id"], caller.session) for rse in rses):
+        return ""
+    return "The storage on site is for what enters there; ask for copies at data centres, for instance in offsite=True."
+
+
+def _ends_off_site(caller: Caller, asked: Mapping[str, Any]) -> str:
+    return _lifetime(caller, asked) or _off_site(caller, asked)
+
+
+def _endless(caller: Caller, asked: Mapping[str, Any]) -> str:
+    if asked.get("lifetime") is None:
+        return ""
+    for _scope, name in asked["content"]:
+        if not (is_block(name) and BlockName.parse(name).retention is not RetentionClass.PERMANENT):
+            return f"{name} is preserved by rules without lifetime; leave out the lifetime."
+    return ""
 
 
 def _own(caller: Caller, asked: Mapping[str, Any]) -> str:
@@ -183,7 +206,9 @@ def _own_centre(caller: Caller, asked: Mapping[str, Any]) -> str:
 
 QUESTIONS: dict[str, Callable[[Caller, Mapping[str, Any]], str]] = {
     "derived": _derived,
-    "lifetime": _lifetime,
+    "endless": _endless,
+    "ends_off_site": _ends_off_site,
+    "off_site": _off_site,
     "on_site": _on_site,
     "own": _own,
     "own_centre": _own_centre,

@@ -11,6 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ctao_rucio_policy.conditions import QUESTIONS, Caller, is_onsite
+from ctao_rucio_policy.guards import CHECKS
+from ctao_rucio_policy.holds import rules_above
 from ctao_rucio_policy.raw import is_raw
 from ctao_rucio_policy.request import body
 from ctao_rucio_policy.roles import CENTRE_ATTRIBUTE, TABLE, role_of
@@ -86,16 +88,28 @@ def _caller(issuer: InternalAccount, session: Session) -> Caller:
 
 def _refusal(caller: Caller, row: str, asked: Mapping[str, Any]) -> str:
     """Return the sentence with which the table refuses, or nothing."""
-    cell = TABLE[row].cells[caller.role]
+    cell, guard = TABLE[row].cells[caller.role], TABLE[row].guard
     if cell.refusal:
         keys = ", ".join(sorted(asked.get("keys", ())))
         return cell.refusal.replace("<RSE>", str(asked.get("rse", "this RSE"))).replace("<keys>", keys)
-    return QUESTIONS[cell.condition](caller, asked) if cell.condition else ""
+    reason = QUESTIONS[cell.condition](caller, asked) if cell.condition else ""
+    return reason or (CHECKS[guard](caller, asked) if guard else "")
+
+
+def _names(dids: Iterable[Mapping[str, Any]]) -> Asked:
+    """Ask for the names of `dids`."""
+    return "name", {"names": [(_external(did["scope"]), did["name"]) for did in dids]}
+
+
+def _external(scope: Any) -> str:  # noqa: ANN401 (Rucio has no types)
+    """Return a scope in the words of requests: Rucio gives both kinds."""
+    return str(getattr(scope, "external", scope))
 
 
 def _register(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     on_site = kwargs["rse_id"] is not None and is_onsite(kwargs["rse_id"], caller.session)
     yield ("register-on-site" if on_site else "register-off-site"), kwargs
+    yield _names(body().get("files") or ())
 
 
 def _register_all(caller: Caller, targets: Iterable[Mapping[str, Any]]) -> Iterator[Asked]:
@@ -110,18 +124,19 @@ def _register_all(caller: Caller, targets: Iterable[Mapping[str, Any]]) -> Itera
 
 
 def _new_did(caller: Caller, did: Mapping[str, Any]) -> Iterator[Asked]:
-    """Ask for a lifetime and for rules that a new name is given."""
+    """Ask for the name and the content of a new collection, and for a lifetime and for rules that it is given."""
+    yield _names([did, *(did.get("dids") or ())])
     if did.get("lifetime") is not None:
         yield from _kept(caller, did, {"lifetime"})
     for rule in did.get("rules") or ():
-        yield from _add_rule(caller, rule)
+        yield from _add_rule(caller, {**rule, "dids": [did, *(did.get("dids") or ())]})
 
 
 def _add_did(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     from rucio.core.rse import get_rse_id
 
     yield "compose", kwargs
-    yield from _new_did(caller, kwargs)
+    yield from _new_did(caller, {**kwargs, "dids": body().get("dids")})
     if rse := body().get("rse"):
         rse_id = get_rse_id(rse=rse, vo=caller.account.vo, session=caller.session)
         yield from _register_all(caller, [{"rse": rse, "rse_id": rse_id, "dids": body().get("dids")}])
@@ -142,17 +157,22 @@ def _add_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
 
 def _attach_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     yield "compose", kwargs
+    yield _names([kwargs, *kwargs["attachment"].get("dids", ())])
     yield from _register_all(caller, [kwargs["attachment"]])
 
 
 def _attach_dids_to_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     yield "compose", kwargs
+    for attachment in kwargs["attachments"]:
+        yield _names([attachment, *attachment.get("dids", ())])
     yield from _register_all(caller, kwargs["attachments"])
 
 
 def _detach_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     raw = is_raw(kwargs["scope"], kwargs["name"], caller.session)
-    yield ("detach-raw" if raw else "detach"), kwargs
+    without = rules_above(kwargs["scope"], kwargs["name"], session=caller.session)
+    taken = _files(caller, kwargs["dids"]) if without else []
+    yield ("detach-raw" if raw else "detach"), {**kwargs, "content": taken, "without": without}
 
 
 def _set_status(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
@@ -160,9 +180,12 @@ def _set_status(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
 
 
 def _kept(caller: Caller, kwargs: Mapping[str, Any], keys: set[str]) -> Iterator[Asked]:
-    raw = is_raw(kwargs["scope"], kwargs["name"], caller.session)
+    (did,) = _files(caller, [kwargs])
+    raw = is_raw(*did, caller.session)
+    without = rules_above(*did, session=caller.session)
     # the generic rules know the owner of a scope by this action
-    yield ("kept-raw" if raw else "kept"), {**kwargs, "action": "set_metadata", "keys": keys}
+    asked = {"action": "set_metadata", "keys": keys, "content": [did], "without": without, "is_raw": raw}
+    yield ("kept-raw" if raw else "kept"), {**kwargs, **asked}
 
 
 def _set_metadata(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
@@ -177,8 +200,19 @@ def _set_metadata(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
 
 
 def _add_rule(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
-    of_another = kwargs["account"] != caller.account or kwargs.get("locked")
-    yield ("rule-of-another" if of_another else "rule"), kwargs
+    account = kwargs["account"]
+    of_another = str(getattr(account, "external", account)) != caller.account.external or kwargs.get("locked")
+    asked = {**kwargs, "content": _files(caller, kwargs["dids"])}
+    if of_another:
+        yield "rule-of-another", asked
+    yield "rule", asked
+
+
+def _files(caller: Caller, dids: Iterable[Mapping[str, Any]]) -> list[tuple[Any, str]]:
+    """Return data identifiers as Rucio's tables have them."""
+    from rucio.common.types import InternalScope
+
+    return [(InternalScope(_external(did["scope"]), vo=caller.account.vo), did["name"]) for did in dids]
 
 
 def _on_rule(preserving: str, other: str) -> Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]:
@@ -189,9 +223,25 @@ def _on_rule(preserving: str, other: str) -> Callable[[Caller, Mapping[str, Any]
 
         rule = get_rule(kwargs["rule_id"], session=caller.session)
         preserves = rule["expires_at"] is None and is_raw(rule["scope"], rule["name"], caller.session)
-        yield (preserving if preserves else other), {**kwargs, "rule": rule}
+        taken = [(rule["scope"], rule["name"])] if _takes(kwargs) else []
+        asked = {**kwargs, "rule": rule, "content": taken, "without": [rule["id"]]}
+        yield (preserving if preserves else other), asked
 
     return sort
+
+
+#: What can be changed of a rule, and leaves it as long as it is.
+_HARMLESS = {"activity", "boost_rule", "cancel_requests", "comment", "priority", "source_replica_expression"}
+
+
+def _takes(kwargs: Mapping[str, Any]) -> bool:
+    """Return whether a request may end a rule, or let it hold less."""
+    if kwargs["action"] == "approve_rule":
+        return False
+    if kwargs["action"] not in {"move_rule", "update_rule"}:
+        return True
+    options = {**kwargs.get("options", {}), **kwargs.get("override", {})}
+    return any(not (key in _HARMLESS or (key == "lifetime" and value is None)) for key, value in options.items())
 
 
 _CHANGE_RULE = _on_rule("change-preserving", "change-rule")
@@ -218,21 +268,24 @@ def _as(row: str) -> Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]:
 _ADMINISTER = (
     *("add_account", "del_account", "update_account", "add_attribute", "del_attribute", "add_scope", "update_scope"),
     *("set_local_account_limit", "set_global_account_limit", "delete_local_account_limit"),
-    *("delete_global_account_limit", "add_rse", "update_rse", "del_rse", "add_rse_attribute", "del_rse_attribute"),
+    *("delete_global_account_limit", "add_rse", "update_rse", "del_rse", "del_rse_attribute"),
     *("add_protocol", "update_protocol", "del_protocol"),
 )
 
 #: What sorts each action of Rucio into rows.
 ACTIONS: Mapping[str, Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]] = {
     **{action: _as("administer") for action in _ADMINISTER},
-    "add_bad_pfns": _as("replica-state"),
+    "add_bad_pfns": _as("declare-places"),
     "add_did": _add_did,
     "add_dids": _add_dids,
     "add_replicas": _register,
+    "add_rse_attribute": _as("administer-storage"),
     "add_rule": _add_rule,
+    "add_subscription": _as("subscribe"),
     "approve_rule": _on_rule("approve-rule", "approve-rule"),
     "attach_dids": _attach_dids,
     "attach_dids_to_dids": _attach_dids_to_dids,
+    "create_did_sample": _as("sample"),
     "declare_bad_file_replicas": _as("declare-bad"),
     "declare_suspicious_file_replicas": _as("declare-suspicious"),
     "del_rule": _END_RULE,
@@ -244,11 +297,13 @@ ACTIONS: Mapping[str, Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]] = 
     "list_requests": _as("transfers"),
     "list_requests_history": _as("transfers"),
     "move_rule": _on_rule("move-preserving", "change-rule"),
+    "quarantine_file_replicas": _as("delete-unknown"),
     "reduce_rule": _CHANGE_RULE,
     "set_metadata": _set_metadata,
     "set_metadata_bulk": _set_metadata,
     "set_status": _set_status,
-    "set_tombstone": _as("replica-state"),
+    "set_tombstone": _as("delete-replicas"),
     "update_replicas_states": _as("replica-state"),
     "update_rule": _update_rule,
+    "update_subscription": _as("subscribe"),
 }

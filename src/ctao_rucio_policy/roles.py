@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import attrs
 
-__all__ = ["CENTRE_ATTRIBUTE", "CONDITIONS", "ROLE_ATTRIBUTE", "TABLE", "Cell", "Role", "Row", "role_of"]
+__all__ = ["CENTRE_ATTRIBUTE", "CONDITIONS", "GUARDS", "ROLE_ATTRIBUTE", "TABLE", "Cell", "Role", "Row", "role_of"]
 
 #: The account attribute that says what an account is for, and the one that names the data centre of an operator.
 ROLE_ATTRIBUTE = "bdms-role"
@@ -49,7 +49,9 @@ CONDITIONS: Mapping[str, str] = {
     "owner": "the account owns the scope",
     "derived": "none of the files are raw data",
     "own_derived": "none of the files are raw data, and all are in scopes of the account",
-    "lifetime": "the rule has a lifetime",
+    "endless": "the rule has no lifetime, or is on a block that is kept for a while only",
+    "off_site": "no storage element of the rule is on site",
+    "ends_off_site": "the rule has a lifetime, and no storage element of it is on site",
     "own": "the rule is the account's own, and what changes is its lifetime, place, activity or comment",
     "own_ending": "the rule is the account's own, what changes is its place, activity or comment, and it still ends",
     "own_kept": "the rule is the account's own, and is only told not to end, to read from elsewhere, or to try again",
@@ -58,6 +60,18 @@ CONDITIONS: Mapping[str, str] = {
     "two_centres": "two centres remain, and nothing but the place changes",
     "on_site": "the storage element is on site",
     "own_centre": "the storage elements belong to the operator's centre",
+}
+
+#: What is asked of every role, the administrator included; `guards` holds the functions of the same names.
+GUARDS: Mapping[str, str] = {
+    "held": "a rule without end holds a sound copy of every preserved file, and the lifetime is at least a day",
+    "held_without": "another rule without end holds a sound copy of every preserved file",
+    "named": "every name belongs to its scope",
+    "no_end": "nothing preserved gets an end",
+    "other_copy": "the catalogue knows another sound copy of every file",
+    "suspected": "there is another sound copy, and the account has not told of the same copy today",
+    "unregistered": "no file of the archive lies there",
+    "without_delay": "new replicas do not expire by themselves",
 }
 
 
@@ -92,10 +106,13 @@ class Row:
         What is asked, in words.
     cells
         The answer for each role.
+    guard
+        The name of what must hold as well, whatever the role; empty if nothing.
     """
 
     what: str
     cells: Mapping[Role, Cell]
+    guard: str = ""
 
 
 _ASK = "ask the archive administrator."
@@ -113,24 +130,27 @@ def _no(sentence: str) -> Cell:
     return Cell(refusal=sentence)
 
 
-def _row(what: str, ingest: Cell, wms: Cell, operator: Cell, user: Cell) -> Row:
+def _row(what: str, ingest: Cell, wms: Cell, operator: Cell, user: Cell, *, guard: str = "") -> Row:
     """Return a row in which the administrator may, and an account without a role may not."""
     cells = (_ALLOWED, ingest, wms, operator, user, _READS_ONLY)
-    return Row(what, dict(zip(Role, cells, strict=True)))
+    return Row(what, dict(zip(Role, cells, strict=True)), guard)
 
 
-def _admin_only(what: str, sentence: str) -> Row:
-    return _row(what, *[_no(sentence)] * 4)
+def _admin_only(what: str, sentence: str, *, guard: str = "") -> Row:
+    return _row(what, *[_no(sentence)] * 4, guard=guard)
+
+
+def _nobody(what: str, sentence: str) -> Row:
+    return Row(what, dict.fromkeys(Role, _no(sentence)))
 
 
 _NO_RIGHT = _no(
     "Registering files on <RSE> needs the right to add replicas there; put the data into the archive by an ingest "
     "or by a job."
 )
-_OWNER, _LIFETIME = _if("owner"), _if("lifetime")
+_OWNER, _ENDS_OFF_SITE = _if("owner"), _if("ends_off_site")
 _APPEND_ONLY = f"Raw data are append-only; to take files out, {_ASK}"
 _PRESERVED = f"This rule preserves raw data; if it must end or change, {_ASK}"
-_NO_DELETION = _no("Nobody deletes replicas by hand; end the rules that hold them, and Rucio's reaper frees the space.")
 _INGEST_RULES = _no(f"The ingest service may not change rules; {_ASK}")
 
 TABLE: Mapping[str, Row] = {
@@ -145,12 +165,18 @@ TABLE: Mapping[str, Row] = {
         _NO_RIGHT,
         _if("own_derived"),
     ),
+    "name": _row("use a name", *[_ALLOWED] * 4, guard="named"),
     "compose": _row("make datasets and containers, and put content into them", *[_OWNER] * 4),
-    "detach-raw": _admin_only("take raw data out of a dataset or container", _APPEND_ONLY),
+    "sample": _nobody(
+        "have Rucio make a dataset of some files of another",
+        "The archive makes no samples; make a dataset of your own, and attach the files that you want.",
+    ),
+    "detach-raw": _admin_only("take raw data out of a dataset or container", _APPEND_ONLY, guard="held_without"),
     "detach": _row(
         "take other data out of a dataset or container",
         _no(f"The archive is append-only for the ingest service; {_ASK}"),
         *[_OWNER] * 3,
+        guard="held_without",
     ),
     "close": _row("close a dataset", *[_OWNER] * 4),
     "reopen": _admin_only(
@@ -165,13 +191,21 @@ TABLE: Mapping[str, Row] = {
     "kept-raw": _admin_only(
         "change what Rucio itself keeps of raw data (lifetime, checksum, account; DIRAC's removeDirectory)",
         f"Nobody may change what Rucio itself keeps: <keys>; raw data have no end. If they must, {_ASK}",
+        guard="no_end",
     ),
     "kept": _row(
         "change what Rucio itself keeps of other data",
         _no(f"The ingest service may not change what Rucio itself keeps: <keys>; {_ASK}"),
         *[_OWNER] * 3,
+        guard="no_end",
     ),
-    "rule": _row("ask for copies (a rule)", _ALLOWED, _ALLOWED, _LIFETIME, _LIFETIME),
+    "rule": _row(
+        "ask for copies (a rule)", _if("endless"), _if("off_site"), _ENDS_OFF_SITE, _ENDS_OFF_SITE, guard="held"
+    ),
+    "subscribe": _nobody(
+        "have Rucio make rules by itself (a subscription)",
+        "The archive makes its rules itself, by its policy file; ask for copies by a rule.",
+    ),
     "rule-of-another": _admin_only(
         "make a rule that belongs to another account, or is locked",
         f"Rules belong to who makes them and are not locked; for others, {_ASK}",
@@ -182,11 +216,13 @@ TABLE: Mapping[str, Row] = {
         _no(_PRESERVED),
         _no(_PRESERVED),
         _no(_PRESERVED),
+        guard="held_without",
     ),
     "change-preserving": _row(
         "shorten, reduce or otherwise change a rule on raw data that has no lifetime",
         _if("own_kept"),
         *[_no(_PRESERVED)] * 3,
+        guard="held_without",
     ),
     "move-preserving": _row(
         "move a rule on raw data that has no lifetime",
@@ -194,10 +230,16 @@ TABLE: Mapping[str, Row] = {
         _no(_PRESERVED),
         _if("two_centres"),
         _no(_PRESERVED),
+        guard="held_without",
     ),
-    "end-rule": _row("end another rule", _if("own_on_site"), *[_if("own")] * 3),
+    "end-rule": _row("end another rule", _if("own_on_site"), *[_if("own")] * 3, guard="held_without"),
     "change-rule": _row(
-        "change, reduce or move another rule", _if("own_kept"), _if("own"), _if("own_ending"), _if("own_ending")
+        "change, reduce or move another rule",
+        _if("own_kept"),
+        _if("own"),
+        _if("own_ending"),
+        _if("own_ending"),
+        guard="held_without",
     ),
     "approve-rule": _row(
         "approve or deny a rule that waits for it",
@@ -212,16 +254,33 @@ TABLE: Mapping[str, Row] = {
         _no("The workload management declares copies suspicious; whether they are bad is found out by the centre."),
         _if("own_centre"),
         _no("Declare the copies suspicious; whether they are bad is found out by the centre."),
+        guard="other_copy",
     ),
-    "declare-suspicious": _row("declare copies suspicious", *[_ALLOWED] * 4),
-    "delete-replicas": Row("delete replicas at once", dict.fromkeys(Role, _NO_DELETION)),
+    "declare-places": _nobody(
+        "declare places bad, or copies unavailable for a while",
+        "Rucio would act on it later, when it may be the last copy; declare the copies bad, which is checked at once.",
+    ),
+    "declare-suspicious": _row("declare copies suspicious", *[_ALLOWED] * 4, guard="suspected"),
+    "delete-replicas": _nobody(
+        "delete replicas at once, or give them a tombstone",
+        "Nobody deletes replicas by hand; end the rules that hold them, and Rucio's reaper frees the space.",
+    ),
+    "delete-unknown": _admin_only(
+        "have Rucio delete what lies at a storage element and is in no catalogue",
+        f"This is for administrators; {_ASK}",
+        guard="unregistered",
+    ),
     "replica-state": _admin_only(
-        "set the state or the tombstone of replicas, declare places bad",
+        "set the state of replicas",
         f"The state of replicas is kept by Rucio's daemons; if it is wrong, {_ASK}",
+        guard="other_copy",
     ),
     "transfers": Row("read what became of transfers, and how much an account keeps", dict.fromkeys(Role, _ALLOWED)),
     "administer": _admin_only(
         "administer accounts and their attributes, scopes, limits, storage elements",
         f"This is for administrators; {_ASK}",
+    ),
+    "administer-storage": _admin_only(
+        "set attributes of storage elements", f"This is for administrators; {_ASK}", guard="without_delay"
     ),
 }

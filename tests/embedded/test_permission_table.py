@@ -7,6 +7,7 @@ a condition, a second attempt misses it.
 from __future__ import annotations
 
 import configparser
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -16,7 +17,8 @@ import attrs
 import pytest
 
 from ctao_bdms.embedded import READER, ROOT
-from ctao_rucio_policy.roles import CENTRE_ATTRIBUTE, CONDITIONS, ROLE_ATTRIBUTE, TABLE, Role
+from ctao_rucio_policy.guards import CHECKS
+from ctao_rucio_policy.roles import CENTRE_ATTRIBUTE, CONDITIONS, GUARDS, ROLE_ATTRIBUTE, TABLE, Role
 from tests.embedded.accounts import Account, RefusedError, acting_as
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 ONSITE, PIC, CSCS = "CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"
 BYTES = 10**12
+DAY_S = 86400
 
 
 @attrs.frozen
@@ -135,6 +138,20 @@ class Scene:
         self.world.root("attach_dids", dataset["scope"], dataset["name"], [file])
         return dataset, file
 
+    def held(self, scope: str, level: str, *rses: str) -> dict[str, Any]:
+        """Return a file that rules without end hold at storage elements."""
+        file = self.file(scope, level, *rses)
+        for rse in rses:
+            self.rule(file, rse, "root")
+        return file
+
+    def holding(self, scope: str, rse: str) -> tuple[dict[str, str], dict[str, Any], str]:
+        """Return a dataset of derived data with a raw file in it, which nothing holds but the rule on the dataset."""
+        dataset, file = self.name(scope, "DL3"), self.file(self.world.foreign, "DL0", rse)
+        self.world.root("add_did", dataset["scope"], dataset["name"], "DATASET")
+        self.world.root("attach_dids", dataset["scope"], dataset["name"], [file])
+        return dataset, file, self.rule(dataset, rse, self.account)
+
     def rule(self, did: object, expression: str, account: str, copies: int = 1, **keywords: object) -> str:
         """Return a rule that the administrator made for an account."""
         made = self.world.root("add_replication_rule", [did], copies, expression, account=account, **keywords)
@@ -150,6 +167,15 @@ def register_off_site(s: Scene) -> None:
         s.call("add_replicas", PIC, [s.new_file(s.scope, "DL3")])
     else:
         s.call("add_replicas", PIC, [s.new_file(s.own, "DL3" if s.met else "DL0")])
+
+
+def name(s: Scene) -> None:
+    compose(s)
+
+
+def sample(s: Scene) -> None:
+    dataset, new = s.dataset(s.own, "DL3")[0], s.name(s.own, "DL3")
+    s.call("create_did_sample", *dataset.values(), *new.values(), 1)
 
 
 def compose(s: Scene) -> None:
@@ -189,8 +215,8 @@ def describe_content(s: Scene) -> None:
 
 
 def kept_raw(s: Scene) -> None:
-    dataset, _ = s.dataset(s.own, "DL0")
-    s.call("set_metadata", dataset["scope"], dataset["name"], "lifetime", 86400)
+    _, file = s.dataset(s.own, "DL0")
+    s.call("set_metadata", file["scope"], file["name"], "events", 5)
 
 
 def kept(s: Scene) -> None:
@@ -199,9 +225,15 @@ def kept(s: Scene) -> None:
 
 
 def rule(s: Scene) -> None:
-    dataset, _ = s.dataset(s.world.foreign, "DL0")
-    ends = s.met and s.role in {Role.OPERATOR, Role.USER}
-    s.call("add_replication_rule", [dataset], 1, ONSITE, lifetime=3600 if ends else None)
+    scope = s.own if s.role is Role.INGEST else s.world.foreign
+    dataset, _ = s.dataset(scope, "DL3", ONSITE, PIC)
+    ends = s.role in {Role.OPERATOR, Role.USER} if s.met else s.role is Role.INGEST
+    s.call("add_replication_rule", [dataset], 1, PIC if s.met else ONSITE, lifetime=2 * DAY_S if ends else None)
+
+
+def subscribe(s: Scene) -> None:
+    filters, rules = {"scope": [s.own]}, [{"copies": 1, "rse_expression": PIC, "lifetime": 1, "activity": "T0 Export"}]
+    s.call("add_subscription", secrets.token_hex(8), s.account, filters, rules, "a test", None, False, False, 3)
 
 
 def rule_of_another(s: Scene) -> None:
@@ -218,6 +250,7 @@ def end_preserving(s: Scene) -> None:
 
 def change_preserving(s: Scene) -> None:
     dataset, _ = s.dataset(s.own, "DL0", ONSITE, PIC)
+    s.rule(dataset, ONSITE, "root")
     changes = {"source_replica_expression": ONSITE} if s.met and s.role is Role.INGEST else {"lifetime": 86400}
     s.call("update_replication_rule", s.rule(dataset, PIC, s.account), changes)
 
@@ -238,7 +271,7 @@ def end_rule(s: Scene) -> None:
 
 
 def change_rule(s: Scene) -> None:
-    dataset, _ = s.dataset(s.own, "DL3", ONSITE, PIC)
+    dataset, _ = s.dataset(s.derived, "DL3", ONSITE, PIC)
     mine = s.rule(dataset, ONSITE, s.account if s.met else "root", lifetime=3600)
     s.call("update_replication_rule", mine, {"lifetime": None if s.role is Role.INGEST else 7200})
 
@@ -252,20 +285,35 @@ def approve_rule(s: Scene) -> None:
 def declare_bad(s: Scene) -> None:
     near, far = (PIC, CSCS) if s.role is Role.OPERATOR else (ONSITE, PIC)
     rse = near if s.met else far
-    s.call("declare_bad_file_replicas", [s.file(s.own, "DL0", rse) | {"rse": rse}], "a test")
+    s.call("declare_bad_file_replicas", [s.held(s.own, "DL0", near, far) | {"rse": rse}], "a test")
+
+
+def place(s: Scene, file: dict[str, Any], rse: str) -> str:
+    """Return where a copy lies."""
+    (found,) = s.world.root("list_replicas", [file], all_states=True)
+    return str(found["rses"][rse][0])
+
+
+def declare_places(s: Scene) -> None:
+    place_ = place(s, s.held(s.own, "DL0", PIC, CSCS), PIC)
+    s.call("add_bad_pfns", [place_], "a test", "BAD", None)
 
 
 def declare_suspicious(s: Scene) -> None:
-    (found,) = s.world.root("list_replicas", [s.file(s.own, "DL0", PIC)])
-    s.call("declare_suspicious_file_replicas", found["rses"][PIC], "a test")
+    s.call("declare_suspicious_file_replicas", [place(s, s.held(s.own, "DL0", PIC, CSCS), PIC)], "a test")
 
 
 def delete_replicas(s: Scene) -> None:
-    s.call("delete_replicas", PIC, [s.file(s.own, "DL3", PIC)])
+    s.call("delete_replicas", PIC, [s.held(s.own, "DL3", PIC, CSCS)])
+
+
+def delete_unknown(s: Scene) -> None:
+    s.call("quarantine_replicas", [{"path": f"/ctao/unknown/{secrets.token_hex(6)}"}], rse=PIC)
 
 
 def replica_state(s: Scene) -> None:
-    s.call("set_tombstone", [s.file(s.own, "DL3", PIC) | {"rse": PIC}])
+    file = s.held(s.own, "DL0", PIC, CSCS) | {"state": "U"}
+    s.call("update_replicas_states", PIC, [file])
 
 
 def transfers(s: Scene) -> None:
@@ -277,14 +325,126 @@ def administer(s: Scene) -> None:
     s.call("add_account_attribute", s.account, f"x{secrets.token_hex(4)}", "y")
 
 
+def administer_storage(s: Scene) -> None:
+    key = f"x{secrets.token_hex(4)}"
+    s.call("add_rse_attribute", PIC, key, "y")
+    s.world.root("delete_rse_attribute", PIC, key)
+
+
 ATTEMPTS: dict[str, Callable[[Scene], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        *(register_on_site, register_off_site, compose, detach_raw, detach, close, reopen, describe, describe_content),
-        *(kept_raw, kept, rule, rule_of_another, end_preserving, change_preserving, move_preserving, end_rule),
-        *(change_rule, approve_rule, declare_bad, declare_suspicious, delete_replicas, replica_state, transfers),
-        administer,
+        *(register_on_site, register_off_site, name, compose, sample, detach_raw, detach, close, reopen, describe),
+        *(describe_content, kept_raw, kept, rule, subscribe, rule_of_another, end_preserving, change_preserving),
+        *(move_preserving, end_rule, change_rule, approve_rule, declare_bad, declare_places, declare_suspicious),
+        *(delete_replicas, delete_unknown, replica_state, transfers, administer, administer_storage),
     )
+}
+
+
+def breach_name(s: Scene) -> None:
+    s.call("add_did", s.own, f"/ctao/{s.world.foreign}/DL3/{secrets.token_hex(6)}", "DATASET")
+
+
+def breach_detach_raw(s: Scene) -> None:
+    dataset, file = s.dataset(s.own, "DL0", PIC)
+    s.rule(dataset, PIC, "root")
+    s.call("detach_dids", dataset["scope"], dataset["name"], [file])
+
+
+def breach_detach(s: Scene) -> None:
+    dataset, file, _ = s.holding(s.own, PIC)
+    s.call("detach_dids", dataset["scope"], dataset["name"], [file])
+
+
+def breach_kept_raw(s: Scene) -> None:
+    dataset, _ = s.dataset(s.own, "DL0")
+    s.call("set_metadata", dataset["scope"], dataset["name"], "lifetime", 86400)
+
+
+def breach_kept(s: Scene) -> None:
+    dataset, _, _ = s.holding(s.own, PIC)
+    s.call("set_metadata", dataset["scope"], dataset["name"], "lifetime", 10 * DAY_S)
+
+
+def breach_rule(s: Scene) -> None:
+    dataset, _ = s.dataset(s.own, "DL0", PIC)
+    s.call("add_replication_rule", [dataset], 1, PIC, lifetime=2 * DAY_S)
+
+
+def breach_end_preserving(s: Scene) -> None:
+    dataset, _ = s.dataset(s.own, "DL0", PIC)
+    s.call("update_replication_rule", s.rule(dataset, PIC, s.account), {"lifetime": 0})
+
+
+def breach_change_preserving(s: Scene) -> None:
+    dataset, _ = s.dataset(s.own, "DL0", PIC)
+    s.call("update_replication_rule", s.rule(dataset, PIC, s.account), {"lifetime": 10 * DAY_S})
+
+
+def breach_move_preserving(s: Scene) -> None:
+    dataset, _ = s.dataset(s.own, "DL0", PIC, CSCS)
+    s.call("move_replication_rule", s.rule(dataset, "centre=PIC", s.account), CSCS, {"lifetime": 1})
+
+
+def breach_end_rule(s: Scene) -> None:
+    *_, mine = s.holding(s.own, PIC)
+    s.call("delete_replication_rule", mine)
+
+
+def breach_change_rule(s: Scene) -> None:
+    *_, mine = s.holding(s.own, PIC)
+    s.call("update_replication_rule", mine, {"lifetime": 10 * DAY_S})
+
+
+def breach_declare_bad(s: Scene) -> None:
+    near = PIC if s.role is Role.OPERATOR else ONSITE
+    file = s.held(s.own, "DL0", near)
+    with pytest.raises(RefusedError, match=r"AccessDenied.*is the last sound one"):  # by place, and with force
+        s.call("declare_bad_file_replicas", [place(s, file, near)], "a test", force=True)
+    s.call("declare_bad_file_replicas", [file | {"rse": near}], "a test")
+
+
+def breach_declare_suspicious(s: Scene) -> None:
+    place_ = place(s, s.held(s.own, "DL0", PIC, CSCS), PIC)
+    s.call("declare_suspicious_file_replicas", [place_], "a test")
+    with pytest.raises(RefusedError, match=r"AccessDenied.*within the last day"):
+        s.call("declare_suspicious_file_replicas", [place_], "a test")
+    s.call("declare_suspicious_file_replicas", [place(s, s.held(s.own, "DL0", PIC), PIC)], "a test")
+
+
+def breach_delete_unknown(s: Scene) -> None:
+    file = s.held(s.own, "DL3", PIC)
+    s.call("quarantine_replicas", [{"path": f"/storage/PIC-DISK{file['name']}"}], rse=PIC)
+
+
+def breach_replica_state(s: Scene) -> None:
+    s.call("update_replicas_states", PIC, [s.held(s.own, "DL0", PIC) | {"state": "U"}])
+
+
+def breach_administer_storage(s: Scene) -> None:
+    s.call("add_rse_attribute", PIC, "tombstone_delay", "1")
+
+
+#: What each guard refuses, whoever asks.
+BREACHES: dict[str, Callable[[Scene], None]] = {
+    function.__name__.removeprefix("breach_").replace("_", "-"): function
+    for function in (
+        *(breach_name, breach_detach_raw, breach_detach, breach_kept_raw, breach_kept, breach_rule),
+        *(breach_end_preserving, breach_change_preserving, breach_move_preserving, breach_end_rule, breach_change_rule),
+        *(breach_declare_bad, breach_declare_suspicious, breach_delete_unknown, breach_replica_state),
+        breach_administer_storage,
+    )
+}
+_SAID = {
+    "held": "holds .* for ever yet",
+    "held_without": "Nothing else would hold",
+    "named": "it would be the same file",
+    "no_end": "it has no end",
+    "other_copy": "is the last sound one",
+    "suspected": "nothing may act on it by itself",
+    "unregistered": "which the archive knows",
+    "without_delay": "expire before a rule holds them",
 }
 
 
@@ -294,6 +454,8 @@ def test_there_is_an_attempt_for_every_row_and_a_cell_for_every_role() -> None:
         assert list(row.cells) == list(Role)
     used = {cell.condition for row in TABLE.values() for cell in row.cells.values()}
     assert used - {""} == set(CONDITIONS)
+    assert {row.guard for row in TABLE.values()} - {""} == set(GUARDS) == set(CHECKS)
+    assert {key for key, row in TABLE.items() if row.guard} == set(BREACHES)
 
 
 @pytest.mark.parametrize("role", Role)
@@ -310,6 +472,18 @@ def test_a_cell_of_the_table(world: World, row: str, role: Role) -> None:
     if cell.condition:
         with pytest.raises(RefusedError, match=r"AccessDenied.*Account \S+ can not .+\. \S.{30,}\.") as caught:
             ATTEMPTS[row](attrs.evolve(scene, met=False))
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("row", [key for key, row in TABLE.items() if row.guard])
+def test_guard_holds_for_every_role_that_may(world: World, row: str, role: Role) -> None:
+    cell, scene = TABLE[row].cells[role], Scene(world, role, True)
+    if cell.refusal:
+        return
+    with pytest.raises(RefusedError, match="AccessDenied") as caught:
+        BREACHES[row](scene)
+    if role is Role.ADMIN or not cell.condition:  # a condition may refuse first
+        assert re.search(_SAID[TABLE[row].guard], str(caught.value))
 
 
 @pytest.mark.parametrize("role", Role)
@@ -383,6 +557,39 @@ def test_the_workload_management_cannot_register_false_copies_of_raw_data_with_a
     for method, arguments, keywords in attempts:
         with pytest.raises(RefusedError, match=r"AccessDenied.*is raw data; its copies are made by replication rules"):
             scene.call(method, *arguments, **keywords)
+
+
+def test_every_call_that_gives_a_name_refuses_one_of_another_scope(world: World) -> None:
+    scene = Scene(world, Role.ADMIN, True)
+    stray = {"scope": scene.own, "name": f"/ctao/{world.foreign}/DL3/{secrets.token_hex(6)}"}
+    file, dataset = stray | {"bytes": 1, "adler32": "00000001"}, scene.name(scene.own, "DL3")
+    scene.call("add_did", *dataset.values(), "DATASET")
+    attempts: list[tuple[str, list[Any], dict[str, Any]]] = [
+        ("add_did", [*stray.values(), "DATASET"], {}),
+        ("add_did", [*scene.name(scene.own, "DL3").values(), "DATASET"], {"dids": [file], "rse": PIC}),
+        ("add_dids", [[stray | {"type": "CONTAINER"}]], {}),
+        ("add_dids", [[scene.name(scene.own, "DL3") | {"type": "DATASET", "dids": [file], "rse": PIC}]], {}),
+        ("add_replicas", [PIC, [file]], {}),
+        ("attach_dids", [*dataset.values(), [file]], {"rse": PIC}),
+        ("attach_dids_to_dids", [[dataset | {"dids": [file], "rse": PIC}]], {}),
+        ("add_files_to_archive", [*list(scene.file(scene.own, "DL3", PIC).values())[:2], [file]], {}),
+    ]
+    for method, arguments, keywords in attempts:
+        with pytest.raises(RefusedError, match=r"AccessDenied.*(it would be the same file|can not add file DIDs)"):
+            scene.call(method, *arguments, **keywords)
+    assert list(world.root("list_dids", scene.own, [{"name": f"/ctao/{world.foreign}/*"}], did_type="all")) == []
+
+
+def test_raw_data_in_a_dataset_of_others_stay_held(world: World) -> None:
+    """What a dataset holds counts, not only its name: a rule of one second on it would take raw data with it."""
+    for role in (Role.WMS, Role.USER, Role.OPERATOR):
+        scene = Scene(world, role, True)
+        dataset, raw = scene.name(scene.own, "DL3"), scene.file(world.scopes[Role.INGEST], "DL0", PIC)
+        scene.call("add_did", *dataset.values(), "DATASET")
+        scene.call("attach_dids", *dataset.values(), [raw])
+        for lifetime in (1, 2 * DAY_S):
+            with pytest.raises(RefusedError, match=r"AccessDenied.*(is preserved; a rule|for ever yet)"):
+                scene.call("add_replication_rule", [dataset], 1, PIC, lifetime=lifetime)
 
 
 def test_an_unknown_role_is_none(world: World) -> None:

@@ -1,0 +1,204 @@
+"""What must hold whoever asks: the last sound copy of a file is out of everybody's reach.
+
+Each function belongs to a guard of the table (`roles.GUARDS`), and gives the reason why not, or nothing. What a request
+is about stands in what `permission` found out, or in the body of the request.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from typing import TYPE_CHECKING, Any
+
+from ctao_bdms.errors import InvalidNameError
+from ctao_bdms.naming import scope_of
+from ctao_rucio_policy.holds import at_risk, has_preserved, only_copies
+from ctao_rucio_policy.request import body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from ctao_rucio_policy.conditions import Caller
+    from ctao_rucio_policy.holds import File
+
+__all__ = ["CHECKS", "LEAST_LIFETIME_S", "wrong_scope"]
+
+#: The shortest lifetime of a rule on preserved files, in seconds: time to notice, and for copies to arrive.
+LEAST_LIFETIME_S = 86_400
+#: So many declarations of suspicious copies an account may make in a day: a machine that reads wrongly tells of more.
+_SUSPICIONS_A_DAY = 1000
+_DAY = dt.timedelta(days=1)
+#: What ends a data identifier, in the words of Rucio's metadata.
+_ENDING = {"lifetime", "expired_at", "eol_at", "purge_replicas", "availability", "did_type", "is_archive"}
+
+
+def wrong_scope(scope: str, name: str) -> str:
+    """Return why a name does not belong to a scope; empty if it does.
+
+    The place of a file follows from its name alone: under another scope, the same name would be the same file.
+    """
+    try:
+        belongs = scope_of(name)
+    except InvalidNameError as error:
+        return str(error)
+    if scope == belongs:
+        return ""
+    return f"{name} belongs to scope {belongs}, not to {scope}: under both it would be the same file. Use {belongs}."
+
+
+def _named(caller: Caller, asked: Mapping[str, Any]) -> str:
+    return next((reason for scope, name in asked["names"] if (reason := wrong_scope(str(scope), name))), "")
+
+
+def _held(caller: Caller, asked: Mapping[str, Any]) -> str:
+    lifetime = asked.get("lifetime")
+    if lifetime is None:
+        return ""
+    files = [file for file in asked["content"] if has_preserved(*file, session=caller.session)]
+    if not files:
+        return ""
+    if not isinstance(lifetime, int | float) or lifetime < LEAST_LIFETIME_S:
+        return f"{files[0][1]} is preserved; a rule on it needs a lifetime of at least {LEAST_LIFETIME_S} s, or none."
+    if name := at_risk(files, session=caller.session):
+        return (
+            f"Nothing holds {name} for ever yet, and the end of this rule would take its copy; try again in some "
+            "minutes, or make the rule without a lifetime."
+        )
+    return ""
+
+
+def _held_without(caller: Caller, asked: Mapping[str, Any]) -> str:
+    if name := at_risk(asked["content"], without=asked["without"], session=caller.session, lock=True):
+        return (
+            f"Nothing else would hold {name}: no other rule without end has a sound copy of it. Wait until another "
+            "centre has its copy (bdms track says so), then try again."
+        )
+    return ""
+
+
+def _no_end(caller: Caller, asked: Mapping[str, Any]) -> str:
+    keys = sorted(_ENDING.intersection(asked["keys"]))
+    content, without = asked["content"], asked["without"]
+    if keys and (asked["is_raw"] or at_risk(content, without=without, session=caller.session, lock=True)):
+        return f"{', '.join(keys)} would end what is preserved; it has no end."
+    return ""
+
+
+def _other_copy(caller: Caller, asked: Mapping[str, Any]) -> str:
+    copies = _declared(caller)
+    if copies is None:
+        return "The request does not say which copies are meant, in a way that can be checked."
+    if name := only_copies(copies, session=caller.session):
+        return (
+            f"The copy of {name} is the last sound one that the catalogue knows; Rucio would give the file up. Wait "
+            "for another copy (bdms track), or put the right bytes back in its place."
+        )
+    return ""
+
+
+def _suspected(caller: Caller, asked: Mapping[str, Any]) -> str:
+    from rucio.db.sqla.constants import BadFilesStatus
+    from rucio.db.sqla.models import BadReplica
+    from sqlalchemy import func, select, tuple_
+
+    copies = _declared(caller)
+    if copies is None:
+        return "The request does not say which copies are meant, in a way that can be checked."
+    if name := only_copies(copies, session=caller.session):
+        return (
+            f"The copy of {name} is the last sound one that the catalogue knows, and nothing may act on it by itself; "
+            "tell the operators of its centre."
+        )
+    mine = select(func.count()).where(
+        BadReplica.account == caller.account,
+        BadReplica.state == BadFilesStatus.SUSPICIOUS,
+        BadReplica.created_at > dt.datetime.now(dt.UTC).replace(tzinfo=None) - _DAY,
+    )
+    told = [(*file, rse_id) for file, rse_ids in copies.items() for rse_id in rse_ids]
+    same = mine.where(tuple_(BadReplica.scope, BadReplica.name, BadReplica.rse_id).in_(told))
+    if told and caller.session.execute(same).scalar():
+        return "This account has told of that copy within the last day; once is enough, others may tell of it too."
+    if caller.session.execute(mine).scalar() + len(told) > _SUSPICIONS_A_DAY:
+        return (
+            f"This account has told of {_SUSPICIONS_A_DAY} copies within the last day; it is more likely that your "
+            "machine reads wrongly. Try another one, and tell the operators."
+        )
+    return ""
+
+
+def _unregistered(caller: Caller, asked: Mapping[str, Any]) -> str:
+    from rucio.db.sqla.models import RSEFileAssociation
+    from sqlalchemy import select
+
+    paths = [str(each.get("path", "")) for each in body().get("replicas") or ()]
+    if not paths:
+        return "The request does not say which places are meant."
+    for path in paths:
+        parts = path.split("/")
+        # Rucio gives the place with or without the prefix of the storage element: every end of it may be a name.
+        names = ["/" + "/".join(parts[start:]) for start in range(len(parts))]
+        known = select(RSEFileAssociation.name).where(RSEFileAssociation.name.in_(names)).limit(1)
+        if name := caller.session.execute(known).scalar():
+            return f"{path} is where {name} lies, which the archive knows; nobody deletes it."
+    return ""
+
+
+def _without_delay(caller: Caller, asked: Mapping[str, Any]) -> str:
+    if asked.get("key") == "tombstone_delay":
+        return "With tombstone_delay new replicas expire before a rule holds them; the archive does without it."
+    return ""
+
+
+def _declared(caller: Caller) -> dict[File, Collection[str]] | None:
+    """Return which copies a request is about: files, each with storage elements; None if it does not say."""
+    request = body()
+    rows: list[Any] = request.get("replicas") or request.get("pfns") or []
+    if request.get("files") and request.get("rse"):
+        rows = [{**file, "rse": request["rse"]} for file in request["files"] if file.get("state") != "A"]
+        if not rows:
+            return {}
+    if not rows or not (all(isinstance(row, str) for row in rows) or all(isinstance(row, dict) for row in rows)):
+        return None
+    copies: dict[File, set[str]] = {}
+    for file, rse_id in _of_places(caller, rows) if isinstance(rows[0], str) else _of_rows(caller, rows):
+        copies.setdefault(file, set()).add(rse_id)
+    return dict(copies)
+
+
+def _of_rows(caller: Caller, rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[File, str]]:
+    """Return the copies that are named by scope, name and storage element."""
+    from rucio.common.types import InternalScope
+    from rucio.core.rse import get_rse_id
+
+    rse_id = functools.cache(lambda rse: get_rse_id(rse=rse, vo=caller.account.vo, session=caller.session))
+    for row in rows:
+        scope = InternalScope(str(row["scope"]), vo=caller.account.vo)
+        yield (scope, row["name"]), str(row.get("rse_id") or rse_id(row["rse"]))
+
+
+def _of_places(caller: Caller, pfns: list[str]) -> Iterable[tuple[File, str]]:
+    """Return the copies that are named by their places, as Rucio itself finds them."""
+    from rucio.common.types import InternalScope
+    from rucio.core.replica import get_pfn_to_rse
+    from rucio.rse import rsemanager
+
+    vo = caller.account.vo
+    scheme, by_rse, _unknown = get_pfn_to_rse(pfns, vo=vo, session=caller.session)
+    for rse_id, places in by_rse.items():
+        storage = rsemanager.get_rse_info(rse_id=rse_id, session=caller.session)
+        protocol = rsemanager.create_protocol(storage, "read", scheme=scheme)
+        for place in protocol.parse_pfns(pfns=places).values():
+            name, scope = rsemanager.get_scope_protocol(vo=vo)(place)
+            yield (InternalScope(scope, vo=vo), name), str(rse_id)
+
+
+CHECKS: dict[str, Callable[[Caller, Mapping[str, Any]], str]] = {
+    "held": _held,
+    "held_without": _held_without,
+    "named": _named,
+    "no_end": _no_end,
+    "other_copy": _other_copy,
+    "suspected": _suspected,
+    "unregistered": _unregistered,
+    "without_delay": _without_delay,
+}

@@ -1,0 +1,234 @@
+"""Which copies are held: by locks of rules without end, on replicas that the catalogue knows as sound.
+
+A file is *preserved* if it is raw data or in a block of the class ``permanent``. Whatever could free a replica asks
+here first. The questions lock the files that they are about until the end of the transaction: two calls that each
+leave the other's copy as the last one are decided one after the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ctao_rucio_policy.roles import ROLE_ATTRIBUTE, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+__all__ = ["File", "at_risk", "has_preserved", "only_copies", "rules_above"]
+
+#: A file: its scope (``InternalScope``) and its name.
+File = tuple[Any, str]
+
+#: Names of raw data, and of blocks and their manifests, whatever their scope.
+_RAW = "^/[^/]+/[^/]+/(DL0|blocks)/"
+_BLOCK = "^/[^/]+/[^/]+/blocks/(.+/)?{}-[^/]*$"
+_KEPT_FOR_A_WHILE = "(short-term|real-time|user)"
+#: The RSE attribute of a storage element whose copies no longer count.
+_LOST = "lost"
+
+
+def at_risk(
+    dids: Iterable[File],
+    *,
+    without: Collection[str] = (),
+    session: Any,  # noqa: ANN401 (Rucio has no types)
+    lock: bool = False,
+) -> str:
+    """Return the name of a preserved file in `dids` that nothing holds; empty if each is held.
+
+    Parameters
+    ----------
+    dids
+        Files, datasets and containers; of collections all files that they hold count.
+    without
+        The identifiers of rules that do not count.
+    session
+        The database session of the request.
+    lock
+        Lock the files until the end of the transaction: for calls that take a hold away.
+    """
+    from rucio.db.sqla.models import DataIdentifier
+    from sqlalchemy import select
+
+    for scope, name in dids:
+        files = _preserved_files(scope, name)
+        if lock:
+            rows = select(DataIdentifier.name).where(files).order_by(DataIdentifier.scope, DataIdentifier.name)
+            session.execute(rows.with_for_update(key_share=True)).all()
+        unheld = select(DataIdentifier.name).where(files, ~_is_held(without)).limit(1)
+        if found := session.execute(unheld).scalar():
+            return str(found)
+    return ""
+
+
+def only_copies(replicas: Mapping[File, Collection[str]], *, session: Any) -> str:  # noqa: ANN401
+    """Return the name of a file that has no sound copy but these; empty if each has another.
+
+    Another copy of a preserved file counts if a rule without end holds it; that of any other file, if it is not
+    about to be deleted. A copy that is declared bad already is no loss.
+
+    Parameters
+    ----------
+    replicas
+        Files, each with the identifiers of the storage elements whose copies shall not count.
+    session
+        The database session of the request.
+    """
+    from rucio.db.sqla.constants import ReplicaState
+    from rucio.db.sqla.models import DataIdentifier, RSEFileAssociation
+    from sqlalchemy import and_, or_, select
+
+    for (scope, name), rse_ids in sorted(replicas.items(), key=lambda item: (str(item[0][0]), item[0][1])):
+        did = and_(DataIdentifier.scope == scope, DataIdentifier.name == name)
+        session.execute(select(DataIdentifier.name).where(did).with_for_update(key_share=True)).all()
+        copy = and_(RSEFileAssociation.scope == scope, RSEFileAssociation.name == name)
+        lost = select(RSEFileAssociation.rse_id).where(
+            copy, RSEFileAssociation.rse_id.in_(rse_ids), RSEFileAssociation.state != ReplicaState.BAD
+        )
+        if session.execute(lost.limit(1)).first() is None:
+            continue
+        kept = or_(RSEFileAssociation.lock_cnt > 0, RSEFileAssociation.tombstone.is_(None))
+        other = select(RSEFileAssociation.rse_id).where(
+            copy,
+            RSEFileAssociation.rse_id.not_in(rse_ids),
+            RSEFileAssociation.state == ReplicaState.AVAILABLE,
+            RSEFileAssociation.rse_id.not_in(_lost_rses()),
+            kept,
+        )
+        preserved = select(DataIdentifier.name).where(did, _is_preserved())
+        held = select(DataIdentifier.name).where(did, _is_held((), elsewhere_than=rse_ids))
+        is_preserved = session.execute(preserved.limit(1)).first() is not None
+        if session.execute((held if is_preserved else other).limit(1)).first() is None:
+            return name
+    return ""
+
+
+def has_preserved(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401
+    """Return whether a file, dataset or container has preserved files in it."""
+    from rucio.db.sqla.models import DataIdentifier
+    from sqlalchemy import select
+
+    found = select(DataIdentifier.name).where(_preserved_files(scope, name)).limit(1)
+    return session.execute(found).first() is not None
+
+
+def rules_above(scope: Any, name: str, *, session: Any) -> list[str]:  # noqa: ANN401
+    """Return the identifiers of all rules on a dataset or container, and on what holds it."""
+    from rucio.db.sqla.models import DataIdentifierAssociation, ReplicationRule
+    from sqlalchemy import and_, select
+
+    above = _start(scope, name, "above")
+    parents = select(DataIdentifierAssociation.scope, DataIdentifierAssociation.name).join(
+        above,
+        and_(
+            DataIdentifierAssociation.child_scope == above.c.scope,
+            DataIdentifierAssociation.child_name == above.c.name,
+        ),
+    )
+    above = above.union(parents)
+    rules = select(ReplicationRule.id).join(
+        above, and_(ReplicationRule.scope == above.c.scope, ReplicationRule.name == above.c.name)
+    )
+    return [str(rule) for rule in session.execute(rules).scalars()]
+
+
+def _start(scope: Any, name: str, label: str) -> Any:  # noqa: ANN401 (SQLAlchemy's types need its plugin)
+    """Return the beginning of a recursive question: one name."""
+    from rucio.db.sqla.models import DataIdentifier
+    from sqlalchemy import select
+
+    first = select(DataIdentifier.scope, DataIdentifier.name).where(
+        DataIdentifier.scope == scope, DataIdentifier.name == name
+    )
+    return first.cte(label, recursive=True)
+
+
+def _preserved_files(scope: Any, name: str) -> Any:  # noqa: ANN401
+    """Return the condition for a row of `dids`: a preserved file in the name, or the name itself."""
+    from rucio.db.sqla.constants import DIDType
+    from rucio.db.sqla.models import DataIdentifier, DataIdentifierAssociation
+    from sqlalchemy import and_, select, tuple_
+
+    below = _start(scope, name, "below")
+    children = select(DataIdentifierAssociation.child_scope, DataIdentifierAssociation.child_name).join(
+        below,
+        and_(DataIdentifierAssociation.scope == below.c.scope, DataIdentifierAssociation.name == below.c.name),
+    )
+    below = below.union(children)
+    return and_(
+        tuple_(DataIdentifier.scope, DataIdentifier.name).in_(select(below.c.scope, below.c.name)),
+        DataIdentifier.did_type == DIDType.FILE,
+        _is_preserved(),
+    )
+
+
+def _is_preserved() -> Any:  # noqa: ANN401
+    """Return the condition for a row of `dids`: what is raw, or in a permanent block.
+
+    Raw data that a policy file keeps for a while only lie in a block that says so, in their own scope.
+    """
+    from rucio.db.sqla.models import AccountAttrAssociation, DataIdentifier, DataIdentifierAssociation, Scope
+    from sqlalchemy import and_, or_, select
+
+    of_ingest = (
+        select(Scope.scope)
+        .join(AccountAttrAssociation, AccountAttrAssociation.account == Scope.account)
+        .where(AccountAttrAssociation.key == ROLE_ATTRIBUTE, AccountAttrAssociation.value == Role.INGEST.value)
+    )
+
+    def in_block(retention: str, *conditions: Any) -> Any:  # noqa: ANN401
+        return (
+            select(DataIdentifierAssociation.name)
+            .where(
+                DataIdentifierAssociation.child_scope == DataIdentifier.scope,
+                DataIdentifierAssociation.child_name == DataIdentifier.name,
+                DataIdentifierAssociation.name.regexp_match(_BLOCK.format(retention)),
+                *conditions,
+            )
+            .exists()
+        )
+
+    for_a_while = in_block(_KEPT_FOR_A_WHILE, DataIdentifierAssociation.scope == DataIdentifier.scope)
+    raw = or_(DataIdentifier.name.regexp_match(_RAW), DataIdentifier.scope.in_(of_ingest))
+    return or_(in_block("permanent"), and_(raw, ~for_a_while))
+
+
+def _is_held(without: Collection[str], *, elsewhere_than: Collection[str] = ()) -> Any:  # noqa: ANN401
+    """Return the condition for a row of `dids`: a rule without end holds a sound copy of it."""
+    from rucio.db.sqla.constants import LockState, ReplicaState
+    from rucio.db.sqla.models import DataIdentifier, ReplicaLock, ReplicationRule, RSEFileAssociation
+    from sqlalchemy import and_, select
+
+    held = (
+        select(ReplicaLock.rule_id)
+        .join(ReplicationRule, ReplicationRule.id == ReplicaLock.rule_id)
+        .join(
+            RSEFileAssociation,
+            and_(
+                RSEFileAssociation.scope == ReplicaLock.scope,
+                RSEFileAssociation.name == ReplicaLock.name,
+                RSEFileAssociation.rse_id == ReplicaLock.rse_id,
+            ),
+        )
+        .where(
+            ReplicaLock.scope == DataIdentifier.scope,
+            ReplicaLock.name == DataIdentifier.name,
+            ReplicaLock.state == LockState.OK,
+            ReplicationRule.expires_at.is_(None),
+            RSEFileAssociation.state == ReplicaState.AVAILABLE,
+            RSEFileAssociation.rse_id.not_in(_lost_rses()),
+        )
+    )
+    if without:
+        held = held.where(ReplicationRule.id.not_in(without))
+    if elsewhere_than:
+        held = held.where(RSEFileAssociation.rse_id.not_in(elsewhere_than))
+    return held.exists()
+
+
+def _lost_rses() -> Any:  # noqa: ANN401
+    """Return the storage elements whose copies no longer count."""
+    from rucio.db.sqla.models import RSEAttrAssociation
+    from sqlalchemy import select
+
+    return select(RSEAttrAssociation.rse_id).where(RSEAttrAssociation.key == _LOST, RSEAttrAssociation.value != "")
