@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["ForeseenBlock", "Foreseen", "foresee"]
 
 #: How many identifiers one request asks for or makes; how many requests open and close a block, with its manifest; and
-#: how many rules it gets at its closing: the on-site one and that of the first centre.
-_BULK, _OPEN_AND_CLOSE, _FIRST_RULES = 1000, 4, 2
+#: how many rules it gets at its closing: that of the first centre.
+_BULK, _OPEN_AND_CLOSE, _FIRST_RULES = 1000, 4, 1
 
 
 class _Asked(KnowStorage, Register, Protocol):

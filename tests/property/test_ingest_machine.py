@@ -451,7 +451,8 @@ class Ingest(RuleBasedStateMachine):
         assert not any(each.is_open for each in blocks)
         for each in blocks:
             if not each.n_files:
-                assert not self.archive.rules("acada", [each.did.name])[each.did.name]
+                rules = self.archive.rules("acada", [each.did.name])[each.did.name]
+                assert {rule.rse_expression for rule in rules} <= {ONSITE}, "the first rule, and no transfer"
         assert not self.archive.files([Lfn(name.replace("/acada/", "/nobodys/", 1)) for name in _contents()])
 
     def _manifest(self, block: Block) -> list[Lfn]:

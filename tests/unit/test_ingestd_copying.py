@@ -17,7 +17,7 @@ from ctao_bdms.errors import UnreachableError
 from ctao_bdms.ingest import BlockPolicy, Registrar
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Journal
-from ctao_bdms.model import Did, Rse
+from ctao_bdms.model import Did, FirstRule, Rse
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Archive(InMemoryCatalogue):
         self.is_down = False
 
     def add_rule(self, did: Did, **terms: Any) -> None:  # noqa: ANN401 - as of the archive in memory
+        if terms["rse_expression"] == ONSITE:  # with the opening of the block
+            super().add_rule(did, **terms)
+            return
         assert self.may_answer.wait(10)
         if self.is_down:
             raise UnreachableError("the server does not answer")
@@ -66,7 +69,7 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
     archive, woken = Archive(), threading.Event()
     file = registration("acada", 1)
     archive.ensure_directories([file.lfn])
-    archive.open_block(BLOCK)
+    archive.open_block(BLOCK, FirstRule(rse_expression=ONSITE))
     archive.register(BLOCK, ONSITE, [file])
     archive.close_block(BLOCK)
     registrar = Closing(archive, archive.rses()[ONSITE], policy=BlockPolicy())
@@ -95,7 +98,7 @@ def _rules(archive: Archive) -> int:
 
 def test_the_loop_goes_on_while_rules_are_made(setting: Setting) -> None:
     setting.copying.step(probe=False)
-    assert _rules(setting.archive) == 0
+    assert _rules(setting.archive) == 1
     assert setting.copying.due_in_s() == float("inf")
     setting.archive.may_answer.set()
     assert setting.woken.wait(10)

@@ -152,17 +152,20 @@ def test_where_it_was_uploaded_needs_no_copy_to_remain(archive: Archive, dl1: Pa
     (outcome,) = archive.bdms.put(dl1, product=SAID, storage="archive", near="DESY")
     assert outcome.block is not None
     name = outcome.block.name
-    (first,) = archive.catalogue.rules("dpps", [name])[name]
+    holds, first = archive.catalogue.rules("dpps", [name])[name]
+    assert (holds.rse_expression, holds.source) == ("centre=DESY", ""), "what was uploaded is held"
     assert (first.rse_expression in {"centre=PIC", "centre=CSCS"}, first.source) == (True, "centre=DESY")
     archive.bdms.reconcile("dpps")
-    assert archive.catalogue.rules("dpps", [name])[name] == [first], "the second waits for the first"
+    assert archive.catalogue.rules("dpps", [name])[name] == [holds, first], "the second waits for the first"
     archive.catalogue.transfer()
     archive.bdms.reconcile("dpps")
-    _, second = archive.catalogue.rules("dpps", [name])[name]
+    *_, second = archive.catalogue.rules("dpps", [name])[name]
     assert second.source == first.rse_expression
     archive.catalogue.transfer()
-    (state,) = archive.bdms.reconcile("dpps")
+    (state,) = archive.bdms.reconcile("dpps", prune=True)
     assert (state.is_complete, set(state.centres)) == (True, {"PIC", "CSCS"})
+    ended = [rule.rse_expression for rule in archive.catalogue.rules("dpps", [name])[name] if rule.expires is not None]
+    assert ended == ["centre=DESY"], "once both centres have it, nothing holds it where it was uploaded"
 
 
 def test_what_was_short_term_can_be_archived(archive: Archive, dl1: Path) -> None:

@@ -21,6 +21,7 @@ from ctao_bdms.model import (
     Attempt,
     Block,
     Did,
+    FirstRule,
     Lfn,
     Product,
     ProductMetadata,
@@ -179,10 +180,18 @@ class InMemoryCatalogue:
         if scope_of(str(lfn)) not in self._scopes:
             raise NotFoundError(f"scope {scope_of(str(lfn))!r} does not exist")
 
-    def open_block(self, block: Did) -> None:
-        """Create the empty, open block; nothing happens if it exists."""
+    def open_block(self, block: Did, rule: FirstRule | None = None) -> None:
+        """Create the empty, open block with its first rule; nothing happens if it exists."""
         if block.scope not in self._scopes:
             raise NotFoundError(f"scope {block.scope!r} does not exist")
+        if block not in self._blocks and rule is not None:
+            self.add_rule(
+                block,
+                rse_expression=rule.rse_expression,
+                lifetime_s=rule.lifetime_s,
+                activity=rule.activity,
+                priority=rule.priority,
+            )
         new = Block(did=block, is_open=True, n_files=0, size_bytes=0, created=self._now(), account=self._account)
         self._blocks.setdefault(block, new)
 
@@ -206,6 +215,15 @@ class InMemoryCatalogue:
         self._blocks[block] = attrs.evolve(
             self._blocks[block], n_files=len(members), size_bytes=sum(member.size_bytes for member in members)
         )
+        self._rules = [self._evaluated(rule) if rule.did == block else rule for rule in self._rules]
+
+    def _evaluated(self, rule: Rule) -> Rule:
+        """Return a rule with a lock for each file that its dataset holds now."""
+        members = [file for file in self._files.values() if rule.did in file.datasets]
+        there = sum(any(file.at(rse.name) for rse in self._matching(rule.rse_expression)) for file in members)
+        state = RuleState.OK if there == len(members) else RuleState.REPLICATING
+        locks = {"ok": there, "replicating": len(members) - there, "stuck": 0}
+        return attrs.evolve(rule, state=state, locks=locks, updated=self._now())
 
     def _add(self, block: Did, rse: Rse, file: Registration) -> None:
         """Add one file, or what is new of it."""
@@ -301,27 +319,23 @@ class InMemoryCatalogue:
         same = (did, rse_expression, account)
         if any((rule.did, rule.rse_expression, rule.account) == same for rule in self._rules):
             return
-        members = [file for file in self._files.values() if did in file.datasets]
-        there = sum(any(file.at(rse.name) for rse in self._matching(rse_expression)) for file in members)
         self._changed[did, rse_expression] = self._now()
         expires = None if lifetime_s is None else self._now() + dt.timedelta(seconds=lifetime_s)
-        self._rules.append(
-            Rule(
-                id=f"{next(self._numbers):032x}",
-                did=did,
-                rse_expression=rse_expression,
-                copies=1,
-                state=RuleState.OK if there == len(members) else RuleState.REPLICATING,
-                locks={"ok": there, "replicating": len(members) - there, "stuck": 0},
-                source=source,
-                expires=expires,
-                account=account,
-                created=self._now(),
-                updated=self._now(),
-                activity=activity,
-                priority=priority,
-            )
+        rule = Rule(
+            id=f"{next(self._numbers):032x}",
+            did=did,
+            rse_expression=rse_expression,
+            copies=1,
+            state=RuleState.OK,
+            locks={},
+            source=source,
+            expires=expires,
+            account=account,
+            created=self._now(),
+            activity=activity,
+            priority=priority,
         )
+        self._rules.append(self._evaluated(rule))
 
     def prolong_rule(self, rule_id: str) -> None:
         """Let a rule stand for ever."""

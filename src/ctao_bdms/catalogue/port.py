@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue.query import Query
-    from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule, Value
+    from ctao_bdms.model import (
+        ArchivedFile,
+        Attempt,
+        Block,
+        Did,
+        FirstRule,
+        Lfn,
+        Product,
+        Registration,
+        Rse,
+        Rule,
+        Value,
+    )
 
 __all__ = [
     "AddRules",
@@ -166,8 +178,18 @@ class Register(Protocol):
             If the scope of a name does not exist.
         """
 
-    def open_block(self, block: Did) -> None:
-        """Create the empty, open block; nothing happens if it exists."""
+    def open_block(self, block: Did, rule: FirstRule | None = None) -> None:
+        """Create the empty, open block, with the rule that holds what is registered in it; all or nothing.
+
+        Nothing happens if the block exists.
+
+        Raises
+        ------
+        NotFoundError
+            If the scope does not exist, or no storage element answers the expression of the rule.
+        NoRoomError
+            If the account may not keep more there.
+        """
 
     def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
         """Register `files` where they lie on `rse`, with their metadata, in their directories and in `block`.

@@ -26,6 +26,7 @@ from ctao_bdms.model import (
     Attempt,
     Block,
     Did,
+    FirstRule,
     Lfn,
     Product,
     Registration,
@@ -273,11 +274,12 @@ class RucioCatalogue:
             attachments = [{**_did_row(parent), "dids": dids} for parent, dids in children.items()]
             self.client.attach_dids_to_dids(attachments, ignore_duplicate=True)
 
-    def open_block(self, block: Did) -> None:
-        """Create the empty, open block; nothing happens if it exists."""
+    def open_block(self, block: Did, rule: FirstRule | None = None) -> None:
+        """Create the empty, open block with its first rule, in one transaction; nothing happens if it exists."""
+        rules = [] if rule is None else [_rule_row(rule, self.client.account)]
         with converted(f"opening block {block}"):
             try:
-                self.client.add_dids([{**_did_row(block), "type": "DATASET"}])
+                self.client.add_did(block.scope, block.name, "DATASET", rules=rules)
             except rucio_exception.DataIdentifierAlreadyExists:
                 _LOG.debug("block %s exists", block)
 
@@ -459,6 +461,19 @@ def _meta(file: Registration) -> dict[str, Any]:
 
 def _did_row(did: Did) -> dict[str, str]:
     return {"scope": did.scope, "name": did.name}
+
+
+def _rule_row(rule: FirstRule, account: str) -> dict[str, Any]:
+    """Return a rule on replicas that are there already: whether the storage element can be written does not matter."""
+    return {
+        "account": account,
+        "copies": 1,
+        "rse_expression": rule.rse_expression,
+        "lifetime": rule.lifetime_s,
+        "activity": rule.activity,
+        "priority": rule.priority,
+        "ignore_availability": True,
+    }
 
 
 def _row(lfn: Lfn) -> dict[str, str]:

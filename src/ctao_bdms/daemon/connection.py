@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue import Catalogue, Query
-    from ctao_bdms.model import ArchivedFile, Attempt, Block, Did, Lfn, Product, Registration, Rse, Rule, Value
+    from ctao_bdms.model import (
+        ArchivedFile,
+        Attempt,
+        Block,
+        Did,
+        FirstRule,
+        Lfn,
+        Product,
+        Registration,
+        Rse,
+        Rule,
+        Value,
+    )
 
 __all__ = ["Connection"]
 
@@ -103,10 +115,10 @@ class Connection:
         with self._asked() as catalogue:
             return catalogue.missing_directories(lfns)
 
-    def open_block(self, block: Did) -> None:
-        """Create the empty, open block."""
+    def open_block(self, block: Did, rule: FirstRule | None = None) -> None:
+        """Create the empty, open block with its first rule."""
         with self._asked(changes=True) as catalogue:
-            catalogue.open_block(block)
+            catalogue.open_block(block, rule)
 
     def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
         """Register `files` where they lie on `rse`."""

@@ -97,6 +97,7 @@ def begin(
         quarantine=quarantine,
         batches=Batches(catalogue, on_batch=lambda files, _seconds: on_batch(files)),
         retention_of=policy.retention_of,
+        first_rule=policy.first_rule,
         now=now,
     )
 

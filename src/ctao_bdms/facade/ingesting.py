@@ -143,7 +143,16 @@ class Ingesting(Connected):
         """Do what is to be done."""
         batches = ingest.Batches(self.catalogue, FIRST_BATCH)
         quarantine = self._quarantine(storage)
-        report = ingest.execute(plan, items, self.catalogue, batches, quarantine, self.now, on_outcome)
+        report = ingest.execute(
+            plan,
+            items,
+            self.catalogue,
+            batches,
+            quarantine,
+            self.now,
+            on_outcome,
+            first_rule=self.policy.first_rule,
+        )
         filled = {outcome.block for outcome in report}
         new = (block.did for block in plan.blocks if block.did in filled)
         replication.begin(self.catalogue, new, now=self.now, policy=self.policy)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.model import Did, Night
+from ctao_bdms.model import Did, FirstRule, Night
 from ctao_bdms.naming import BlockName
 
 if TYPE_CHECKING:
     import datetime as dt
 
-__all__ = ["BlockLimits", "BlockPolicy", "OpenBlock"]
+__all__ = ["BlockLimits", "BlockPolicy", "FirstRuleOf", "OpenBlock", "held_for_ever"]
+
+#: Says with which rule a block is opened, by its identifier and the storage element where its files are registered.
+FirstRuleOf = Callable[[Did, str], FirstRule]
+
+
+def held_for_ever(block: Did, rse: str) -> FirstRule:
+    """Return the rule that holds what is registered in a block until somebody ends it."""
+    origin = BlockName.parse(block.name).origin
+    return FirstRule(rse_expression=f"centre={origin}" if origin else rse)
 
 
 @attrs.frozen(kw_only=True)

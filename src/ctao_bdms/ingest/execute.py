@@ -8,9 +8,12 @@ it may have been replaced: such a file is left alone, with its trigger, for anot
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ctao_bdms.errors import NoRoomError
 from ctao_bdms.ingest.batches import Batches, Refused
+from ctao_bdms.ingest.blocks import held_for_ever
 from ctao_bdms.ingest.causes import cause_of
 from ctao_bdms.ingest.plan import Reject
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
@@ -21,10 +24,11 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
+    from ctao_bdms.ingest.blocks import FirstRuleOf
     from ctao_bdms.ingest.describe import Described
     from ctao_bdms.ingest.plan import Plan, PlannedBlock
     from ctao_bdms.ingest.quarantine import Quarantine
-    from ctao_bdms.model import Lfn
+    from ctao_bdms.model import Did, FirstRule, Lfn
     from ctao_bdms.sealing import Sealing
 
 __all__ = ["execute"]
@@ -40,6 +44,8 @@ def execute(
     quarantine: Quarantine | None,
     now: Callable[[], dt.datetime],
     on_outcome: Callable[[Outcome], None] = lambda _: None,
+    *,
+    first_rule: FirstRuleOf = held_for_ever,
 ) -> IngestReport:
     """Do what `plan` says with `items`, and say what became of each file, in the order of `items`.
 
@@ -61,6 +67,8 @@ def execute(
         The clock, for the reason documents.
     on_outcome
         Called with each outcome as soon as it is true, so that it is known also if an error ends the execution.
+    first_rule
+        Says with which rule a block is opened: it holds each file from its registration on.
     """
     by_name: Mapping[Lfn, Described] = {item.file.lfn: item for item in items if item.file.lfn is not None}
     outcomes: dict[int, Outcome] = {}
@@ -76,7 +84,8 @@ def execute(
     rejects = list(plan.rejected)
     batches.prepare([file for block in plan.blocks for file in block.files])
     for block in plan.blocks:
-        rejects += _fill(block, plan.rse, by_name, catalogue, batches, done)
+        opening = partial(_open, catalogue, block.did, first_rule(block.did, plan.rse))
+        rejects += _fill(block, plan.rse, by_name, catalogue, batches, done, opening)
     for reject in rejects:
         done(reject.item, _reject(reject, quarantine, now()))
     return IngestReport(outcomes[id(item)] for item in items if id(item) in outcomes)
@@ -89,6 +98,7 @@ def _fill(
     catalogue: Sealing,
     batches: Batches,
     done: Callable[[Described, Outcome], None],
+    opening: Callable[[], None],
 ) -> list[Reject]:
     """Open, fill and close a block; return what does not go into it."""
     as_read, rejects = [], []
@@ -102,7 +112,7 @@ def _fill(
     if strangers:
         return rejects + [_refused(each, by_name) for each in strangers]
     if as_read and block.opens:
-        catalogue.open_block(block.did)
+        opening()
     for part in batches.register(block.did, rse, as_read):
         if isinstance(part, Refused):
             rejects.append(_refused(part, by_name))
@@ -114,6 +124,19 @@ def _fill(
     if block.closes and (as_read or not block.opens):
         seal(catalogue, block.did)
     return rejects
+
+
+def _open(catalogue: Sealing, block: Did, rule: FirstRule) -> None:
+    """Open a block with the rule that holds its files.
+
+    Where the account may not keep more, the files are registered all the same: they lie there anyway, and what looks
+    at the rules makes this one as soon as there is room.
+    """
+    try:
+        catalogue.open_block(block, rule)
+    except NoRoomError as error:
+        _LOG.error("block %s is opened without its first rule: %s", block, error)
+        catalogue.open_block(block)
 
 
 def _refused(refused: Refused, by_name: Mapping[Lfn, Described]) -> Reject:

@@ -18,7 +18,7 @@ import attrs
 
 from ctao_bdms.errors import NotFoundError, StorageError, TakesNothingError
 from ctao_bdms.ingest.batches import Batches, Registering
-from ctao_bdms.ingest.blocks import BlockPolicy, OpenBlock
+from ctao_bdms.ingest.blocks import BlockPolicy, FirstRuleOf, OpenBlock, held_for_ever
 from ctao_bdms.ingest.execute import execute
 from ctao_bdms.ingest.plan import Plan, RetentionOf, permanent, plan
 from ctao_bdms.ingest.quarantine import Quarantine
@@ -58,6 +58,8 @@ class Registrar:
         What registers files there; by default a new one.
     retention_of
         Says the retention class of a product; by default all are permanent.
+    first_rule
+        Says with which rule a block is opened; by default one without end.
     now
         The clock (aware).
     token
@@ -73,6 +75,7 @@ class Registrar:
         quarantine: Quarantine | None = None,
         batches: Batches | None = None,
         retention_of: RetentionOf = permanent,
+        first_rule: FirstRuleOf = held_for_ever,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         token: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
@@ -83,6 +86,7 @@ class Registrar:
         self._policy = policy or BlockPolicy()
         self._quarantine = quarantine or Quarantine.beside(Path(storage.prefix))
         self._retention_of = retention_of
+        self._first_rule = first_rule
         self._now = now
         self._token = token
         self._open: dict[Did, OpenBlock] = {}
@@ -126,7 +130,16 @@ class Registrar:
         )
         before = {block.did: self._open.pop(block.did, OpenBlock(did=block.did)) for block in made.blocks}
         self._doubtful.update(before)
-        report = execute(made, items, self._catalogue, self.batches, self._quarantine, self._now, on_outcome)
+        report = execute(
+            made,
+            items,
+            self._catalogue,
+            self.batches,
+            self._quarantine,
+            self._now,
+            on_outcome,
+            first_rule=self._first_rule,
+        )
         self._doubtful.difference_update(before)
         self._keep(made, before, report)
         last = self.batches.last_refusal

@@ -4,6 +4,7 @@ from ctao_bdms.model.activities import ACTIVITIES, DEFAULT_ACTIVITY
 from ctao_bdms.model.archive import (
     ArchivedFile,
     Block,
+    FirstRule,
     Product,
     Registration,
     Replica,
@@ -45,6 +46,7 @@ __all__ = [
     "Did",
     "ElementKind",
     "FileFacts",
+    "FirstRule",
     "Flag",
     "HduFacts",
     "Keyword",

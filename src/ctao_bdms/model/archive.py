@@ -8,11 +8,23 @@ from enum import StrEnum
 
 import attrs
 
+from ctao_bdms.model.activities import DEFAULT_ACTIVITY
 from ctao_bdms.model.identifiers import Did, Lfn
 from ctao_bdms.model.metadata import ProductMetadata
 from ctao_bdms.model.sites import ArrayElement
 
-__all__ = ["ArchivedFile", "Block", "Product", "Registration", "Replica", "ReplicaState", "Rse", "Rule", "RuleState"]
+__all__ = [
+    "ArchivedFile",
+    "Block",
+    "FirstRule",
+    "Product",
+    "Registration",
+    "Replica",
+    "ReplicaState",
+    "Rse",
+    "Rule",
+    "RuleState",
+]
 
 
 class ReplicaState(StrEnum):
@@ -251,6 +263,26 @@ class Rule:
     created: dt.datetime | None = None
     updated: dt.datetime | None = None
     activity: str = ""
+    priority: int = 3
+
+
+@attrs.frozen(kw_only=True)
+class FirstRule:
+    """The rule with which a block is opened: it holds the replicas where they are registered.
+
+    Attributes
+    ----------
+    rse_expression
+        Where they are registered.
+    lifetime_s
+        When the rule ends, in seconds after the opening; None if never.
+    activity, priority
+        As of `Rule`.
+    """
+
+    rse_expression: str
+    lifetime_s: int | None = None
+    activity: str = DEFAULT_ACTIVITY
     priority: int = 3
 
 

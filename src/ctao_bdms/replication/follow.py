@@ -106,7 +106,8 @@ class Follower:
         changed = {did: rules for did, rules in told.items() if is_block(did.name)}
         for did in sorted(changed.keys() - self._complete):
             # Within the overlap everything is told again and again.
-            if not changed[did] <= self._followed.get(did, frozenset()) and self._reconcile(did.scope, did.name):
+            if not changed[did] <= self._followed.get(did, frozenset()):
+                self._reconcile(did.scope, did.name)
                 self._followed[did] = changed[did]
         self._complete &= changed.keys()  # the others are not told again
         self._followed = {did: rules for did, rules in self._followed.items() if did in changed}
@@ -129,8 +130,8 @@ class Follower:
         for scope in self._catalogue.scopes():
             yield scope, f"/*/{scope}/blocks/*"
 
-    def _reconcile(self, scope: str, pattern: str) -> bool:
-        """Reconcile blocks; return whether there are any that are closed."""
+    def _reconcile(self, scope: str, pattern: str) -> None:
+        """Reconcile blocks."""
         states = reconcile(
             self._catalogue,
             scope,
@@ -145,4 +146,3 @@ class Follower:
         if complete:
             self._complete.update(complete)
             self._on_complete(complete)
-        return bool(states)

@@ -15,7 +15,18 @@ from pathlib import Path
 
 import attrs
 
-from ctao_bdms.model import Category, DataDivision, DataLevel, Night, ProductMetadata, RetentionClass, Site
+from ctao_bdms.model import (
+    Category,
+    DataDivision,
+    DataLevel,
+    Did,
+    FirstRule,
+    Night,
+    ProductMetadata,
+    RetentionClass,
+    Site,
+)
+from ctao_bdms.naming import BlockName
 from ctao_bdms.settings import setting
 
 __all__ = ["CentreTerms", "PlacementTerms", "Policy", "ProductEntry", "Retention"]
@@ -168,6 +179,25 @@ class Policy:
     def retention_of(self, metadata: ProductMetadata, scope: str) -> RetentionClass:
         """Return the retention class of a product of a scope, as planning an ingest asks for it."""
         return self.retention_for(metadata, scope=scope)
+
+    def first_rule(self, block: Did, rse: str) -> FirstRule:
+        """Return the rule with which a block is opened: it holds the replicas where they are registered.
+
+        Parameters
+        ----------
+        block
+            The block.
+        rse
+            The storage element where its files are registered.
+        """
+        name = BlockName.parse(block.name)
+        terms = self.retention(name.retention)
+        return FirstRule(
+            rse_expression=f"centre={name.origin}" if name.origin else rse,
+            lifetime_s=terms.lifetime_s,
+            activity=terms.activity,
+            priority=terms.priority,
+        )
 
     def retention(self, retention_class: RetentionClass) -> Retention:
         """Return what a retention class means."""

@@ -202,7 +202,7 @@ def begin(
     on_rule: Callable[[Did, str], None] = _silent,
     on_refused: Callable[[Action, CatalogueError], None] | None = None,
 ) -> None:
-    """Make the first rules of blocks that were closed just now and have none yet.
+    """Make the next rules of blocks that were closed just now: they have the one with which they were opened.
 
     Parameters
     ----------
@@ -226,6 +226,8 @@ def begin(
         for action in difference(did, wanted_of(catalogue, policy, did, (), now(), patience), ()):
             if action.kind is Kind.LATER and not action.rse_expression:
                 _LOG.warning("block %s: %s", did, action.why)
+            if action.kind is Kind.MAKE and not action.source:
+                continue  # what is there already, the first rule holds
             _do(catalogue, action, on_rule, say, prune=False)
     if refused:
         raise refused[0]

@@ -21,6 +21,7 @@ from ctao_bdms.model import (
     DEFAULT_ACTIVITY,
     Cone,
     Did,
+    FirstRule,
     Lfn,
     Night,
     ProductMetadata,
@@ -120,6 +121,26 @@ class CatalogueContract:
         assert rses[ONSITE].site == "CTAO-North"
         assert rses[ONSITE].is_onsite
         assert {rse.centre for rse in rses.values() if not rse.is_onsite} == {"PIC", "CSCS"}
+
+    def test_first_rule_holds_what_is_registered_in_an_open_block(self, catalogue: Catalogue, scope: str) -> None:
+        block, files = block_of(scope, "0000f12e"), [registration(scope, 900 + number) for number in range(3)]
+        catalogue.ensure_directories([file.lfn for file in files])
+        for _ in range(2):  # to open it again changes nothing
+            catalogue.open_block(block, FirstRule(rse_expression=ONSITE, activity="T0 Export", priority=4))
+        for file in files:  # one after the other, as batches enter
+            catalogue.register(block, ONSITE, [file])
+        deadline_s = time.monotonic() + 60  # Rucio's evaluator makes the locks, soon after
+        while (rule := catalogue.rules(scope, [block.name])[block.name][0]).locks["ok"] < 3:
+            assert time.monotonic() < deadline_s, rule
+            time.sleep(0.2)
+        assert (rule.rse_expression, rule.expires, rule.state) == (ONSITE, None, RuleState.OK)
+        assert (rule.activity, rule.priority) == ("T0 Export", 4)
+
+    def test_block_is_not_opened_where_its_first_rule_cannot_be(self, catalogue: Catalogue, scope: str) -> None:
+        block = block_of(scope, "0000f12f")
+        with pytest.raises(NotFoundError):
+            catalogue.open_block(block, FirstRule(rse_expression="NOWHERE"))
+        assert not catalogue.blocks(scope, block.name)
 
     def test_unknown_files_are_not_there(self, catalogue: Catalogue, scope: str) -> None:
         assert not catalogue.files([registration(scope).lfn])

@@ -257,7 +257,16 @@ class Put:
         """Register what the archive lacks, and see to the rules of the blocks that hold it."""
         plan = self._plan(items, archive, rse)
         batches = ingest.Batches(self.catalogue, _FIRST_BATCH)
-        report = ingest.execute(plan, items, self.catalogue, batches, None, self.now, self.on_outcome)
+        report = ingest.execute(
+            plan,
+            items,
+            self.catalogue,
+            batches,
+            None,
+            self.now,
+            self.on_outcome,
+            first_rule=self.policy.first_rule,
+        )
         filled = {outcome.block for outcome in report}
         new = [block.did for block in plan.blocks if block.did in filled]
         replication.begin(self.catalogue, new, now=self.now, policy=self.policy)
