@@ -202,11 +202,11 @@ def _conflicts(item: Described, archived: ArchivedFile | None) -> Iterator[Defec
     """Yield a defect if the archive holds other content under the file's name."""
     if archived is None or item.facts is None:
         return
-    ours, theirs = (item.facts.size_bytes, item.facts.adler32), (archived.size_bytes, archived.adler32)
+    ours, theirs = (item.facts.size_bytes, item.facts.digests.get("adler32")), (archived.size_bytes, archived.adler32)
     if ours != theirs:
         message = (
             f"the archive holds {theirs[0]} bytes with adler32 {theirs[1]} under this name, "
-            f"the file has {ours[0]} bytes with adler32 {ours[1]}; nothing was overwritten"
+            f"the file has {ours[0]} bytes with adler32 {ours[1] or 'unknown'}; nothing was overwritten"
         )
         yield Defect(DefectKind.CONFLICT, message)
 

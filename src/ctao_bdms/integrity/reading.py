@@ -42,16 +42,19 @@ class SourceFile:
     ----------
     path
         Its path.
-    size_bytes, modified_ns
-        Size and time of the last modification when it was opened.
+    descriptor
+        The open file.
+    status
+        What the operating system said of it when it was opened.
+    size_bytes
+        Its size then.
     """
 
     def __init__(self, path: str, descriptor: int, status: os.stat_result) -> None:
         self.path = path
-        self._descriptor = descriptor
-        self._status = status
+        self.descriptor = descriptor
+        self.status = status
         self.size_bytes = status.st_size
-        self.modified_ns = status.st_mtime_ns
 
     def read_through(
         self,
@@ -123,35 +126,43 @@ class SourceFile:
             If the operating system fails to read.
         """
         try:
-            return os.preadv(self._descriptor, [buffer], position)
+            return os.preadv(self.descriptor, [buffer], position)
         except OSError as error:
             raise UnreadableError(self.path, position, error) from error
 
-    def demand_unchanged(self) -> None:
+    def demand_unchanged(self, *, with_status: bool = False) -> None:
         """Check that the path still leads to this file, and this file to the same bytes.
+
+        Parameters
+        ----------
+        with_status
+            Whether the time of the status must be the same, too, which nobody can put back. It also changes with mode,
+            owner and links: who compares the digests at once with those that are wanted does not need it.
 
         Raises
         ------
         SourceChangedError
             If it does not.
         """
-        if self._moved():
+        if self._moved(with_status=with_status):
             raise SourceChangedError(self.path)
 
     def _read_into(self, buffer: memoryview, position: int) -> int:
         """Read the next bytes, and say how many."""
         try:
-            return os.readv(self._descriptor, [buffer])
+            return os.readv(self.descriptor, [buffer])
         except OSError as error:
             raise UnreadableError(self.path, position, error) from error
 
-    def _moved(self) -> bool:
+    def _moved(self, *, with_status: bool) -> bool:
         """Say whether the path now leads to another file, or to this one with other bytes."""
         try:
             now = os.stat(self.path)  # noqa: PTH116 - a path may be bytes that pathlib would change
         except OSError:
             return True
-        before = self._status
+        before = self.status
+        if with_status and now.st_ctime_ns != before.st_ctime_ns:
+            return True
         return (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns) != (
             before.st_dev,
             before.st_ino,

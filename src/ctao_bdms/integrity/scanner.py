@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctao_bdms.integrity.checksums import new_digests
-from ctao_bdms.integrity.formats import Findings, format_of
-from ctao_bdms.model import Defect, DefectKind, FileFacts
+from ctao_bdms.integrity.formats import Findings, Previewing, format_of
+from ctao_bdms.model import Defect, DefectKind, FileFacts, Flag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ctao_bdms.integrity.reading import SourceFile
 
 __all__ = ["Scanner"]
 
@@ -61,6 +63,30 @@ class Scanner:
             digest.update(data)
         self._reading.feed(data)
         self._size_bytes += len(data)
+
+    def preview(self, source: SourceFile) -> FileFacts | None:
+        """Say what is wrong with a file, if that is certain before it is read; there are no digests then.
+
+        Parameters
+        ----------
+        source
+            The open file, of which no byte was fed.
+        """
+        found = self._reading.preview(source) if isinstance(self._reading, Previewing) else Findings()
+        if not found.defects:
+            return None
+        return FileFacts(
+            path=self._name,
+            size_bytes=source.size_bytes,
+            modified_ns=source.status.st_mtime_ns,
+            digests={},
+            format=found.format or self._format.name,
+            kind=found.kind,
+            flags=(*found.flags, Flag.UNREAD),
+            keywords=found.keywords,
+            trailing_bytes=found.trailing_bytes,
+            defects=found.defects,
+        )
 
     def finish(
         self, path: str | None = None, *, modified_ns: int = 0, digests: Mapping[str, str] | None = None

@@ -6,6 +6,8 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+import attrs
+
 from ctao_bdms.errors import MissingExtraError
 from ctao_bdms.integrity.checksums import new_digests
 from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, UnreadableError
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = ["scan"]
+
+#: Below this size a file is read whole even if it is certainly bad: then its reason names all defects and the digests.
+_PREVIEW_ABOVE_BYTES = 256_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -72,11 +77,13 @@ def scan(
     try:
         with open_source(text, keep_cached=keep_cached) as source:
             scanner = Scanner(text, algorithms=("adler32",))
-            source.read_through(scanner.feed, beside=beside if slow else None, on_bytes=on_bytes)
-            digests = {name: digest.hexdigest() for name, digest in slow.items()}
-            facts = scanner.finish(text, modified_ns=source.modified_ns, digests=digests)
-            source.demand_unchanged()
-            return facts
+            facts = scanner.preview(source) if source.size_bytes > _PREVIEW_ABOVE_BYTES else None
+            if facts is None:
+                source.read_through(scanner.feed, beside=beside if slow else None, on_bytes=on_bytes)
+                digests = {name: digest.hexdigest() for name, digest in slow.items()}
+                facts = scanner.finish(text, modified_ns=source.status.st_mtime_ns, digests=digests)
+            source.demand_unchanged(with_status=True)
+            return attrs.evolve(facts, inode=source.status.st_ino, changed_ns=source.status.st_ctime_ns)
     except SourceChangedError as error:
         kind, message = DefectKind.CHANGING, str(error)
     except NotAFileError as error:

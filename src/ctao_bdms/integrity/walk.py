@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model.facts import Keyword
 
-__all__ = ["FitsWalk", "Walked"]
+__all__ = ["BLOCK_BYTES", "FitsWalk", "Walked"]
 
-_BLOCK_BYTES = 2880
+#: FITS files consist of blocks of so many bytes.
+BLOCK_BYTES = 2880
 _FIRST = b"SIMPLE  ="
 _NEXT = b"XTENSION="
 
@@ -91,14 +92,44 @@ class FitsWalk:
         self._data_sum = Sum32()
         self._data_bytes = 0
         self._missing_bytes = 0
+        self._is_skipped = False
+
+    @property
+    def missing_bytes(self) -> int:
+        """How many bytes of the data of the present part have not come yet; 0 where a header is expected."""
+        return self._missing_bytes if self._state is _State.DATA else 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether whatever follows says nothing more."""
+        return self._state not in {_State.HEADER, _State.DATA}
+
+    def skip(self, count: int, *, are_zeros: bool) -> None:
+        """Take so many bytes without seeing them: of the data of the present part, or behind all parts.
+
+        Parameters
+        ----------
+        count
+            How many.
+        are_zeros
+            Whether they are known to be zeros, which add nothing to a sum; otherwise the sums of the part are taken to
+            be what its header says.
+        """
+        if self._state is _State.DATA:
+            self._is_skipped = self._is_skipped or not are_zeros
+            self._missing_bytes -= count
+            if not self._missing_bytes:
+                self._close_hdu()
+        elif self._state is _State.TRAILING:
+            self._trailing_bytes += count
 
     def feed(self, data: memoryview) -> None:
         """Take the next bytes."""
         while data:
             if self._state is _State.HEADER:
-                taken = min(len(data), _BLOCK_BYTES - len(self._block))
+                taken = min(len(data), BLOCK_BYTES - len(self._block))
                 self._block += data[:taken]
-                if len(self._block) == _BLOCK_BYTES:
+                if len(self._block) == BLOCK_BYTES:
                     self._take_block()
             elif self._state is _State.DATA:
                 taken = min(len(data), self._missing_bytes)
@@ -160,6 +191,7 @@ class FitsWalk:
         self._header_sum = Sum32()
         self._header_sum.update(memoryview(bytes(self._header)))
         self._data_sum = Sum32()
+        self._is_skipped = False
         try:
             size_bytes = _data_bytes(self._keywords, is_first=not self._hdus)
         except ValueError as error:
@@ -168,7 +200,7 @@ class FitsWalk:
         fault = _fault(self._header, self._keywords, illegible, is_first=not self._hdus)
         if fault:
             self._defects.append(Defect(DefectKind.CORRUPT, f"{self._label()}: {fault}"))
-        self._data_bytes = self._missing_bytes = -(-size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
+        self._data_bytes = self._missing_bytes = -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
         if self._missing_bytes:
             self._state = _State.DATA
         else:
@@ -199,11 +231,15 @@ class FitsWalk:
             offset=self._offset,
             header_bytes=len(self._header),
             data_bytes=self._data_bytes,
-            datasum=datasum_status(self._keywords.get("DATASUM"), data_sum),
-            checksum=checksum_status(self._keywords.get("CHECKSUM"), self._header_sum.value, data_sum),
+            datasum=self._status(datasum_status(self._keywords.get("DATASUM"), data_sum)),
+            checksum=self._status(checksum_status(self._keywords.get("CHECKSUM"), self._header_sum.value, data_sum)),
             data_sum32=data_sum,
             keywords=self._keywords,
         )
+
+    def _status(self, status: SumStatus) -> SumStatus:
+        """Return what a sum says, unless data were skipped: then a card that is there is believed."""
+        return SumStatus.OK if self._is_skipped and status is SumStatus.BAD else status
 
     def _lose(self, reason: str) -> None:
         """Give up: where the next part begins cannot be known."""

@@ -52,6 +52,8 @@ class Flag(StrEnum):
     #: The content was unpacked with gzip, whose own sum of everything agrees if the file is good; offsets are those of
     #: the unpacked content.
     GZIPPED = "gzipped"
+    #: It is large, and was certainly bad before all of it was read: the rest was not read, and there are no digests.
+    UNREAD = "unread"
 
 
 #: Defects for which nothing is known of the content as a whole.
@@ -142,9 +144,12 @@ class FileFacts(_Picklable):
         How many bytes were read.
     modified_ns
         Time of the last modification before and after the pass, nanoseconds since 1970.
+    inode, changed_ns
+        The file itself, and the time of the last change of its content or status, before and after the pass; None if
+        the bytes came from no file.
     digests
         Lower-case hexadecimal digests by algorithm: ``adler32`` (8 digits) and ``sha256``; none if the file could not
-        be read to its end.
+        be read to its end, or a large one did not have to, because it was certain before that it is bad.
     format
         The word for the format by which it was read: ``fits``, ``hdf5``, ...; ``opaque`` if by none.
     kind
@@ -167,6 +172,8 @@ class FileFacts(_Picklable):
     path: str
     size_bytes: int
     modified_ns: int
+    inode: int | None = None
+    changed_ns: int | None = None
     digests: Mapping[str, str] = attrs.field(converter=_read_only_text)
     format: str = "opaque"
     kind: str = ""

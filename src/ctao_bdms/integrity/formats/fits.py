@@ -10,12 +10,14 @@ from ctao_bdms.integrity.dl3 import dl3_structure, is_dl3
 from ctao_bdms.integrity.formats.port import Findings
 from ctao_bdms.integrity.identification import dl3_keywords, keywords
 from ctao_bdms.integrity.payload import MAX_HEAD_BYTES, payload_keywords
+from ctao_bdms.integrity.preview import preview
 from ctao_bdms.integrity.structure import dl0_structure, plain_structure
 from ctao_bdms.integrity.walk import FitsWalk
 from ctao_bdms.model import Defect, DefectKind, Flag, SumStatus
 
 if TYPE_CHECKING:
     from ctao_bdms.integrity.formats.port import Reading
+    from ctao_bdms.integrity.reading import SourceFile
     from ctao_bdms.integrity.walk import Walked
 
 __all__ = ["FITS", "FitsFormat", "OPAQUE", "OpaqueFormat", "fits_findings"]
@@ -65,8 +67,14 @@ class _FitsReading:
             self._head += piece[: MAX_HEAD_BYTES - len(self._head)]
         self._walk.feed(piece)
 
+    def preview(self, source: SourceFile) -> Findings:
+        """Say what is certainly wrong with a file that has not been read; it is read if that is nothing."""
+        return self._judged(preview(source))
+
     def finish(self, path: str | None) -> Findings:
-        walked = self._walk.finish()
+        return self._judged(self._walk.finish())
+
+    def _judged(self, walked: Walked) -> Findings:
         if walked.is_fits:
             found = fits_findings(walked, is_dl0=self._suffix == ".fits.fz")
             if self._head and "OBS_ID" not in found.keywords:

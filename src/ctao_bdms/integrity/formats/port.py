@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
 from ctao_bdms.model import Defect, Flag, HduFacts, Keyword
 
-__all__ = ["FileFormat", "Findings", "Reading"]
+if TYPE_CHECKING:
+    from ctao_bdms.integrity.reading import SourceFile
+
+__all__ = ["FileFormat", "Findings", "Previewing", "Reading"]
 
 
 def _read_only(mapping: Mapping[str, Keyword]) -> Mapping[str, Keyword]:
@@ -69,6 +72,14 @@ class Reading(Protocol):
             Where the file lies, for a library that must seek; None if there are only the bytes. Whoever calls checks
             afterwards that the file is still the same.
         """
+
+
+@runtime_checkable
+class Previewing(Protocol):
+    """A reading that can say what is certainly wrong with a file before it is read."""
+
+    def preview(self, source: SourceFile) -> Findings:
+        """Return what is certainly wrong; without defects, the file must be read."""
 
 
 class FileFormat(Protocol):
