@@ -338,3 +338,44 @@ def test_errors_cross_with_their_kind_and_facts(error: BdmsError) -> None:
     assert type(there) is type(error)
     assert str(there) == str(error)
     assert vars(there) == vars(error)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_long_calls_that_hold_all_workers_keep_no_short_one_waiting(number: int) -> None:
+    pool = WorkerPool(number)
+    try:
+        long = [pool.submit_within(200_000.0, time.sleep, 3600) for _ in range(number)]
+        wait_until(lambda: all(call.running() for call in long))
+        short = [pool.submit_within(60.0, divmod, call, 7) for call in range(60)]
+        assert [call.result(WAIT_S) for call in short] == [divmod(call, 7) for call in range(60)]
+        assert all(call.running() for call in long)
+        assert len(pool.pids) == number + 1, "never more than one beside the others"
+    finally:
+        pool.shutdown(cancel_futures=True, grace_s=0)
+
+
+def test_call_as_long_as_the_others_gets_no_worker_of_its_own() -> None:
+    pool = WorkerPool(1)
+    try:
+        first = pool.submit_within(100.0, time.sleep, 3600)
+        wait_until(first.running)
+        second, third = pool.submit_within(90.0, divmod, 7, 2), pool.submit_within(10.0, divmod, 9, 2)
+        assert third.result(WAIT_S) == (4, 1)
+        assert not second.running()
+    finally:
+        pool.shutdown(cancel_futures=True, grace_s=0)
+
+
+def test_hollow_file_is_judged_by_a_worker_while_others_are_read(tmp_path: Path) -> None:
+    hollow = [tmp_path / "a.fits.fz", tmp_path / "b.fits.fz"]
+    for path in hollow:
+        path.touch()
+        os.truncate(path, 10**12)
+    small = [tmp_path / f"{number}.txt" for number in range(20)]
+    for path in small:
+        path.write_text(path.name)
+    with WorkerPool(2) as pool:
+        scans = Scans(pool)
+        futures = [scans.submit(path, path.stat().st_size) for path in (*hollow, *small)]
+        facts = [future.result(WAIT_S) for future in futures]
+    assert [each.verdict for each in facts] == [Verdict.BAD] * 2 + [Verdict.UNCHECKED] * 20

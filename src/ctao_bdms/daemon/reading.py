@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 #: Of large files a few; of small ones as many as are read while the loop waits for an answer of the catalogue.
 _AHEAD, _AHEAD_BYTES, _AHEAD_MOST = 4, 64_000_000, 256
 
+#: A file above this size, in bytes, may take minutes: of such files, all workers but one are given some.
+_LARGE_BYTES = 10_000_000_000
+
 #: How often files are looked at that wait for a time of their own, in seconds.
 _IDLE_S = 0.2
 
@@ -149,8 +152,13 @@ class Reading:
         """Return how many of the files that wait may be handed out: none until half of the last ones have been read."""
         mean_bytes = max(1, found.size_bytes // max(1, found.files))
         most = self._workers * max(_AHEAD, min(_AHEAD_MOST, _AHEAD_BYTES // mean_bytes))
-        count = len(self._running)
+        count = len(self._running) - self._n_large
         return most - count if count <= most // 2 else 0
+
+    @property
+    def _n_large(self) -> int:
+        """How many large files are being read, or are next."""
+        return sum(running.stamp.size_bytes > _LARGE_BYTES for running in self._running.values())
 
     def drain(self) -> None:
         """Hand out no more files."""
@@ -217,10 +225,19 @@ class Reading:
         if count <= 0:
             return
         busy = self._running.keys() | self.nameless.keys()
-        for entry in self._journal.due(FileState.FOUND, count, now=self._now(), order=self._order(), without=busy):
+        left = max(1, self._workers - 1) - self._n_large
+        largest = None if left > 0 else _LARGE_BYTES
+        due = self._journal.due(
+            FileState.FOUND, count, now=self._now(), order=self._order(), without=busy, largest_bytes=largest
+        )
+        for entry in due:
             if entry.lfn is None:
                 self.nameless[entry.path] = entry
                 continue
+            if (entry.size_bytes or 0) > _LARGE_BYTES:
+                if left <= 0:
+                    continue
+                left -= 1
             ticket = self._circuits.admit({Cause.STORAGE, Cause.MACHINE})
             if ticket is None:
                 return

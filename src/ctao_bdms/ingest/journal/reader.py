@@ -100,6 +100,7 @@ class JournalReader:
         now: dt.datetime,
         order: Order = Order.NEWEST_NIGHT,
         without: Collection[Path] = (),
+        largest_bytes: int | None = None,
     ) -> list[Entry]:
         """Return the files whose next step is due, the first first.
 
@@ -116,15 +117,19 @@ class JournalReader:
             Which come first.
         without
             Files that are being worked on.
+        largest_bytes
+            Only files that are not larger; by default all.
         """
         index, by, key = _ORDERS[order]
         wanted, now_us = limit + len(without), microseconds(now)
         latest_us = now_us + int(self._longest_wait_s() * 1_000_000)
         source = ENTRY_FROM.replace("entries e", f"entries e INDEXED BY {index}")
-        rows = self._rows(f"SELECT {ENTRY} {source} WHERE e.ready = ? ORDER BY {by} LIMIT ?", state.value, wanted)
+        small = "" if largest_bytes is None else f"AND e.size_bytes <= {largest_bytes:d} "
+        first = f"SELECT {ENTRY} {source} WHERE e.ready = ? {small}ORDER BY {by} LIMIT ?"
+        rows = self._rows(first, state.value, wanted)
         late = self._rows(
             f"SELECT {ENTRY} {ENTRY_FROM} WHERE e.next_try_us IS NOT NULL AND e.state = ? "
-            f"AND (e.next_try_us <= ? OR e.next_try_us > ?) ORDER BY {by} LIMIT ?",
+            f"AND (e.next_try_us <= ? OR e.next_try_us > ?) {small}ORDER BY {by} LIMIT ?",
             *(state.value, now_us, latest_us, wanted),
         )
         if late:

@@ -33,12 +33,20 @@ _T = TypeVar("_T")
 #: How long a worker may take to start, and to end when it is told, in seconds.
 _START_S, _END_S = 60.0, 2.0
 
+_INFINITE_S = float("inf")
+
 #: After so many failed starts in a row, the calls that wait are told so.
 _STARTS = 3
+
+#: A call is short beside others whose limits of time are at least so many times as long.
+_LONGER = 4
 
 
 class WorkerPool(Executor):
     """Runs calls in processes; one that dies, hangs or eats memory is replaced, and its call made again elsewhere.
+
+    Calls that may take long never keep short ones waiting: while they hold all processes, one more is there for a call
+    whose limit of time is a fraction of theirs.
 
     A call crosses a pickle, so functions must be importable. Nothing is left when the process of the pool dies, however
     it dies.
@@ -220,8 +228,8 @@ class WorkerPool(Executor):
     def _staff(self) -> None:
         """Start workers while there is work for them, but never many beside those that cannot even be killed."""
         busy = sum(worker.job is not None for worker in self._workers)
-        wanted = min(self.number, busy + len(self._queue))
-        while len(self._workers) < wanted and len(self._workers) + len(self._ending) < 2 * self.number:
+        wanted = min(self.number, busy + len(self._queue)) + self._is_one_more_needed
+        while len(self._workers) < wanted and len(self._workers) + len(self._ending) < 2 * self.number + 1:
             try:
                 worker = Worker(self._memory_bytes)
             except OSError as error:  # no memory, or no more processes
@@ -234,11 +242,37 @@ class WorkerPool(Executor):
             self._selector.register(worker.handle, selectors.EVENT_READ, worker)
             self._workers.append(worker)
 
+    @property
+    def _is_one_more_needed(self) -> bool:
+        """Whether a short call waits while as many workers as there may be are held by long ones."""
+        return self._next_short() is not None
+
+    def _next_short(self) -> Job | None:
+        """Return the first call that waits and is short beside all that are running; None if a worker is still free.
+
+        A call without a limit is as long as any.
+        """
+        running = [worker.job.limit_s for worker in self._workers if worker.job is not None]
+        if len(running) < self.number:
+            return None
+        shortest_s = min(_INFINITE_S if limit_s is None else limit_s for limit_s in running)
+        return next(
+            (job for job in list(self._queue) if job.limit_s is not None and _LONGER * job.limit_s <= shortest_s), None
+        )
+
+    def _next_job(self) -> Job | None:
+        """Take the call out of the queue that is next: while all regular workers are held, a short one."""
+        if sum(worker.job is not None for worker in self._workers) < self.number:
+            return self._queue.popleft() if self._queue else None
+        job = self._next_short()
+        if job is not None:
+            self._queue.remove(job)
+        return job
+
     def _hand_out(self) -> None:
         """Give the calls that wait to the workers that do nothing."""
         idle = [worker for worker in self._workers if worker.ready and worker.job is None]
-        while idle and self._queue:
-            job = self._queue.popleft()
+        while idle and (job := self._next_job()) is not None:
             if not job.ends and not job.future.set_running_or_notify_cancel():
                 continue
             worker = idle.pop()
