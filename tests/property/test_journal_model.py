@@ -137,7 +137,7 @@ class AnyNight(RuleBasedStateMachine):
         for known in self.model.values():
             if known.block == block and known.state is FileState.REGISTERED:
                 known.state, known.cause = FileState.REPLICATED, ""
-        self.journal.replicated([block])
+        self.journal.replicated([entry.path for entry in self.journal.entries(block=block)])
 
     @rule(numbers=files)
     def quarantine(self, numbers: list[int]) -> None:

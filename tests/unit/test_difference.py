@@ -366,3 +366,53 @@ def test_rules_of_others_are_left_alone(archive: Archive) -> None:
     (foreign,) = compare(archive, "acada", PATTERN, now=lambda: NOW)
     assert (foreign.kind, foreign.account) == (Kind.FOREIGN, "somebody")
     assert Difference([foreign]).of(Kind.FOREIGN) == [foreign]
+
+
+def _stuck(expression: str, ok: int, stuck: int, replicating: int = 0, *, source: str = ONSITE) -> Rule:
+    locks = {"ok": ok, "replicating": replicating, "stuck": stuck}
+    return attrs.evolve(_rule(expression, "stuck", source=source), locks=locks)
+
+
+@pytest.mark.parametrize(
+    ("existing", "expected"),
+    [
+        # the sound files go on from the first centre
+        ([_rule(SITE), _stuck(PIC, 13, 1)], [("make", CSCS, PIC)]),
+        # others may still come
+        ([_rule(SITE), _stuck(PIC, 13, 1, replicating=4)], [("make later", CSCS, PIC)]),
+        # nothing is there that could go on
+        ([_rule(SITE), _stuck(PIC, 0, 14)], [("make later", CSCS, PIC)]),
+        # the second has all that the first has: the rest is looked for where it entered
+        ([_rule(SITE), _stuck(PIC, 13, 1), _stuck(CSCS, 13, 1, source=PIC)], [("read elsewhere", CSCS, SITE)]),
+        ([_rule(SITE), _stuck(PIC, 13, 1), _stuck(CSCS, 5, 1, replicating=8, source=PIC)], []),
+        ([_rule(SITE), _stuck(PIC, 13, 1), _stuck(CSCS, 13, 1)], []),
+        # the copy on site was released, and only the first centre is left to read from
+        ([_stuck(PIC, 13, 1), _stuck(CSCS, 12, 2, source=PIC)], [("make", SITE, ""), ("read elsewhere", CSCS, SITE)]),
+    ],
+)
+def test_stuck_file_keeps_no_other_from_its_second_copy(
+    existing: list[Rule], expected: list[tuple[str, str, str]]
+) -> None:
+    assert _said(existing) == expected
+
+
+def test_third_centre_reads_from_a_centre_that_has_everything() -> None:
+    existing = [_rule(SITE), _stuck(PIC, 13, 1), _rule(CSCS)]
+    wanted = _wanted(existing)
+    wanted = attrs.evolve(wanted, rules=wanted_rules(ONSITE, ("PIC", "CSCS", "DESY")), copies=3)
+    assert [(a.kind.value, a.rse_expression, a.source) for a in difference(BLOCK, wanted, existing)] == [
+        ("make", DESY, CSCS)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(1, [("try again", CSCS, PIC)]), (-1, [])],
+    ids=["the first is complete since then", "it was tried since then"],
+)
+def test_stuck_rule_is_tried_again_when_its_source_has_everything(
+    seconds: int, expected: list[tuple[str, str, str]]
+) -> None:
+    first = attrs.evolve(_rule(PIC), updated=NOW + dt.timedelta(seconds=seconds))
+    second = attrs.evolve(_stuck(CSCS, 13, 1, source=PIC), updated=NOW)
+    assert _said([_rule(SITE), first, second]) == expected

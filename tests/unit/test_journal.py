@@ -119,7 +119,7 @@ def test_a_file_goes_its_way(journal: Journal, clock: Clock) -> None:
     clock.pass_s(1)
     journal.registered([one.path], BLOCK)
     clock.pass_s(1)
-    journal.replicated([BLOCK])
+    journal.replicated([entry.path for entry in journal.entries(block=BLOCK)])
     entry = journal.entry(one.path)
     assert entry is not None
     assert entry.state is FileState.REPLICATED
@@ -163,7 +163,7 @@ def test_everything_can_be_said_twice(journal: Journal) -> None:
     for _ in range(2):
         journal.registered([one.path], BLOCK)
         journal.withdrawn([one.path, bad.path])
-        journal.replicated([BLOCK])
+        journal.replicated([entry.path for entry in journal.entries(block=BLOCK)])
     assert states(journal) == {"replicated": 1, "quarantined": 1}
     assert [event.event for event in journal.events(one.path)].count("registered") == 1
     assert [event.event for event in journal.events(bad.path)].count("quarantined") == 1
@@ -585,7 +585,7 @@ def test_rebuilt_from_triggers_and_catalogue(journal: Journal) -> None:
     entry = journal.entry(Path("/data" + LFN.format(2)))
     assert entry is not None
     assert (entry.block, entry.night, entry.site, entry.stamp) == (BLOCK, Night.parse("2026-11-21"), Site.NORTH, None)
-    journal.replicated([BLOCK])
+    journal.replicated([entry.path for entry in journal.entries(block=BLOCK)])
     assert states(journal) == {"found": 1, "registered": 1, "replicated": 1}
 
 
@@ -593,7 +593,7 @@ def _done(journal: Journal, files: list[Sighting], block: Did = BLOCK) -> None:
     journal.observe(files)
     journal.scanned(map(scan, files))
     journal.registered([file.path for file in files], block)
-    journal.replicated([block])
+    journal.replicated([entry.path for entry in journal.entries(block=block)])
 
 
 def test_compaction_keeps_what_matters(journal: Journal, clock: Clock) -> None:
@@ -661,7 +661,7 @@ def test_how_long_the_last_copy_took(journal: Journal) -> None:
     journal.scanned([scan(one), scan(other)])
     journal.registered([one.path, other.path], BLOCK)
     assert list(journal.lags_s(Night.parse("2000-01-01"))) == []
-    journal.replicated([BLOCK])
+    journal.replicated([entry.path for entry in journal.entries(block=BLOCK)])
     (entry,) = (entry for entry in journal.entries() if entry.path == one.path)
     assert entry.replicated is not None
     assert entry.triggered is not None

@@ -36,7 +36,7 @@ while True:
     block = Did("acada", f"/ctao/acada/blocks/CTAO-North/2026/11/21/permanent-20261122T010000-{number:08x}")
     journal.registered(stamps, block)
     print("registered", number + 10, flush=True)
-    journal.replicated([block])
+    journal.replicated([entry.path for entry in journal.entries(block=block)])
     if number % 200 == 0:
         journal.compact(thin_before=dt.datetime.now(dt.UTC))
     number += 10

@@ -35,7 +35,7 @@ from ctao_bdms.model import (
 from ctao_bdms.naming import ROOT_SCOPE, Directory, directories_of, is_beside_tree, pfn_path, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.catalogue.query import Query
@@ -404,22 +404,35 @@ class InMemoryCatalogue:
             return getattr(rse, attribute, None) == value
         return rse.name == part or (part == "tape" and rse.is_tape)
 
-    def transfer(self) -> int:
-        """Declare every copy that a rule still waits for as made, if it can be; return how many there were."""
+    def transfer(self, refused: Collection[Lfn] = ()) -> int:
+        """Declare every copy that a rule still waits for as made, if it can be; return how many there were.
+
+        Parameters
+        ----------
+        refused
+            Files that no transfer takes: their bytes have changed. Their copies are stuck.
+        """
         made = 0
         for place, rule in enumerate(self._rules):
             target = self._matching(rule.rse_expression)[0]
             members = [file for file in self._files.values() if rule.did in file.datasets]
-            if rule.state is RuleState.OK or not (target.is_writable and all(map(self._can_read(rule), members))):
+            readable = {file.lfn for file in members if self._can_read(rule)(file)}
+            if rule.state is RuleState.OK or not target.is_writable or not readable:
                 continue
+            stuck = 0
             for file in members:
-                if file.at(target.name) is None:
-                    copy = self._replica(file.lfn, target, ReplicaState.AVAILABLE)
-                    self._files[file.lfn] = attrs.evolve(file, replicas=(*file.replicas, copy))
-                    made += 1
+                if file.at(target.name) is not None:
+                    continue
+                if file.lfn in refused or file.lfn not in readable:
+                    stuck += 1
+                    continue
+                copy = self._replica(file.lfn, target, ReplicaState.AVAILABLE)
+                self._files[file.lfn] = attrs.evolve(file, replicas=(*file.replicas, copy))
+                made += 1
             self._changed[rule.did, rule.rse_expression] = self._now()
-            locks = {"ok": len(members), "replicating": 0, "stuck": 0}
-            self._rules[place] = attrs.evolve(rule, state=RuleState.OK, locks=locks, updated=self._now())
+            locks = {"ok": len(members) - stuck, "replicating": 0, "stuck": stuck}
+            state = RuleState.STUCK if stuck else RuleState.OK
+            self._rules[place] = attrs.evolve(rule, state=state, locks=locks, updated=self._now())
         return made
 
     def _can_read(self, rule: Rule) -> Callable[[ArchivedFile], bool]:

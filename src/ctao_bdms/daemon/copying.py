@@ -19,23 +19,27 @@ import attrs
 from ctao_bdms import replication
 from ctao_bdms.facade.connected import DEFAULT_VO
 from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import FileState
+from ctao_bdms.ingest.journal import FileState, Waiting
 from ctao_bdms.model import Night, Site
 from ctao_bdms.naming import BlockName, blocks_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor, Future
+    from pathlib import Path
 
     from ctao_bdms.daemon.metrics import Metrics
     from ctao_bdms.errors import CatalogueError
     from ctao_bdms.ingest.journal import Journal
-    from ctao_bdms.model import Did
+    from ctao_bdms.model import Did, Lfn
     from ctao_bdms.replication import Action, Policy, Replicating
 
-__all__ = ["Copying", "Review"]
+__all__ = ["STUCK", "Copying", "Review"]
 
 _log = logging.getLogger(__name__)
+
+#: What a file waits for that is registered, and whose copies do not come though those of its neighbours have.
+STUCK = "stuck"
 
 #: How often it is asked which rules were fulfilled, while copies are on their way, in seconds.
 _FOLLOW_S = 1.0
@@ -145,7 +149,9 @@ class Copying:
         self._review = review if review is not None and review.days else None
         self._reviewed: int | None = None
         self._patterns: tuple[tuple[str, str], ...] = ()
-        self._complete: deque[Did] = deque()
+        self._told: deque[Did] = deque()
+        self._unproved: dict[Did, dict[Lfn, Path]] = {}
+        self._proved: deque[tuple[Did, set[Lfn]]] = deque()
         self._follower = replication.Follower(
             catalogue,
             now=now,
@@ -155,7 +161,8 @@ class Copying:
             policy=policy,
             on_rule=self._on_rule,
             on_refused=self._on_refused,
-            on_complete=self._complete.extend,
+            on_complete=self._told.extend,
+            on_stalled=self._told.extend,
         )
         self._asked: Future[None] | None = None
         self._next_s = monotonic()
@@ -216,6 +223,8 @@ class Copying:
         )
         if follow:
             self._follower.step()
+            for did, files in self._unproved.items():
+                self._proved.append((did, replication.copied(self._catalogue, did, files, self._policy)))
 
     def _answered(self) -> None:
         """Wait for what the server was asked, and take note of what it said."""
@@ -261,23 +270,32 @@ class Copying:
         _log.error("rule for %s on %s: %s", where, action.did, error, extra={"block": str(action.did)})
 
     def _write(self) -> None:
-        """Take note in the journal that all copies of blocks are there."""
-        now = self._now()
-        pending = set(self._journal.blocks(FileState.REGISTERED)) if self._complete else set()
-        while self._complete:
-            block = self._complete[0]
+        """Take note in the journal of which files all copies are there, and have the others asked for that may be."""
+        while self._proved:
+            self._take_note(*self._proved[0])
+            self._unproved.pop(self._proved.popleft()[0], None)
+        pending = set(self._journal.blocks(FileState.REGISTERED)) if self._told else set()
+        while self._told:
+            block = self._told[0]
             if block in pending:  # of the others it is known already
-                self._take_note(block, now)
-                pending.discard(block)
-            self._complete.popleft()
+                files = self._journal.entries(block=block, state=FileState.REGISTERED)
+                self._unproved[block] = {entry.lfn: entry.path for entry in files if entry.lfn is not None}
+            self._told.popleft()
 
-    def _take_note(self, block: Did, now: dt.datetime) -> None:
-        """Take note in the journal that all copies of a block are there."""
-        lags_s = [
-            ((now - (entry.triggered or entry.found or now)).total_seconds(), entry.size_bytes or 0)
-            for entry in self._journal.entries(block=block, state=FileState.REGISTERED)
-        ]
-        self._journal.replicated([block])
-        for lag_s, size_bytes in lags_s:
-            self._metrics.replicated(size_bytes=size_bytes, lag_s=lag_s)
-        _log.info("all copies are there: %s", block, extra={"block": str(block)})
+    def _take_note(self, block: Did, copied: set[Lfn]) -> None:
+        """Take note in the journal which files of a block have all copies, and that the others are stuck."""
+        now = self._now()
+        entries = list(self._journal.entries(block=block, state=FileState.REGISTERED))
+        done = [entry for entry in entries if entry.lfn in copied]
+        self._journal.replicated([entry.path for entry in done])
+        for entry in done:
+            lag_s = (now - (entry.triggered or entry.found or now)).total_seconds()
+            self._metrics.replicated(size_bytes=entry.size_bytes or 0, lag_s=lag_s)
+        left = [entry for entry in entries if entry.lfn not in copied and entry.cause != STUCK]
+        why = f"the others of its block have all copies; to see what is wrong: bdms rules explain '{block.name}'"
+        self._journal.waits(Waiting(path=entry.path, cause=STUCK, why=why) for entry in left)
+        for entry in left:
+            _log.error("no copies of %s: %s", entry.lfn, why, extra={"block": str(block)})
+        if done:
+            text = "all copies are there" if len(done) == len(entries) else f"all copies of {len(done)} files are there"
+            _log.info("%s: %s", text, block, extra={"block": str(block)})

@@ -20,7 +20,7 @@ from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.facade.connected import DEFAULT_VO
 from ctao_bdms.ingest import IngestReport, Outcome, Status, survey
-from ctao_bdms.ingest.journal import Journal, Rejected, Sighting
+from ctao_bdms.ingest.journal import FileState, Journal, Rejected, Sighting
 from ctao_bdms.model import Night, Site
 from ctao_bdms.naming import blocks_pattern, scope_of
 from ctao_bdms.nights import NightReport
@@ -167,7 +167,9 @@ def replay(
         scopes = sorted({scope_of(lfn.text) for lfn in archived})
         blocks = _rules(fenced, scopes, Site(storage.site), night, on_rule)
         if book is not None:
-            book.replicated(state.did for state in blocks if state.is_complete)
+            for state in blocks:
+                if state.is_complete or state.has_stalled:
+                    _proved(book, fenced, state.did)
         after = fenced.night(night, rse=storage.name, scope=scope, journal=book)
     return Replayed(before=before, report=IngestReport(outcomes), blocks=blocks, after=after)
 
@@ -196,6 +198,12 @@ def _write(journal: Journal, outcomes: Iterable[Outcome]) -> None:
     for block, paths in by_block.items():
         journal.registered(paths, block)
     journal.quarantined(rejected)
+
+
+def _proved(journal: Journal, bdms: Bdms, block: Did) -> None:
+    """Write into the journal of which files of a block all copies are there."""
+    paths = {entry.lfn: entry.path for entry in journal.entries(block=block, state=FileState.REGISTERED) if entry.lfn}
+    journal.replicated(paths[lfn] for lfn in replication.copied(bdms.catalogue, block, paths, bdms.policy))
 
 
 def _rules(

@@ -265,6 +265,11 @@ class Rule:
     activity: str = ""
     priority: int = 3
 
+    @property
+    def has_stalled(self) -> bool:
+        """Whether copies are missing, none is on its way, and it is not known that any will be."""
+        return self.state in {RuleState.STUCK, RuleState.SUSPENDED} and not self.locks.get("replicating", 0)
+
 
 @attrs.frozen(kw_only=True)
 class FirstRule:

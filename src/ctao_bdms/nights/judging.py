@@ -148,7 +148,8 @@ def _lacking(file: ArchivedFile, lacking: set[str], archive: Archive) -> Iterato
         else:
             said = f" ({rules[0].error})" if rules[0].error else ""
             done = ", and all the same it is not there" if rules[0].state is RuleState.OK else ""
-            yield f"no copy at {centre}: the rule of its block is {rules[0].state}{said}{done}"
+            aid = f"; what helps: bdms rules explain {rules[0].id}" if rules[0].has_stalled else ""
+            yield f"no copy at {centre}: the rule of its block is {rules[0].state}{said}{done}{aid}"
 
 
 def _on_site(evidence: Evidence, file: ArchivedFile, rse: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ import attrs
 
 from ctao_bdms.catalogue import Annotate, FindBlocks, FindRules, KnowStorage, Lookup
 from ctao_bdms.errors import NotFoundError
-from ctao_bdms.model import Lfn, Rse, Rule, RuleState
+from ctao_bdms.model import Lfn, ReplicaState, Rse, Rule, RuleState
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.preservation import BlockEvidence, kept
 from ctao_bdms.replication import centre_of
@@ -18,7 +18,7 @@ from ctao_bdms.rows import Rows
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from ctao_bdms.model import Block
+    from ctao_bdms.model import Block, Replica
 
 __all__ = ["Tracked", "TrackedCopies", "track_blocks", "track_file"]
 
@@ -103,7 +103,7 @@ def track_file(catalogue: _Asked, lfn: Lfn) -> TrackedCopies:
                 name=str(lfn),
                 rse=rse.name,
                 where=rse.centre or rse.site,
-                state=replica.state.value,
+                state=_state(replica, rule),
                 complete_by=_complete_by(rse, rule, origins),
                 rule_id="" if rule is None else rule.id,
                 evidence=_evidence(rse, rule, origins, proofs),
@@ -152,6 +152,14 @@ def _of_rule(block: Block, rule: Rule, rses: Mapping[str, Rse], proofs: BlockEvi
         rule_id=rule.id,
         evidence=_evidence(first, rule, origins, proofs),
     )
+
+
+def _state(replica: Replica, rule: Rule | None) -> str:
+    """Say how a copy is, and why it does not come."""
+    if replica.state is ReplicaState.AVAILABLE or rule is None or not rule.has_stalled:
+        return replica.state.value
+    said = f": {rule.error}" if rule.error else ""
+    return f"{replica.state.value}, {rule.state.value}{said}; what helps: bdms rules explain {rule.id}"
 
 
 def _is_for(rule: Rule, rse: Rse) -> bool:

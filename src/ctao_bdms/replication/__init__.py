@@ -2,6 +2,7 @@
 
 from ctao_bdms.replication.causes import CAUSES, CauseRow, CopyCause, cause_of_text
 from ctao_bdms.replication.centres import PATIENCE, Centre, Centres, centres_of, counted_on
+from ctao_bdms.replication.copied import copied
 from ctao_bdms.replication.difference import Action, Difference, Kind, Wanted, difference
 from ctao_bdms.replication.explain import Explaining, Explanation, Explanations, explain
 from ctao_bdms.replication.follow import Follower
@@ -52,6 +53,7 @@ __all__ = [
     "centres_held",
     "centres_of",
     "compare",
+    "copied",
     "counted_on",
     "difference",
     "explain",

@@ -36,6 +36,8 @@ class Kind(StrEnum):
     PROLONG = "prolong"
     #: It reads from a copy that is no longer there.
     REDIRECT = "read elsewhere"
+    #: It is stuck, and another centre has got everything since it was tried last.
+    RETRY = "try again"
     #: It is for a centre that keeps the block no longer, and all copies are elsewhere.
     END = "end"
     #: It is for a centre that keeps the block no longer, and other copies are still to come.
@@ -281,12 +283,23 @@ class _Block:
             return [self._action(Kind.LATER, expression, source=source, why=self.wanted.centres[name].why)]
         feeding = self._feeding(name)
         if source in {"", self.wanted.source} and feeding:
+            begun = self.placed[feeding].rse_expression
+            if self._is_partly_there(begun):
+                # What is stuck on the way to the first centre keeps nothing else from its second copy.
+                self.made.append(expression)
+                why = f"{feeding} has all files but {self.standing[begun].locks.get('stuck', 0)}, which are stuck"
+                return [self._action(Kind.MAKE, expression, source=begun, why=why)]
             why = f"waits for the copy at {feeding}, from which it is read"
-            return [self._action(Kind.LATER, expression, source=self.placed[feeding].rse_expression, why=why)]
+            return [self._action(Kind.LATER, expression, source=begun, why=why)]
         if not source:
             return [self._action(Kind.LATER, expression, why="there is no copy that it can be read from")]
         self.made.append(expression)
         return [self._action(Kind.MAKE, expression, source=source, why="its time has come")]
+
+    def _is_partly_there(self, expression: str) -> bool:
+        """Whether a rule has brought all files that it can bring, and there are others."""
+        rule = self.standing.get(expression)
+        return rule is not None and rule.has_stalled and rule.locks.get("ok", 0) > 0
 
     def _feeding(self, name: str) -> str:
         """Return the centre that copies from where it entered just now."""
@@ -308,14 +321,21 @@ class _Block:
         if rule.source == self.wanted.onsite:
             gone = self.wanted.onsite not in {*self.standing, *self.made}
             why = "the copy on site has been released"
+        elif rule.has_stalled and self._is_partly_there(rule.source):
+            # It has read all that there is: the rest may be sound where the files entered.
+            gone, why = True, f"{centre} lacks files that may be sound where they entered"
         else:
             known = self.wanted.centres.get(centre)
             gone = rule.source not in {*self.standing, self.wanted.source} or (known is not None and known.is_lost)
             why = known.why if known is not None and known.is_lost else f"{centre} has no copy any more"
         source = self._source(name)
-        if not gone or not source or source == rule.source:
-            return []
-        return [self._action(Kind.REDIRECT, expression, source=source, why=why)]
+        if gone and source and source != rule.source:
+            return [self._action(Kind.REDIRECT, expression, source=source, why=why)]
+        newer = next((other for other in self.standing.values() if _is_news(other, rule)), None)
+        if newer is not None and rule.has_stalled:
+            why = f"{centre_of(newer.rse_expression)} has everything since then"
+            return [self._action(Kind.RETRY, expression, source=rule.source, why=why)]
+        return []
 
     def _unplaced(self, number: int) -> Action:
         """Say that there are fewer centres than copies."""
@@ -336,3 +356,9 @@ class _Block:
         if is_complete:
             return self._action(Kind.END, expression, why=f"{', '.join(self.placed)} keep it{because}")
         return self._action(Kind.KEEP, expression, why=f"until {', '.join(self.placed)} have it{because}")
+
+
+def _is_news(other: Rule, rule: Rule) -> bool:
+    """Whether a centre has got everything since a rule was tried last."""
+    is_whole = other.state is RuleState.OK and centre_of(other.rse_expression) != ""
+    return is_whole and other.updated is not None and rule.updated is not None and other.updated > rule.updated

@@ -54,6 +54,8 @@ class Follower:
         Called with what could not be done about one rule, and why; by default such an error is raised.
     on_complete
         Called with the blocks that were found to have all their copies; a block may be told more than once.
+    on_stalled
+        Called with the blocks some of whose files are stuck and all others of which have their copies; again and again.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Follower:
         patience: dt.timedelta = PATIENCE,
         on_refused: Callable[[Action, CatalogueError], None] | None = None,
         on_complete: Callable[[tuple[Did, ...]], None] = lambda _blocks: None,
+        on_stalled: Callable[[tuple[Did, ...]], None] = lambda _blocks: None,
     ) -> None:
         self._catalogue = catalogue
         self._now = now
@@ -78,6 +81,7 @@ class Follower:
         self._patience = patience
         self._on_refused = on_refused
         self._on_complete = on_complete
+        self._on_stalled = on_stalled
         self._complete: set[Did] = set()
         self._followed: dict[Did, AbstractSet[str]] = {}
         self._sweep: Iterator[tuple[str, str]] | None = None
@@ -146,3 +150,6 @@ class Follower:
         if complete:
             self._complete.update(complete)
             self._on_complete(complete)
+        stalled = tuple(state.did for state in states if state.has_stalled)
+        if stalled:
+            self._on_stalled(stalled)

@@ -384,6 +384,10 @@ def _do(
             catalogue.prolong_rule(action.rule.id)
         elif action.kind is Kind.REDIRECT:
             catalogue.redirect_rule(action.rule.id, action.source)
+            if action.rule.has_stalled:
+                catalogue.retry_rule(action.rule.id)
+        elif action.kind is Kind.RETRY:
+            catalogue.retry_rule(action.rule.id)
         elif action.kind is Kind.END and prune:
             catalogue.end_rule(action.rule.id)
         else:

@@ -70,6 +70,18 @@ class BlockState:
         return len(self.complete_at) >= self.copies and not self.lacks
 
     @property
+    def has_stalled(self) -> bool:
+        """Whether every rule that it must have has brought what it can bring, and some files are stuck."""
+        ours = [rule for rule in self.rules if centre_of(rule.rse_expression) in self.centres]
+        is_asked = {centre_of(rule.rse_expression) for rule in ours} == set(self.centres)
+        return (
+            is_asked
+            and not self.lacks
+            and any(rule.has_stalled for rule in ours)
+            and all(rule.has_stalled or rule.state is RuleState.OK for rule in ours)
+        )
+
+    @property
     def progress(self) -> str:
         """The rules as text: where, and how many files are there."""
         parts = []

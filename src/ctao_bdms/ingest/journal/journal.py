@@ -16,7 +16,7 @@ from ctao_bdms.ingest.journal.reader import LONGEST_WAIT_S, JournalReader
 from ctao_bdms.ingest.journal.schema import LACKING
 from ctao_bdms.ingest.journal.values import FileState
 from ctao_bdms.ingest.journal.wire import facts_to_bytes
-from ctao_bdms.ingest.journal.writing import RESET, printable, transaction
+from ctao_bdms.ingest.journal.writing import printable, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -189,16 +189,13 @@ class Journal(JournalReader):
                 if number is not None:
                     work.event(number, FileState.REGISTERED, "" if block else "the catalogue had it already")
 
-    def replicated(self, blocks: Iterable[Did]) -> None:
-        """Take note that the copies of all registered files of `blocks` are complete."""
+    def replicated(self, paths: Iterable[Path]) -> None:
+        """Take note that all copies of registered files are there."""
         with self._writing() as work:
-            for block in blocks:
-                rows = work.run(
-                    f"UPDATE entries SET {RESET}, state = 'replicated', replicated_us = ? WHERE state = 'registered' "
-                    "AND block = (SELECT id FROM blocks WHERE scope = ? AND name = ?) RETURNING id",
-                    *(work.now_us, block.scope, block.name),
-                )
-                for (number,) in rows:
+            for path in paths:
+                done = "state = 'replicated', replicated_us = :now_us"
+                number = work.move(path, done, "state = 'registered'", now_us=work.now_us)
+                if number is not None:
                     work.event(number, FileState.REPLICATED)
 
     def quarantined(self, rejected: Iterable[Rejected]) -> None:

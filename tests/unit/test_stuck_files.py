@@ -1,0 +1,81 @@
+"""A file whose copies do not come: the others of its block get theirs, and it gets a story of its own."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.house import House, Reader
+
+from ctao_bdms.daemon.copying import STUCK
+from ctao_bdms.daemon.lease import Lease
+from ctao_bdms.ingest.journal import FileState
+from ctao_bdms.model import ReplicaState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from ctao_bdms.model import Lfn
+    from ctao_bdms.testing.dl0 import WrittenFile
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with ThreadPoolExecutor(2) as threads, Lease.claim(tmp_path / "lease") as lease:
+        house = House(tmp_path, Reader(threads), lease)
+        yield house
+        house.journal.close()
+
+
+def _registered(house: House, count: int) -> list[WrittenFile]:
+    files = house.write(count)
+    house.turn(8)
+    assert house.states() == {"registered": count}
+    return files
+
+
+def _go_on(house: House, refused: Collection[Lfn] = (), times: int = 6) -> None:
+    for _ in range(times):
+        house.turn(3, seconds=61)
+        house.archive.transfer(refused)
+    house.turn(4)
+
+
+def _n_copies(house: House, lfn: Lfn) -> int:
+    replicas = house.archive.files([lfn])[lfn].replicas
+    return sum(replica.state is ReplicaState.AVAILABLE for replica in replicas)
+
+
+def test_sound_files_of_a_block_are_replicated_beside_a_bad_one(house: House) -> None:
+    bad, *others = _registered(house, 14)
+    _go_on(house, {bad.lfn})
+    assert [_n_copies(house, file.lfn) for file in others] == [3] * 13
+    assert _n_copies(house, bad.lfn) == 1
+    assert house.states() == {"registered": 1, "replicated": 13}
+    entry = house.journal.entry(bad.path)
+    assert entry is not None
+    assert (entry.state, entry.cause) == (FileState.REGISTERED, STUCK)
+    assert "bdms rules explain '/ctao/acada/blocks/" in entry.why
+    assert [event.event for event in house.journal.events(bad.path)].count("waiting") == 1, "said once"
+
+
+def test_file_that_was_mended_is_replicated(house: House) -> None:
+    bad, *_ = _registered(house, 3)
+    _go_on(house, {bad.lfn})
+    assert house.states() == {"registered": 1, "replicated": 2}
+    _go_on(house)
+    assert house.states() == {"replicated": 3}
+    assert not house.journal.waiting()
+
+
+def test_file_that_the_archive_has_lost_is_not_called_replicated(house: House) -> None:
+    """Rucio takes a file out of its block whose last copy was declared bad: the block is complete without it."""
+    lost, *_ = _registered(house, 3)
+    del house.archive._files[lost.lfn]
+    _go_on(house)
+    assert house.states() == {"registered": 1, "replicated": 2}
+    entry = house.journal.entry(lost.path)
+    assert entry is not None
+    assert entry.cause == STUCK
