@@ -203,6 +203,7 @@ class House:
             order=lambda: Order.NEWEST_NIGHT,
             aside=aside,
             wake=self.answered.set,
+            look_again=self.intake.watch.look_again,
             **common,
         )
         self.copying = Copying(

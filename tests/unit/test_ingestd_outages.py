@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +26,7 @@ from ctao_bdms.daemon.metrics import Metrics
 from ctao_bdms.daemon.recovery import settle
 from ctao_bdms.daemon.settings import Batches
 from ctao_bdms.ingest import Described, Quarantine, Registrar
+from ctao_bdms.ingest import quarantine as ingest_quarantine
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import FileState, Journal, Order, Scanned, Sighting, Stamp
@@ -113,8 +114,14 @@ def test_what_a_predecessor_has_begun_is_ended_also_if_no_file_comes(tmp_path: P
         assert entering.due_in_s() == float("inf")
 
 
+def _killed(source: Path, target: Path) -> None:
+    raise InterruptedError(source, target)
+
+
 @pytest.mark.parametrize("is_trigger_moved", [False, True])
-def test_what_a_predecessor_was_putting_into_quarantine_is_put_there(tmp_path: Path, is_trigger_moved: bool) -> None:
+def test_what_a_predecessor_was_putting_into_quarantine_is_put_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_trigger_moved: bool
+) -> None:
     root = tmp_path / "site"
     bad, other = write_night(root, night_specs(2, telescopes=1, megabytes=0.001))
     file = local_file(bad.path, bad.trigger, root)
@@ -127,14 +134,17 @@ def test_what_a_predecessor_was_putting_into_quarantine_is_put_there(tmp_path: P
             journal.observe([Sighting.of(seen)])
         journal.scanned([Scanned(path=bad.path, stamp=Stamp.of(bad.path), facts=facts)])
         item = Described(file=file, facts=facts, metadata=ProductMetadata({}), defects=(defect,))
-        case = quarantine.admit(Reject(item=item, defects=(defect,), quarantine=True), dt.datetime.now(dt.UTC))
-        if not is_trigger_moved:  # as if it had been killed after the file and before the trigger
-            (case / "trigger").rename(bad.trigger)
+        with monkeypatch.context() as patch, suppress(InterruptedError):
+            if not is_trigger_moved:  # it is killed after the file and before the trigger
+                patch.setattr(ingest_quarantine, "_move_trigger", _killed)
+            quarantine.admit(Reject(item=item, defects=(defect,), quarantine=True), dt.datetime.now(dt.UTC))
+        assert bad.trigger.is_symlink() is not is_trigger_moved
+        (folder,) = (case.folder for case in quarantine.cases())
         settle(journal, Quarantine.beside(root), root)
         entry = journal.entry(bad.path)
         assert entry is not None
         assert (entry.state, entry.why) == (FileState.QUARANTINED, "corrupt: a bit is another")
-        assert (case / "trigger").is_symlink()
+        assert (folder / "trigger").is_symlink()
         assert not bad.trigger.is_symlink()
         assert [entry.path for entry in journal.entries(state=FileState.FOUND)] == [other.path]
         # A new file of the same name is another matter.

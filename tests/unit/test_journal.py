@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from ctao_bdms.errors import (
@@ -668,3 +670,38 @@ def test_how_long_the_last_copy_took(journal: Journal) -> None:
     expected = max(0.0, (entry.replicated - entry.triggered).total_seconds())
     assert list(journal.lags_s(Night.parse("2000-01-01"))) == [pytest.approx(expected, abs=1e-3)]
     assert list(journal.lags_s(Night.parse("2100-01-01"))) == []
+
+
+def test_journal_of_the_first_form_is_taken_over(tmp_path: Path, clock: Clock) -> None:
+    """It does not say when the status of a file changed: then that is not compared, and nothing is read again."""
+    path = tmp_path / "journal.sqlite"
+    one = seen(1, stamp=attrs.evolve(stamp(1), changed_ns=None))
+    with Journal(path, by="daemon", now=clock) as journal:
+        journal.observe([one])
+        journal.scanned([scan(one)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("ALTER TABLE entries DROP COLUMN changed_ns; PRAGMA user_version = 1")
+    with pytest.raises(JournalError, match="has form 1"):
+        JournalReader(path)
+    with Journal(path, by="daemon", now=clock) as journal:
+        told = seen(1, stamp=attrs.evolve(stamp(1), changed_ns=77))
+        assert journal.observe([told]).known == 1
+        assert journal.facts(one.path) is not None
+        changed = seen(1, stamp=attrs.evolve(stamp(1), changed_ns=77, modified_ns=3))
+        assert journal.observe([changed]).again == 1
+
+
+def test_file_whose_time_was_put_back_is_read_again(journal: Journal) -> None:
+    one = seen(1, stamp=attrs.evolve(stamp(1), changed_ns=70))
+    journal.observe([one])
+    journal.scanned([scan(one)])
+    assert journal.observe([one]).known == 1
+    assert journal.observe([seen(1, stamp=attrs.evolve(stamp(1), changed_ns=71))]).again == 1
+    assert journal.facts(one.path) is None
+
+
+def test_facts_of_a_file_with_another_status_are_not_taken(journal: Journal) -> None:
+    one = seen(1, stamp=attrs.evolve(stamp(1), changed_ns=70))
+    journal.observe([one])
+    said = attrs.evolve(scan(one).facts, inode=1, changed_ns=71)
+    assert journal.scanned([Scanned(path=one.path, stamp=one.stamp or stamp(1), facts=said)]) == [one.path]

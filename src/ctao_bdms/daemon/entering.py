@@ -89,6 +89,8 @@ class Entering:
         One thread in which the archive is asked while the loop goes on; by default the loop waits for the answers.
     wake
         Called, in that thread, when the archive has answered.
+    look_again
+        Called with a trigger that stands for another file than the one that was registered.
     """
 
     name: ClassVar[str] = "entering"
@@ -113,6 +115,7 @@ class Entering:
         dice: Callable[[], float],
         aside: Executor | None = None,
         wake: Callable[[], None] = lambda: None,
+        look_again: Callable[[Path], None] = lambda _: None,
     ) -> None:
         self._journal = journal
         self._make_registrar = registrar
@@ -129,6 +132,7 @@ class Entering:
         self._dice = dice
         self._aside = aside
         self._wake = wake
+        self._look_again = look_again
         self._since_s: float | None = None
         self._most: int | None = None
         self._is_idle = False
@@ -331,6 +335,11 @@ class Entering:
                     waiting.append(self._wait(entry, cause or REFUSED, "; ".join(map(str, outcome.defects))))
         for block, paths in by_block.items():
             self._journal.registered(paths, block)
+        replaced = [entries[outcome.path] for outcome in outcomes if outcome.is_replaced]
+        self._journal.left_standing(entry.path for entry in replaced)
+        for entry in replaced:
+            if entry.trigger is not None:
+                self._look_again(entry.trigger)
         self._journal.quarantined(rejected)
         self._journal.withdrawn(gone)
         self._journal.observe(again)

@@ -156,6 +156,7 @@ class Service:
                 dice=random.random,
                 aside=registering,
                 wake=lambda: coordinator.wake(),
+                look_again=intake.watch.look_again,
             )
             copying = Copying(
                 Connection(self._connect, lease.check),

@@ -8,6 +8,7 @@ it may have been replaced: such a file is left alone, with its trigger, for anot
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from ctao_bdms.ingest.blocks import held_for_ever
 from ctao_bdms.ingest.causes import cause_of
 from ctao_bdms.ingest.plan import Reject
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
+from ctao_bdms.ingest.stamps import Stamp
+from ctao_bdms.integrity import SourceChangedError
 from ctao_bdms.model import Defect, DefectKind
 from ctao_bdms.sealing import seal
 
@@ -79,8 +82,7 @@ def execute(
 
     for lfn, block_did in plan.known.items():
         item = by_name[lfn]
-        _release(item)
-        done(item, Outcome.of(item, Status.KNOWN, block=block_did))
+        done(item, _released(item, Status.KNOWN, block_did))
     rejects = list(plan.rejected)
     batches.prepare([file for block in plan.blocks for file in block.files])
     for block in plan.blocks:
@@ -119,8 +121,7 @@ def _fill(
             continue
         for file in part:
             item = by_name[file.lfn]
-            _release(item)
-            done(item, Outcome.of(item, Status.REGISTERED, block=block.did))
+            done(item, _released(item, Status.REGISTERED, block.did))
     if block.closes and (as_read or not block.opens):
         seal(catalogue, block.did)
     return rejects
@@ -157,6 +158,8 @@ def _reject(reject: Reject, quarantine: Quarantine | None, now: dt.datetime) -> 
             case = quarantine.admit(reject, now)
         elif any(defect.kind is DefectKind.MISSING for defect in item.defects):
             case = quarantine.settle(item.file)
+    except SourceChangedError:
+        return Outcome.of(item, Status.REFUSED, defects=_changed(item).defects)
     except FileNotFoundError:
         defect = Defect(DefectKind.MISSING, f"{item.file.path} has gone since it was read")
         return Outcome.of(item, Status.REFUSED, defects=(*reject.defects, defect))
@@ -178,27 +181,49 @@ def _changed(item: Described) -> Reject:
 
 
 def _is_as_read(item: Described) -> bool:
-    """Whether the file that lies there now is the one that was read."""
-    try:
-        status = item.file.path.lstat()
-    except OSError:
-        return False
-    return item.facts is not None and (status.st_size, status.st_mtime_ns) == (
-        item.facts.size_bytes,
-        item.facts.modified_ns,
-    )
+    """Whether the file that lies there now is the one that was read.
 
-
-def _release(item: Described) -> None:
-    """Remove the trigger of a file that is in the archive, unless it speaks of another file by now.
-
-    One that nobody lets us remove stays: the file is safe, and no other has to wait for it.
+    Raises
+    ------
+    OSError
+        If the storage does not say: that is no other file.
     """
-    if item.file.trigger is None or not _is_as_read(item):
-        return
     try:
-        item.file.trigger.unlink(missing_ok=True)
+        stamp = Stamp.from_status(item.file.path.lstat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return item.facts is not None and stamp.is_of(item.facts)
+
+
+def _released(item: Described, status: Status, block: Did | None) -> Outcome:
+    """Remove the trigger of a file that is in the archive, and say what became of the file.
+
+    A trigger that speaks of another file by now stays. So does one that nobody lets us remove: the file is safe, and no
+    other has to wait for it.
+    """
+    is_replaced = not _is_as_read(item)
+    if not is_replaced and _removed(item):
+        # The file may have been replaced between the look and the removal, and the trigger meant the new one.
+        is_replaced = not _is_as_read(item)
+        if is_replaced and item.file.trigger is not None:
+            with suppress(FileExistsError):
+                item.file.trigger.touch(exist_ok=False)
+    if is_replaced:
+        _LOG.warning("%s is in the archive, and is no longer the file that was read: it is read again", item.file.path)
+    return Outcome.of(item, status, block=block, is_replaced=is_replaced)
+
+
+def _removed(item: Described) -> bool:
+    """Remove the trigger of a file; return whether there was one, and it has gone."""
+    if item.file.trigger is None:
+        return False
+    try:
+        item.file.trigger.unlink()
+    except FileNotFoundError:
+        return False
     except OSError as error:
         if cause_of(error) is not None:
             raise
         _LOG.warning("%s is in the archive, and its trigger stays until somebody removes it: %s", item.file.path, error)
+        return False
+    return True

@@ -27,8 +27,11 @@ def folder_stamp(status: os.stat_result) -> FolderStamp:
 
 
 def trigger_stamp(status: os.stat_result) -> int:
-    """Return 64 bits that change when a trigger is made again: a new inode, or a freed one at another time."""
-    return hash((status.st_ino, status.st_mtime_ns))
+    """Return 64 bits that change when a trigger is made again: a new inode, or a freed one at another time.
+
+    The time of the status is part of it because copying tools put the other one back.
+    """
+    return hash((status.st_ino, status.st_mtime_ns, status.st_ctime_ns))
 
 
 @attrs.define(eq=False)

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,9 @@ from ctao_bdms.ingest.cases import (
     sync_folder,
     write_durably,
 )
-from ctao_bdms.ingest.reason import reason, reason_of, stamp_of
-from ctao_bdms.integrity import copy_verified, digest_file
+from ctao_bdms.ingest.reason import is_stamped, reason, reason_of, stamp_of
+from ctao_bdms.ingest.stamps import Stamp
+from ctao_bdms.integrity import SourceChangedError, copy_verified, digest_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +77,8 @@ class Quarantine:
         ------
         FileNotFoundError
             If the file has gone meanwhile.
+        SourceChangedError
+            If another one came into its place meanwhile, which stays there.
         """
         file = reject.item.file
         stamp = stamp_of(file.path)
@@ -82,7 +86,7 @@ class Quarantine:
         earlier = list(self._about(file.path))
         for case in earlier:
             stored = case / stored_name(file.path)
-            if reason_of(case).get("stamp") == stamp and is_copy(stored, file.path):
+            if is_stamped(file.path, reason_of(case).get("stamp")) and is_copy(stored, file.path):
                 file.path.unlink()  # it was copied here, and only this was still to be done
                 break
         else:
@@ -103,9 +107,9 @@ class Quarantine:
         """
         if file.trigger is None or not os.path.lexists(file.trigger):
             return None
-        stamp = stamp_of(file.trigger)
         for case in self._about(file.path):
-            if (case / stored_name(file.path)).exists() and reason_of(case).get("trigger_stamp") == stamp:
+            is_kept = (case / stored_name(file.path)).exists()
+            if is_kept and is_stamped(file.trigger, reason_of(case).get("trigger_stamp")):
                 _move_trigger(file.trigger, case / TRIGGER)
                 return case
         return None
@@ -210,16 +214,27 @@ def is_copy(stored: Path, source: Path) -> bool:
 
 
 def _move(source: Path, target: Path, facts: FileFacts | None) -> None:
-    """Move a file; across file systems copy and verify it first."""
+    """Move a file, if it is the one that was read; across file systems copy and verify it first."""
+    status = source.stat()
     try:
         source.rename(target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        status, digests = source.stat(), {} if facts is None else facts.digests
+        digests = {} if facts is None else facts.digests
         copy_verified(source, target, adler32=digests.get("adler32"), sha256=digests.get("sha256"))
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        if Stamp.of(source) != Stamp.from_status(status):
+            target.unlink()
+            raise SourceChangedError(os.fspath(source)) from None
         source.unlink()
+    else:
+        moved = target.lstat()
+        if (moved.st_ino, moved.st_size, moved.st_mtime_ns) != (status.st_ino, status.st_size, status.st_mtime_ns):
+            with suppress(FileExistsError):  # then a third file is there, and this one is kept in the case
+                source.hardlink_to(target)
+                target.unlink()
+            raise SourceChangedError(os.fspath(source))
 
 
 def _move_trigger(source: Path, target: Path) -> None:

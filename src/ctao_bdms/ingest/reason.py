@@ -16,13 +16,23 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.plan import Reject
     from ctao_bdms.model import HduFacts
 
-__all__ = ["named", "reason", "reason_of", "stamp_of"]
+__all__ = ["is_stamped", "named", "reason", "reason_of", "stamp_of"]
 
 
 def stamp_of(path: Path) -> dict[str, int]:
     """Return what tells a file from another one of the same name."""
     status = path.lstat()
-    return {"inode": status.st_ino, "size_bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+    return {
+        "inode": status.st_ino,
+        "size_bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+        "changed_ns": status.st_ctime_ns,
+    }
+
+
+def is_stamped(path: Path, stamp: object) -> bool:
+    """Whether a file is still the one of which a document holds the stamp; older documents say less."""
+    return isinstance(stamp, dict) and bool(stamp) and stamp.items() <= stamp_of(path).items()
 
 
 def reason_of(case: Path) -> dict[str, Any]:

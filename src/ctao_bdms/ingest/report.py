@@ -52,6 +52,9 @@ class Outcome:
         The block that it is in, if the archive holds it.
     case
         The folder in quarantine that it is in.
+    is_replaced
+        Whether the archive holds the file that was read, and another one lies there by now, or none. Its trigger
+        stands.
     """
 
     path: Path
@@ -62,6 +65,7 @@ class Outcome:
     warnings: tuple[Defect, ...] = ()
     block: Did | None = None
     case: Path | None = None
+    is_replaced: bool = False
 
     @classmethod
     def of(
@@ -72,6 +76,7 @@ class Outcome:
         defects: tuple[Defect, ...] = (),
         block: Did | None = None,
         case: Path | None = None,
+        is_replaced: bool = False,
     ) -> Outcome:
         """Return the outcome of a described file."""
         return cls(
@@ -83,6 +88,7 @@ class Outcome:
             warnings=item.warnings,
             block=block,
             case=case,
+            is_replaced=is_replaced,
         )
 
     @property

@@ -133,6 +133,7 @@ class Watch:
         if folder is not None:
             folder.remember({known: stamp for known, stamp in folder.triggers().items() if known != name})
             folder.stamp = None
+            self._folders[above] = self._folders.pop(above)  # those that changed last are asked first
 
     def _known_in(self, path: bytes) -> Collection[bytes] | None:
         """Return the names of the triggers in a folder; None if nobody can say."""

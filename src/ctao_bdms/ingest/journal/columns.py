@@ -7,11 +7,24 @@ import os
 from pathlib import Path, PurePath
 from typing import Any
 
+import attrs
+
 from ctao_bdms.ingest.journal.values import Entry, FileState
 from ctao_bdms.ingest.stamps import Stamp
 from ctao_bdms.model import Did, Lfn, Night, Site
 
-__all__ = ["ENTRY", "ENTRY_FROM", "entry_of", "instant", "known_instant", "microseconds", "place_of", "to_column"]
+__all__ = [
+    "ENTRY",
+    "ENTRY_FROM",
+    "PLACE",
+    "entry_of",
+    "instant",
+    "known_instant",
+    "microseconds",
+    "place_of",
+    "stamp_of",
+    "to_column",
+]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -22,9 +35,13 @@ ENTRY = """
     e.id, e.path, e.lfn, e.trigger_path, e.trigger_ns, e.device, e.inode, e.size_bytes, e.modified_ns, e.night, e.site,
     e.category, e.priority, e.state, e.cause, e.attempts, e.next_try_us, e.why, b.scope, b.name,
     EXISTS (SELECT 1 FROM facts f WHERE f.entry = e.id),
-    e.found_us, e.scanned_us, e.registered_us, e.replicated_us
+    e.found_us, e.scanned_us, e.registered_us, e.replicated_us, e.changed_ns
 """
 ENTRY_FROM = "FROM entries e LEFT JOIN blocks b ON b.id = e.block"
+
+
+#: Sets the columns of `place_of`.
+PLACE = ", ".join(f"{name} = :{name}" for name in attrs.fields_dict(Stamp))
 
 
 def to_column(path: PurePath | str) -> str | bytes:
@@ -57,12 +74,20 @@ def instant(time_us: int | None) -> dt.datetime | None:
     return None if time_us is None else known_instant(time_us)
 
 
-def place_of(stamp: Stamp | None) -> tuple[int | None, int | None, int, int | None]:
-    """Return the columns ``device, inode, size_bytes, modified_ns``; the database counts 64 bits with a sign."""
+def place_of(stamp: Stamp | None) -> dict[str, int | None]:
+    """Return the columns that hold a stamp; the database counts 64 bits with a sign."""
     if stamp is None:
-        return None, None, 0, None
+        return {"device": None, "inode": None, "size_bytes": 0, "modified_ns": None, "changed_ns": None}
     device, inode = (n - _WORD if n >= _SIGN else n for n in (stamp.device, stamp.inode))
-    return device, inode, stamp.size_bytes, stamp.modified_ns
+    return {**attrs.asdict(stamp), "device": device, "inode": inode}
+
+
+def stamp_of(place: tuple[int | None, int | None, int, int | None, int | None]) -> Stamp | None:
+    """Return the stamp that the columns of `place_of` hold."""
+    device, inode, size_bytes, modified_ns, changed_ns = place
+    if device is None or inode is None or modified_ns is None:
+        return None
+    return Stamp(device % _WORD, inode % _WORD, size_bytes, modified_ns, changed_ns)
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:
@@ -71,7 +96,7 @@ def entry_of(row: tuple[Any, ...]) -> Entry:
         path=_path_of(row[1]),
         lfn=None if row[2] is None else Lfn(row[2]),
         trigger=None if row[3] is None else _path_of(row[3]),
-        stamp=None if row[6] is None else Stamp(row[5] % _WORD, row[6] % _WORD, row[7], row[8]),
+        stamp=stamp_of((*row[5:9], row[25])),
         night=Night.parse(row[9]) if row[9] else None,
         site=Site(row[10]) if row[10] else None,
         category=row[11],

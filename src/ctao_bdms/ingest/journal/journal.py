@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.ingest.journal import observing, upkeep
-from ctao_bdms.ingest.journal.columns import known_instant, microseconds, place_of, to_column
+from ctao_bdms.ingest.journal.columns import PLACE, known_instant, microseconds, place_of, to_column
 from ctao_bdms.ingest.journal.database import converted, open_for_writing
 from ctao_bdms.ingest.journal.reader import LONGEST_WAIT_S, JournalReader
 from ctao_bdms.ingest.journal.schema import LACKING
@@ -148,23 +148,18 @@ class Journal(JournalReader):
         with self._writing() as work:
             for scan in scans:
                 facts, stamp = scan.facts, scan.stamp
-                if (facts.size_bytes, facts.modified_ns) != (stamp.size_bytes, stamp.modified_ns):
+                if not stamp.is_of(facts):
                     changed.append(scan.path)
                     continue
-                device, inode, size_bytes, modified_ns = place_of(stamp)
                 number = work.move(
                     scan.path,
-                    "state = 'scanned', scanned_us = :now_us, device = :device, inode = :inode, "
-                    "size_bytes = :size_bytes, modified_ns = :modified_ns, priority = coalesce(:priority, priority), "
+                    f"state = 'scanned', scanned_us = :now_us, {PLACE}, priority = coalesce(:priority, priority), "
                     "category = CASE WHEN :category = '' THEN category ELSE :category END",
                     _IS_OPEN,
                     now_us=work.now_us,
-                    device=device,
-                    inode=inode,
-                    size_bytes=size_bytes,
-                    modified_ns=modified_ns,
                     priority=scan.priority,
                     category=scan.category,
+                    **place_of(stamp),
                 )
                 if number is not None:
                     work.run("INSERT OR REPLACE INTO facts VALUES (?, ?)", number, facts_to_bytes(facts))
@@ -188,6 +183,12 @@ class Journal(JournalReader):
                 )
                 if number is not None:
                     work.event(number, FileState.REGISTERED, "" if block else "the catalogue had it already")
+
+    def left_standing(self, paths: Iterable[Path]) -> None:
+        """Take note that triggers stand though their files are registered: the next sighting is a new one."""
+        with self._writing() as work:
+            for path in paths:
+                work.run("UPDATE entries SET trigger_ns = 0 WHERE path = ?", to_column(path))
 
     def replicated(self, paths: Iterable[Path]) -> None:
         """Take note that all copies of registered files are there."""

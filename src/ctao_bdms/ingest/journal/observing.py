@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal.columns import place_of, to_column
+from ctao_bdms.ingest.journal.columns import PLACE, place_of, stamp_of, to_column
 from ctao_bdms.ingest.journal.values import FileState
 from ctao_bdms.ingest.journal.writing import RESET
 
@@ -19,7 +19,10 @@ __all__ = ["NO_FILE", "observe"]
 NO_FILE = Cause.NO_FILE.value
 
 _OPEN = {FileState.FOUND, FileState.SCANNED}
-_KNOWN = "SELECT id, state, cause, trigger_ns, inode, size_bytes, modified_ns FROM entries WHERE path = ?"
+_KNOWN = (
+    "SELECT id, state, cause, trigger_ns, device, inode, size_bytes, modified_ns, changed_ns FROM entries "
+    "WHERE path = ?"
+)
 
 
 def observe(work: Transaction, seen: Sighting) -> str:
@@ -28,9 +31,8 @@ def observe(work: Transaction, seen: Sighting) -> str:
     if not rows:
         _add(work, seen)
         return "new"
-    number, state, cause, trigger_ns, *place = rows[0]
-    # The device is left out: its number changes when a network storage is mounted anew.
-    is_same = tuple(place) == place_of(seen.stamp)[1:]
+    number, state, cause, trigger_ns, device, inode, size_bytes, modified_ns, changed_ns = rows[0]
+    known = stamp_of((device, inode, size_bytes, modified_ns, changed_ns))
     if seen.stamp is None:
         # What its bytes said is kept until it is back: perhaps the storage only hides it.
         if state not in _OPEN or cause == NO_FILE:
@@ -38,15 +40,19 @@ def observe(work: Transaction, seen: Sighting) -> str:
         work.run(f"UPDATE entries SET {RESET}, state = 'found', cause = ? WHERE id = ?", NO_FILE, number)
         work.event(number, FileState.FOUND, "there is no such file any more")
         return "again"
+    is_same = known is not None and known.is_same(seen.stamp)
     if is_same and cause != NO_FILE:
         if state in _OPEN or (state != FileState.WITHDRAWN and trigger_ns == seen.trigger_ns):
             return "known"
     elif not is_same:
         work.run("DELETE FROM facts WHERE entry = ?", number)
     work.run(
-        f"UPDATE entries SET {RESET}, state = 'found', trigger_path = ?, trigger_ns = ?, device = ?, inode = ?, "
-        "size_bytes = ?, modified_ns = ?, thinned = 0 WHERE id = ?",
-        *(None if seen.trigger is None else to_column(seen.trigger), seen.trigger_ns, *place_of(seen.stamp), number),
+        f"UPDATE entries SET {RESET}, state = 'found', trigger_path = :trigger, trigger_ns = :trigger_ns, {PLACE}, "
+        "thinned = 0 WHERE id = :number",
+        trigger=None if seen.trigger is None else to_column(seen.trigger),
+        trigger_ns=seen.trigger_ns,
+        number=number,
+        **place_of(seen.stamp),
     )
     work.event(number, FileState.FOUND, "its trigger stands again" if is_same else "the file is new or has changed")
     _take_facts(work, number, seen)
@@ -56,14 +62,14 @@ def observe(work: Transaction, seen: Sighting) -> str:
 def _add(work: Transaction, seen: Sighting) -> None:
     """Write the entry of a file that the journal does not know."""
     ((number,),) = work.run(
-        "INSERT INTO entries (path, lfn, trigger_path, trigger_ns, device, inode, size_bytes, modified_ns, night, "
-        "site, category, priority, state, cause, found_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'found', ?, ?) "
-        "RETURNING id",
+        "INSERT INTO entries (path, lfn, trigger_path, trigger_ns, device, inode, size_bytes, modified_ns, changed_ns, "
+        "night, site, category, priority, state, cause, found_us) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'found', ?, ?) RETURNING id",
         to_column(seen.path),
         None if seen.lfn is None else seen.lfn.text,
         None if seen.trigger is None else to_column(seen.trigger),
         seen.trigger_ns,
-        *place_of(seen.stamp),
+        *place_of(seen.stamp).values(),
         str(seen.night or ""),
         str(seen.site or ""),
         seen.category,
@@ -78,16 +84,13 @@ def _add(work: Transaction, seen: Sighting) -> None:
 
 def _take_facts(work: Transaction, number: int, seen: Sighting) -> None:
     """Find by its stamp what the bytes of a file said, and mark it as scanned if that is known."""
-    device, inode, size_bytes, modified_ns = place_of(seen.stamp)
     known = work.run(
         "SELECT e.id, e.path FROM entries e JOIN facts f ON f.entry = e.id WHERE e.inode = :inode "
-        "AND e.size_bytes = :size_bytes AND e.modified_ns = :modified_ns AND (e.device = :device OR e.id = :number) "
+        "AND e.size_bytes = :size_bytes AND e.modified_ns = :modified_ns "
+        "AND (e.device = :device AND e.changed_ns IS :changed_ns OR e.id = :number) "
         "ORDER BY e.id = :number DESC LIMIT 1",
-        device=device,
-        inode=inode,
-        size_bytes=size_bytes,
-        modified_ns=modified_ns,
         number=number,
+        **place_of(seen.stamp),
     )
     for other, path in known:
         if other != number:

@@ -18,7 +18,7 @@ APPLICATION_ID = 0x42444D53
 LACKING = "lacking_us"
 
 #: The version of the tables that this code reads and writes.
-VERSION = 1
+VERSION = 2
 
 # An entry is `ready` for the step that its state says, unless it waits. The indexes on it hold only such entries, so
 # that the millions that are done cost nothing when the next file is looked for.
@@ -96,8 +96,11 @@ CREATE TRIGGER entries_moved AFTER UPDATE OF night, state, cause, size_bytes ON 
 END;
 """
 
+# What older versions have written says nothing of this time: it is not compared then.
+_CHANGED = "ALTER TABLE entries ADD COLUMN changed_ns INTEGER;"
+
 #: What makes version n of the tables from version n - 1, for n = 1, 2, ...
-_STEPS = (_FIRST,)
+_STEPS = (_FIRST, _CHANGED)
 
 
 def prepare(connection: sqlite3.Connection, path: str, now_us: int) -> None:
