@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from ctao_bdms.catalogue.rucio import RucioCatalogue
+from tests.database import expire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +21,4 @@ def scope(embedded_rucio: RucioNamespace) -> Iterator[str]:
     """
     scope = embedded_rucio.scope
     yield scope
-    client = RucioCatalogue.connect(embedded_rucio.instance.client_config("root")).client
-    for name in client.list_dids(scope, {"name": "*/blocks/*"}, did_type="dataset"):
-        client.set_metadata(scope, name, "lifetime", 1)
+    expire(embedded_rucio.instance, scope, "%/blocks/%")

@@ -53,7 +53,9 @@ def dirac(embedded_rucio: RucioNamespace, ask: Callable[..., Any]) -> Dirac:
     """Run a program in DIRAC's place, with the test's directory as `base`."""
 
     def function(program: str, *arguments: object) -> Any:  # noqa: ANN401 (JSON)
-        begin = f"{PRELUDE}\nbase = {f'/ctao/{embedded_rucio.scope}/sims'!r}\n"
+        # Where jobs write is a scope of the workload management: what the ingest service owns is raw data.
+        owner = f"client.update_scope('wms', {embedded_rucio.scope!r})"
+        begin = f"{PRELUDE}\n{owner}\nbase = {f'/ctao/{embedded_rucio.scope}/sims'!r}\n"
         return ask(embedded_rucio.instance, begin + program, *arguments, account="root")
 
     return function

@@ -217,12 +217,13 @@ def test_what_ends_is_prolonged_and_rules_of_others_are_left_alone(setting: Sett
     catalogue = setting.bdms.catalogue
     catalogue.add_rule(setting.block, rse_expression=ONSITE)
     expression = f"centre={setting.first.removesuffix('-DISK')}"
-    catalogue.add_rule(setting.block, rse_expression=expression, source=ONSITE, lifetime_s=3600)
-    program = (
-        "answer = client.add_replication_rule([{'scope': arguments[0], 'name': arguments[1]}], 1, 'tier=1', "
-        "lifetime=3600)"
-    )
-    ask(setting.instance, program, setting.scope, setting.block.name, account=ROOT)
+    program = """
+did = {'scope': arguments[0], 'name': arguments[1]}
+client.add_replication_rule([did], 1, arguments[2], source_replica_expression=arguments[3], lifetime=172800,
+    account=arguments[4], activity="Data Consolidation")
+answer = client.add_replication_rule([did], 1, 'tier=1', lifetime=172800)
+"""
+    ask(setting.instance, program, setting.scope, setting.block.name, expression, ONSITE, INGEST, account=ROOT)
     kinds = [(action.kind, action.rse_expression, action.account) for action in setting.bdms.compare(setting.scope)]
     assert (Kind.FOREIGN, "tier=1", ROOT) in kinds
     setting.wait_until_complete()

@@ -17,6 +17,7 @@ from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import add_scope
 from ctao_bdms.model import METADATA, ProductMetadata
 from ctao_bdms.model.questions import HEADER, NEAR, PAGE, VALID
+from tests.database import expire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -446,11 +447,11 @@ def test_what_expires_takes_its_rows_with_it(archive: Archive, embedded_rucio_in
     archive.attach({archive.file(0): meta})
     program = """
 scope, name = arguments
-client.add_replication_rule([{"scope": scope, "name": name}], 1, "CTAO-NORTH-ONSITE")
-client.set_metadata(scope, name, "lifetime", -1)
 wait_for(lambda: not list(client.list_dids(scope, [{"name": name + "*"}], did_type="all")))
 answer = list(client.list_dids(scope, [{"data__level": "DL0"}, {"keep": "no"}], did_type="all"))
 """
+    archive.client.add_replication_rule([{"scope": archive.scope, "name": archive.dataset}], 1, "CTAO-NORTH-ONSITE")
+    expire(embedded_rucio_instance, archive.scope, archive.dataset)
     assert ask(embedded_rucio_instance, program, archive.scope, archive.dataset, account="root") == []
     code = """
 import json, sys

@@ -83,7 +83,9 @@ def test_ingest_may_do_all_that_its_work_needs(ingest: Account, root: Account, n
         root("add_replicas", rse, [night.new(2)])
         ingest("add_replication_rule", [{"scope": scope, "name": block}], 1, rse)
     ingest("delete_replication_rule", held)
-    bad = [night.did(3) | {"rse": ONSITE}]
+    with pytest.raises(RefusedError, match=r"AccessDenied.*is the last sound one"):
+        ingest("declare_bad_file_replicas", [night.did(3) | {"rse": ONSITE}], reason="test")
+    bad = [night.did(2) | {"rse": ONSITE}]
     assert ingest("declare_bad_file_replicas", bad, reason="test") == {}
 
 

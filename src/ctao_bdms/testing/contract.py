@@ -63,22 +63,28 @@ def registration(scope: str, number: int = 0, *, size_bytes: int = 2880, adler32
     )
 
 
-def block_of(scope: str, token: str = "00000001") -> Did:
+def block_of(scope: str, token: str = "00000001", retention: RetentionClass = RetentionClass.PERMANENT) -> Did:
     """Return the identifier of a block; the same for the same arguments, as long as this process lives."""
     return BlockName(
         vo="ctao",
         scope=scope,
         site=Site.NORTH,
         night=NIGHT,
-        retention=RetentionClass.PERMANENT,
+        retention=retention,
         opened=_OPENED,
         token=token,
     ).did
 
 
-def _fill(catalogue: Catalogue, scope: str, count: int = 3, token: str = "00000001") -> tuple[Did, list[Registration]]:
+def _fill(
+    catalogue: Catalogue,
+    scope: str,
+    count: int = 3,
+    token: str = "00000001",
+    retention: RetentionClass = RetentionClass.PERMANENT,
+) -> tuple[Did, list[Registration]]:
     """Register some files in a new block."""
-    block, files = block_of(scope, token), [registration(scope, number) for number in range(count)]
+    block, files = block_of(scope, token, retention), [registration(scope, number) for number in range(count)]
     catalogue.ensure_directories([file.lfn for file in files])
     catalogue.open_block(block)
     catalogue.register(block, ONSITE, files)
@@ -316,7 +322,7 @@ class CatalogueContract:
             assert {len(rules) for rules in catalogue.rules(scope, [block.name for block in blocks]).values()} == {1}
 
     def test_a_rule_says_what_it_is_for_and_when_it_ends(self, catalogue: Catalogue, scope: str) -> None:
-        block, _ = _fill(catalogue, scope)
+        block, _ = _fill(catalogue, scope, retention=RetentionClass.SHORT_TERM)
         catalogue.close_block(block)
         before = dt.datetime.now(dt.UTC)
         catalogue.add_rule(block, rse_expression=ONSITE, lifetime_s=86_400, activity="Express", priority=5)
@@ -324,7 +330,7 @@ class CatalogueContract:
         assert (rule.activity, rule.priority) == ("Express", 5)
         assert rule.expires is not None
         assert abs(rule.expires - before - dt.timedelta(days=1)) < dt.timedelta(minutes=5)
-        plain, _ = _fill(catalogue, scope, token="00000002")
+        plain, _ = _fill(catalogue, scope, token="00000002", retention=RetentionClass.SHORT_TERM)
         catalogue.close_block(plain)
         catalogue.add_rule(plain, rse_expression=ONSITE)
         (rule,) = catalogue.rules(scope, [plain.name])[plain.name]
@@ -332,7 +338,7 @@ class CatalogueContract:
 
     def test_what_has_a_fulfilled_rule_of_late_is_told(self, catalogue: Catalogue, scope: str) -> None:
         before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=5)
-        done, waiting = _fill(catalogue, scope, token="00000001")[0], block_of(scope, "00000002")
+        done, waiting = _fill(catalogue, scope, retention=RetentionClass.SHORT_TERM)[0], block_of(scope, "00000002")
         catalogue.open_block(waiting)
         for block in (done, waiting):
             catalogue.close_block(block)
@@ -354,7 +360,7 @@ class CatalogueContract:
             catalogue.add_rule(block, rse_expression="centre=ATLANTIS")
 
     def test_a_rule_can_be_changed_and_ended(self, catalogue: Catalogue, scope: str) -> None:
-        block, _ = _fill(catalogue, scope)
+        block, _ = _fill(catalogue, scope, retention=RetentionClass.SHORT_TERM)
         catalogue.close_block(block)
         catalogue.add_rule(block, rse_expression=ONSITE, lifetime_s=3600)
         (rule,) = catalogue.rules(scope, [block.name])[block.name]
