@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ctao_bdms.access.words import Range
+from ctao_bdms.access.words import Range, check_word
 from ctao_bdms.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def parse_words(texts: Iterable[str]) -> dict[str, Any]:
     ------
     UsageError
         If a text is not of this form, or a word comes twice.
+    InvalidMetadataError
+        If there is no such word. The words become names of arguments: only those that mean metadata may.
 
     Examples
     --------
@@ -58,6 +60,7 @@ def _group(texts: Iterable[str]) -> dict[str, Any]:
         if match is None or not match["value"]:
             raise UsageError(f"{text!r} is no condition; write word=value, as in level=DL0 or telescope=LSTN-01")
         word, value = match["word"] + _SIGNS[match["sign"]], _value(text, match["word"], match["value"])
+        check_word(word)
         if word in words and match["sign"] == "!=":
             value = [each for part in (words[word], value) for each in (part if isinstance(part, list) else [part])]
         elif word in words:

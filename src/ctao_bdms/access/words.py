@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.catalogue import Group
 
-__all__ = ["SPECIAL", "WORDS", "Range", "alternatives", "conditions", "orders"]
+__all__ = ["SPECIAL", "WORDS", "Range", "alternatives", "check_word", "conditions", "orders"]
 
 _T_MIN, _T_MAX = "observation__coverage__time__t_min", "observation__coverage__time__t_max"
 #: The most alternatives that one question may have.
@@ -212,16 +212,31 @@ def _key(word: str) -> tuple[str, Comparison, Callable[[object], object]]:
         return key, Comparison(suffix), read
     if word in METADATA:
         return word, Comparison.EQ, _as_is
-    known = stem if suffix in set(Comparison) else word
-    if known in SPECIAL:
-        raise InvalidMetadataError(word, "this word is for a whole question, once, and not for one of its alternatives")
-    raise _unknown(word, known, [*WORDS, *SPECIAL, *METADATA])
+    check_word(word)
+    raise InvalidMetadataError(word, "this word is for a whole question, once, and not for one of its alternatives")
 
 
-def _unknown(word: str, near_to: str, known: Iterable[str]) -> InvalidMetadataError:
-    """Return the error that says that there is no such word, and which one is near."""
+def check_word(word: str) -> None:
+    """Check that a question knows a word, with or without a comparison at its end.
+
+    Raises
+    ------
+    InvalidMetadataError
+        If it does not; the error names the nearest word, and all short ones.
+    """
+    stem, _, suffix = word.rpartition("__")
+    plain = stem if stem and suffix in set(Comparison) else word
+    if plain not in {*WORDS, *SPECIAL, *METADATA}:
+        raise _unknown(word, plain, [*WORDS, *SPECIAL, *METADATA], [*WORDS, *SPECIAL])
+
+
+def _unknown(word: str, near_to: str, known: Iterable[str], short: Iterable[str]) -> InvalidMetadataError:
+    """Return the error that says that there is no such word, which one is near, and which there are."""
     near = difflib.get_close_matches(near_to, known, n=1, cutoff=0.5)
-    return InvalidMetadataError(word, "no such word" + (f"; did you mean {near[0]!r}?" if near else ""))
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return InvalidMetadataError(
+        word, f"no such word; {hint}known are {', '.join(short)}, and the keys of the metadata table"
+    )
 
 
 def _interval(value: object) -> Iterator[Condition]:
@@ -273,6 +288,6 @@ def orders(sort: str | Iterable[str]) -> tuple[SortKey, ...]:
     for text in [sort] if isinstance(sort, str) else sort:
         word = text.removeprefix("-")
         if word not in own:
-            raise _unknown(word, word, own)
+            raise _unknown(word, word, own, ["lfn", "size", *WORDS])
         found.append(SortKey(own[word], descending=text.startswith("-")))
     return tuple(found)

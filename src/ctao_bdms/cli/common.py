@@ -14,14 +14,48 @@ from ctao_bdms.errors import UsageError
 from ctao_bdms.facade import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ctao_bdms.facade import Bdms
 
-__all__ = ["DEFAULT_ARCHIVE", "Archive", "Home", "Json", "PolicyOption", "home_path", "policy_file"]
+__all__ = [
+    "DEFAULT_ARCHIVE",
+    "Archive",
+    "Home",
+    "Json",
+    "PolicyOption",
+    "Timeout",
+    "between",
+    "home_path",
+    "policy_file",
+]
+
+
+def between(low: float, high: float) -> Callable[[object, float | None], None]:
+    """Return a validator for numbers of a command line, from `low` to `high`; "nan" is no number.
+
+    Parameters
+    ----------
+    low, high
+        The bounds, both included.
+    """
+
+    def check(_type: object, value: float | None) -> None:
+        if value is not None and not low <= value <= high:
+            msg = f"give a number from {low:,} to {high:,}"
+            raise ValueError(msg)
+
+    return check
+
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]
 Home = Annotated[
     Path | None,
     Parameter(name="--home", help="The folder of the embedded Rucio; else BDMS_HOME, else in the user's data folder."),
+]
+
+Timeout = Annotated[
+    float, Parameter(name="--timeout", validator=between(0, 1_000_000_000), help="Seconds to stay at most.")
 ]
 
 PolicyOption = Annotated[

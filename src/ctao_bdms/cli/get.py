@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from ctao_bdms.access import parse_words
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.errors import UsageError
-
-if TYPE_CHECKING:
-    from ctao_bdms.facade import Bdms
-    from ctao_bdms.facade.connected import Names
 
 __all__ = ["get"]
 
@@ -37,9 +33,9 @@ def get(
 
     Example: `bdms get level=DL0 night=2026-11-21 telescope=LSTN-01 --to data`
     """
-    output = archive.output
+    output, asked = archive.output, _asked(wanted)
     bdms = archive.connect()
-    names = _names(bdms, wanted)
+    names = wanted if asked is None else bdms.query(**asked)
     with output.files_bar("fetching") as progress:
         fetched = bdms.retrieve(names, to, tree=tree, near=near, jobs=max(1, jobs), progress=progress)
     output.rows(fetched)
@@ -50,10 +46,10 @@ def get(
     return 1 if fetched.failed else 0
 
 
-def _names(bdms: Bdms, wanted: list[str]) -> Names:
-    """Return the names given, or the products that answer the words given."""
+def _asked(wanted: list[str]) -> dict[str, Any] | None:
+    """Return the words of a question; None if names were given."""
     if all(text.startswith("/") for text in wanted):
-        return wanted
+        return None
     if any(text.startswith("/") for text in wanted):
         raise UsageError("give names or words, not both")
-    return bdms.query(**parse_words(wanted))
+    return parse_words(wanted)

@@ -90,9 +90,12 @@ def simulate(
 
 def _date(text: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(text)
+        date = dt.date.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"{text!r} is no date; it is written as 2027-01-01") from error
+    if not 1900 <= date.year < 3000:
+        raise UsageError(f"{text!r} is no night of this observatory; give a year from 1900 to 2999")
+    return date
 
 
 def _share(text: str) -> tuple[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -45,8 +45,8 @@ def put(
     Example: `bdms put output --release DataPipe/Observation/DR1 --product night=2026-11-21 --near PIC`
     """
     output = archive.output
-    words: dict[str, Any] = {**_words(product or []), "release": release, "category": category}
-    said = NewProduct.of(user=user, folder=folder, **words)
+    options = [f"{word}={value}" for word, value in (("release", release), ("category", category)) if value]
+    said = NewProduct.from_words(_words([*(product or []), *options]), user=user, folder=folder)
     bdms = archive.connect()
     with output.bytes_bar("reading and uploading", None) as advance:
         report = bdms.put(
@@ -64,9 +64,9 @@ def put(
     return 1 if report.rejected else 0
 
 
-def _words(given: list[str]) -> dict[str, Any]:
+def _words(given: list[str]) -> dict[str, str]:
     """Return what ``key=value`` says."""
-    words: dict[str, Any] = {}
+    words: dict[str, str] = {}
     for text in given:
         key, is_said, value = text.partition("=")
         if not is_said or not value:

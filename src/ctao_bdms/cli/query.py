@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from cyclopts import Parameter
 
 from ctao_bdms.access import Products, parse_words
-from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
+from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive, between
 from ctao_bdms.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def query(
     *,
     scope: Annotated[str, Parameter(help="Where to look; by default in all scopes but the users' own.")] = "",
     sort: Annotated[str, Parameter(help="Words that sort, with commas; -word: the greatest first. Else names.")] = "",
-    limit: Annotated[int | None, Parameter(help="The most products to show.")] = None,
+    limit: Annotated[int | None, Parameter(validator=between(0, 2**63 - 1), help="The most products to show.")] = None,
     count: Annotated[bool, Parameter(negative="", help="Print only how many there are; none is read.")] = False,
     lfns: Annotated[bool, Parameter(negative="", help="Print the names only, one a line.")] = False,
     as_csv: Annotated[bool, Parameter(name="--csv", negative="", help="Print comma-separated values.")] = False,

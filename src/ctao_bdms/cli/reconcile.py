@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
+from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive, Timeout, between
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.model import Did, Night, Site
 
@@ -29,10 +29,15 @@ def reconcile(
         bool, Parameter(negative="", help="End the rules of centres that keep a block no longer, once it is elsewhere.")
     ] = False,
     patience_h: Annotated[
-        float, Parameter(name="--patience", help="Hours for which a centre that is shut is waited for.")
+        float,
+        Parameter(
+            name="--patience",
+            validator=between(0, 1_000_000),
+            help="Hours for which a centre that is shut is waited for.",
+        ),
     ] = 24.0,
     wait: Annotated[bool, Parameter(negative="", help="Stay until every copy is there.")] = False,
-    timeout_s: Annotated[float, Parameter(name="--timeout", help="Seconds to stay at most.")] = 3600.0,
+    timeout_s: Timeout = 3600.0,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
     """Compare the rules that blocks must have with those that they have, and do the difference.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
+from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive, Timeout, between
 from ctao_bdms.cli.output import size_text
 from ctao_bdms.errors import UnreachableError, UsageError
 from ctao_bdms.model import Night
@@ -29,14 +29,18 @@ def release(
     night: Annotated[str, Parameter(help="Only this night, the date of its evening; by default all.")] = "",
     rse: Annotated[str, Parameter(help="The storage element on site; by default the only one.")] = "",
     older_than: Annotated[
-        float | None, Parameter(help="Days since a block was opened, at least; by default as the policy says.")
+        float | None,
+        Parameter(
+            validator=between(0, 100_000),
+            help="Days since a block was opened, at least; by default as the policy says.",
+        ),
     ] = None,
     to_low_water: Annotated[
         str, Parameter(help="Free no more than it takes for the storage to be filled so far, e.g. 70%.")
     ] = "",
     apply: Annotated[bool, Parameter(negative="", help="Do it; otherwise it is only said.")] = False,
     wait: Annotated[bool, Parameter(negative="", help="Stay until the files have gone from the disk.")] = False,
-    timeout_s: Annotated[float, Parameter(name="--timeout", help="Seconds to stay at most.")] = 3600.0,
+    timeout_s: Timeout = 3600.0,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
     """Free space on site: blocks of which two centres hold copies that were read back there and are sound.

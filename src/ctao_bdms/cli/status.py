@@ -10,12 +10,12 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ctao_bdms.cli.common import Home, Json, home_path
+from ctao_bdms.cli.common import Home, Json, between, home_path
 from ctao_bdms.cli.output import Output, plain, save_picture
 from ctao_bdms.cli.screen import line, screen, silent
 from ctao_bdms.errors import UnreachableError, UsageError
@@ -41,7 +41,7 @@ def status(
     ] = None,
     watch: Annotated[bool, Parameter(negative="", help="Show the daemon again and again, until Ctrl-C.")] = False,
     interval_s: Annotated[
-        float, Parameter(name="--interval", validator=validators.Number(gte=0.1), help="Seconds between two looks.")
+        float, Parameter(name="--interval", validator=between(0.1, 86_400), help="Seconds between two looks.")
     ] = 1.0,
     svg: Annotated[Path | None, Parameter(help="Save what is shown of the daemon as a picture.")] = None,
     home: Home = None,

@@ -88,6 +88,19 @@ class NewProduct:
         UsageError
             If a folder is given and no user.
         """
+        return cls.from_words(words, scope=scope, user=user, folder=folder)
+
+    @classmethod
+    def from_words(
+        cls, words: Mapping[str, object], *, scope: str = "dpps", user: str = "", folder: str = ""
+    ) -> NewProduct:
+        """Return the product of which words of people say this; as `of`, which takes them as arguments.
+
+        Raises
+        ------
+        InvalidMetadataError, UsageError
+            As of `of`.
+        """
         if folder and not user:
             raise UsageError("the data model says where products of the observatory go; a folder is for users' own")
         values: dict[str, object] = {}
@@ -114,5 +127,8 @@ def _values(word: str, value: object) -> dict[str, object]:
         return {key: read(value)}
     if word not in METADATA:
         near = difflib.get_close_matches(word, ["kind", *_WORDS, *METADATA], n=1, cutoff=0.5)
-        raise InvalidMetadataError(word, "no such word" + (f"; did you mean {near[0]!r}?" if near else ""))
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InvalidMetadataError(
+            word, f"no such word; {hint}known are kind, {', '.join(_WORDS)}, and the keys of the metadata table"
+        )
     return {word: value}
