@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import getpass
 import os
 import select
 import signal
+import socket
 from pathlib import Path
 
 import attrs
 
-__all__ = ["ProcessId", "die_with_parent", "end"]
+__all__ = ["ProcessId", "die_with_parent", "end", "person"]
 
 _PR_SET_PDEATHSIG = 1
 _STATE, _START_TIME = 0, 19  # fields of /proc/<pid>/stat after the command's name
@@ -37,6 +39,15 @@ def die_with_parent(signum: signal.Signals, parent: int) -> None:
         raise OSError(number, os.strerror(number))
     if os.getppid() != parent:
         os._exit(1)
+
+
+def person() -> str:
+    """Return who runs this process, and where; a user without a name by the number, as in ``uid-54321@host``."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # containers and batch systems run with user ids that nobody has named
+        name = f"uid-{os.getuid()}"
+    return f"{name}@{socket.gethostname()}".encode("utf-8", "backslashreplace").decode()
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -18,6 +18,7 @@ from rucio.common.utils import date_to_str
 from ctao_bdms.catalogue import answers, transfers
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.catalogue.search import Search
+from ctao_bdms.catalogue.tokens import keep_token_privately
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
     DEFAULT_ACTIVITY,
@@ -110,6 +111,7 @@ class RucioCatalogue:
                 os.environ["RUCIO_CONFIG"] = str(config)
                 rucio_config.clean_cached_config()  # whatever was read under that name, or another, before
             with converted(f"connecting to Rucio as {config or 'its own configuration'} says"):
+                keep_token_privately()
                 client = Client(logger=_LOG, timeout=timeout_s)
                 client.whoami()  # a token that was kept from last time proves nothing
             return cls(client)

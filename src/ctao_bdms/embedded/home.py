@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from ctao_bdms.embedded.topology import ACCOUNTS, INGEST, RSES
 from ctao_bdms.errors import EmbeddedError, UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["Home"]
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
     """Return `path` absolute and without dots; links are kept as they are."""
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 (resolve() would follow links)
+    with _homeless():
+        return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 (resolve() would follow links)
+
+
+@contextmanager
+def _homeless() -> Iterator[None]:
+    """Say what to do where neither HOME nor the password database knows the home of a user."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise UsageError("the home of the user is not known; name a folder: --home, or BDMS_HOME") from error
 
 
 @attrs.frozen
@@ -40,7 +55,8 @@ class Home:
         """Return the home in the platform's folder for user data."""
         import platformdirs
 
-        return cls(platformdirs.user_data_path("ctao-bdms", appauthor=False) / "rucio")
+        with _homeless():
+            return cls(platformdirs.user_data_path("ctao-bdms", appauthor=False) / "rucio")
 
     @property
     def state_file(self) -> Path:

@@ -7,10 +7,8 @@ the log on: so its journal learns what was done beside it.
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import json
 import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ import attrs
 from ctao_bdms.ingest.cases import path_said
 from ctao_bdms.ingest.reason import named
 from ctao_bdms.model import Did
+from ctao_bdms.processes import person
 
 if TYPE_CHECKING:
     from ctao_bdms.ingest.report import Outcome
@@ -53,7 +52,7 @@ class Deed:
     @classmethod
     def now(cls, what: str, when: dt.datetime, why: str = "") -> Deed:
         """Return a deed of this process's user."""
-        return cls(what=what, who=f"{getpass.getuser()}@{socket.gethostname()}", when=when, why=why)
+        return cls(what=what, who=person(), when=when, why=why)
 
     def to_wire(self) -> dict[str, str]:
         """Return it as JSON can carry it."""

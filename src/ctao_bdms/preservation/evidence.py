@@ -7,9 +7,7 @@ it is never overwritten, is saved with the catalogue, and does not depend on a f
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import hashlib
-import socket
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import attrs
@@ -20,6 +18,7 @@ from ctao_bdms.naming import is_manifest
 from ctao_bdms.preservation.fixity import read_back
 from ctao_bdms.preservation.telling import Tells, tell
 from ctao_bdms.preservation.verifiers import VERIFIERS
+from ctao_bdms.processes import person
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import ArchivedFile, Lfn, Product
     from ctao_bdms.preservation.verifiers import Verifier
 
-__all__ = ["BlockEvidence", "Keeps", "Proof", "keep", "kept", "person", "prove"]
+__all__ = ["BlockEvidence", "Keeps", "Proof", "keep", "kept", "prove"]
 
 _KEY = "evidence-"
 _SHA256 = "integrity__sha256"
@@ -119,11 +118,6 @@ class BlockEvidence(Rows[Proof]):
     def latest(self, rse: str) -> Proof | None:
         """Return what was found when the copy at `rse` was verified last."""
         return next((p for p in reversed(list(self)) if p.rse == rse and p.what == "verified"), None)
-
-
-def person() -> str:
-    """Return who runs this process, and where."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def kept(catalogue: Annotate, block: Did) -> BlockEvidence:

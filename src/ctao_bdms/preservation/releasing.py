@@ -16,10 +16,11 @@ from ctao_bdms.catalogue import EndRules, FindRules
 from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, NotFoundError, UnreachableError
 from ctao_bdms.model import ReplicaState
 from ctao_bdms.naming import is_block
-from ctao_bdms.preservation.evidence import Keeps, Proof, digest_of, keep, kept, person, prove
+from ctao_bdms.preservation.evidence import Keeps, Proof, digest_of, keep, kept, prove
 from ctao_bdms.preservation.judging import CENTRES, ENOUGH, choose, holders, judge
 from ctao_bdms.preservation.release import HeldBlock, Release, ReleasePolicy, Releases, Verdict
 from ctao_bdms.preservation.verifiers import VERIFIERS, ask
+from ctao_bdms.processes import person
 
 if TYPE_CHECKING:
     import datetime as dt
