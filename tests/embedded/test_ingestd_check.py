@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RSE = "CTAO-NORTH-ONSITE"
 CHECKS = [
     "server", "account", "clock", "storage element", "storage root", "inbox", "state folder", "lease folder",
-    "quarantine", "storage space", "state space", "policy", "quarantine's place", "readers", "workers",
+    "quarantine", "storage space", "state space", "policy", "quarantine's place", "time zone", "readers", "workers",
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms.catalogue.doctor import Finding, Findings
 from ctao_bdms.daemon import trials
-from ctao_bdms.errors import BdmsError, InvalidSettingsError
+from ctao_bdms.errors import BdmsError, InvalidSettingsError, MissingExtraError
 from ctao_bdms.facade import connect
 from ctao_bdms.replication import Policy
 
@@ -52,6 +52,7 @@ def _all(settings: Settings) -> Iterator[Finding]:
     yield from _storage(settings)
     yield _policy(settings)
     yield _outside(settings, elements)
+    yield _zone(settings)
     yield from _machine(settings)
 
 
@@ -142,6 +143,15 @@ def _policy(settings: Settings) -> Finding:
     return Finding(
         check="policy", ok=True, found=f"{policy.source} holds; its fingerprint is {policy.fingerprint[:12]}."
     )
+
+
+def _zone(settings: Settings) -> Finding:
+    """Check that the local time of the site is known: nights are told apart by it."""
+    site = settings.storage.site
+    try:
+        return Finding(check="time zone", ok=True, found=f"{site} is in the zone {site.zone}.")
+    except MissingExtraError as error:
+        return Finding(check="time zone", ok=False, found=_sentence(error), remedy="Install the package tzdata.")
 
 
 def _outside(settings: Settings, elements: Iterable[Rse]) -> Finding:

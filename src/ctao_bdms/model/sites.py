@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 from enum import StrEnum
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
-from ctao_bdms.errors import InvalidNameError
+from ctao_bdms.errors import InvalidNameError, MissingExtraError
 
 __all__ = ["ArrayElement", "ElementKind", "Site", "Subarray"]
 
@@ -29,8 +29,17 @@ class Site(StrEnum):
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone of the site's local time: La Palma, Paranal, or UTC where nobody observes."""
-        return ZoneInfo(_ZONES.get(self, "UTC"))
+        """The zone of the site's local time: La Palma, Paranal, or UTC where nobody observes.
+
+        Raises
+        ------
+        MissingExtraError
+            If neither this machine nor the package ``tzdata`` says what the zone is.
+        """
+        try:
+            return ZoneInfo(_ZONES.get(self, "UTC"))
+        except ZoneInfoNotFoundError as error:
+            raise MissingExtraError("client", "tzdata") from error
 
 
 _ZONES = {Site.NORTH: "Atlantic/Canary", Site.SOUTH: "America/Santiago"}
