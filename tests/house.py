@@ -58,12 +58,14 @@ class Clock:
 
     def __init__(self) -> None:
         self.now_s = 0.0
+        #: By how much the time of day was set forward, or back.
+        self.ahead = dt.timedelta()
 
     def __call__(self) -> float:
         return self.now_s
 
     def now(self) -> dt.datetime:
-        return BEGIN + dt.timedelta(seconds=self.now_s)
+        return BEGIN + dt.timedelta(seconds=self.now_s) + self.ahead
 
 
 class Archive(InMemoryCatalogue):
@@ -233,6 +235,7 @@ class House:
             journal=self.journal,
             metrics=self.metrics,
             on_turn=lambda: None,
+            monotonic=clock,
         )
 
     def _connect(self) -> Archive:

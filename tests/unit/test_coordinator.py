@@ -248,3 +248,52 @@ def test_a_lease_that_cannot_be_written_is_told_once_an_outage(
         assert caplog.text.count("the lease cannot be written") == outages
         away.rename(lease.folder)
         coordinator.beat()
+
+
+@pytest.mark.parametrize("error", [OverflowError("too large"), RecursionError("deep"), AssertionError("never")])
+def test_stage_over_which_the_software_fails_waits_alone(
+    clock: Clock,
+    circuits: Circuits,
+    journal: Journal,
+    lease: Lease,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    one, two = stages("one", "two")
+    metrics = Metrics(causes=Cause)
+    coordinator = Coordinator(
+        [one, two],
+        lease=lease,
+        circuits=circuits,
+        journal=journal,
+        metrics=metrics,
+        on_turn=lambda: None,
+        monotonic=clock,
+    )
+    one.error = error
+    for _ in range(100):
+        coordinator.turn()
+        clock.now_s += 1
+    assert len(two.steps) == 100
+    assert 5 <= len(one.steps) <= 10, "100 s with doubling waits"
+    assert not circuits.open
+    assert b'circuit_open{cause="failed"} 1.0' in metrics.exposition()
+    assert sum(record.exc_info is not None for record in caplog.records) == 1
+    one.error = None
+    clock.now_s += 60
+    coordinator.turn()
+    coordinator.turn()
+    assert b'circuit_open{cause="failed"} 0.0' in metrics.exposition()
+    assert len(two.steps) == 102
+
+
+def test_stage_that_cannot_say_when_it_is_due_waits_alone(circuits: Circuits, journal: Journal, lease: Lease) -> None:
+    class Mute(Part):
+        def due_in_s(self) -> float:
+            raise OverflowError("too large")
+
+    one, two = Mute("one", frozenset({Cause.JOURNAL})), Part("two", frozenset({Cause.JOURNAL}))
+    coordinator = loop(one, two, lease=lease, circuits=circuits, journal=journal)
+    coordinator.turn()
+    assert (len(one.steps), len(two.steps)) == (0, 1)
+    assert coordinator._sleep_s() <= 1

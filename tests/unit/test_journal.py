@@ -705,3 +705,25 @@ def test_facts_of_a_file_with_another_status_are_not_taken(journal: Journal) -> 
     journal.observe([one])
     said = attrs.evolve(scan(one).facts, inode=1, changed_ns=71)
     assert journal.scanned([Scanned(path=one.path, stamp=one.stamp or stamp(1), facts=said)]) == [one.path]
+
+
+def test_sizes_that_64_bits_cannot_add_are_counted(journal: Journal) -> None:
+    big = 2**63 - 1
+    for number, night in enumerate(["2026-11-21", "2026-11-22", "2026-11-23", ""]):
+        journal.observe([seen(number, night, stamp=stamp(number, size_bytes=big))])
+    assert journal.tallies()[FileState.FOUND].files == 4
+    journal.waits([Waiting(path=entry.path, cause="storage", why="?") for entry in journal.entries()])
+    assert journal.waiting()["storage"].files == 4
+    assert len(journal.nights()) == 3
+    journal.withdrawn([entry.path for entry in journal.entries()])
+    assert journal.tallies()[FileState.FOUND].files == 0
+    assert journal.tallies()[FileState.FOUND].size_bytes == 0
+
+
+def test_file_that_changed_at_a_far_time_is_read_again(journal: Journal) -> None:
+    far = Stamp(1, 7, 100, 2**70)
+    journal.observe([seen(7, stamp=far)])
+    journal.scanned([scan(seen(7, stamp=far))])
+    assert journal.observe([seen(7, stamp=far)]).known == 1
+    assert journal.observe([seen(7, stamp=Stamp(1, 7, 100, 2**70 + 1))]).again == 1
+    assert states(journal) == {"found": 1}

@@ -379,3 +379,9 @@ def test_hollow_file_is_judged_by_a_worker_while_others_are_read(tmp_path: Path)
         futures = [scans.submit(path, path.stat().st_size) for path in (*hollow, *small)]
         facts = [future.result(WAIT_S) for future in futures]
     assert [each.verdict for each in facts] == [Verdict.BAD] * 2 + [Verdict.UNCHECKED] * 20
+
+
+def test_limit_of_time_longer_than_the_kernel_counts_is_none(pool: WorkerPool) -> None:
+    limit_s = TimeLimit().of(2**63 - 1)
+    assert [pool.submit_within(limit_s, abs, -n).result(WAIT_S) for n in range(4)] == list(range(4))
+    assert pool.lost == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -82,6 +83,9 @@ for _group, _commands in (
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may have bytes that are no text
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=os.environ.get("BDMS_LOG", "ERROR").upper(), format="%(levelname)s %(name)s: %(message)s")
     # Rucio's client logs what it then raises; the sentence of the error says it once.
     logging.getLogger("ctao_bdms.catalogue.rucio").setLevel(logging.CRITICAL)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import attrs
 
 from ctao_bdms.errors import BdmsError, CatalogueError, LeaseLostError
 from ctao_bdms.ingest.causes import Cause, cause_of
@@ -27,11 +30,20 @@ _log = logging.getLogger(__name__)
 _LONGEST_SLEEP_S = 1.0
 
 
+@attrs.frozen
+class _Held:
+    """A stage that waits: how often it failed in a row, how, and until when it waits."""
+
+    failures: int
+    said: str
+    until_s: float
+
+
 class Coordinator:
     """Runs the stages until it is told to stop.
 
     A stage that fails for a reason that passes opens the circuit of its cause; all stages that depend on it wait, and
-    one of them probes it when its time has come.
+    one of them probes it when its time has come. A stage over which this software itself fails waits alone.
 
     Parameters
     ----------
@@ -47,6 +59,8 @@ class Coordinator:
         What is counted.
     on_turn
         Called at the end of each turn.
+    monotonic
+        The clock, in seconds.
     """
 
     def __init__(
@@ -58,6 +72,7 @@ class Coordinator:
         journal: Journal,
         metrics: Metrics,
         on_turn: Callable[[], None],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stages = tuple(stages)
         self._lease = lease
@@ -65,6 +80,8 @@ class Coordinator:
         self._journal = journal
         self._metrics = metrics
         self._on_turn = on_turn
+        self._monotonic = monotonic
+        self._held: dict[str, _Held] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._prober: dict[Cause, Stage] = {}
@@ -101,10 +118,11 @@ class Coordinator:
         """Do once what is due."""
         self.beat()
         for stage in self._stages:
-            if stage.due_in_s() <= 0:
+            if self._due_in_s(stage) <= 0:
                 self._run(stage)
         for cause in Cause:
             self._metrics.circuit(cause, is_open=cause in self._circuits.open)
+        self._metrics.circuit(Cause.FAILED, is_open=bool(self._held))
         self._on_turn()
 
     def beat(self) -> None:
@@ -127,8 +145,39 @@ class Coordinator:
         """Return how long nothing is due, and nothing can be probed."""
         probe_s = self._circuits.next_probe_in_s()
         held_s = _LONGEST_SLEEP_S if probe_s is None else probe_s  # a probe that is under way wakes the loop at its end
-        waits = [max(s.due_in_s(), held_s if s.causes & self._circuits.open else 0.0) for s in self._stages]
+        waits = [max(self._due_in_s(s), held_s if s.causes & self._circuits.open else 0.0) for s in self._stages]
         return max(0.0, min([*waits, _LONGEST_SLEEP_S]))
+
+    def _due_in_s(self, stage: Stage) -> float:
+        """Return after how many seconds there is something to do for a stage.
+
+        One that cannot say so is asked to do it: what fails then is met where it is understood.
+        """
+        held = self._held.get(stage.name)
+        if held is not None and held.until_s > self._monotonic():
+            return held.until_s - self._monotonic()
+        try:
+            return stage.due_in_s()
+        except (BdmsError, OSError):
+            return 0.0
+        except Exception as error:  # noqa: BLE001 - one stage that fails must not end the others
+            self._hold(stage, error)
+            return self._held[stage.name].until_s - self._monotonic()
+
+    def _hold(self, stage: Stage, error: Exception) -> None:
+        """Have a stage wait over which this software itself fails; the log has the traceback, once."""
+        held = self._held.get(stage.name)
+        count, said = 1 if held is None else held.failures + 1, repr(error)
+        wait_s = self._circuits.backoff.delay_s(count, 1.0)
+        self._held[stage.name] = _Held(count, said, self._monotonic() + wait_s)
+        is_new = held is None or held.said != said
+        _log.log(
+            logging.ERROR if is_new else logging.INFO,
+            "the software fails over %s, which waits; please report it: %s",
+            stage.name,
+            said,
+            exc_info=error if is_new else None,
+        )
 
     def _run(self, stage: Stage) -> None:
         """Have a stage do what is due, unless something fails that it depends on."""
@@ -139,9 +188,10 @@ class Coordinator:
         ticket = self._circuits.admit(stage.causes)
         if ticket is None:
             return
-        failure = None
+        failure: Cause | None = None
         try:
             stage.step(probe=bool(ticket.probes))
+            self._held.pop(stage.name, None)
         except LeaseLostError:
             raise
         except (BdmsError, OSError) as error:
@@ -155,6 +205,9 @@ class Coordinator:
                 failure,
                 error,
             )
+        except Exception as error:  # noqa: BLE001 - one stage that fails must not end the others
+            failure = Cause.FAILED
+            self._hold(stage, error)
         if ticket.probes:
             for cause in ticket.probes:
                 self._metrics.retried(cause)

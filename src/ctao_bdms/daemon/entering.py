@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
+from ctao_bdms.daemon.apart import apart
 from ctao_bdms.daemon.logs import about
-from ctao_bdms.errors import BdmsError
-from ctao_bdms.ingest.causes import Cause, cause_of, cause_of_defects
+from ctao_bdms.ingest.causes import Cause, cause_of, cause_of_defects, is_unforeseen
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import Entry, FileState, Rejected, Sighting, Waiting
 from ctao_bdms.ingest.report import Outcome, Status
@@ -44,8 +44,8 @@ _log = logging.getLogger(__name__)
 #: What a file waits for that is not taken though nothing is wrong with its content: somebody must see to it.
 REFUSED = "refused"
 
-#: What a file waits for over which this software itself fails, with the traceback in the log: somebody must report it.
-FAILED = "failed"
+#: What a file waits for over which this software itself fails.
+FAILED = Cause.FAILED
 
 #: How often it is looked, in seconds, whether the time of a file has come, as long as all that are there wait for one.
 _IDLE_S = 0.2
@@ -257,20 +257,21 @@ class Entering:
         """
         assert self._asked is not None
         asked, error = self._asked, self._asked.answer.exception()
-        self._write(asked.entries, asked.outcomes.values())
+        outcomes = list(asked.outcomes.values())
+        for outcome, failure in apart(lambda some: self._write(asked.entries, some), outcomes):
+            self._fails(asked.entries[outcome.path], failure)
         self._asked = None
         if error is None:
             if self._most is not None:
                 self._most = None if self._most >= self._batches().files else 2 * self._most
             return
         left = [entry for path, entry in asked.entries.items() if path not in asked.outcomes]
-        cause = cause_of(error)
-        if isinstance(error, Exception) and cause is None and not isinstance(error, BdmsError):
+        if isinstance(error, Exception) and is_unforeseen(error):
             self._unexpected(left, error)
             return
-        if cause is Cause.STORAGE:
+        if cause_of(error) is Cause.STORAGE:
             # The others must not wait behind a file that cannot be moved to quarantine.
-            self._journal.waits(self._wait(entry, cause, str(error)) for entry in left)
+            self._journal.waits(self._wait(entry, Cause.STORAGE, str(error)) for entry in left)
         raise error
 
     def _unexpected(self, entries: Sequence[Entry], error: Exception) -> None:
@@ -285,8 +286,8 @@ class Entering:
 
     def _item(self, entry: Entry) -> Described | None:
         """Return what is known of a file; None if that cannot be said, and it waits."""
-        facts = None if entry.lfn is None else self._journal.facts(entry.path)
         try:
+            facts = None if entry.lfn is None else self._journal.facts(entry.path)
             item = self._describe(local_file(entry.path, entry.trigger, self._root), facts)
         except Exception as error:  # noqa: BLE001 - whatever is wrong over one file must not stop all others
             self._fails(entry, error)

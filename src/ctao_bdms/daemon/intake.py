@@ -6,13 +6,14 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
+from ctao_bdms.daemon.apart import apart
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.deeds import entered_since
 from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.ingest.triggers import data_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from ctao_bdms.daemon.metrics import Metrics
@@ -97,7 +98,18 @@ class Intake:
         self._told.update((seen.trigger, seen) for seen in poll.found if seen.trigger is not None)
         busy = self._busy()
         ready = {trigger: seen for trigger, seen in self._told.items() if trigger not in busy}
-        observed = self._journal.observe(seen for seen in ready.values() if seen is not None)
+        found = [seen for seen in ready.values() if seen is not None]
+        n_new = n_again = 0
+
+        def observe(some: Sequence[Sighting]) -> None:
+            nonlocal n_new, n_again
+            observed = self._journal.observe(some)
+            n_new, n_again = n_new + observed.new, n_again + observed.again
+
+        for seen, error in apart(observe, found):
+            assert seen.trigger is not None
+            self.watch.hold(seen.trigger, error)
+            del ready[seen.trigger]
         linked = set(self._linked.values())
         gone = [trigger for trigger, seen in ready.items() if seen is None]
         self._journal.withdrawn([path for trigger in gone if (path := self._withdrawn(trigger, linked)) is not None])
@@ -107,8 +119,8 @@ class Intake:
         self._remember_links(seen for seen in ready.values() if seen is not None)
         # The watch tells everything once; what the journal did not take is offered again.
         self._told = {trigger: seen for trigger, seen in self._told.items() if trigger in busy}
-        if observed.new or observed.again:
-            _log.info("%d new files, %d again", observed.new, observed.again)
+        if n_new or n_again:
+            _log.info("%d new files, %d again", n_new, n_again)
         self._learn()
         self._compare(busy)
         self._next_s = begin_s if poll.more else begin_s + self._interval_s()

@@ -6,13 +6,15 @@ import datetime as dt
 import logging
 import queue
 from concurrent.futures import CancelledError, Future
+from itertools import starmap
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
+from ctao_bdms.daemon.apart import apart
 from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
 from ctao_bdms.daemon.logs import about
-from ctao_bdms.ingest.causes import Cause, cause_of_defects
+from ctao_bdms.ingest.causes import Cause, cause_of, cause_of_defects, is_unforeseen
 from ctao_bdms.ingest.journal import Entry, FileState, Order, Scanned, Stamp, Waiting
 from ctao_bdms.ingest.sightings import priority_in
 from ctao_bdms.model import Defect, DefectKind, FileFacts, Verdict
@@ -59,6 +61,11 @@ def _facts_of(running: _Running) -> FileFacts:
     path = running.entry.path
     defect = Defect(DefectKind.WORKER, f"{path} could not be scanned: {type(error).__name__}: {error}".rstrip(": "))
     return FileFacts(path=str(path), size_bytes=0, modified_ns=0, digests={}, defects=(defect,))
+
+
+def _why(facts: FileFacts) -> str:
+    """Return all that is wrong with a file, for people."""
+    return "; ".join(defect.message for defect in facts.defects)
 
 
 def _scanned(running: _Running, facts: FileFacts) -> Scanned:
@@ -183,12 +190,14 @@ class Reading:
         for running, facts in self._unwritten:
             cause = self._cause(facts)
             if cause is None:
-                scanned.append(_scanned(running, facts))
+                scanned.append((running, facts))
             else:
-                waiting.append(self._wait(running.entry, cause, facts))
-        changed = self._journal.scanned(scanned)
+                waiting.append(self._wait(running.entry, cause, _why(facts)))
+        changed: set[Path] = set()
+        failed = list(apart(lambda some: changed.update(self._journal.scanned(starmap(_scanned, some))), scanned))
+        waiting += [self._fails(running.entry, error) for (running, _), error in failed]
         again = {running.entry.path: running.entry for running, _ in self._unwritten}
-        waiting += [self._wait(again[path], Cause.CHANGING, None) for path in changed]
+        waiting += [self._wait(again[path], Cause.CHANGING, "it changed while it was read") for path in changed]
         self._journal.waits(waiting)
         for running, facts in self._unwritten:
             self._settle(running, facts)
@@ -207,16 +216,22 @@ class Reading:
                 _log.log(level, "read: %s", facts.verdict)
             else:
                 self._metrics.retried(cause)
-                _log.warning("not read, tried again: %s", "; ".join(defect.message for defect in facts.defects))
+                _log.warning("not read, tried again: %s", _why(facts))
 
     @staticmethod
     def _cause(facts: FileFacts) -> Cause | None:
         """Return what a file waits for that could not be read; None if it could."""
         return cause_of_defects(facts.defects) if facts.verdict is Verdict.ERROR else None
 
-    def _wait(self, entry: Entry, cause: Cause, facts: FileFacts | None) -> Waiting:
+    def _fails(self, entry: Entry, error: Exception) -> Waiting:
+        """Have a file wait over which this software itself fails; the log has the traceback, once."""
+        if entry.cause != Cause.FAILED:
+            with about(file_id=entry.path, lfn=entry.lfn, night=entry.night):
+                _log.error("the software fails over this file; please report it", exc_info=error)
+        return self._wait(entry, Cause.FAILED, f"{type(error).__name__}: {error}")
+
+    def _wait(self, entry: Entry, cause: Cause, why: str) -> Waiting:
         """Return how long a file waits for itself, whatever the others do."""
-        why = "it changed while it was read" if facts is None else "; ".join(d.message for d in facts.defects)
         delay_s = self._backoff().delay_s(entry.attempts + 1, self._dice())
         return Waiting(path=entry.path, cause=cause, why=why, next_try=self._now() + dt.timedelta(seconds=delay_s))
 
@@ -252,11 +267,16 @@ class Reading:
             missing = isinstance(error, FileNotFoundError | NotADirectoryError)
             cause = Cause.NO_FILE if missing else Cause.STORAGE
             self._circuits.settle(ticket, cause)
-            delay_s = self._backoff().delay_s(entry.attempts + 1, self._dice())
-            until = self._now() + dt.timedelta(seconds=delay_s)
-            self._journal.waits([Waiting(path=entry.path, cause=cause, why=str(error), next_try=until)])
+            self._journal.waits([self._wait(entry, cause, str(error))])
             return missing
-        future = self._scans.submit(entry.path, stamp.size_bytes, algorithms=self._algorithms(entry))
+        try:
+            future = self._scans.submit(entry.path, stamp.size_bytes, algorithms=self._algorithms(entry))
+        except Exception as error:
+            self._circuits.settle(ticket, cause_of(error))
+            if not is_unforeseen(error):
+                raise
+            self._journal.waits([self._fails(entry, error)])
+            return True
         running = _Running(entry=entry, stamp=stamp, future=future, begin_s=self._monotonic(), ticket=ticket)
         self._running[entry.path] = running
         future.add_done_callback(lambda _: self._end(running))

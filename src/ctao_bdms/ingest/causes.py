@@ -11,7 +11,9 @@ from ctao_bdms.errors import (
     AuthenticationError,
     BdmsError,
     CatalogueError,
+    JournalCorruptError,
     JournalUnavailableError,
+    LeaseLostError,
     NoWorkerError,
     StorageError,
 )
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Defect
 
-__all__ = ["Cause", "cause_of", "cause_of_defects"]
+__all__ = ["Cause", "cause_of", "cause_of_defects", "is_unforeseen"]
 
 
 class Cause(StrEnum):
@@ -47,11 +49,13 @@ class Cause(StrEnum):
     CHANGING = "changing"
     #: The trigger stands, and the file is not there.
     NO_FILE = "no-file"
+    #: This software itself fails, with the traceback in the log: somebody must report it.
+    FAILED = "failed"
 
     @property
     def is_shared(self) -> bool:
         """Whether all files wait for it, and not only the one that met it."""
-        return self not in {Cause.WORKER, Cause.CHANGING, Cause.NO_FILE}
+        return self not in {Cause.WORKER, Cause.CHANGING, Cause.NO_FILE, Cause.FAILED}
 
 
 _STORAGE = {
@@ -103,6 +107,18 @@ def cause_of(error: BaseException) -> Cause | None:
     if isinstance(error, TimeoutError):
         return Cause.WORKER  # the operating system's own has a number; this one is a time limit of ours
     return Cause.CHANGING if isinstance(error, BdmsError) and error.transient else None
+
+
+def is_unforeseen(error: BaseException) -> bool:
+    """Return whether nobody expected a failure: it may lie in one file, and is then no reason for others to wait.
+
+    Examples
+    --------
+    >>> is_unforeseen(OverflowError("Python int too large")), is_unforeseen(OSError(errno.EROFS, "Read-only"))
+    (True, False)
+    """
+    shared = CatalogueError | JournalCorruptError | LeaseLostError
+    return isinstance(error, Exception) and not isinstance(error, shared) and cause_of(error) is None
 
 
 _DEFECTS = {

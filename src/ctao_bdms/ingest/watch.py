@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctao_bdms.ingest.causes import is_unforeseen
 from ctao_bdms.ingest.folders import Folder, FolderStamp, Round, folder_stamp, trigger_stamp
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.sightings import Notice, Poll, Sighting
@@ -87,6 +88,7 @@ class Watch:
         self._monotonic = monotonic
         self._folders: dict[bytes, Folder] = {path: Folder() for path in self._roots}
         self._waiting: dict[bytes, str] = {}
+        self._failures: dict[bytes, str] = {}
         #: What is wrong now.
         self.troubles = Troubles(self._roots)
         self._ask, self._walk, self._wait = Round(), Round(), Round()
@@ -285,18 +287,36 @@ class Watch:
     def _sight(self, trigger: bytes, status: os.stat_result, poll: Poll) -> None:
         """Say what a trigger stands for that is new, was made again, or has waited."""
         path = Path(os.fsdecode(trigger))
-        message = contradiction(os.fsdecode(trigger))
-        if message is None:
-            file = local_file(data_of(path), path, self._root)
-            message = next((defect.message for defect in file.defects if defect.kind in _PASSING), None)
+        try:
+            message = contradiction(os.fsdecode(trigger))
             if message is None:
-                self._waiting.pop(trigger, None)
-                poll.found.append(Sighting.of(file, trigger_ns=status.st_mtime_ns))
-                return
+                file = local_file(data_of(path), path, self._root)
+                message = next((defect.message for defect in file.defects if defect.kind in _PASSING), None)
+                if message is None:
+                    poll.found.append(Sighting.of(file, trigger_ns=status.st_mtime_ns))
+                    self._waiting.pop(trigger, None)
+                    return
+        except Exception as error:
+            if not is_unforeseen(error):
+                raise
+            message = self._failure(trigger, error)
         if self._waiting.get(trigger) != message:
             self._waiting[trigger] = message
             _log.info("inbox: %a waits: %s", os.fspath(path), message)
             poll.waiting.append(Notice(path, message))
+
+    def hold(self, trigger: Path, error: Exception) -> None:
+        """Take back a trigger that was told as found: its file cannot be taken note of, and is told again."""
+        name = os.fsencode(trigger)
+        self._waiting[name] = self._failure(name, error)
+
+    def _failure(self, trigger: bytes, error: Exception) -> str:
+        """Say how this software itself fails over a trigger; the log has the traceback, once."""
+        message = f"the software fails over it: {type(error).__name__}: {error}"
+        if self._failures.get(trigger) != message:
+            self._failures[trigger] = message
+            _log.error("the software fails over the trigger %a; please report it", os.fsdecode(trigger), exc_info=error)
+        return message
 
     def _look_at_waiting(self, poll: Poll) -> None:
         """Look whether the files of waiting triggers have come."""
@@ -317,6 +337,7 @@ class Watch:
         poll.errors += self.troubles.tell(path, {})
 
     def _gone(self, trigger: bytes, poll: Poll) -> None:
+        self._failures.pop(trigger, None)
         self._waiting.pop(trigger, None)
         poll.gone.append(Path(os.fsdecode(trigger)))
 

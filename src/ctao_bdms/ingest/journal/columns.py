@@ -17,6 +17,7 @@ __all__ = [
     "ENTRY",
     "ENTRY_FROM",
     "PLACE",
+    "as_stored",
     "entry_of",
     "instant",
     "known_instant",
@@ -24,11 +25,19 @@ __all__ = [
     "place_of",
     "stamp_of",
     "to_column",
+    "to_text",
+    "trigger_time",
 ]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 _SIGN, _WORD = 1 << 63, 1 << 64
+
+#: The largest size that is kept, in bytes: 9 PB. No real file is larger, and sums of many stay numbers of 64 bits.
+_MOST_BYTES = 1 << 53
+
+#: What can be counted since 1970 in nanoseconds of 64 bits with a sign: the years 1677 to 2262.
+_FIRST_NS, _LAST_NS = 1 - _SIGN, _SIGN - 1
 
 #: The columns that `entry_of` reads, and where they come from.
 ENTRY = """
@@ -54,6 +63,20 @@ def to_column(path: PurePath | str) -> str | bytes:
     return text
 
 
+def to_text(text: str) -> str:
+    """Return `text` as the database can hold it: names and headers may have bytes that are no text."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def trigger_time(time_ns: int) -> tuple[int, bool]:
+    """Return the time of a trigger as the journal keeps it, and whether that tells it from other times.
+
+    Broken clocks write times that 64 bits do not count: the first and the last one stand for all of those.
+    """
+    kept_ns = min(max(time_ns, _FIRST_NS), _LAST_NS)
+    return kept_ns, _FIRST_NS < kept_ns < _LAST_NS
+
+
 def _path_of(value: str | bytes) -> Path:
     """Return the path that `to_column` made `value` of."""
     return Path(os.fsdecode(value))
@@ -75,11 +98,24 @@ def instant(time_us: int | None) -> dt.datetime | None:
 
 
 def place_of(stamp: Stamp | None) -> dict[str, int | None]:
-    """Return the columns that hold a stamp; the database counts 64 bits with a sign."""
+    """Return the columns that hold a stamp; the database counts 64 bits with a sign.
+
+    They tell files apart: of device, inode and times the lower 64 bits do that as well as all of them.
+    """
     if stamp is None:
         return {"device": None, "inode": None, "size_bytes": 0, "modified_ns": None, "changed_ns": None}
-    device, inode = (n - _WORD if n >= _SIGN else n for n in (stamp.device, stamp.inode))
-    return {**attrs.asdict(stamp), "device": device, "inode": inode}
+    return {
+        "device": _wrapped(stamp.device),
+        "inode": _wrapped(stamp.inode),
+        "size_bytes": min(max(stamp.size_bytes, 0), _MOST_BYTES),
+        "modified_ns": _wrapped(stamp.modified_ns),
+        "changed_ns": None if stamp.changed_ns is None else _wrapped(stamp.changed_ns),
+    }
+
+
+def _wrapped(number: int) -> int:
+    """Return the lower 64 bits of a number, with a sign."""
+    return (number + _SIGN) % _WORD - _SIGN
 
 
 def stamp_of(place: tuple[int | None, int | None, int, int | None, int | None]) -> Stamp | None:
@@ -88,6 +124,12 @@ def stamp_of(place: tuple[int | None, int | None, int, int | None, int | None]) 
     if device is None or inode is None or modified_ns is None:
         return None
     return Stamp(device % _WORD, inode % _WORD, size_bytes, modified_ns, changed_ns)
+
+
+def as_stored(stamp: Stamp) -> Stamp | None:
+    """Return a stamp as the columns give it back, to be compared with what they hold."""
+    device, inode, size_bytes, modified_ns, changed_ns = place_of(stamp).values()
+    return stamp_of((device, inode, size_bytes or 0, modified_ns, changed_ns))
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.ingest.journal import observing, upkeep
-from ctao_bdms.ingest.journal.columns import PLACE, known_instant, microseconds, place_of, to_column
+from ctao_bdms.ingest.journal.columns import PLACE, known_instant, microseconds, place_of, to_column, to_text
 from ctao_bdms.ingest.journal.database import converted, open_for_writing
 from ctao_bdms.ingest.journal.reader import LONGEST_WAIT_S, JournalReader
 from ctao_bdms.ingest.journal.schema import LACKING
 from ctao_bdms.ingest.journal.values import FileState
 from ctao_bdms.ingest.journal.wire import facts_to_bytes
-from ctao_bdms.ingest.journal.writing import printable, transaction
+from ctao_bdms.ingest.journal.writing import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -158,7 +158,7 @@ class Journal(JournalReader):
                     _IS_OPEN,
                     now_us=work.now_us,
                     priority=scan.priority,
-                    category=scan.category,
+                    category=to_text(scan.category),
                     **place_of(stamp),
                 )
                 if number is not None:
@@ -207,7 +207,7 @@ class Journal(JournalReader):
                     reject.path,
                     "state = 'quarantined', why = :why",
                     "state <> 'quarantined'",
-                    why=printable(reject.why),
+                    why=to_text(reject.why),
                 )
                 if number is not None:
                     work.run("DELETE FROM facts WHERE entry = ?", number)
@@ -232,7 +232,7 @@ class Journal(JournalReader):
                 for number, cause in rows:
                     work.run(
                         "UPDATE entries SET cause = ?, why = ?, next_try_us = ?, attempts = attempts + 1 WHERE id = ?",
-                        *(wait.cause, printable(wait.why), until, number),
+                        *(to_text(wait.cause), to_text(wait.why), until, number),
                     )
                     if cause != wait.cause:
                         work.event(number, "waiting", f"{wait.cause}: {wait.why}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal.columns import PLACE, place_of, stamp_of, to_column
+from ctao_bdms.ingest.journal.columns import PLACE, as_stored, place_of, stamp_of, to_column, to_text, trigger_time
 from ctao_bdms.ingest.journal.values import FileState
 from ctao_bdms.ingest.journal.writing import RESET
 
@@ -40,9 +40,12 @@ def observe(work: Transaction, seen: Sighting) -> str:
         work.run(f"UPDATE entries SET {RESET}, state = 'found', cause = ? WHERE id = ?", NO_FILE, number)
         work.event(number, FileState.FOUND, "there is no such file any more")
         return "again"
-    is_same = known is not None and known.is_same(seen.stamp)
+    told = as_stored(seen.stamp)
+    is_same = known is not None and told is not None and known.is_same(told)
+    seen_ns, is_told_apart = trigger_time(seen.trigger_ns)
     if is_same and cause != NO_FILE:
-        if state in _OPEN or (state != FileState.WITHDRAWN and trigger_ns == seen.trigger_ns):
+        # A trigger whose time says nothing may be a new one: the file walks again, and nothing is done twice.
+        if state in _OPEN or (state != FileState.WITHDRAWN and trigger_ns == seen_ns and is_told_apart):
             return "known"
     elif not is_same:
         work.run("DELETE FROM facts WHERE entry = ?", number)
@@ -50,7 +53,7 @@ def observe(work: Transaction, seen: Sighting) -> str:
         f"UPDATE entries SET {RESET}, state = 'found', trigger_path = :trigger, trigger_ns = :trigger_ns, {PLACE}, "
         "thinned = 0 WHERE id = :number",
         trigger=None if seen.trigger is None else to_column(seen.trigger),
-        trigger_ns=seen.trigger_ns,
+        trigger_ns=seen_ns,
         number=number,
         **place_of(seen.stamp),
     )
@@ -68,11 +71,11 @@ def _add(work: Transaction, seen: Sighting) -> None:
         to_column(seen.path),
         None if seen.lfn is None else seen.lfn.text,
         None if seen.trigger is None else to_column(seen.trigger),
-        seen.trigger_ns,
+        trigger_time(seen.trigger_ns)[0],
         *place_of(seen.stamp).values(),
         str(seen.night or ""),
         str(seen.site or ""),
-        seen.category,
+        to_text(seen.category),
         seen.priority,
         NO_FILE if seen.stamp is None else "",
         work.now_us,

@@ -34,6 +34,9 @@ LONGEST_WAIT_S = 3600.0
 
 _PAGE = 1000
 
+#: The size of many files together: sum() would fail where 64 bits are too few.
+_BYTES = "CAST(total(size_bytes) AS INTEGER)"
+
 
 def _backwards(night: str) -> tuple[int, ...]:
     """Return a key that sorts nights from the newest to the oldest, and no night last."""
@@ -176,7 +179,7 @@ class JournalReader:
         for condition, value in (
             ("e.state = ?", state and state.value),
             ("e.night = ?", night and str(night)),
-            ("e.path GLOB ?", path),
+            ("e.path GLOB ?", to_column(path)),
             ("e.block = (SELECT id FROM blocks WHERE scope || ':' || name = ?)", block and str(block)),
         ):
             if value:
@@ -206,14 +209,14 @@ class JournalReader:
         The cost does not depend on how many files there are.
         """
         where, values = ("", []) if night is None else ("WHERE night = ?", [str(night)])
-        rows = self._rows(f"SELECT state, sum(files), sum(size_bytes) FROM tallies {where} GROUP BY state", *values)
+        rows = self._rows(f"SELECT state, sum(files), {_BYTES} FROM tallies {where} GROUP BY state", *values)
         found = {row[0]: Tally(row[1], row[2]) for row in rows}
         return {state: found.get(state.value, Tally()) for state in FileState}
 
     def waiting(self) -> Mapping[str, Tally]:
         """Return how many files wait for each cause, and how much they are."""
         rows = self._rows(
-            "SELECT cause, sum(files), sum(size_bytes) FROM tallies WHERE cause <> '' AND files > 0 GROUP BY cause"
+            f"SELECT cause, sum(files), {_BYTES} FROM tallies WHERE cause <> '' AND files > 0 GROUP BY cause"
         )
         return {row[0]: Tally(row[1], row[2]) for row in rows}
 
@@ -232,7 +235,7 @@ class JournalReader:
         """Return the tallies of each night, the oldest first."""
         nights: dict[Night, dict[FileState, Tally]] = {}
         for row in self._rows(
-            "SELECT night, state, sum(files), sum(size_bytes) FROM tallies WHERE files > 0 AND night <> '' "
+            f"SELECT night, state, sum(files), {_BYTES} FROM tallies WHERE files > 0 AND night <> '' "
             "GROUP BY night, state ORDER BY night"
         ):
             nights.setdefault(Night.parse(row[0]), {})[FileState(row[1])] = Tally(row[2], row[3])

@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ctao_bdms.errors import LeaseLostError
-from ctao_bdms.ingest.journal.columns import to_column
+from ctao_bdms.ingest.journal.columns import to_column, to_text
 from ctao_bdms.ingest.journal.database import converted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["RESET", "Transaction", "printable", "transaction"]
+__all__ = ["RESET", "Transaction", "transaction"]
 
 #: What an entry no longer carries once it has gone on.
 RESET = "cause = '', attempts = 0, next_try_us = NULL, why = ''"
-
-
-def printable(text: str) -> str:
-    """Return `text` as the database can hold it: names may have bytes that are no text."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +53,7 @@ class Transaction:
                 "entry": entry,
                 "now_us": self.now_us,
                 "event": event,
-                "detail": printable(detail),
+                "detail": to_text(detail),
                 "writer": self.writer,
             },
         )

@@ -34,6 +34,8 @@ _T = TypeVar("_T")
 _START_S, _END_S = 60.0, 2.0
 
 _INFINITE_S = float("inf")
+#: The longest single wait for answers, in seconds.
+_LONGEST_LOOK_S = 86_400.0
 
 #: After so many failed starts in a row, the calls that wait are told so.
 _STARTS = 3
@@ -210,9 +212,9 @@ class WorkerPool(Executor):
             os.close(self._wake)
 
     def _next_s(self) -> float | None:
-        """Return how long nothing can happen by itself, in seconds."""
+        """Return how long nothing can happen by itself, in seconds; the kernel counts no more than some weeks."""
         next_s = min([self._kill_at_s, *(worker.deadline_s for worker in self._workers)])
-        return None if next_s == float("inf") else max(0.0, next_s - time.monotonic())
+        return None if next_s == float("inf") else min(max(0.0, next_s - time.monotonic()), _LONGEST_LOOK_S)
 
     def _attend(self, timeout_s: float | None) -> None:
         """Wait for answers, ends of workers, and new calls; take note of each."""
