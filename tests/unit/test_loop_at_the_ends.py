@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import logging
@@ -171,8 +172,8 @@ def test_trigger_of_a_far_time_is_heeded_again(house: House, claim: Callable[[Pa
 
 
 NAMES = (
-    b"\xff\xfe", b"caf\xc3\xa9", b"line\nfeed", b"tab\tbell\x07", b"[bold]red[link]", b"%s %d {0}", b"-rf", b" ",
-    b"*?[a]",    b"\xf0\x9f\x94\xad", b"\xe2\x80\xaertl", b"'\"`$(x)", b"\\", b"x" * 247, b"\xff" * 247,
+    b"\xff\xfe", b"caf\xc3\xa9", b"line\nfeed", b"tab\tbell\x07", b"[bold]a[link]", b"%s %d {0}", b"-rf", b" ",
+    b"*?[a]", b"\xf0\x9f\x94\xad", b"\xe2\x80\xaertl", b"'\"`$(x)", b"\\", b"x" * 247, b"\xff" * 247,
     b"\xed\xa0\x80",
 )  # fmt: skip
 
@@ -220,6 +221,31 @@ def test_header_value_at_its_end_is_that_files_own(
     assert sum(states.values()) == 3 + len(KEYWORDS)
     assert states.keys() <= {"registered", "quarantined"}
     _shown(house)
+
+
+ODD_LINES = ("[" * 100_000, "[]", "7", '"x"', "\x00", '{"what": "registered", "block": null, "path": "/a", "when": 7}')
+
+
+def test_what_others_left_in_the_quarantine_stops_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    (bad,) = house.write(1)
+    bad.path.write_bytes(b"x")
+    house.turn(6)
+    case = house.case
+    said = json.loads((case.folder / "reason.json").read_text())
+    for number, path in enumerate(("/a\0b", "", "x" * 5000, "/" + "\udcff" * 3)):
+        folder = case.folder.with_name(f"20261121T00000{number}Z-00000000")
+        folder.mkdir()
+        (folder / "reason.json").write_text(json.dumps({**said, "path": path, "trigger": f"{path}.trigger"}))
+        with contextlib.suppress(OSError, ValueError):
+            Path(str(folder) + "/" + Path(path).name).write_bytes(b"x")
+    naive = json.dumps({"what": "registered", "block": None, "path": str(case.path), "when": "2026-11-21T00:00:00"})
+    log = case.folder.parent / "events.jsonl"
+    log.write_text("\n".join([*ODD_LINES, naive, ""]))
+    house.entering._registrar = None
+    house.write(4)
+    house.turn(10)
+    assert house.coordinator._held == {}
+    assert house.states() == {"registered": 4}
 
 
 JUMPS = [dt.timedelta(hours=5), dt.timedelta(hours=-5), dt.timedelta(days=15_000), dt.timedelta(days=-15_000)]

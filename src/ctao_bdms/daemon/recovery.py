@@ -14,7 +14,7 @@ from ctao_bdms.catalogue import Comparison, Condition, Query
 from ctao_bdms.errors import UnknownRseError
 from ctao_bdms.facade.connected import DEFAULT_VO
 from ctao_bdms.ingest import Batches, BlockLimits, BlockPolicy, Quarantine, Registrar
-from ctao_bdms.ingest.causes import cause_of
+from ctao_bdms.ingest.causes import cause_of, is_unforeseen
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import FileState, Rejected
 from ctao_bdms.model import Night
@@ -201,11 +201,17 @@ def settle(journal: Journal, quarantine: Quarantine, root: Path, *, alive: Calla
         return
     for case in cases:
         alive()
-        if os.path.lexists(case.path):
-            continue  # another file of the name has come since
-        if case.trigger is not None and quarantine.settle(local_file(case.path, case.trigger, root)) is not None:
-            _log.warning("the trigger %s follows its file into %s", case.trigger, case.folder)
-        entry = journal.entry(case.path)
+        try:
+            if os.path.lexists(case.path):
+                continue  # another file of the name has come since
+            if case.trigger is not None and quarantine.settle(local_file(case.path, case.trigger, root)) is not None:
+                _log.warning("the trigger %s follows its file into %s", case.trigger, case.folder)
+            entry = journal.entry(case.path)
+        except Exception as error:
+            if not is_unforeseen(error):
+                raise
+            _log.error("the software fails over the case %s; please report it", case.folder, exc_info=error)
+            continue
         if entry is not None and entry.state in {FileState.FOUND, FileState.SCANNED}:
             why = "; ".join(map(str, case.defects))
             rejected.append(Rejected(path=case.path, why=why, case=case.folder))

@@ -144,9 +144,10 @@ def _entered(line: bytes) -> Entered | None:
             return None
         block = None if said["block"] is None else Did(*said["block"])
         path = path_said(said["path"], said.get("path_bytes"))
-        return Entered(path=path, block=block, when=dt.datetime.fromisoformat(said["when"]))
-    except (ValueError, KeyError, TypeError):
-        return None  # a power cut leaves half a line
+        when = dt.datetime.fromisoformat(said["when"])
+        return None if when.tzinfo is None else Entered(path=path, block=block, when=when)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # a power cut leaves half a line, and an editor leaves anything
 
 
 def _append(folder: Path, line: dict[str, Any]) -> None:
