@@ -1,4 +1,4 @@
-"""Processes by their identity: number and time of start, never by name."""
+"""Processes by their identity: number and time of start, never by name. Values that each process makes for itself."""
 
 from __future__ import annotations
 
@@ -9,13 +9,75 @@ import select
 import signal
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
-__all__ = ["ProcessId", "die_with_parent", "end", "person"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PerProcess", "ProcessId", "die_with_parent", "end", "person", "this_process"]
+
+_T = TypeVar("_T")
 
 _PR_SET_PDEATHSIG = 1
 _STATE, _START_TIME = 0, 19  # fields of /proc/<pid>/stat after the command's name
+
+_this_process = object()
+
+
+def _forked() -> None:
+    global _this_process
+    _this_process = object()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def this_process() -> object:
+    """Return what stands for this process: the same object at each call, and another one in the child of a fork.
+
+    A process number does not: the child of a child can get the number of a process that has ended.
+    """
+    return _this_process
+
+
+class PerProcess(Generic[_T]):
+    """A value that each process makes for itself, when it first needs it: neither a fork nor a pickle carries it along.
+
+    Connections, tokens and locks must not be shared by processes. Of two threads that need the value first at the same
+    moment each may make one; the last one stays.
+
+    Parameters
+    ----------
+    make
+        Makes the value. To pickle this object, it must be a function that can be pickled.
+
+    Examples
+    --------
+    >>> words = PerProcess(list)
+    >>> words.get().append("one")
+    >>> words.get()
+    ['one']
+    """
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._made: tuple[object, _T] | None = None
+
+    def get(self) -> _T:
+        """Return the value of this process."""
+        made = self._made
+        if made is None or made[0] is not _this_process:
+            made = self._made = (_this_process, self._make())
+        return made[1]
+
+    def set(self, value: _T) -> None:
+        """Replace the value of this process."""
+        self._made = (_this_process, value)
+
+    def __reduce__(self) -> tuple[type[PerProcess[_T]], tuple[Callable[[], _T]]]:
+        return PerProcess, (self._make,)
 
 
 def die_with_parent(signum: signal.Signals, parent: int) -> None:

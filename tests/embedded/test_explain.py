@@ -37,7 +37,7 @@ class Setting:
 
     def __init__(self, namespace: RucioNamespace) -> None:
         self.instance, self.scope = namespace.instance, namespace.scope
-        self.bdms = Bdms(RucioCatalogue(namespace.catalogue.client, remember_s=0.0))
+        self.bdms = Bdms(RucioCatalogue.connect(namespace.instance.client_config(), remember_s=0.0))
         self.root = namespace.root
         file = registration(self.scope, size_bytes=len(CONTENT), adler32=f"{zlib.adler32(CONTENT):08x}")
         self.lfn: Lfn = file.lfn

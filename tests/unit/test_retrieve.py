@@ -8,6 +8,7 @@ import http.server
 import io
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -684,6 +685,26 @@ def test_files_come_by_http_over_few_connections(archive: Archive, web: Web, tmp
     assert [each.path.read_bytes() for each in fetched] == archive.contents
     assert len(web.asked) == len(archive.lfns), "one request a file"
     assert web.connections <= 2
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_fork_does_not_take_bytes_from_an_answer_of_the_parent(large: Archive, web: Web, ranges: bool) -> None:
+    web.ranges, content = ranges, large.contents[0]
+    large.doors = dict.fromkeys(PLACES, (web.url,))
+    fork = multiprocessing.get_context("fork")
+    with open_file(large, large.rses(), large.lfns[0]) as stream:
+        assert stream.read(100) == content[:100]
+        for _ in range(3):
+            answers = fork.SimpleQueue()
+            child = fork.Process(target=lambda answers=answers: answers.put(stream.read() == content[100:]))
+            child.start()
+            assert stream.read(MB) == content[stream.tell() - MB : stream.tell()]
+            child.join(60)
+            assert child.exitcode == 0
+            assert answers.get()
+            assert stream.seek(100) == 100
+        assert stream.read() == content[100:]
 
 
 @pytest.mark.parametrize("ranges", [True, False])

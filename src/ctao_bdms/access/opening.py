@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
@@ -127,27 +129,45 @@ def _adler32(raw: io.RawIOBase) -> str:
 
 
 class _Local(io.FileIO):
-    """A file of this machine, of a size that stays."""
+    """A file of this machine, of a size that stays.
+
+    The place in it is this object's own. That of the operating system is shared with the children of a fork: each would
+    read what the others have left.
+    """
 
     def __init__(self, path: Path, size_bytes: int) -> None:
         super().__init__(path)
-        self._path, self._size_bytes = path, size_bytes
+        self._path, self._size_bytes, self._position = path, size_bytes, 0
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: os.fstat(self.fileno()).st_size}[whence]
+        if begin + offset < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._position = begin + offset
+        return self._position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        count = super().readinto(buffer)
-        if not count and memoryview(buffer).nbytes:
-            self._demand_end()
+        room = memoryview(buffer).cast("B")
+        count = os.preadv(self.fileno(), [room], self._position)
+        if not count and room and self._position < self._size_bytes:
+            raise SourceChangedError(self._path)
+        self._position += count
         return count
 
-    def readall(self) -> bytes:
-        data = super().readall()
-        self._demand_end()
-        return data
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            return self.readall()
+        data = bytearray(size)
+        return bytes(data[: self.readinto(data)])
 
-    def _demand_end(self) -> None:
-        """Check that nothing more is to come."""
-        if self.tell() < self._size_bytes:
-            raise SourceChangedError(self._path)
+    def readall(self) -> bytes:
+        pieces = []
+        while piece := self.read(_BUFFER_BYTES):
+            pieces.append(piece)
+        return b"".join(pieces)
 
 
 class _Remote(io.RawIOBase):

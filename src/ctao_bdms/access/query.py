@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
@@ -53,6 +52,7 @@ class Products(Rows[Product]):
     def __init__(self, rows: Iterable[Product] = ()) -> None:
         kept = tuple(rows)
         self._ask: Callable[[], Iterator[Product]] = lambda: iter(kept)
+        self._kept: tuple[Product, ...] | None = None
 
     @classmethod
     def asking(cls, ask: Callable[[], Iterator[Product]]) -> Products:
@@ -61,13 +61,16 @@ class Products(Rows[Product]):
         products._ask = ask
         return products
 
-    @cached_property
+    # No cached property: until Python 3.12 all objects share its lock, and a fork copies it as it is held.
+    @property
     def _rows(self) -> tuple[Product, ...]:  # type: ignore[override]
-        return tuple(self._ask())
+        if self._kept is None:
+            self._kept = tuple(self._ask())
+        return self._kept
 
     def __iter__(self) -> Iterator[Product]:
         # decided at the first row: list() makes the iterator before it asks for the length, which reads all
-        yield from self._rows if "_rows" in self.__dict__ else self._ask()
+        yield from self._ask() if self._kept is None else self._kept
 
     def __reduce__(self) -> tuple[type[Products], tuple[list[Product]]]:
         return type(self), (list(self),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,12 @@ from ctao_bdms import errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["converted"]
+__all__ = ["converted", "is_failure_of_server"]
+
+#: How Rucio's client writes an answer that did not come from Rucio, but from what stands before it.
+_NO_RUCIO = re.compile(r"no error information passed \(http status code: (?P<status>\d+)\)")
+
+_SERVER_FAILS = 500
 
 # The first row that fits decides.
 _KINDS: tuple[tuple[tuple[type[Exception], ...], type[errors.CatalogueError]], ...] = (
@@ -25,6 +32,9 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], type[errors.CatalogueError]], .
             rucio.ServiceUnavailable,
             requests.ConnectionError,
             requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
+            json.JSONDecodeError,
         ),
         errors.UnreachableError,
     ),
@@ -88,10 +98,25 @@ def converted(doing: str) -> Iterator[None]:
         yield
     except tuple(kind for kinds, _ in _KINDS for kind in kinds) as error:
         ours = next(ours for kinds, ours in _KINDS if isinstance(error, kinds))
+        if _status(error) >= _SERVER_FAILS:
+            ours = errors.UnreachableError
         raise ours(f"{doing} failed: {_text(error)}") from error
+
+
+def is_failure_of_server(error: Exception) -> bool:
+    """Whether Rucio itself has failed over a request, with an error that it does not know: an error in its code."""
+    return type(error) is rucio.RucioException and not _status(error)
+
+
+def _status(error: Exception) -> int:
+    """Return the HTTP status of an answer that did not come from Rucio; 0 if it did."""
+    found = _NO_RUCIO.search(str(error)) if isinstance(error, rucio.RucioException) else None
+    return int(found["status"]) if found else 0
 
 
 def _text(error: Exception) -> str:
     """Return what `error` says, on one line and without Rucio's repetition."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"the answer is cut or garbled ({error})"
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Details: None")]
     return " ".join(dict.fromkeys(lines)).rstrip(".") or type(error).__name__

@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 __all__ = ["InMemoryCatalogue"]
 
 
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
 class InMemoryCatalogue:
     """An archive in memory.
 
@@ -69,7 +73,7 @@ class InMemoryCatalogue:
         self,
         rses: Iterable[Rse],
         scopes: Iterable[str] = ("acada",),
-        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        now: Callable[[], dt.datetime] = _now,
         account: str = "bdms-ingest",
     ) -> None:
         self._rses = {rse.name: rse for rse in rses}

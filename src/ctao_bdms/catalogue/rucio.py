@@ -1,24 +1,20 @@
-"""How Rucio answers: the only module of the library that imports Rucio's client."""
+"""The archive in a Rucio server."""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-import os
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from rucio.client.client import Client
-from rucio.common import config as rucio_config
 from rucio.common import exception as rucio_exception
 from rucio.common.utils import date_to_str
 
 from ctao_bdms.catalogue import answers, transfers
 from ctao_bdms.catalogue.convert import converted
+from ctao_bdms.catalogue.login import Login
 from ctao_bdms.catalogue.search import Search
-from ctao_bdms.catalogue.tokens import keep_token_privately
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
     DEFAULT_ACTIVITY,
@@ -35,6 +31,7 @@ from ctao_bdms.model import (
     Rule,
 )
 from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, is_beside_tree, scope_of
+from ctao_bdms.processes import PerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import requests
+    from rucio.client.client import Client
 
     from ctao_bdms.catalogue.query import Query
     from ctao_bdms.model import Value
@@ -58,33 +56,30 @@ _CLOCKS_DIFFER = dt.timedelta(days=1)
 #: What one question costs the server more than none, in rows of another's answer; and how many rules a day brings.
 _ROWS_A_QUESTION, _RULES_A_DAY = 30, 1500
 
-_CONFIG_LOCK = threading.Lock()
-
 
 class RucioCatalogue:
     """The archive in a Rucio server.
 
     What hardly changes is asked once and remembered: the directories that exist, and for a while the storage elements.
 
-    Parameters
-    ----------
-    client
-        A connected Rucio client.
-    remember_s
-        How long what is known of the storage elements is believed, in seconds.
+    Threads can share it. In another process, after a fork or a pickle, it makes a connection of its own when it is
+    first used; a pickle carries the path of the configuration, the account and the settings, and no secret.
     """
 
-    def __init__(self, client: Client, *, remember_s: float = 300.0) -> None:
-        #: The Rucio client, for what this class has no words for.
-        self.client = client
+    def __init__(self, login: Login, remember_s: float = 300.0) -> None:
+        self._login = login
         self._remember_s = remember_s
         self._rses: Mapping[str, Rse] = {}
         self._rses_until_s = 0.0
         self._known: set[Did] = set()
-        self._search = Search(client)
+        self._client = PerProcess(self._connected)
+        self._hooks: list[Callable[..., None]] = []
+        self._search = Search(lambda: self.client)
 
     @classmethod
-    def connect(cls, config: Path | None = None, *, timeout_s: float = 600.0) -> RucioCatalogue:
+    def connect(
+        cls, config: Path | None = None, *, timeout_s: float = 600.0, remember_s: float = 300.0
+    ) -> RucioCatalogue:
         """Connect as a Rucio configuration file says.
 
         Rucio reads its configuration once for the whole process, from the file that ``RUCIO_CONFIG`` names; `config`
@@ -96,6 +91,8 @@ class RucioCatalogue:
             The client's ``rucio.cfg``; by default the one that Rucio finds by itself.
         timeout_s
             How long the server may be silent within a request, in seconds: then it is not answered.
+        remember_s
+            How long what is known of the storage elements is believed, in seconds.
 
         Raises
         ------
@@ -106,22 +103,36 @@ class RucioCatalogue:
         NotFoundError
             If there is no configuration.
         """
-        with _CONFIG_LOCK:
-            if config is not None:
-                os.environ["RUCIO_CONFIG"] = str(config)
-                rucio_config.clean_cached_config()  # whatever was read under that name, or another, before
-            with converted(f"connecting to Rucio as {config or 'its own configuration'} says"):
-                keep_token_privately()
-                client = Client(logger=_LOG, timeout=timeout_s)
-                client.whoami()  # a token that was kept from last time proves nothing
-            return cls(client)
+        login = Login.by(config, timeout_s=timeout_s)
+        client = login.connect()
+        catalogue = cls(attrs.evolve(login, account=str(client.account or "")), remember_s)
+        catalogue._client.set(client)
+        return catalogue
+
+    @property
+    def client(self) -> Client:
+        """The Rucio client of this process, for what this class has no words for."""
+        return self._client.get()
+
+    def _connected(self) -> Client:
+        client = self._login.connect()
+        client.session.hooks["response"] += self._hooks
+        return client
+
+    def __reduce__(self) -> tuple[type[RucioCatalogue], tuple[Login, float]]:
+        return RucioCatalogue, (self._login, self._remember_s)
 
     def __repr__(self) -> str:
-        return f"RucioCatalogue({self.client.account} at {self.client.host})"
+        return f"RucioCatalogue({self._login.account} as {self._login.config} says)"
 
     def count_requests(self, hook: Callable[[requests.Response], None]) -> None:
         """Call `hook` with every answer of the server from now on."""
-        self.client.session.hooks["response"].append(lambda response, *_args, **_kwargs: hook(response))
+
+        def answered(response: requests.Response, *_args: object, **_keywords: object) -> None:
+            hook(response)
+
+        self.client.session.hooks["response"].append(answered)
+        self._hooks.append(answered)
 
     def scopes(self) -> Sequence[str]:
         """Return the scopes that hold products: all but the root of the tree and the users' own, sorted."""
@@ -131,11 +142,12 @@ class RucioCatalogue:
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
-        if not self._rses or time.monotonic() >= self._rses_until_s:
+        rses = self._rses
+        if not rses or time.monotonic() >= self._rses_until_s:
             with converted("listing the storage elements"):
-                self._rses = {str(row["rse"]): self._rse(row) for row in self.client.list_rses()}
+                rses = self._rses = {str(row["rse"]): self._rse(row) for row in self.client.list_rses()}
             self._rses_until_s = time.monotonic() + self._remember_s
-        return self._rses
+        return rses
 
     def _rse(self, row: Mapping[str, Any]) -> Rse:
         name = str(row["rse"])

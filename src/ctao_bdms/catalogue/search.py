@@ -13,15 +13,15 @@ import attrs
 from rucio.common import exception as rucio_exception
 
 from ctao_bdms.catalogue import answers
-from ctao_bdms.catalogue.convert import converted
+from ctao_bdms.catalogue.convert import converted, is_failure_of_server
 from ctao_bdms.catalogue.filters import filters, plain_filters, portions
-from ctao_bdms.errors import CatalogueError
+from ctao_bdms.errors import UnreachableError
 from ctao_bdms.model import metadata_key
 from ctao_bdms.model.questions import HEADER, NAME, PAGE
 from ctao_bdms.naming import is_beside_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rucio.client.client import Client
 
@@ -47,7 +47,11 @@ _UNKNOWN = (
 
 
 class _NotOursError(Exception):
-    """The server does not know our words."""
+    """The server does not know our words; or it `failed` over them, perhaps for another reason."""
+
+    def __init__(self, text: str, *, failed: bool = False) -> None:
+        super().__init__(text)
+        self.failed = failed
 
 
 class Search:
@@ -56,16 +60,17 @@ class Search:
     Parameters
     ----------
     client
-        A connected Rucio client.
+        Returns the Rucio client of this process.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Callable[[], Client]) -> None:
         self._client = client
-        self._ours = True  # until the server shows otherwise
+        #: Whether the server has our plugin; None until it shows.
+        self._is_ours: bool | None = None
 
     def find(self, query: Query) -> Iterator[Product]:
         """Yield the products that answer `query`, in its order; see `ctao_bdms.catalogue.Find`."""
-        if self._ours and query.limit != 0:
+        if self._is_ours is not False and query.limit != 0:
             asked = portions(filters(query))
             streams = [
                 self._pages(scope, each, query) for scope in dict.fromkeys(query.scopes) for each in asked if each
@@ -86,7 +91,7 @@ class Search:
         """Return how many products of `query` have each value of `key`; all under None if it is empty."""
         counted: Counter[Value | None] = Counter()
         asked = portions(filters(query))
-        if self._ours and len(asked) == 1:
+        if self._is_ours is not False and len(asked) == 1:
             try:
                 for scope in dict.fromkeys(query.scopes) if asked[0] else ():
                     for row in self._asked(scope, asked[0], {"tally": key}):
@@ -103,20 +108,23 @@ class Search:
     def products_in(self, block: Did) -> Iterator[Product]:
         """Yield the files in a dataset, with their metadata; nothing if there is no such dataset."""
         found: list[Product] = []
-        if self._ours:
+        if self._is_ours is not False:
             with suppress(*_UNKNOWN):
-                rows = self._client.list_dids(block.scope, [{"in_dataset": block.name}], "file", long=True)
+                rows = self._client().list_dids(block.scope, [{"in_dataset": block.name}], "file", long=True)
                 found = list(map(answers.product, rows))
         if not found:  # there is nothing in it, or the server does not know what was asked
             with suppress(rucio_exception.DataIdentifierNotFound):
-                names = [str(file["name"]) for file in self._client.list_files(block.scope, block.name)]
+                names = [str(file["name"]) for file in self._client().list_files(block.scope, block.name)]
                 found = list(self._described(block.scope, names))
         yield from found
 
     def _not_ours(self, error: _NotOursError) -> None:
-        """Remember what the server is, unless it may have stumbled over something else."""
-        self._ours = bool(error.args)
-        _LOG.info("the server has no or an old metadata plugin of ctao-bdms; searches read all that answers")
+        """Remember what the server is; one that failed over our words may have failed over something else."""
+        self._is_ours = None if error.failed else False
+        if error.failed:
+            _LOG.warning("%s; the server is asked again, in words that every Rucio knows", error)
+        else:
+            _LOG.info("the server has no or an old metadata plugin of ctao-bdms; searches read all that answers")
 
     def _pages(self, scope: str, asked: list[Filter], query: Query) -> Iterator[Product]:
         """Yield what answers filters in one scope, page by page; one page is in memory."""
@@ -138,26 +146,30 @@ class Search:
             try:
                 # first, for it is what servers refuse in so many words
                 first = {PAGE: dict(page)} | asked[0]
-                rows = self._client.list_dids(scope, [first, *asked[1:]], "file", long=True)
-                understood = next(rows, None) == HEADER
-            except rucio_exception.RucioException as error:
-                # What is no known kind is a server that stumbled (HTTP 500): over our words, or else the question as
-                # any server takes it fails too. Once a page has come, it is the server.
-                stumbled = type(error) is rucio_exception.RucioException
-                if "after" in page or not (stumbled or isinstance(error, _UNKNOWN)):
+                rows = self._client().list_dids(scope, [first, *asked[1:]], "file", long=True)
+                is_understood = next(rows, None) == HEADER
+            except _UNKNOWN as error:
+                if "after" in page:
                     raise
-                raise _NotOursError(*["stumbled"] * stumbled) from error
-            if not understood and "after" in page:
-                raise CatalogueError("another server has answered in the middle of a search; ask again")
-            if not understood:
-                raise _NotOursError
+                raise _NotOursError(str(error)) from error
+            except rucio_exception.RucioException as error:
+                # A server without our plugin may fail (HTTP 500) over our words. One that has shown the plugin fails
+                # for another reason, and so does what stands between us and it.
+                if self._is_ours or not is_failure_of_server(error):
+                    raise
+                raise _NotOursError(str(error), failed=True) from error
+            if not is_understood and self._is_ours:
+                raise UnreachableError("another server has answered than before, one without our plugin; ask again")
+            if not is_understood:
+                raise _NotOursError("the answer does not begin as ours do")
+            self._is_ours = True
             yield from rows
 
     def _plain(self, query: Query) -> Iterator[Product]:
         """Yield what answers, from what any Rucio can be asked: names, then their metadata."""
         with converted("querying the catalogue"):
             for scope in dict.fromkeys(query.scopes):
-                names = sorted(set(self._client.list_dids(scope, plain_filters(query), did_type="file")))
+                names = sorted(set(self._client().list_dids(scope, plain_filters(query), did_type="file")))
                 found = self._described(scope, names)
                 yield from (one for one in found if not is_beside_tree(one.lfn) and query.holds(one.metadata))
 
@@ -165,4 +177,4 @@ class Search:
         """Yield files with their metadata, as any Rucio knows them."""
         for start in range(0, len(names), _BULK):
             dids = [{"scope": scope, "name": name} for name in names[start : start + _BULK]]
-            yield from map(answers.product, self._client.get_metadata_bulk(dids, plugin="ALL"))
+            yield from map(answers.product, self._client().get_metadata_bulk(dids, plugin="ALL"))

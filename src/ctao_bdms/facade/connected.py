@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ctao_bdms import ingest
+from ctao_bdms.access import Health
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import Did, Lfn, Product
 from ctao_bdms.naming import BlockName
+from ctao_bdms.processes import PerProcess
 from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Connected:
         self.now = now
         self.policy = policy or Policy.load()
         self._quarantine_folder = quarantine
+        self._health = PerProcess(Health)
 
     def __repr__(self) -> str:
         return f"Bdms({self.catalogue!r})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +59,10 @@ class Finding(Connected):
         """Return where to look."""
         return (scope,) if scope else self.catalogue.scopes()
 
-    @cached_property
+    @property
     def health(self) -> access.Health:
-        """Which storage elements have failed of late, as far as this object knows."""
-        return access.Health()
+        """Which storage elements have failed of late, as far as this object knows in this process."""
+        return self._health.get()
 
     def locate(self, names: Names, *, near: str = "", protocol: str = "") -> access.Copies:
         """Return the copies of files, of each the best first.

@@ -7,15 +7,11 @@ import http.client
 import re
 import threading
 from collections import deque
-from functools import cached_property
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from ctao_bdms.errors import InvalidNameError, UnreachableError
+from ctao_bdms.processes import PerProcess, this_process
 from ctao_bdms.storage.credentials import bearer_token, tls_context
-
-if TYPE_CHECKING:
-    import ssl
 
 __all__ = ["HttpDoor", "HttpSource"]
 
@@ -32,12 +28,21 @@ _LATER = {429, 500, 502, 503, 504}
 _BROKEN = (OSError, http.client.HTTPException)
 
 
-class HttpDoor:
-    """Opens sources by HTTP, from any thread; connections that are free wait for the next."""
+class _Free:
+    """Connections of one process that wait for the next request, by scheme and place; and the lock that guards them."""
 
     def __init__(self) -> None:
-        self._free: dict[tuple[str, str], deque[http.client.HTTPConnection]] = {}
-        self._lock = threading.Lock()
+        self.connections: dict[tuple[str, str], deque[http.client.HTTPConnection]] = {}
+        self.lock = threading.Lock()
+
+
+class HttpDoor:
+    """Opens sources by HTTP, from any thread or forked process; connections that are free wait for the next."""
+
+    def __init__(self) -> None:
+        self._free = PerProcess(_Free)
+        self._tls = PerProcess(tls_context)
+        self._token = PerProcess(bearer_token)
 
     def open(self, url: str, position: int = 0, size_bytes: int | None = None) -> HttpSource:
         """Open what `url` points to; with the size that it should have, bytes are asked for at once."""
@@ -45,34 +50,33 @@ class HttpDoor:
 
     def close(self) -> None:
         """Close all connections that are free."""
-        with self._lock:
-            for connections in self._free.values():
+        free = self._free.get()
+        with free.lock:
+            for connections in free.connections.values():
                 for connection in connections:
                     connection.close()
-            self._free.clear()
+            free.connections.clear()
 
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return tls_context()
-
-    @cached_property
+    @property
     def token(self) -> str:
         """The token of the user."""
-        return bearer_token()
+        return self._token.get()
 
     def take(self, scheme: str, place: str) -> tuple[http.client.HTTPConnection, bool]:
         """Return a connection, and whether it has served before."""
-        with self._lock:
-            if free := self._free.get((scheme, place)):
-                return free.pop(), True
+        free = self._free.get()
+        with free.lock:
+            if waiting := free.connections.get((scheme, place)):
+                return waiting.pop(), True
             if scheme == "https":
-                return http.client.HTTPSConnection(place, timeout=_TIMEOUT_S, context=self._tls), False
+                return http.client.HTTPSConnection(place, timeout=_TIMEOUT_S, context=self._tls.get()), False
         return http.client.HTTPConnection(place, timeout=_TIMEOUT_S), False
 
     def give(self, scheme: str, place: str, connection: http.client.HTTPConnection) -> None:
         """Take back a connection whose last answer was read to its end."""
-        with self._lock:
-            self._free.setdefault((scheme, place), deque()).append(connection)
+        free = self._free.get()
+        with free.lock:
+            free.connections.setdefault((scheme, place), deque()).append(connection)
 
 
 class HttpSource:
@@ -90,6 +94,7 @@ class HttpSource:
         self._answer: http.client.HTTPResponse | None = None
         self._connection: http.client.HTTPConnection | None = None
         self._place = ("", "")
+        self._process = this_process()
         self._position = self._end = 0
         self._window = _WINDOW_BYTES if position else 4 << 20
         if position < self.size_bytes:
@@ -101,6 +106,7 @@ class HttpSource:
         """Read from `position` into a buffer, and say how many bytes; 0 only at the end."""
         if position >= self.size_bytes or not buffer:
             return 0
+        self._leave_to_parent()
         if self._answer is None or position != self._position:
             straight_on = position == self._position
             self._window = min(2 * self._window, _WINDOW_BYTES) if straight_on else len(buffer)
@@ -116,7 +122,14 @@ class HttpSource:
 
     def close(self) -> None:
         """Let go of it."""
+        self._leave_to_parent()
         self._finish()
+
+    def _leave_to_parent(self) -> None:
+        """In the child of a fork, let go of the connection: the answer is the parent's to read."""
+        if self._process is not this_process():
+            self._process = this_process()
+            self._drop()
 
     def _more(self, answer: http.client.HTTPResponse, room: memoryview, position: int) -> int:
         """Read the next bytes of an answer, at least one."""
