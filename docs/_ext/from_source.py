@@ -5,6 +5,7 @@ A line ``% from source: <name>`` in a page is replaced by the Markdown that the 
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 import inspect
 import re
@@ -51,15 +52,21 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
+def _bound(value: object) -> str:
+    """Return a bound of a key: of a time, its date."""
+    return f"{value:%F}" if isinstance(value, dt.date) else str(value)
+
+
 def _metadata() -> str:
     """Return the table of metadata keys."""
     return _table(
-        ("key", "type", "unit", "FITS keyword", "required at", "indexed", "what it is"),
+        ("key", "type", "unit", "from", "to", "FITS keyword", "required at", "indexed", "what it is"),
         (
             (
                 f"`{row.key}`",
                 row.type.value,
                 row.unit,
+                *(("", "") if row.bounds is None else map(_bound, row.bounds)),
                 ", ".join(f"`{keyword}`" for keyword in row.keywords),
                 "all levels" if row.required == frozenset(DataLevel) else ", ".join(map(str, sorted(row.required))),
                 "yes" if row.indexed else "",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.model import ArrayElement, Defect, DefectKind, Night, Site
+from ctao_bdms.model import ArrayElement, Defect, DefectKind, Night, Site, implausibilities
 from ctao_bdms.naming import Stream
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ class CheckPolicy:
     kind
         The tables are those of the stream that the name says, and of what the content says it belongs to.
     order
-        The data do not end before they begin.
+        Data, activity, validity, energies and elevations do not end before they begin.
+    plausible
+        Every value can be true: see the bounds in the table of metadata.
     """
 
     level: Severity = Severity.ERROR
@@ -63,6 +65,7 @@ class CheckPolicy:
     start: Severity = Severity.ERROR
     kind: Severity = Severity.ERROR
     order: Severity = Severity.ERROR
+    plausible: Severity = Severity.ERROR
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -81,7 +84,7 @@ _KINDS = {
     Stream.TELESCOPE_TRIGGERS: "DL0v1 Trigger",
 }
 _ASSOCIATIONS = {"DL0v1 Telescope": "Telescope", "DL0v1 Subarray": "Subarray", "DL0v1 Trigger": "Subarray"}
-_BEGIN, _END = "observation__coverage__time__t_min", "observation__coverage__time__t_max"
+_BEGIN = "observation__coverage__time__t_min"
 
 
 def disagreements(path: AcadaPath | None, facts: FileFacts, metadata: ProductMetadata) -> Iterator[tuple[str, Defect]]:
@@ -106,10 +109,8 @@ def disagreements(path: AcadaPath | None, facts: FileFacts, metadata: ProductMet
     said = metadata.get("data__association")
     if association and said is not None and said != association:
         yield "kind", _mismatch(f"the content says data__association = {said}, but its tables are {facts.kind}")
-    begin, end = metadata.get(_BEGIN), metadata.get(_END)
-    if isinstance(begin, dt.datetime) and isinstance(end, dt.datetime) and end < begin:
-        message = f"the data end at {end}, before they begin at {begin}"
-        yield "order", Defect(DefectKind.INVALID_METADATA, message)
+    for check, _key, defect in implausibilities(metadata):
+        yield check, defect
 
 
 def _mismatch(message: str) -> Defect:

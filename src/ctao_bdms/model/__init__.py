@@ -22,6 +22,7 @@ from ctao_bdms.model.new_products import NewProduct
 from ctao_bdms.model.night import Night
 from ctao_bdms.model.observations import Creator, ObservationId
 from ctao_bdms.model.particles import Particle
+from ctao_bdms.model.plausible import implausibilities
 from ctao_bdms.model.products import DataType, ProductType, Release
 from ctao_bdms.model.questions import Cone, ValidAt
 from ctao_bdms.model.sites import ArrayElement, ElementKind, Site, Subarray
@@ -49,6 +50,7 @@ __all__ = [
     "FirstRule",
     "Flag",
     "HduFacts",
+    "implausibilities",
     "Keyword",
     "Lfn",
     "METADATA",

@@ -21,7 +21,7 @@ from ctao_bdms.model.defects import Defect, DefectKind
 from ctao_bdms.model.levels import DataLevel
 from ctao_bdms.model.night import Night
 
-__all__ = ["METADATA", "MetadataKey", "ProductMetadata", "Value", "ValueType", "metadata_key"]
+__all__ = ["METADATA", "MetadataKey", "ProductMetadata", "Value", "ValueType", "metadata_key", "spelled"]
 
 Value = str | int | float | bool | dt.datetime | dt.date
 
@@ -56,6 +56,9 @@ class MetadataKey:
         Whether queries by it are common enough for an index.
     unit
         The unit of a number.
+    bounds
+        The least and the greatest value that can be true, both included; None if any can. See
+        `ctao_bdms.model.implausibilities`.
     description
         One line for people.
     """
@@ -67,6 +70,7 @@ class MetadataKey:
     required: frozenset[DataLevel] = frozenset()
     indexed: bool = False
     unit: str = ""
+    bounds: tuple[Value, Value] | None = None
 
     def parse(self, value: object) -> Value:
         """Return `value` in this key's type.
@@ -157,6 +161,18 @@ _PARSERS: Mapping[ValueType, Callable[[object], Value]] = {
 
 _S, _I, _F, _T, _D = ValueType.STR, ValueType.INT, ValueType.FLOAT, ValueType.TIME, ValueType.DATE
 _RAW = frozenset({DataLevel.DL0})
+#: From the first light of the first telescope, LST-1 (14 December 2018, less the weeks of tests before), to a century
+#: that the observatory will not see.
+_OBSERVED = (dt.datetime(2018, 10, 1, tzinfo=dt.UTC), dt.datetime(2100, 1, 1, tzinfo=dt.UTC))
+_NIGHTS = (_OBSERVED[0].date(), _OBSERVED[1].date())
+#: Software and simulations are older than the telescopes.
+_MADE = (dt.datetime(2000, 1, 1, tzinfo=dt.UTC), _OBSERVED[1])
+_COUNT = (0, 2**31 - 1)
+#: Identifiers of blocks begin with their creator: see `ctao_bdms.model.ObservationId`.
+_BLOCK = (0, 4_999_999_999)
+_RIGHT_ASCENSION, _DECLINATION, _ZENITH = (0.0, 360.0), (-90.0, 90.0), (0.0, 180.0)
+#: Cables let a telescope turn further than once around.
+_AZIMUTH, _ENERGY = (-720.0, 720.0), (0.0, 1e9)
 _ALL = frozenset(DataLevel)
 
 _ROWS = (
@@ -167,22 +183,28 @@ _ROWS = (
     MetadataKey("data__association", _S, "array, subarray, telescope, ...", ("DATAASSO",), _ALL),
     MetadataKey("data__type", _S, "kind of product within its division", ("DATATYPE",), _ALL),
     MetadataKey("instance__id", _S, "identifier of this one product (UUID)", ("DATAID",)),
-    MetadataKey("instance__obs_id", _I, "observation block", ("OBS_ID",), indexed=True),
+    MetadataKey("instance__obs_id", _I, "observation block", ("OBS_ID",), indexed=True, bounds=_BLOCK),
     MetadataKey("instance__event_type", _S, "event type", ("EVTYPE",)),
-    MetadataKey("instance__ae_id", _I, "array element (telescope)", ("AE_ID",), indexed=True),
+    MetadataKey("instance__ae_id", _I, "array element (telescope)", ("AE_ID",), indexed=True, bounds=_COUNT),
     MetadataKey("instance__ae_class", _S, "class of array elements", ("AE_CLASS",)),
-    MetadataKey("instance__subarray_id", _I, "subarray", ("SUB_ID",), indexed=True),
-    MetadataKey("instance__chunk_id", _I, "place of the file in its stream", ("CHUNK_ID",)),
-    MetadataKey("instance__batch_id", _I, "processing batch", ("BATCH_ID",)),
-    MetadataKey("instance__calibration_service_id", _I, "calibration service"),
+    MetadataKey("instance__subarray_id", _I, "subarray", ("SUB_ID",), indexed=True, bounds=_COUNT),
+    MetadataKey("instance__chunk_id", _I, "place of the file in its stream", ("CHUNK_ID",), bounds=_COUNT),
+    MetadataKey("instance__batch_id", _I, "processing batch", ("BATCH_ID",), bounds=_COUNT),
+    MetadataKey("instance__calibration_service_id", _I, "calibration service", bounds=_COUNT),
     MetadataKey(
-        "instance__observing_night", _D, "observing night, date of its evening", ("OBSNIGHT",), _RAW, indexed=True
+        "instance__observing_night",
+        _D,
+        "observing night, date of its evening",
+        ("OBSNIGHT",),
+        _RAW,
+        indexed=True,
+        bounds=_NIGHTS,
     ),
     MetadataKey("instance__sublevel_id", _S, "processing sublevels, joined by '|'", ("SUBLVL",)),
     MetadataKey("instance__target_id", _S, "target", ("OBJECT",), indexed=True),
     MetadataKey("instance__region_id", _S, "sky region"),
     MetadataKey("instance__observing_period_id", _S, "observing period", ("PERIOD",)),
-    MetadataKey("instance__lunar_cycle_id", _I, "lunar cycle", ("LUNCYCLE",)),
+    MetadataKey("instance__lunar_cycle_id", _I, "lunar cycle", ("LUNCYCLE",), bounds=_COUNT),
     MetadataKey("instance__facility_name", _S, "observatory", ("TELESCOP",)),
     MetadataKey("instance__site_id", _S, "site", ("INSTRUME",), _RAW, indexed=True),
     MetadataKey("instance__particle_pdgid", _I, "simulated primary particle (PDG code)", ("PDGID",)),
@@ -190,7 +212,7 @@ _ROWS = (
     MetadataKey("instance__category", _S, "processing category: A, B or C", ("DATACAT",)),
     MetadataKey("instance__data_source", _S, "stream of the acquisition, e.g. SDH0001", ("DATASRC",)),
     MetadataKey("instance__assembly_name", _S, "assembly that was monitored", ("ASSEMBLY",)),
-    MetadataKey("instance__local_run_id", _I, "local run", ("LOCRUNID",)),
+    MetadataKey("instance__local_run_id", _I, "local run", ("LOCRUNID",), bounds=_COUNT),
     MetadataKey("curation__release", _S, "release, e.g. DataPipe/Observation/DR1", ("RELEASE",), indexed=True),
     MetadataKey("curation__reference", _S, "publication", ("REFERENC",)),
     MetadataKey("curation__license", _S, "licence", ("LICENSE",)),
@@ -204,7 +226,7 @@ _ROWS = (
     MetadataKey("model__version", _S, "version of the data model", ("MODELVER",)),
     MetadataKey("model__url", _S, "where the data model can be read", ("MODELURL",)),
     MetadataKey("disclaimer", _S, "what whoever uses it must know"),
-    MetadataKey("creation_time", _T, "when the product was made", ("CREATED",)),
+    MetadataKey("creation_time", _T, "when the product was made", ("CREATED",), bounds=_MADE),
     MetadataKey("contact__name", _S, "contact", ("AUTHOR",)),
     MetadataKey("contact__organization", _S, "organisation", ("ORIGIN",)),
     MetadataKey("contact__email", _S, "e-mail address of the contact", ("EMAIL",)),
@@ -212,44 +234,131 @@ _ROWS = (
     MetadataKey("activity__name", _S, "activity that made it", ("ACTIVITY",)),
     MetadataKey("activity__description", _S, "what the activity did", ("ACTDESC",)),
     MetadataKey("activity__id", _S, "identifier of the activity (UUID)", ("ACTID",)),
-    MetadataKey("activity__start", _T, "begin of the activity", ("ACTSTART",)),
-    MetadataKey("activity__end", _T, "end of the activity", ("ACTSTOP",)),
+    MetadataKey("activity__start", _T, "begin of the activity", ("ACTSTART",), bounds=_MADE),
+    MetadataKey("activity__end", _T, "end of the activity", ("ACTSTOP",), bounds=_MADE),
     MetadataKey("activity__software__name", _S, "software", ("SOFTWARE",)),
     MetadataKey("activity__software__version", _S, "version of the software", ("SOFTVER",)),
     MetadataKey("activity__software__url", _S, "where the software can be found", ("SOFTURL",)),
     MetadataKey("activity__configuration_id", _S, "configuration of the activity", ("ACTCONF", "ANAMODE")),
     MetadataKey(
-        "observation__coverage__time__t_min", _T, "begin of the data", ("DATE-BEG", "DATE"), _RAW, indexed=True
+        "observation__coverage__time__t_min",
+        _T,
+        "begin of the data",
+        ("DATE-BEG", "DATE"),
+        _RAW,
+        indexed=True,
+        bounds=_OBSERVED,
     ),
     MetadataKey(
-        "observation__coverage__time__t_max", _T, "end of the data", ("DATE-END", "DATEEND"), _RAW, indexed=True
+        "observation__coverage__time__t_max",
+        _T,
+        "end of the data",
+        ("DATE-END", "DATEEND"),
+        _RAW,
+        indexed=True,
+        bounds=_OBSERVED,
     ),
     MetadataKey("observation__coverage__space__frame", _S, "celestial frame", ("RADESYS",)),
-    MetadataKey("observation__coverage__space__ra", _F, "right ascension of the pointing", ("RA_PNT",), unit="deg"),
     MetadataKey(
-        "observation__coverage__space__dec", _F, "declination of the pointing", ("DEC_PNT",), indexed=True, unit="deg"
+        "observation__coverage__space__ra",
+        _F,
+        "right ascension of the pointing",
+        ("RA_PNT",),
+        unit="deg",
+        bounds=_RIGHT_ASCENSION,
     ),
-    MetadataKey("observation__coverage__space__field_of_view", _F, "field of view", ("FOV",), unit="deg"),
+    MetadataKey(
+        "observation__coverage__space__dec",
+        _F,
+        "declination of the pointing",
+        ("DEC_PNT",),
+        indexed=True,
+        unit="deg",
+        bounds=_DECLINATION,
+    ),
+    MetadataKey(
+        "observation__coverage__space__field_of_view", _F, "field of view", ("FOV",), unit="deg", bounds=(0.0, 360.0)
+    ),
     MetadataKey("observation__coverage__space__region_of_interest", _S, "sky region", ("REGION",)),
     MetadataKey("observation__coverage__space__moc", _S, "sky coverage (MOC)"),
-    MetadataKey("observation__coverage__energy__energy_min", _F, "lowest energy", ("EMIN",), unit="TeV"),
-    MetadataKey("observation__coverage__energy__energy_max", _F, "highest energy", ("EMAX",), unit="TeV"),
-    MetadataKey("observation__coverage__tracking__elevation_min", _F, "lowest elevation", ("ALT_MIN",), unit="deg"),
-    MetadataKey("observation__coverage__tracking__elevation_max", _F, "highest elevation", ("ALT_MAX",), unit="deg"),
-    MetadataKey("observation__coverage__tracking__azimuth_mean", _F, "mean azimuth", ("AZ_MEAN",), unit="deg"),
-    MetadataKey("observation__coverage__tracking__azimuth_range", _F, "range of azimuth", ("AZ_RANGE",), unit="deg"),
+    MetadataKey(
+        "observation__coverage__energy__energy_min", _F, "lowest energy", ("EMIN",), unit="TeV", bounds=_ENERGY
+    ),
+    MetadataKey(
+        "observation__coverage__energy__energy_max", _F, "highest energy", ("EMAX",), unit="TeV", bounds=_ENERGY
+    ),
+    MetadataKey(
+        "observation__coverage__tracking__elevation_min",
+        _F,
+        "lowest elevation",
+        ("ALT_MIN",),
+        unit="deg",
+        bounds=_DECLINATION,
+    ),
+    MetadataKey(
+        "observation__coverage__tracking__elevation_max",
+        _F,
+        "highest elevation",
+        ("ALT_MAX",),
+        unit="deg",
+        bounds=_DECLINATION,
+    ),
+    MetadataKey(
+        "observation__coverage__tracking__azimuth_mean", _F, "mean azimuth", ("AZ_MEAN",), unit="deg", bounds=_AZIMUTH
+    ),
+    MetadataKey(
+        "observation__coverage__tracking__azimuth_range",
+        _F,
+        "range of azimuth",
+        ("AZ_RANGE",),
+        unit="deg",
+        bounds=_AZIMUTH,
+    ),
     MetadataKey("observation__coverage__tracking__mode", _S, "tracking mode", ("TRACKING",)),
-    MetadataKey("observation__location__longitude", _F, "geodetic longitude", ("OBSGEO-L",), unit="deg"),
-    MetadataKey("observation__location__latitude", _F, "geodetic latitude", ("OBSGEO-B",), unit="deg"),
-    MetadataKey("observation__location__height", _F, "height above the ellipsoid", ("OBSGEO-H",), unit="m"),
-    MetadataKey("acquisition__sb_id", _I, "scheduling block", ("SB_ID",), indexed=True),
+    MetadataKey(
+        "observation__location__longitude", _F, "geodetic longitude", ("OBSGEO-L",), unit="deg", bounds=(-180.0, 360.0)
+    ),
+    MetadataKey(
+        "observation__location__latitude", _F, "geodetic latitude", ("OBSGEO-B",), unit="deg", bounds=_DECLINATION
+    ),
+    MetadataKey(
+        "observation__location__height",
+        _F,
+        "height above the ellipsoid",
+        ("OBSGEO-H",),
+        unit="m",
+        bounds=(-500.0, 10_000.0),
+    ),
+    MetadataKey("acquisition__sb_id", _I, "scheduling block", ("SB_ID",), indexed=True, bounds=_BLOCK),
     MetadataKey("acquisition__local_run_type", _S, "type of the local run", ("LOCRUNTP",)),
     MetadataKey("simulation__production_name", _S, "simulation production", ("SIMPROD",), indexed=True),
-    MetadataKey("simulation__node__zenith", _F, "zenith angle of the grid node", ("SIMZEN",), unit="deg"),
-    MetadataKey("simulation__node__azimuth", _F, "azimuth of the grid node", ("SIMAZ",), unit="deg"),
-    MetadataKey("simulation__node__hour_angle", _F, "hour angle of the grid node", ("SIMHA",), unit="deg"),
-    MetadataKey("simulation__node__declination", _F, "declination of the grid node", ("SIMDEC",), unit="deg"),
-    MetadataKey("simulation__node__nsb_factor", _F, "night-sky background, relative to the dark sky", ("SIMNSB",)),
+    MetadataKey(
+        "simulation__node__zenith", _F, "zenith angle of the grid node", ("SIMZEN",), unit="deg", bounds=_ZENITH
+    ),
+    MetadataKey("simulation__node__azimuth", _F, "azimuth of the grid node", ("SIMAZ",), unit="deg", bounds=_AZIMUTH),
+    MetadataKey(
+        "simulation__node__hour_angle",
+        _F,
+        "hour angle of the grid node",
+        ("SIMHA",),
+        unit="deg",
+        bounds=(-360.0, 360.0),
+    ),
+    MetadataKey(
+        "simulation__node__declination",
+        _F,
+        "declination of the grid node",
+        ("SIMDEC",),
+        unit="deg",
+        bounds=_DECLINATION,
+    ),
+    MetadataKey(
+        "simulation__node__nsb_factor",
+        _F,
+        "night-sky background, relative to the dark sky",
+        ("SIMNSB",),
+        bounds=(0.0, 1e6),
+    ),
     MetadataKey("sdc__sky_brightness", _S, "sky brightness of a science data challenge", ("SDC_NSB",)),
     MetadataKey("integrity__sha256", _S, "SHA-256 of the file, 64 hexadecimal digits (set by ingest)"),
     MetadataKey("integrity__datasums", _S, "DATASUM of each HDU in order, as computed (set by ingest)"),
@@ -344,7 +453,7 @@ class ProductMetadata(Mapping[str, Value]):
     def missing(self, level: DataLevel) -> tuple[Defect, ...]:
         """Return a defect for each key that a product of `level` must have and this one lacks."""
         return tuple(
-            Defect(DefectKind.MISSING_METADATA, f"{row.key} ({_spelled(row)}) is required at {level}")
+            Defect(DefectKind.MISSING_METADATA, f"{row.key} ({spelled(row)}) is required at {level}")
             for row in METADATA.values()
             if level in row.required and row.key not in self._values
         )
@@ -354,5 +463,6 @@ class ProductMetadata(Mapping[str, Value]):
         return {key: METADATA[key].to_wire(value) for key, value in self._values.items()}
 
 
-def _spelled(row: MetadataKey) -> str:
+def spelled(row: MetadataKey) -> str:
+    """Return where the value of a key comes from, in words."""
     return "FITS keyword " + " or ".join(row.keywords) if row.keywords else "set by the archive"

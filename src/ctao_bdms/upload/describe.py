@@ -22,6 +22,7 @@ from ctao_bdms.model import (
     ProductMetadata,
     Site,
     Verdict,
+    implausibilities,
 )
 from ctao_bdms.naming import DppsName, DppsPath, UserPath, is_dpps_name
 
@@ -81,14 +82,15 @@ def describe_product(
     content, faults = ProductMetadata.from_keywords(facts.keywords)
     defects += () if is_unreadable(facts) else faults
     named = _named(path.name, defects)
-    for check, defect in _disagreements(named, product.metadata, content):
+    known: dict[str, Value] = {**content, **named, **product.metadata}
+    found = [*_disagreements(named, product.metadata, content), *_implausible(known, product, warnings)]
+    for check, defect in () if is_unreadable(facts) else found:
         severity = policy.severity_of(check)
-        if severity is not Severity.IGNORE and not is_unreadable(facts):
+        if severity is not Severity.IGNORE:
             (defects if severity is Severity.ERROR else warnings).append(defect)
     if facts.verdict is Verdict.UNCHECKED:
         message = "not every part carries a checksum of its own: damage before this moment cannot be seen"
         warnings.append(Defect(DefectKind.UNCHECKED, message))
-    known: dict[str, Value] = {**content, **named, **product.metadata}
     if not product.user:
         known |= _derived(known)
         defects += _missing(known)
@@ -131,9 +133,20 @@ def _disagreements(
             if value != voices[0][1]:
                 message = f"{voices[0][0]} says {key} = {voices[0][1]}, {who} says {value}"
                 yield check, Defect(DefectKind.NAME_MISMATCH, message)
-    begin, end = content.get(_BEGIN), content.get("observation__coverage__time__t_max")
-    if isinstance(begin, dt.datetime) and isinstance(end, dt.datetime) and end < begin:
-        yield "order", Defect(DefectKind.INVALID_METADATA, f"the data end at {end}, before they begin at {begin}")
+
+
+def _implausible(known: dict[str, Value], product: NewProduct, warnings: list[Defect]) -> Iterator[tuple[str, Defect]]:
+    """Yield what cannot be true, with the name of its check.
+
+    In a user's own area lies what users like, also of other observatories: there it is a warning, and such a value is
+    not kept.
+    """
+    for check, key, defect in list(implausibilities(known)):
+        if product.user:
+            warnings.append(defect)
+            known.pop(key, None)
+        else:
+            yield check, defect
 
 
 def _voices(
