@@ -195,7 +195,9 @@ def test_two_jobs_that_put_the_same_file_at_once_make_one_product(
     with jobs["wms"].start(folder, near="PIC") as one, jobs["wms"].start(folder, near="PIC") as two:
         answers = [json.loads(job.communicate()[0]) for job in (one, two)]
     assert not [answer for answer in answers if "error" in answer]
-    assert {row[0] for answer in answers for row in answer["rows"]} <= {"registered", "known"}
+    assert {row[0] for answer in answers for row in answer["rows"]} <= {"registered", "known"}, [
+        answer["rows"] for answer in answers
+    ]
     (lfn,) = {row[1] for answer in answers for row in answer["rows"]}
     file = embedded_rucio.catalogue.files([Lfn(lfn)])[Lfn(lfn)]
     assert [replica.rse for replica in file.replicas] == ["PIC-DISK"]
@@ -233,3 +235,128 @@ def test_a_person_cannot_put_products_of_the_observatory(
     assert said in {"ForbiddenError", "refused"}, refused
     products = Bdms(embedded_rucio.catalogue).query(scope=jobs["wms"].scope)
     assert NAME.format(99) not in {product.lfn.name for product in products}
+
+
+def bdms_put(job: Job, folder: Path, *words: str) -> tuple[int, list[dict[str, Any]], str]:
+    """Run ``bdms put``; return its exit code, its rows, and what it says beside."""
+    command = [
+        sys.executable,
+        "-c",
+        "from ctao_bdms.cli import main; main()",
+        "put",
+        str(folder),
+        "--json",
+        "--rucio-config",
+        str(job.config),
+    ]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return done.returncode, rows, done.stderr
+
+
+def stored(instance: Instance, part: str) -> list[Path]:
+    """Return the files with `part` in their path on all storage elements, temporary ones too."""
+    return [path for path in instance.home.path.joinpath("storage").rglob("*") if part in str(path) and path.is_file()]
+
+
+def test_who_may_only_read_uploads_nothing(
+    embedded_rucio_instance: Instance, jobs: dict[str, Job], tmp_path: Path
+) -> None:
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("some thoughts")
+    person = jobs["user"]
+    reader = attrs.evolve(person, config=embedded_rucio_instance.client_config(READER))
+    words = ("--user", person.user, "--folder", "byreader", "--near", "PIC")
+    # where the directory is there as well as where it must be made
+    for _ in range(2):
+        code, rows, said = bdms_put(reader, folder, *words)
+        assert code != 0
+        assert not rows
+        assert "more than the 0 that this account may still keep" in said
+        assert not stored(embedded_rucio_instance, "byreader/notes.txt")
+        (folder / "first.txt").write_text("first")
+        bdms_put(person, folder / "first.txt", *words)
+        (folder / "first.txt").unlink()
+    assert len(stored(embedded_rucio_instance, "byreader/")) == 1
+
+
+def test_where_there_is_no_scope_nothing_is_uploaded(
+    embedded_rucio_instance: Instance, jobs: dict[str, Job], tmp_path: Path
+) -> None:
+    folder = tmp_path / "noscope"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("some thoughts")
+    code, rows, _ = bdms_put(jobs["wms"], folder, "--user", "nobodyhere", "--folder", "f", "--near", "PIC")
+    assert code == 1
+    assert [row["status"] for row in rows] == ["refused"]
+    assert "scope user.nobodyhere does not exist" in str(rows[0])
+    assert not stored(embedded_rucio_instance, "nobodyhere")
+
+
+def test_the_ingest_account_leaves_nothing_at_a_centre(
+    embedded_rucio: RucioNamespace, jobs: dict[str, Job], tmp_path: Path
+) -> None:
+    """It owns the scope and may make directories, but not register files at a data centre: known at the end only."""
+    folder = tmp_path / "ingest"
+    folder.mkdir()
+    write_dl1(folder / NAME.format(1), telescopes=(1,), events=4)
+    ingest = Job(embedded_rucio.instance.client_config(), embedded_rucio.scope)
+    answer = ingest.put(folder, near="PIC")
+    assert answer["error"] == "ForbiddenError", answer
+    assert not stored(embedded_rucio.instance, f"{embedded_rucio.scope}/")
+
+
+def test_links_are_followed_and_what_is_no_file_has_its_row(
+    embedded_rucio_instance: Instance, jobs: dict[str, Job], tmp_path: Path
+) -> None:
+    folder = tmp_path / "links"
+    folder.mkdir()
+    (tmp_path / "result.txt").write_text("content")
+    (folder / "link.txt").symlink_to("../result.txt")
+    (folder / "hard.txt").hardlink_to(tmp_path / "result.txt")
+    (folder / "dangling.txt").symlink_to("nowhere")
+    (folder / "loop.txt").symlink_to("loop.txt")
+    (folder / "folder.txt").symlink_to(".")
+    os.mkfifo(folder / "fifo.txt")
+    person = jobs["user"]
+    words = ("--user", person.user, "--folder", "links", "--near", "PIC")
+    code, rows, _ = bdms_put(person, folder, *words)
+    assert code == 1
+    assert {Path(row["path"]).name: row["status"] for row in rows} == {
+        "link.txt": "registered",
+        "hard.txt": "registered",
+        **dict.fromkeys(("dangling.txt", "loop.txt", "folder.txt", "fifo.txt"), "refused"),
+    }
+    found = stored(embedded_rucio_instance, f"{person.user}/links/")
+    assert {path.name: path.read_text() for path in found} == {"link.txt": "content", "hard.txt": "content"}
+    for name in ("dangling.txt", "loop.txt", "folder.txt", "fifo.txt"):
+        (folder / name).unlink()
+    code, rows, _ = bdms_put(person, folder, *words)
+    assert (code, {row["status"] for row in rows}) == (0, {"known"})
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_put_that_is_ended_and_made_again_leaves_each_file_once(
+    embedded_rucio: RucioNamespace, jobs: dict[str, Job], tmp_path: Path, how: signal.Signals
+) -> None:
+    """Ended when the bytes are there and the registration is not: at its request, which never comes."""
+    person, folder, name = jobs["user"], tmp_path / "ended", f"ended{how.value}"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{name}{number}.txt").write_text(f"{number}")
+    program = JOB.replace(
+        "try:\n    report", f"bdms.catalogue.register = lambda *_: os.kill(os.getpid(), {how.value})\ntry:\n    report"
+    )
+    assert program != JOB
+    command = [sys.executable, "-c", program, str(folder), json.dumps(person.said()), '{"near": "PIC"}', "0"]
+    done = subprocess.run(
+        command, env=os.environ | {"RUCIO_CONFIG": str(person.config)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    instance = embedded_rucio.instance
+    assert len(stored(instance, name)) == (0 if how is signal.SIGINT else 3)
+    answer = person.put(folder, near="PIC")
+    assert [row[0] for row in answer["rows"]] == ["registered"] * 3, answer
+    assert [row[0] for row in person.put(folder, near="PIC")["rows"]] == ["known"] * 3
+    assert sorted(path.name for path in stored(instance, name)) == [f"{name}{number}.txt" for number in range(3)]

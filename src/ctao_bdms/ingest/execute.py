@@ -189,10 +189,10 @@ def _is_as_read(item: Described) -> bool:
         If the storage does not say: that is no other file.
     """
     try:
-        stamp = Stamp.from_status(item.file.path.lstat())
+        status = item.file.path.stat() if item.file.is_link else item.file.path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return item.facts is not None and stamp.is_of(item.facts)
+    return item.facts is not None and Stamp.from_status(status).is_of(item.facts)
 
 
 def _released(item: Described, status: Status, block: Did | None) -> Outcome:

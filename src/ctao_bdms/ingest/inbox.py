@@ -34,7 +34,7 @@ class LocalFile:
     Attributes
     ----------
     path
-        Where it lies, absolute, links resolved.
+        Where it lies, absolute, links resolved unless it `is_link`.
     lfn
         Its logical name; None if it cannot have one.
     trigger
@@ -43,6 +43,8 @@ class LocalFile:
         What lay there when it was looked at, a folder perhaps; None if there was nothing.
     defects
         What already stands against it, before a byte is read.
+    is_link
+        Whether the path is a link: its own name counts, and the content of the file that it leads to.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class LocalFile:
     trigger: Path | None = None
     stamp: Stamp | None = None
     defects: tuple[Defect, ...] = ()
+    is_link: bool = False
 
     @property
     def is_ours(self) -> bool:

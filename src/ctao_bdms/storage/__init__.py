@@ -2,11 +2,12 @@
 
 from ctao_bdms.storage.patience import Patience
 from ctao_bdms.storage.placing import lies_there, open_sink, place_file
-from ctao_bdms.storage.sinks import FileSink, Part, Sink, temporary_prefix
+from ctao_bdms.storage.sinks import Claim, FileSink, Part, Sink, temporary_prefix
 from ctao_bdms.storage.sources import Source, Sources
 from ctao_bdms.storage.webdav import WebDavSink
 
 __all__ = [
+    "Claim",
     "FileSink",
     "Part",
     "Patience",

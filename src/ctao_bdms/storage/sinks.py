@@ -3,10 +3,14 @@
 Bytes arrive under a temporary name that says which product they are of, are read back, and take the product's name in
 one step that never replaces anything. Whoever writes holds a lock on what it writes, which ends with its process: what
 nobody holds is left over, and may be removed.
+
+Whoever may still register what lies in a folder holds a claim on it: a shared lock on the folder. Who takes back what
+nobody will register needs the folder alone.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -26,7 +30,10 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Lfn
 
-__all__ = ["FileSink", "Part", "Sink", "temporary_prefix"]
+__all__ = ["Claim", "FileSink", "Part", "Sink", "temporary_prefix"]
+
+#: What file systems say whose folders cannot be locked: nobody can claim one there, and nobody takes anything back.
+_NO_LOCKS = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 class Part(Protocol):
@@ -37,6 +44,13 @@ class Part(Protocol):
 
     def commit(self) -> bool:
         """Give the bytes the product's name; False, and nothing is changed, if something has that name."""
+
+
+class Claim(Protocol):
+    """The word that what lies in a folder may be registered soon."""
+
+    def renew(self) -> None:
+        """Give it again: where there are no locks, a claim that is old is taken for one of a dead process."""
 
 
 class Sink(Protocol):
@@ -50,6 +64,15 @@ class Sink(Protocol):
 
     def remove(self, lfn: Lfn) -> None:
         """Remove what lies under a product's name; nothing happens if nothing does."""
+
+    def claim(self, lfn: Lfn) -> AbstractContextManager[Claim]:
+        """Claim the folder of a product: what lies there is not taken back by others meanwhile."""
+
+    def take_back(self, lfn: Lfn, is_known: Callable[[], bool]) -> bool:
+        """Remove what lies under a product's name, unless the folder is claimed or `is_known` says that it counts.
+
+        Returns whether it is gone.
+        """
 
     def tidy(self, lfn: Lfn) -> None:
         """Remove what attempts to bring the product have left that have died."""
@@ -97,6 +120,32 @@ class FileSink:
         """Remove what lies under a product's name; nothing happens if nothing does."""
         self._path(lfn).unlink(missing_ok=True)
 
+    @contextmanager
+    def claim(self, lfn: Lfn) -> Iterator[FileClaim]:
+        """Claim the folder of a product: what lies there is not taken back by others meanwhile."""
+        folder = self._path(lfn).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with _opened_folder(folder) as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+            yield FileClaim()
+
+    def take_back(self, lfn: Lfn, is_known: Callable[[], bool]) -> bool:
+        """Remove what lies under a product's name, unless the folder is claimed or `is_known` says that it counts."""
+        path = self._path(lfn)
+        with _opened_folder(path.parent) as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            if is_known():
+                return False
+            path.unlink(missing_ok=True)
+        return True
+
     def tidy(self, lfn: Lfn) -> None:
         """Remove what attempts to bring the product have left that have died."""
         _sweep(self._path(lfn).parent, temporary_prefix(lfn))
@@ -118,6 +167,13 @@ class FileSink:
         return Path(path_of_lfn(lfn, self._root))
 
 
+class FileClaim:
+    """A claim that lasts as long as its process holds the lock."""
+
+    def renew(self) -> None:
+        """Do nothing: a lock does not grow old."""
+
+
 class FilePart:
     """Bytes under a temporary name in the folder of the product."""
 
@@ -135,12 +191,19 @@ class FilePart:
             os.link(self._temporary, self._target)
         except FileExistsError:
             return False
-        folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with _opened_folder(self._target.parent) as folder:
             os.fsync(folder)
-        finally:
-            os.close(folder)
         return True
+
+
+@contextmanager
+def _opened_folder(folder: Path) -> Iterator[int]:
+    """Open a folder; the end ends the locks on it, too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _copy(source: Path, descriptor: int, on_bytes: Callable[[int], object]) -> None:

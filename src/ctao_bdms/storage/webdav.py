@@ -3,6 +3,10 @@
 The storage itself makes the Adler-32 of what has arrived (RFC 3230). XRootD 5.5 replaces what has the name that a file
 is moved to, whatever the header Overwrite says. So the name is looked at right before; two uploads of different bytes
 under one name that both pass there within the same moment are not told apart.
+
+There are no locks. A claim is a young file of its own in the folder. Who takes back what nobody will register first
+moves it out of the way, and then looks for claims: whoever claimed before sees the bytes come back, whoever claims
+after it does not find them, and brings its own.
 """
 
 from __future__ import annotations
@@ -35,6 +39,8 @@ _PATIENCE = Patience()
 _PIECE_BYTES = 1 << 20
 #: What nobody has written to for so long, no upload will finish.
 _LEFT_AFTER = dt.timedelta(hours=1)
+#: How the names of claims begin.
+_CLAIM_PREFIX = ".bdms-claim-"
 _DIGEST = re.compile(r"adler32=([0-9a-fA-F]{1,8})(?:,|\Z)", re.ASCII)
 
 
@@ -66,18 +72,47 @@ class WebDavSink:
         """Remove what lies under a product's name; nothing happens if nothing does."""
         self.delete(self._path(lfn))
 
+    @contextmanager
+    def claim(self, lfn: Lfn) -> Iterator[WebDavClaim]:
+        """Claim the folder of a product: what lies there is not taken back by others meanwhile."""
+        claim = WebDavClaim(self, f"{self._folder(lfn)}/{_CLAIM_PREFIX}{secrets.token_hex(4)}.part")
+        claim.renew()
+        try:
+            yield claim
+        finally:
+            self.delete(claim.path)
+
+    def take_back(self, lfn: Lfn, is_known: Callable[[], bool]) -> bool:
+        """Remove what lies under a product's name, unless the folder is claimed or `is_known` says that it counts."""
+        path = self._path(lfn)
+        if self.size(path) is None:
+            return True
+        if self._is_claimed(lfn):
+            return False
+        aside = f"{self._folder(lfn)}/{temporary_prefix(lfn)}{secrets.token_hex(4)}.part"
+        self.move(path, aside)
+        if self._is_claimed(lfn) or is_known():
+            self.move(aside, path)
+            return False
+        self.delete(aside)
+        return True
+
+    def _is_claimed(self, lfn: Lfn) -> bool:
+        ages = self._ages(f"{self._folder(lfn)}/", depth="1")
+        return any(name.startswith(_CLAIM_PREFIX) and age < _LEFT_AFTER for name, age in ages.items())
+
     def tidy(self, lfn: Lfn) -> None:
         """Remove what attempts to bring the product have left that have died: what is an hour old."""
-        folder = self._path(lfn).rpartition("/")[0]
+        folder = self._folder(lfn)
         for name, age in self._ages(f"{folder}/", depth="1").items():
-            if name.startswith(temporary_prefix(lfn)) and age >= _LEFT_AFTER:
+            if name.startswith((temporary_prefix(lfn), _CLAIM_PREFIX)) and age >= _LEFT_AFTER:
                 self.delete(f"{folder}/{name}")
 
     @contextmanager
     def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> Iterator[WebDavPart]:
         """Copy a file to a temporary name, which is gone at the end."""
         target = self._path(lfn)
-        temporary = f"{target.rpartition('/')[0]}/{temporary_prefix(lfn)}{secrets.token_hex(4)}.part"
+        temporary = f"{self._folder(lfn)}/{temporary_prefix(lfn)}{secrets.token_hex(4)}.part"
         try:
             self.upload(source, temporary, on_bytes)
             yield WebDavPart(self, temporary, target)
@@ -192,6 +227,9 @@ class WebDavSink:
     def _path(self, lfn: Lfn) -> str:
         return self._url.path + lfn.text
 
+    def _folder(self, lfn: Lfn) -> str:
+        return self._path(lfn).rpartition("/")[0]
+
     def _ages(self, path: str, depth: str) -> dict[str, dt.timedelta]:
         """Return how old the files of a folder, or one file, are by their names, by the clock of the storage."""
         answer, content = self.ask("PROPFIND", path, {207, 404}, {"Depth": depth, "Content-Length": "0"})
@@ -205,6 +243,18 @@ class WebDavSink:
             if written:
                 ages[name] = now - _instant(written)
         return ages
+
+
+class WebDavClaim:
+    """A claim: an empty file that is young."""
+
+    def __init__(self, sink: WebDavSink, path: str) -> None:
+        self._sink = sink
+        self.path = path
+
+    def renew(self) -> None:
+        """Write it again, so that it is young."""
+        self._sink.ask("PUT", self.path, {200, 201, 204}, {"Content-Length": "0"})
 
 
 class WebDavPart:

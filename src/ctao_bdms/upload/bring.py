@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Lfn
     from ctao_bdms.storage import Sink
 
-__all__ = ["bring"]
+__all__ = ["absent", "bring"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ def bring(
     *,
     now: Callable[[], dt.datetime],
     jobs: int,
+    brought: dict[Lfn, Described],
+    renew: Callable[[], None],
     on_uploaded: Callable[[int], None] = lambda _: None,
 ) -> dict[Path, Described]:
     """Bring sound files to a storage element; return them by path, with the reason if one is not there at the end.
@@ -46,9 +48,14 @@ def bring(
         The clock.
     jobs
         How many are uploaded at once.
+    brought
+        Is filled with what lies there for this put, file by file, so that it is known also when this is interrupted.
+    renew
+        Called when the upload is over, if it took long: gives the claims on the folders again.
     on_uploaded
         Called with the number of bytes after each piece that was uploaded.
     """
+    begin = now()
     since: dict[Path, dt.datetime] = {}
 
     def upload(item: Described) -> Described:
@@ -56,7 +63,8 @@ def bring(
         try:
             age_s = deliver(sink, item.file.path, lfn, size_bytes=size_bytes, adler32=adler32, on_bytes=on_uploaded)
         except (UploadError, OSError) as error:
-            return _absent(item, error)
+            return absent(item, error)
+        brought[lfn] = item
         since[item.file.path] = now() - dt.timedelta(seconds=age_s)
         return item
 
@@ -68,11 +76,14 @@ def bring(
         try:
             recheck(sink, lfn, size_bytes=size_bytes, adler32=adler32)
         except (UploadError, OSError) as error:
-            return _absent(item, error)
+            brought.pop(lfn, None)
+            return absent(item, error)
         return item
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         uploaded = list(pool.map(upload, items))
+        if now() - begin >= dt.timedelta(seconds=RECHECK_AFTER_S):
+            renew()
         return {item.file.path: item for item in pool.map(look_again, uploaded)}
 
 
@@ -83,7 +94,7 @@ def _known(item: Described) -> tuple[Lfn, int, str]:
     return item.file.lfn, item.facts.size_bytes, item.facts.adler32
 
 
-def _absent(item: Described, error: Exception) -> Described:
+def absent(item: Described, error: Exception) -> Described:
     """Return a file with the reason why it does not lie on the storage element."""
     _LOG.warning("%s", error)
     return attrs.evolve(item, defects=(*item.defects, Defect(DefectKind.STORAGE, str(error))))

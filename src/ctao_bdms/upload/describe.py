@@ -9,6 +9,8 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING
 
+import attrs
+
 from ctao_bdms.errors import InvalidMetadataError, InvalidNameError
 from ctao_bdms.ingest import CheckPolicy, Described, LocalFile, Severity
 from ctao_bdms.ingest.describe import is_unreadable, ledger
@@ -77,7 +79,7 @@ def describe_product(
     policy
         How serious it is where name, maker and content disagree.
     """
-    defects: list[Defect] = list(facts.defects)
+    defects = [_through_link(path, defect) for defect in facts.defects]
     warnings: list[Defect] = []
     content, faults = ProductMetadata.from_keywords(facts.keywords)
     defects += () if is_unreadable(facts) else faults
@@ -104,12 +106,19 @@ def describe_product(
         message = f"by all that is known of it, it is called {lfn.name}"
         defects.append(Defect(DefectKind.NAME_MISMATCH, message))
     return Described(
-        file=LocalFile(path=path, lfn=lfn),
+        file=LocalFile(path=path, lfn=lfn, is_link=path.is_symlink()),
         facts=facts,
         metadata=ProductMetadata({**known, **ledger(facts)}),
         defects=tuple(defects),
         warnings=tuple(warnings),
     )
+
+
+def _through_link(path: Path, defect: Defect) -> Defect:
+    """Return a defect of what a link leads to, which says so."""
+    if defect.kind not in {DefectKind.MISSING, DefectKind.NOT_A_FILE, DefectKind.UNREADABLE} or not path.is_symlink():
+        return defect
+    return attrs.evolve(defect, message=f"it is a link to {path.readlink()}: {defect.message}")
 
 
 def _named(text: str, defects: list[Defect]) -> Mapping[str, Value]:

@@ -1,14 +1,17 @@
 """Putting products into the archive: the same convergent walk as an ingest, with an upload before the registration.
 
-What is to be done is planned from what the files are and what the archive holds. Then the bytes are brought to where
-the plan wants them, the archive is asked again, and the new plan is carried out: so a file that somebody else has put
-meanwhile is known, and one that did not arrive is refused. A crash anywhere is repaired by putting again.
+What is to be done is planned from what the files are and what the archive holds. What can be refused is refused before
+a byte is moved: scope, rights, room. Then the bytes are brought to where the plan wants them, the archive is asked
+again, and the new plan is carried out: so a file that somebody else has put meanwhile is known, and one that did not
+arrive is refused. What was brought and is not registered then is taken back. A crash anywhere is repaired by putting
+again.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 import secrets
 from collections import Counter
 from collections.abc import Callable
@@ -20,24 +23,26 @@ import attrs
 
 from ctao_bdms import ingest, replication
 from ctao_bdms.catalogue import Catalogue
-from ctao_bdms.errors import QuotaError, UnreachableError, UsageError
+from ctao_bdms.errors import CatalogueError, QuotaError, UnreachableError, UsageError
 from ctao_bdms.ingest import BlockLimits, Outcome
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, RetentionClass, Site
 from ctao_bdms.naming import BlockName, BlockSeries, scope_of
 from ctao_bdms.replication import Policy
 from ctao_bdms.storage import open_sink
-from ctao_bdms.upload.bring import bring
+from ctao_bdms.upload.bring import absent, bring
+from ctao_bdms.upload.claims import Claims, take_back
 from ctao_bdms.upload.describe import LENIENT, describe_product
 from ctao_bdms.upload.report import PutReport
 from ctao_bdms.upload.targets import chosen_rse, held_at, site_and_night
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.ingest import Described, Plan
-    from ctao_bdms.model import ArchivedFile, Lfn, NewProduct, ProductMetadata, Registration
+    from ctao_bdms.model import ArchivedFile, Lfn, NewProduct, ProductMetadata, Registration, Rse
+    from ctao_bdms.storage import Sink
 
 __all__ = ["Put", "find_files", "read_products"]
 
@@ -50,23 +55,37 @@ _FIRST_BATCH = ingest.BatchSize(files=1000)
 def find_files(paths: Iterable[Path]) -> list[tuple[Path, PurePath]]:
     """Return the files that `paths` stand for, each with its path inside of what was given, in order.
 
-    A folder stands for all files below it but for those whose name, or that of a folder, begins with a dot.
+    A folder stands for everything below it that is no folder, but for what has a name, or lies in a folder with a name,
+    that begins with a dot. A link counts by its own name; one to a folder is not followed inside of a folder. What
+    cannot be put (a link that leads nowhere, a FIFO) is among them, so that the report names it.
 
     Raises
     ------
     UsageError
-        If there is nothing at a path.
+        If there is nothing at a path, or a folder cannot be listed.
     """
     found: dict[Path, PurePath] = {}
     for path in paths:
         if path.is_dir():
-            below = (each.relative_to(path) for each in sorted(path.rglob("*")) if each.is_file())
+            below = (each.relative_to(path) for each in sorted(_below(path)))
             found |= {path / each: each for each in below if not any(part.startswith(".") for part in each.parts)}
-        elif path.exists():
+        elif path.exists() or path.is_symlink():
             found[path] = PurePath(path.name)
         else:
             raise UsageError(f"there is no file {path}")
     return list(found.items())
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield everything below a folder that is no folder, and links to folders."""
+
+    def fail(error: OSError) -> None:
+        raise UsageError(f"the folder {error.filename} cannot be listed: {error.strerror}") from error
+
+    for place, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        yield from (Path(place, name) for name in (*files, *links))
 
 
 def read_products(
@@ -169,6 +188,10 @@ class Put:
             groups.setdefault(self._rse_for(sound, archive), []).append(sound)
         plans = {rse: self._plan(members, archive, rse) for rse, members in groups.items()}
         self._demand_room(plans.values())
+        for rse, plan in plans.items():
+            if strangers := self._demand_places(plan):
+                groups[rse] = [_without_place(item, strangers) for item in groups[rse]]
+                plans[rse] = self._plan(groups[rse], archive, rse)
         outcomes: dict[Path, Outcome] = {}
         for rse, plan in plans.items():
             entering = frozenset(file.lfn for block in plan.blocks for file in block.files)
@@ -236,16 +259,90 @@ class Put:
         if quotas and total > (left := min(quotas) - sum(self.catalogue.kept().values())):
             raise QuotaError(", ".join(wanted), total, left, min(quotas))
 
+    def _demand_places(self, plan: Plan) -> Mapping[Lfn, Defect]:
+        """Make the directories of what enters, while no byte is moved: so the archive says what it does not take.
+
+        Return the files whose scope does not exist.
+
+        Raises
+        ------
+        ForbiddenError
+            If the account may not write there.
+        """
+        batches = ingest.Batches(self.catalogue, _FIRST_BATCH)
+        batches.prepare([file for block in plan.blocks for file in block.files])
+        strangers = [refused for block in plan.blocks for refused in batches.strangers(block.files)]
+        return {refused.file.lfn: refused.defect for refused in strangers}
+
     def _carry_out(
         self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str, entering: AbstractSet[Lfn]
     ) -> Iterable[Outcome]:
         """Upload what is `entering` and not yet there, then register it and ask for its copies."""
         missing = [item for item in items if item.file.lfn in entering and held_at(archive.get(_name(item))) != rse]
-        if missing:
-            sink = open_sink(self.catalogue.rses()[rse])
-            arrived = bring(missing, sink, now=self.now, jobs=self.jobs, on_uploaded=self.on_uploaded)
-            items = [arrived.get(item.file.path, item) for item in items]
-            archive = self.catalogue.files(map(_name, filter(_is_named, items)))
+        if not missing:
+            return self._registered(items, archive, rse)
+        storage = self.catalogue.rses()[rse]
+        sink = open_sink(storage)
+        brought: dict[Lfn, Described] = {}
+        try:
+            with Claims(sink, map(_name, missing)) as claims:
+                there = {item.file.path: item for item in missing if _name(item) not in claims.refused}
+                arrived = bring(
+                    list(there.values()),
+                    sink,
+                    now=self.now,
+                    jobs=self.jobs,
+                    brought=brought,
+                    renew=claims.renew,
+                    on_uploaded=self.on_uploaded,
+                )
+                arrived |= {
+                    item.file.path: absent(item, claims.refused[_name(item)])
+                    for item in missing
+                    if item.file.path not in there
+                }
+                items = [arrived.get(item.file.path, item) for item in items]
+                archive = self.catalogue.files(map(_name, filter(_is_named, items)))
+                outcomes = list(self._registered(items, archive, rse))
+        except UnreachableError as error:
+            if not brought:
+                raise
+            # Whether they were registered, only the archive knows.
+            raise UnreachableError(
+                f"{error}; {len(brought)} files were brought to {rse} and may not be registered yet: put the same again"
+            ) from error
+        except BaseException:
+            self._take_back(sink, storage, brought)
+            raise
+        entered = {outcome.lfn for outcome in outcomes if outcome.is_archived}
+        left = self._take_back(sink, storage, brought.keys() - entered)
+        return [_with_left(outcome, left) for outcome in outcomes]
+
+    def _take_back(self, sink: Sink, storage: Rse, lfns: Collection[Lfn]) -> Mapping[Lfn, Defect]:
+        """Remove what was brought and is not registered; return what still lies there, with its place."""
+
+        def is_known(lfn: Lfn) -> bool:
+            archived = self.catalogue.files([lfn]).get(lfn)
+            return archived is not None and archived.at(storage.name) is not None
+
+        try:
+            left = take_back(sink, lfns, is_known)
+        except CatalogueError as error:
+            left = dict.fromkeys(lfns, str(error))
+        for lfn, why in left.items():
+            place = f"{storage.write_url}{lfn}"
+            _LOG.warning("%s was uploaded and is not registered; it could not be removed: %s", place, why)
+        return {
+            lfn: Defect(
+                DefectKind.STORAGE, f"its bytes stay at {storage.write_url}{lfn}, where nothing knows them: {why}"
+            )
+            for lfn, why in left.items()
+        }
+
+    def _registered(
+        self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str
+    ) -> Iterable[Outcome]:
+        """Register what the archive lacks."""
         try:
             return self._enter(items, archive, rse)
         except UnreachableError as error:
@@ -284,6 +381,18 @@ def _is_named(item: Described) -> bool:
 def _name(item: Described) -> Lfn:
     assert item.file.lfn is not None  # what has no name has a defect
     return item.file.lfn
+
+
+def _without_place(item: Described, strangers: Mapping[Lfn, Defect]) -> Described:
+    """Return a file, with a defect if its scope does not exist."""
+    defect = None if item.file.lfn is None else strangers.get(item.file.lfn)
+    return item if defect is None else attrs.evolve(item, defects=(*item.defects, defect))
+
+
+def _with_left(outcome: Outcome, left: Mapping[Lfn, Defect]) -> Outcome:
+    """Return an outcome, with a defect if the bytes of the file still lie where they were brought for nothing."""
+    defect = None if outcome.lfn is None else left.get(outcome.lfn)
+    return outcome if defect is None else attrs.evolve(outcome, defects=(*outcome.defects, defect))
 
 
 def _recoverable(item: Described, archive: Mapping[Lfn, ArchivedFile]) -> Described:

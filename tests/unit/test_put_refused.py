@@ -1,0 +1,371 @@
+"""What is refused is refused before a byte is moved; and what was moved for nothing is taken back, or named."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.test_put import Archive
+
+from ctao_bdms.errors import ForbiddenError, RefusedError, UnreachableError, UsageError
+from ctao_bdms.ingest import Status
+from ctao_bdms.integrity import digest_file
+from ctao_bdms.model import DefectKind, Lfn, NewProduct
+from ctao_bdms.storage import FileSink
+from ctao_bdms.upload import Put, deliver, read_products
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ctao_bdms.catalogue import InMemoryCatalogue
+    from ctao_bdms.upload import PutReport
+
+ADA = NewProduct.of(user="ada", folder="f")
+FOLDER = "ctao/user/a/ada/f"
+
+
+class Fails:
+    """A catalogue of which one call does something else."""
+
+    def __init__(self, inner: InMemoryCatalogue, name: str, instead: Callable[..., Any]) -> None:
+        self._inner, self._name, self._instead = inner, name, instead
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return self._instead if name == self._name else getattr(self._inner, name)
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def call(*_arguments: object, **_keywords: object) -> None:
+        raise error
+
+    return call
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(tmp_path / "storage")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.txt").write_text(f"result {number}")
+    return folder
+
+
+def put(archive: Archive, folder: Path, catalogue: Any = None, product: NewProduct = ADA, **words: Any) -> PutReport:  # noqa: ANN401
+    files = [(path, PurePath(path.name)) for path in sorted(folder.iterdir())]
+    return Put(
+        catalogue=archive.catalogue if catalogue is None else catalogue,
+        policy=archive.bdms.policy,
+        now=lambda: archive.now,
+        near="PIC",
+        **words,
+    ).run(read_products(files, product, vo="ctao"))
+
+
+def bytes_of(archive: Archive) -> list[str]:
+    return [PurePath(path).name for path in archive.files_on_storage()]
+
+
+# --- asked first ---
+
+
+def test_where_the_scope_does_not_exist_nothing_is_uploaded(archive: Archive, folder: Path) -> None:
+    uploaded: list[int] = []
+    report = put(archive, folder, product=NewProduct.of(user="nobody", folder="f"), on_uploaded=uploaded.append)
+    assert [outcome.status for outcome in report] == [Status.REFUSED] * 3
+    assert all("user.nobody" in outcome.defects[0].message for outcome in report)
+    assert not uploaded
+    assert not bytes_of(archive)
+
+
+def test_who_may_not_write_there_uploads_nothing(archive: Archive, folder: Path) -> None:
+    uploaded: list[int] = []
+    reader = Fails(archive.catalogue, "ensure_directories", raising(ForbiddenError("an account may only read")))
+    with pytest.raises(ForbiddenError, match="only read"):
+        put(archive, folder, reader, on_uploaded=uploaded.append)
+    assert not uploaded
+    assert not bytes_of(archive)
+
+
+# --- taken back ---
+
+
+@pytest.mark.parametrize("error", [ForbiddenError("no"), KeyboardInterrupt(), RuntimeError("a bug")])
+def test_what_cannot_be_registered_is_taken_back(archive: Archive, folder: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        put(archive, folder, Fails(archive.catalogue, "register", raising(error)))
+    assert not bytes_of(archive)
+    report = put(archive, folder)
+    assert [outcome.status for outcome in report] == [Status.REGISTERED] * 3
+    assert bytes_of(archive) == ["0.txt", "1.txt", "2.txt"]
+
+
+def test_an_interrupted_upload_is_taken_back(archive: Archive, folder: Path) -> None:
+    def interrupt(_: int) -> None:
+        if bytes_of(archive).count("0.txt"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        put(archive, folder, on_uploaded=interrupt, jobs=1)
+    assert not bytes_of(archive)
+
+
+def test_one_file_that_is_refused_is_taken_back_and_the_others_stay(archive: Archive, folder: Path) -> None:
+    def register(block: Any, rse: str, files: Any) -> None:  # noqa: ANN401
+        if any(file.lfn.name == "1.txt" for file in files):
+            raise RefusedError("its metadata are not taken")
+        archive.catalogue.register(block, rse, files)
+
+    report = put(archive, folder, Fails(archive.catalogue, "register", register))
+    assert [outcome.status for outcome in report] == [Status.REGISTERED, Status.REFUSED, Status.REGISTERED]
+    assert bytes_of(archive) == ["0.txt", "2.txt"]
+
+
+def test_an_archive_that_does_not_answer_any_more_leaves_the_bytes_and_says_so(archive: Archive, folder: Path) -> None:
+    """The registration may have arrived: to remove the bytes could leave the catalogue without them."""
+    silent = Fails(archive.catalogue, "register", raising(UnreachableError("the server does not answer")))
+    with pytest.raises(UnreachableError, match=r"3 files were brought to PIC-DISK .* put the same again"):
+        put(archive, folder, silent)
+    assert bytes_of(archive) == ["0.txt", "1.txt", "2.txt"]
+    report = put(archive, folder)
+    assert [outcome.status for outcome in report] == [Status.REGISTERED] * 3
+    assert bytes_of(archive) == ["0.txt", "1.txt", "2.txt"]
+
+
+def test_what_cannot_be_taken_back_is_named_with_its_place(
+    archive: Archive, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(FileSink, "take_back", fail)
+    refusing = Fails(archive.catalogue, "register", raising(RefusedError("not taken")))
+    (outcome, *_) = put(archive, folder, refusing)
+    place = f"file://localhost{archive.home}/PIC/{FOLDER}/0.txt"
+    assert [defect.kind for defect in outcome.defects] == [DefectKind.CATALOGUE, DefectKind.STORAGE]
+    assert place in outcome.defects[1].message
+    assert "Input/output error" in outcome.defects[1].message
+
+
+# --- never what somebody else needs ---
+
+
+@pytest.fixture
+def brought(archive: Archive, folder: Path) -> tuple[FileSink, Lfn, Path]:
+    """A file that lies at a storage element and is not registered."""
+    sink, lfn, source = FileSink(archive.home / "PIC"), Lfn(f"/{FOLDER}/0.txt"), folder / "0.txt"
+    size, digests = digest_file(source)
+    deliver(sink, source, lfn, size_bytes=size, adler32=digests["adler32"])
+    return sink, lfn, archive.home / "PIC" / FOLDER / "0.txt"
+
+
+def test_bytes_that_nobody_claims_and_the_archive_does_not_know_are_taken_back(
+    brought: tuple[FileSink, Lfn, Path],
+) -> None:
+    sink, lfn, path = brought
+    assert sink.take_back(lfn, lambda: False)
+    assert not list(path.parent.iterdir())
+    assert sink.take_back(lfn, lambda: False)
+
+
+def test_bytes_in_a_folder_that_another_claims_stay(brought: tuple[FileSink, Lfn, Path]) -> None:
+    sink, lfn, path = brought
+    with sink.claim(lfn):
+        assert not sink.take_back(lfn, lambda: False)
+        assert path.read_text() == "result 0"
+    assert sink.take_back(lfn, lambda: False)
+
+
+def test_bytes_that_the_archive_knows_stay(brought: tuple[FileSink, Lfn, Path]) -> None:
+    sink, lfn, path = brought
+    assert not sink.take_back(lfn, lambda: True)
+    assert path.read_text() == "result 0"
+
+
+def test_nobody_claims_a_folder_while_something_is_taken_back(brought: tuple[FileSink, Lfn, Path]) -> None:
+    sink, lfn, path = brought
+    claimed: list[bool] = []
+
+    def claim() -> None:
+        with sink.claim(lfn):
+            claimed.append(path.exists())
+
+    other = threading.Thread(target=claim)
+
+    def is_known() -> bool:
+        other.start()
+        other.join(0.2)
+        assert not claimed
+        return False
+
+    assert sink.take_back(lfn, is_known)
+    other.join(10)
+    assert claimed == [False]
+
+
+def test_where_folders_cannot_be_locked_nothing_is_taken_back(
+    brought: tuple[FileSink, Lfn, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS, which wants a file that is open for writing."""
+    sink, lfn, path = brought
+
+    def flock(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with sink.claim(lfn):
+        assert path.exists()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        sink.take_back(lfn, lambda: False)
+    assert path.exists()
+
+
+def test_one_who_is_refused_never_takes_the_bytes_of_one_who_registers(archive: Archive, folder: Path) -> None:
+    """Two put the same at the same moment, again and again: whatever the archive knows lies there."""
+    refusing = Fails(archive.catalogue, "register", raising(ForbiddenError("no")))
+    lost = []
+    for number in range(60):
+        said = NewProduct.of(user="ada", folder=f"f{number}")
+        barrier = threading.Barrier(2)
+
+        def run(catalogue: Any, said: NewProduct = said, barrier: threading.Barrier = barrier) -> None:  # noqa: ANN401
+            barrier.wait()
+            with suppress(ForbiddenError):
+                put(archive, folder, catalogue, said)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(run, [refusing, archive.catalogue]))
+        for name in ("0.txt", "1.txt", "2.txt"):
+            lfn = Lfn(f"/ctao/user/a/ada/f{number}/{name}")
+            if archive.catalogue.files([lfn]) and not (archive.home / "PIC" / str(lfn)[1:]).exists():
+                lost.append(lfn)
+    assert not lost
+    assert not [name for name in bytes_of(archive) if name.startswith(".")]
+
+
+# --- links and what is no file ---
+
+
+def _make(path: Path, kind: str, store: Path) -> None:
+    if kind == "hard link":
+        path.hardlink_to(store / "result.txt")
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(os.path.relpath(path))
+    else:
+        target = {
+            "link": "../store/result.txt",
+            "absolute link": str(store / "result.txt"),
+            "link to a link": "../store/link.txt",
+            "dangling link": "nowhere",
+            "loop": path.name,
+            "link to a folder": "../store",
+            "link to a fifo": "../store/fifo",
+            "link to a device": "/dev/null",
+        }[kind]
+        path.symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    ("kind", "defect", "says"),
+    [
+        ("link", None, ""),
+        ("absolute link", None, ""),
+        ("link to a link", None, ""),
+        ("hard link", None, ""),
+        ("dangling link", DefectKind.MISSING, "link to nowhere"),
+        ("loop", DefectKind.UNREADABLE, "link to x.txt"),
+        ("link to a folder", DefectKind.NOT_A_FILE, "link to ../store: "),
+        ("link to a fifo", DefectKind.NOT_A_FILE, "link to ../store/fifo: "),
+        ("link to a device", DefectKind.NOT_A_FILE, "link to /dev/null: "),
+        ("fifo", DefectKind.NOT_A_FILE, "FIFO"),
+        ("socket", DefectKind.NOT_A_FILE, "socket"),
+    ],
+)
+@pytest.mark.parametrize("is_given", [True, False], ids=["given", "in a folder"])
+def test_a_link_is_followed_to_a_file_and_what_is_no_file_has_its_row(
+    archive: Archive, tmp_path: Path, kind: str, defect: DefectKind | None, says: str, is_given: bool
+) -> None:
+    store, out = tmp_path / "store", tmp_path / "out"
+    store.mkdir()
+    out.mkdir()
+    (store / "result.txt").write_text("content")
+    (store / "link.txt").symlink_to("result.txt")
+    os.mkfifo(store / "fifo")
+    _make(out / "x.txt", kind, store)
+    if is_given and kind == "link to a folder":  # a folder that is given is put with everything in it
+        report = archive.bdms.put(out / "x.txt", product=ADA, near="PIC")
+        assert {outcome.file for outcome in report} == {"result.txt", "link.txt", "fifo"}
+        return
+    (outcome,) = archive.bdms.put(out / "x.txt" if is_given else out, product=ADA, near="PIC")
+    assert outcome.file == "x.txt"
+    stored = archive.home / "PIC" / FOLDER / "x.txt"
+    if defect is None:
+        assert (outcome.status, outcome.defects) == (Status.REGISTERED, ())
+        assert stored.read_text() == "content"
+        assert not stored.is_symlink()
+        assert archive.bdms.put(out, product=ADA, near="PIC")[0].status is Status.KNOWN
+    else:
+        assert outcome.status is Status.REFUSED
+        assert [each.kind for each in outcome.defects] == [defect]
+        assert says in outcome.defects[0].message
+        assert not bytes_of(archive)
+
+
+def test_two_links_to_one_file_are_two_products(archive: Archive, tmp_path: Path) -> None:
+    (tmp_path / "result.txt").write_text("content")
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (out / name).symlink_to("../result.txt")
+    report = archive.bdms.put(out, product=ADA, near="PIC")
+    assert [(outcome.file, outcome.status) for outcome in report] == [
+        ("a.txt", Status.REGISTERED),
+        ("b.txt", Status.REGISTERED),
+    ]
+
+
+def test_a_link_that_leads_elsewhere_meanwhile_is_read_again_later(archive: Archive, tmp_path: Path) -> None:
+    out, later = tmp_path / "out", tmp_path / "later.txt"
+    out.mkdir()
+    (tmp_path / "now.txt").write_text("content")
+    later.write_text("other content")
+    link = out / "x.txt"
+    link.symlink_to("../now.txt")
+    items = read_products([(link, PurePath("x.txt"))], ADA, vo="ctao")
+    link.unlink()
+    link.symlink_to("../later.txt")
+    (outcome,) = Put(catalogue=archive.catalogue, policy=archive.bdms.policy, now=lambda: archive.now, near="PIC").run(
+        items
+    )
+    assert outcome.status is Status.REFUSED
+    assert not bytes_of(archive)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_that_cannot_be_listed_is_an_error(archive: Archive, folder: Path) -> None:
+    shut = folder / "shut"
+    shut.mkdir(mode=0)
+    with pytest.raises(UsageError, match="shut cannot be listed"):
+        archive.bdms.put(folder, product=ADA, near="PIC")
+
+
+def test_a_folder_of_links_in_a_circle_ends(archive: Archive, folder: Path) -> None:
+    (folder / "again").symlink_to(".")
+    report = archive.bdms.put(folder, product=ADA, near="PIC")
+    assert [outcome.status for outcome in report] == [Status.REGISTERED] * 3 + [Status.REFUSED]
+    assert report[3].defects[0].kind is DefectKind.NOT_A_FILE
