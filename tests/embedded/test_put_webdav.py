@@ -86,6 +86,50 @@ def test_what_is_left_and_old_is_taken_away(server: tuple[str, Path], source: Pa
     assert (old.exists(), young.exists()) == (False, True)
 
 
+def test_bytes_that_nobody_claims_and_the_archive_does_not_know_are_taken_back(
+    server: tuple[str, Path], source: Path
+) -> None:
+    url, store = server
+    lfn, sink = Lfn("/ctao/dpps/back/a.fits"), WebDavSink(url)
+    _deliver(url, source, lfn)
+    assert not sink.take_back(lfn, lambda: True)
+    assert (store / lfn.text[1:]).read_bytes() == source.read_bytes()
+    assert sink.take_back(lfn, lambda: False)
+    assert sink.take_back(lfn, lambda: False)
+    assert not list((store / lfn.text[1:]).parent.iterdir())
+
+
+def test_bytes_in_a_folder_that_another_claims_stay(server: tuple[str, Path], source: Path) -> None:
+    url, store = server
+    lfn, sink = Lfn("/ctao/dpps/claimed/a.fits"), WebDavSink(url)
+    stored = store / lfn.text[1:]
+    with sink.claim(lfn) as claim:
+        _deliver(url, source, lfn)
+        claim.renew()
+        assert not WebDavSink(url).take_back(lfn, lambda: False)
+        assert stored.read_bytes() == source.read_bytes()
+        (left,) = (path for path in stored.parent.iterdir() if path != stored)
+        os.utime(left, (0, 0))  # as one of a process that has died
+        assert WebDavSink(url).take_back(lfn, lambda: False)
+    assert not list(stored.parent.iterdir())
+
+
+def test_a_claim_or_an_upload_that_comes_meanwhile_keeps_its_bytes(server: tuple[str, Path], source: Path) -> None:
+    url, store = server
+    lfn, sink = Lfn("/ctao/dpps/meanwhile/a.fits"), WebDavSink(url)
+    stored = store / lfn.text[1:]
+    _deliver(url, source, lfn)
+
+    def is_known() -> bool:
+        with sink.claim(lfn):
+            _deliver(url, source, lfn)
+        return False
+
+    assert sink.take_back(lfn, is_known)
+    assert stored.read_bytes() == source.read_bytes()
+    assert [path.name for path in stored.parent.iterdir()] == [lfn.name]
+
+
 def test_a_server_that_is_gone_is_an_error_that_says_so(source: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]

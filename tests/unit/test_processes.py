@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import multiprocessing
 import os
 import pickle
@@ -13,7 +14,9 @@ from tests.unit.test_retrieve import Archive
 
 from ctao_bdms.access import Health, open_file
 from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.errors import JournalError
 from ctao_bdms.facade import Bdms
+from ctao_bdms.ingest.journal import Journal, JournalReader
 from ctao_bdms.processes import PerProcess, this_process
 
 if TYPE_CHECKING:
@@ -86,3 +89,22 @@ def test_a_fork_does_not_move_an_open_file_of_the_parent(tmp_path: Path) -> None
         assert file.read() == content[-8:]
         with pytest.raises(OSError, match="Invalid argument"):
             file.seek(-1)
+
+
+def test_a_journal_is_not_used_in_the_child_of_a_fork(tmp_path: Path) -> None:
+    """SQLite forbids it: the child would end the locks of the parent when it closes the file."""
+    path = tmp_path / "journal.sqlite"
+
+    def use(journal: JournalReader) -> str:
+        try:
+            journal.waiting()
+        except JournalError as error:
+            return str(error)
+        finally:
+            journal.close()
+        return "used"
+
+    with Journal(path, by="test", now=lambda: dt.datetime.now(dt.UTC)) as journal, JournalReader(path) as reader:
+        for each in (journal, reader):
+            assert "was opened by another process; open it again" in str(in_a_fork(lambda each=each: use(each)))  # type: ignore[misc]
+            each.waiting()

@@ -17,6 +17,7 @@ from ctao_bdms.ingest.journal.schema import LACKING
 from ctao_bdms.ingest.journal.values import FileState
 from ctao_bdms.ingest.journal.wire import facts_to_bytes
 from ctao_bdms.ingest.journal.writing import transaction
+from ctao_bdms.processes import this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -106,7 +107,8 @@ class Journal(JournalReader):
         self._now = now
         self._fence = fence
         self._writer = 0
-        self._connection, self.damaged = open_for_writing(path, now())
+        self._opened, self.damaged = open_for_writing(path, now())
+        self._process = this_process()
         try:
             with converted(path):
                 self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('fence', 0)")

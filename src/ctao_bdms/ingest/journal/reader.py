@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ctao_bdms.errors import JournalError
 from ctao_bdms.ingest.journal.columns import (
     ENTRY,
     ENTRY_FROM,
@@ -17,9 +18,11 @@ from ctao_bdms.ingest.journal.database import converted, open_for_reading
 from ctao_bdms.ingest.journal.values import Entry, Event, FileState, Order, Tally
 from ctao_bdms.ingest.journal.wire import facts_from_bytes
 from ctao_bdms.model import Did, Night
+from ctao_bdms.processes import this_process
 
 if TYPE_CHECKING:
     import datetime as dt
+    import sqlite3
     from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
@@ -74,7 +77,8 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S
-        self._connection = open_for_reading(path)
+        self._opened = open_for_reading(path)
+        self._process = this_process()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
@@ -88,8 +92,16 @@ class JournalReader:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file; in the child of a fork, leave it to the parent."""
+        if self._process is this_process():
+            self._opened.close()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        """The open file. SQLite forbids to use it in the child of a fork, which would break the locks of the parent."""
+        if self._process is not this_process():
+            raise JournalError(f"the journal {self.path} was opened by another process; open it again in this one")
+        return self._opened
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with converted(self.path):
