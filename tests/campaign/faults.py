@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CORE", "FAULTS", "ON_MOUNT", "mounted"]
 
 _CAP_SYS_ADMIN = 21
+_HOUR_S, _YEAR_S = 3600, 31_556_952
 
 #: Runs a command whose reads of several buffers all fail with an I/O error, in it and in all that it starts (seccomp).
 _WITHOUT_READV = f"""\
@@ -163,9 +164,11 @@ def reads_fail(site: Site, chance: random.Random) -> None:
 
 
 def clock_steps(site: Site, chance: random.Random) -> None:
-    """The wall clock of the daemon steps by hours, forth or back, and later back to what it was."""
-    site.step_clock(chance.choice([-1, 1]) * chance.uniform(2, 20) * 3600)
-    time.sleep(chance.uniform(1, 4))
+    """The wall clock of the daemon steps by hours or by years, forth and back, and later back to what it was."""
+    for _ in range(chance.randint(1, 3)):
+        by_s = chance.choice([chance.uniform(2, 20) * _HOUR_S, chance.uniform(1, 300) * _YEAR_S])
+        site.step_clock(chance.choice([-1, 1]) * by_s)
+        time.sleep(chance.uniform(1, 3))
     site.step_clock(0)
 
 

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.embedded import INGEST
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.errors import BdmsError
 from ctao_bdms.ingest.journal import FileState, JournalReader
+from ctao_bdms.integrity import digest_file
+from ctao_bdms.model import Lfn, ReplicaState
+from ctao_bdms.naming import path_of_lfn
 from ctao_bdms.testing.ingestd import ONSITE, IngestdFolder
 from ctao_bdms.testing.invariant import Expected, violations
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ctao_bdms.embedded import Instance
     from ctao_bdms.processes import ProcessId
@@ -166,20 +170,42 @@ class Site:
             return [f"the journal cannot be read: {error}"]
         return said
 
-    def violations(self, expected: Sequence[Expected]) -> list[str]:
-        """Return what does not hold, from the catalogue and the disks; also if they do not answer."""
+    def violations(self, expected: Sequence[Expected], products: Mapping[str, str]) -> list[str]:
+        """Return what does not hold, from the catalogue and the disks; also if they do not answer.
+
+        Parameters
+        ----------
+        expected
+            What was given to the daemon.
+        products
+            The SHA-256 of what other accounts have put into the archive, by name.
+        """
         try:
             if self._catalogue is None:
                 self._catalogue = RucioCatalogue.connect(self.instance.client_config(), timeout_s=10)
-            return violations(
+            said = violations(
                 expected,
                 self._catalogue,
                 rse=ONSITE,
                 storages=self.storages,
                 quarantine=self.root.with_name(f"{self.root.name}.quarantine"),
+                account=INGEST,
             )
+            return [*said, *self._absent(self._catalogue, products)]
         except (BdmsError, OSError) as error:
             return [f"it cannot be checked: {error}"]
+
+    def _absent(self, catalogue: RucioCatalogue, products: Mapping[str, str]) -> Iterator[str]:
+        """Say which products have no copy with their bytes."""
+        found = catalogue.files(map(Lfn, products)) if products else {}
+        for name, digest in products.items():
+            lfn = Lfn(name)
+            replicas = found[lfn].replicas if lfn in found else ()
+            copies = [each.rse for each in replicas if each.state is ReplicaState.AVAILABLE]
+            paths = [Path(path_of_lfn(lfn, self.storages[rse])) for rse in copies]
+            if not any(path.exists() and digest_file(path, ("sha256",))[1]["sha256"] == digest for path in paths):
+                where = ", ".join(copies) or "none"
+                yield f"{lfn}: this product was put, and has no copy with its bytes; copies: {where}"
 
 
 def _children(pid: int) -> list[int]:

@@ -13,7 +13,7 @@ import pytest
 
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.facade import Bdms
-from ctao_bdms.model import DefectKind, ProductMetadata, ReplicaState, Rse, RuleState
+from ctao_bdms.model import DefectKind, Did, ProductMetadata, ReplicaState, Rse, RuleState
 from ctao_bdms.naming import directories_of, is_block, is_manifest, path_of_lfn
 from ctao_bdms.replication import reconcile
 from ctao_bdms.testing.contract import registration
@@ -23,8 +23,6 @@ from ctao_bdms.testing.invariant import Expected, violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from ctao_bdms.model import Did
 
 ONSITE, PIC, CSCS = "CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"
 
@@ -64,7 +62,14 @@ class Rest:
         self.archive._files[self.good.lfn] = attrs.evolve(self.archive._files[self.good.lfn], **changes)
 
     def violations(self) -> list[str]:
-        return violations(self.expected, self.archive, rse=ONSITE, storages=self.storages, quarantine=self.quarantine)
+        return violations(
+            self.expected,
+            self.archive,
+            rse=ONSITE,
+            storages=self.storages,
+            quarantine=self.quarantine,
+            account=self.archive._account,
+        )
 
 
 @pytest.fixture
@@ -94,6 +99,39 @@ def rest(tmp_path: Path) -> Rest:
 
 def test_all_is_well(rest: Rest) -> None:
     assert rest.violations() == []
+
+
+def test_what_others_have_is_no_violation(rest: Rest) -> None:
+    dataset = Did("dpps", "/ctao/dpps/blocks/other")
+    own = directories_of(registration("dpps").lfn)[-1].did
+    rest.change(datasets=rest.archive._files[rest.good.lfn].datasets | {dataset, own})
+    rest.archive.add_rule(rest.block, rse_expression=PIC, account="wms")
+    rest.archive.add_rule(rest.block, rse_expression=ONSITE, lifetime_s=1, account="wms")
+    product = registration("dpps")
+    rest.archive._files[product.lfn] = attrs.evolve(
+        rest.archive._files[rest.good.lfn], lfn=product.lfn, datasets=frozenset({own})
+    )
+    rest.archive._metadata[product.lfn] = product.metadata
+    path = Path(path_of_lfn(product.lfn, rest.storages[PIC]))
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert rest.violations() == []
+
+
+def test_a_rule_of_another_account_replaces_none_of_the_ingest(rest: Rest) -> None:
+    rest.archive._rules = [
+        attrs.evolve(rule, account="wms") if rule.rse_expression == ONSITE else rule for rule in rest.archive._rules
+    ]
+    (violation,) = rest.violations()
+    assert violation == f"{rest.block}: it has no rule for {ONSITE}"
+
+
+def test_a_large_file_is_known_by_its_size(rest: Rest) -> None:
+    rest.expected[0] = attrs.evolve(rest.bad, sha256="")
+    assert rest.violations() == []
+    _quarantined_bytes(rest)
+    (violation,) = rest.violations()
+    assert "its bytes are others" in violation
 
 
 def _replicas(rest: Rest, name: str, state: ReplicaState | None) -> None:

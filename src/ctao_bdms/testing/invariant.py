@@ -3,6 +3,9 @@
 Every sound file is in the archive once, with its metadata, its rules and equal bytes at every centre; every block has a
 manifest that agrees with it; every bad file is in quarantine with the reason; there is nothing else. It is found out
 from the catalogue and the disks alone, never from what an ingest says of itself.
+
+Other accounts may have their own datasets, rules and products beside it: these are no violation, and they replace none
+of the ingest's own rules.
 """
 
 from __future__ import annotations
@@ -10,12 +13,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections import Counter, defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from ctao_bdms.catalogue import Comparison, Condition, Find, FindBlocks, FindRules, KnowStorage, Lookup, Query
+from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.ingest import Quarantine
 from ctao_bdms.ingest.cases import REASON, TRIGGER, stored_name
 from ctao_bdms.ingest.quarantine import CLOSED
@@ -27,6 +32,7 @@ from ctao_bdms.naming import (
     directories_of,
     is_block,
     is_manifest,
+    lfn_of_path,
     path_of_lfn,
     scope_of,
 )
@@ -61,7 +67,7 @@ class Expected:
     lfn
         Its logical file name.
     size_bytes, sha256
-        What its bytes were when the trigger came.
+        What its bytes were when the trigger came; the digest is empty for a file that is too large to be read here.
     defects
         What may be found wrong with it, one kind at least being named in the reason document; empty: it is sound.
     """
@@ -112,6 +118,7 @@ def violations(
     rse: str,
     storages: Mapping[str, Path],
     quarantine: Path,
+    account: str,
 ) -> list[str]:
     """Return what does not hold, each as a sentence; an empty list says that everything is as it must be.
 
@@ -127,6 +134,8 @@ def violations(
         The folder of every storage element, by its name.
     quarantine
         The folder of the quarantine.
+    account
+        The account of the ingest. Only its rules preserve raw data.
     """
     sound = {file.lfn: file for file in expected if file.is_sound}
     said = [f"{file.trigger}: the trigger stands still" for file in expected if os.path.lexists(file.trigger)]
@@ -141,7 +150,7 @@ def violations(
         said += _metadata(sound, catalogue, scope, night)
         blocks = _of_night(catalogue, vo, scope, night)
         held = {block.did: catalogue.products_in(block.did) for block in blocks}
-        said += _blocks(sound, archive, catalogue, rse, scope, blocks, held)
+        said += _blocks(sound, archive, catalogue, rse, account, blocks, held)
         said += [problem for did in held for problem in disagreements(did, held[did], storages[rse])]
         manifests.update((file.lfn, file) for files in held.values() for file in files if is_manifest(file.lfn.text))
     archive = {**archive, **catalogue.files(sorted(manifests))}
@@ -151,7 +160,7 @@ def violations(
     triggers = {file.trigger for file in expected}
     for name, folder in storages.items():
         there = sorted(lfn for lfn, file in archive.items() if file.at(name) and lfn in right)
-        said += _disk(name, folder, {lfn: right[lfn] for lfn in there}, triggers)
+        said += _disk(name, folder, {lfn: right[lfn] for lfn in there}, triggers, catalogue)
     said += _quarantined([file for file in expected if not file.is_sound], quarantine)
     return said
 
@@ -168,14 +177,20 @@ def _registered(
     yield from _copied(archived, catalogue, rse, centres)
     directories = [directory.did for directory in directories_of(file.lfn)]
     leaf = directories[-1]
-    blocks = sorted(did for did in archived.datasets if is_block(did.name))
-    if leaf not in archived.datasets:
+    datasets = _own_datasets(archived)
+    blocks = [did for did in datasets if is_block(did.name)]
+    if leaf not in datasets:
         yield f"{file.lfn}: it is not attached to its directory {leaf}"
     if len(blocks) != 1:
         yield f"{file.lfn}: it is in {len(blocks)} blocks instead of one: {', '.join(map(str, blocks)) or 'none'}"
     # Rucio names the folders above a file with its datasets.
-    if others := archived.datasets.difference(directories, blocks):
+    if others := set(datasets).difference(directories, blocks):
         yield f"{file.lfn}: it is also in {', '.join(map(str, sorted(others)))}"
+
+
+def _own_datasets(archived: ArchivedFile) -> list[Did]:
+    """Return the datasets of a file that are in its own scope; others may have it in theirs."""
+    return sorted(did for did in archived.datasets if did.scope == scope_of(str(archived.lfn)))
 
 
 def _copied(archived: ArchivedFile, catalogue: KnowStorage, rse: str, centres: Mapping[str, str]) -> Iterator[str]:
@@ -185,7 +200,7 @@ def _copied(archived: ArchivedFile, catalogue: KnowStorage, rse: str, centres: M
             yield f"{archived.lfn}: its copy at {replica.rse} is {replica.state.value}"
     if archived.at(rse) is None:
         yield f"{archived.lfn}: it has no copy on site, at {rse}"
-    blocks = sorted(did for did in archived.datasets if is_block(did.name))
+    blocks = [did for did in _own_datasets(archived) if is_block(did.name)]
     where = Counter(centres.get(replica.rse, "") for replica in archived.replicas if replica.rse != rse)
     wanted = Counter(centre for did in blocks[:1] for centre in _centres(catalogue, did))
     if where != wanted:
@@ -222,13 +237,12 @@ def _blocks(
     archive: Mapping[Lfn, ArchivedFile],
     catalogue: Audited,
     rse: str,
-    scope: str,
+    account: str,
     blocks: Sequence[Block],
     contents: Mapping[Did, Sequence[Product]],
 ) -> Iterator[str]:
     """Say what is wrong with the blocks of a night: open, without rules, or with strangers in them."""
     members = Counter(did for lfn in sound if lfn in archive for did in archive[lfn].datasets)
-    rules = catalogue.rules(scope, [block.did.name for block in blocks])
     for block in blocks:
         if block.is_open:
             yield f"{block.did}: the block is open"
@@ -239,7 +253,9 @@ def _blocks(
         if block.n_files > held or (held and not block.n_files):
             yield f"{block.did}: it says {block.n_files} files, and {held} of those given are in it"
         if held:
-            yield from _ruled(block.did, held, rules[block.did.name], wanted_rules(rse, _centres(catalogue, block.did)))
+            rules = catalogue.rules(block.did.scope, [block.did.name])[block.did.name]
+            own = [rule for rule in rules if rule.account == account]
+            yield from _ruled(block.did, held, own, wanted_rules(rse, _centres(catalogue, block.did)))
 
 
 def _of_night(catalogue: FindBlocks, vo: str, scope: str, night: Night) -> list[Block]:
@@ -249,7 +265,7 @@ def _of_night(catalogue: FindBlocks, vo: str, scope: str, night: Night) -> list[
 
 
 def _ruled(block: Did, held: int, rules: Sequence[Rule], wanted: Iterable[WantedRule]) -> Iterator[str]:
-    """Say what is wrong with the rules of a block."""
+    """Say what is wrong with the ingest's own rules of a block."""
     standing = {rule.rse_expression: rule for rule in rules if rule.expires is None}
     for want in wanted:
         rule = standing.pop(want.rse_expression, None)
@@ -269,7 +285,13 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(place) / name for name in names)
 
 
-def _disk(name: str, folder: Path, files: Mapping[Lfn, tuple[str, str]], triggers: AbstractSet[Path]) -> Iterator[str]:
+def _disk(
+    name: str,
+    folder: Path,
+    files: Mapping[Lfn, tuple[str, str]],
+    triggers: AbstractSet[Path],
+    catalogue: Lookup,
+) -> Iterator[str]:
     """Say which bytes of a storage element are absent, others, or more than the catalogue has there."""
     there = set(_files(folder)) - triggers
     for lfn, (algorithm, digest) in files.items():
@@ -280,7 +302,25 @@ def _disk(name: str, folder: Path, files: Mapping[Lfn, tuple[str, str]], trigger
         there.discard(path)
         if digest_file(path, (algorithm,))[1][algorithm] != digest:
             yield f"{path}: its bytes at {name} are others than those that were given"
-    yield from (f"{path}: nothing in the catalogue says why this lies at {name}" for path in sorted(there))
+    for path in sorted(there - _of_others(name, folder, there, catalogue)):
+        yield f"{path}: nothing in the catalogue says why this lies at {name}"
+
+
+def _of_others(name: str, folder: Path, there: Iterable[Path], catalogue: Lookup) -> set[Path]:
+    """Return the paths that the catalogue has as copies at a storage element: products of other accounts."""
+    lfns = {}
+    for path in there:
+        with suppress(InvalidNameError):
+            lfns[lfn_of_path(path, folder)] = path
+    known = catalogue.files(sorted(lfns)) if lfns else {}
+    return {lfns[lfn] for lfn, file in known.items() if file.at(name)}
+
+
+def _has_bytes(path: Path, file: Expected) -> bool:
+    """Return whether the bytes at a path are those of a file that was given; by their number if it is too large."""
+    if not file.sha256:
+        return path.stat().st_size == file.size_bytes
+    return digest_file(path, ("sha256",))[1]["sha256"] == file.sha256
 
 
 def _quarantined(bad: Iterable[Expected], folder: Path) -> Iterator[str]:
@@ -299,7 +339,7 @@ def _quarantined(bad: Iterable[Expected], folder: Path) -> Iterator[str]:
             if not file.defects & {defect.kind for defect in case.defects}:
                 right = ", ".join(sorted(defect.value for defect in file.defects))
                 yield f"{case.folder}: the reason is {', '.join(case.kinds) or 'none'} instead of {right}"
-            if digest_file(case.file, ("sha256",))[1]["sha256"] != file.sha256:
+            if not _has_bytes(case.file, file):
                 yield f"{case.file}: its bytes are others than those that were given"
             if not os.path.lexists(case.folder / TRIGGER):
                 yield f"{case.folder}: the trigger is not in the case"

@@ -1,0 +1,76 @@
+"""Looks into Rucio's tables, again and again, for copies of raw data that could be deleted at this moment."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import psycopg
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from ctao_bdms.embedded import Instance
+
+__all__ = ["LockWatch"]
+
+_INTERVAL_S = 0.5
+#: A replica without a lock that has a tombstone is what the reaper deletes.
+_DELETABLE = """
+select replicas.name, rses.rse, replicas.tombstone, replicas.state
+from rucio.replicas join rucio.rses on rses.id = replicas.rse_id
+where replicas.scope = 'acada' and replicas.name like '/ctao/acada/%%'
+  and replicas.lock_cnt = 0 and replicas.tombstone is not null
+"""
+#: What Rucio has given up: availability L (lost) or D (deleted).
+_LOST = """
+select name, availability from rucio.dids
+where scope = 'acada' and did_type = 'F' and availability in ('L', 'D')
+"""
+
+
+class LockWatch:
+    """Watches while it is entered; `said` holds what it has found.
+
+    Parameters
+    ----------
+    instance
+        The embedded Rucio.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._url = f"postgresql://postgres@/postgres?host={instance.home.socket}"
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.said: dict[str, None] = {}
+        #: How often it has looked.
+        self.looks = 0
+
+    def look(self) -> None:
+        """Look once; while the database is away there is nothing to see."""
+        try:
+            with psycopg.connect(self._url, connect_timeout=2) as connection:
+                for name, rse, tombstone, state in connection.execute(_DELETABLE):
+                    self.said[f"{name}: no rule holds its copy at {rse}, {state}, with the tombstone {tombstone}"] = (
+                        None
+                    )
+                for name, availability in connection.execute(_LOST):
+                    self.said[f"{name}: Rucio has given it up, {availability}"] = None
+        except psycopg.Error:
+            return
+        self.looks += 1
+
+    def _watch(self) -> None:
+        while not self._end.wait(_INTERVAL_S):
+            self.look()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+        self._thread.join()
