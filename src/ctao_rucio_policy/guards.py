@@ -11,7 +11,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from ctao_bdms.errors import InvalidNameError
-from ctao_bdms.naming import scope_of
+from ctao_bdms.naming import BlockName, is_block, scope_of
 from ctao_rucio_policy.holds import at_risk, has_preserved, only_copies
 from ctao_rucio_policy.request import body
 
@@ -36,9 +36,17 @@ def wrong_scope(scope: str, name: str) -> str:
     """Return why a name does not belong to a scope; empty if it does.
 
     The place of a file follows from its name alone: under another scope, the same name would be the same file.
+
+    Examples
+    --------
+    >>> wrong_scope("user.ada", "/ctao/user/a/ada/notes.txt")
+    ''
+    >>> wrong_scope("user.ada", "/ctao/user.ada/blocks/EXTERNAL/2026/11/21/user-20261121T200000-0a1b2c3d-PIC")
+    ''
     """
     try:
-        belongs = scope_of(name)
+        # The blocks of a user's scope lie beside the user's area.
+        belongs = BlockName.parse(name).scope if is_block(name) else scope_of(name)
     except InvalidNameError as error:
         return str(error)
     if scope == belongs:

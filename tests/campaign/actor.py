@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rucio.client import Client
-from rucio.common.exception import AccessDenied, RucioException
+from rucio.common.exception import AccessDenied, DataIdentifierNotFound, RucioException
 
 from ctao_bdms import connect
-from ctao_bdms.errors import BdmsError
+from ctao_bdms.errors import BdmsError, ForbiddenError
 from ctao_bdms.model import NewProduct
 from ctao_bdms.testing.products import write_dl1
 
@@ -44,7 +44,7 @@ LIFETIMES = (1, 1, 3600, 86_400, 90_000, None)
 ENDING = ("lifetime", "LIFETIME", "expired_at", "eol_at", "purge_replicas", "availability")
 PUTS_A_ROUND = 2
 CALLS_A_ROUND = 80
-_PAUSE_S = (0.1, 0.8)
+_PAUSE_S = (0.05, 0.5)
 _PUT_LIMIT_S = 60
 _TIMEOUT_S = 20
 
@@ -362,9 +362,11 @@ def attempt(actor: Actor) -> tuple[str, str]:
     chosen = actor.chance.choice(_possible(actor))
     try:
         chosen(actor)
-    except AccessDenied:
+    except (AccessDenied, ForbiddenError):
         return chosen.__name__, "refused"
-    except (RucioException, BdmsError, OSError, ValueError, IndexError) as error:
+    except (DataIdentifierNotFound, ValueError, IndexError):  # the last two: nothing to choose from
+        return chosen.__name__, "too early"
+    except (RucioException, BdmsError, OSError) as error:
         return chosen.__name__, type(error).__name__
     return chosen.__name__, "permitted"
 

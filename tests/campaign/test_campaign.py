@@ -46,6 +46,8 @@ pytestmark = pytest.mark.timeout(7200)
 SEED = 1
 #: How long nothing may change before an ingest that is not through counts as one that never will be, in seconds.
 PATIENCE_S = 60.0
+#: How long others act on files that have all their copies, in seconds.
+_AFTERWARDS_S = 3.0
 _BAD = {
     Damage.BIT_FLIP: DefectKind.CORRUPT,
     Damage.TRUNCATED: DefectKind.TRUNCATED,
@@ -188,11 +190,12 @@ def _at_rest(site: Site, expected: list[Expected], products: dict[str, str]) -> 
 
 
 def _replicated(site: Site) -> None:
-    """Wait until the daemon has done with all files, or cannot: others act until then."""
+    """Wait until the daemon has done with all files, or cannot, and a while: others act until then."""
     end_s = time.monotonic() + PATIENCE_S
     while site.open_files() and time.monotonic() < end_s:
         site.keep_daemon()
         time.sleep(0.3)
+    time.sleep(_AFTERWARDS_S)
 
 
 def _table(calls: Counter[tuple[str, str, str]]) -> Iterator[str]:
