@@ -40,17 +40,16 @@ class LockWatch:
     """
 
     def __init__(self, instance: Instance) -> None:
-        self._url = f"postgresql://postgres@/postgres?host={instance.home.socket}"
+        #: Where Rucio's database is.
+        self.url = f"postgresql://postgres@/postgres?host={instance.home.socket}"
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self.said: dict[str, None] = {}
-        #: How often it has looked.
-        self.looks = 0
 
-    def look(self) -> None:
-        """Look once; while the database is away there is nothing to see."""
+    def look(self) -> bool:
+        """Look once; return whether the database answered."""
         try:
-            with psycopg.connect(self._url, connect_timeout=2) as connection:
+            with psycopg.connect(self.url, connect_timeout=2) as connection:
                 for name, rse, tombstone, state in connection.execute(_DELETABLE):
                     self.said[f"{name}: no rule holds its copy at {rse}, {state}, with the tombstone {tombstone}"] = (
                         None
@@ -58,8 +57,8 @@ class LockWatch:
                 for name, availability in connection.execute(_LOST):
                     self.said[f"{name}: Rucio has given it up, {availability}"] = None
         except psycopg.Error:
-            return
-        self.looks += 1
+            return False
+        return True
 
     def _watch(self) -> None:
         while not self._end.wait(_INTERVAL_S):

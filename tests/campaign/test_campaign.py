@@ -32,7 +32,7 @@ from tests.campaign.actors import Actors, actors
 from tests.campaign.extremes import TIMES_S, copy_hollow, hollow, set_time, tiny
 from tests.campaign.faults import CORE, FAULTS, ON_MOUNT, mounted
 from tests.campaign.locks import LockWatch
-from tests.campaign.site import Site
+from tests.campaign.site import Site, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -258,7 +258,7 @@ def test_whatever_breaks_no_file_is_lost_doubled_or_half_registered(
                 did = others.rest()
                 products = did.products
                 said = (*_at_rest(place, expected, products), *did.said)
-            watch.look()
+            until(watch.look, 30, "the database answers")
             said = (*said, *watch.said)
             calls.update(did.calls)
             rows.append(
