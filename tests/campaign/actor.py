@@ -362,11 +362,13 @@ def attempt(actor: Actor) -> tuple[str, str]:
     chosen = actor.chance.choice(_possible(actor))
     try:
         chosen(actor)
-    except (AccessDenied, ForbiddenError):
+    except (AccessDenied, ForbiddenError) as error:
+        print(f"{chosen.__name__}: {error}", file=sys.stderr, flush=True)
         return chosen.__name__, "refused"
     except (DataIdentifierNotFound, ValueError, IndexError):  # the last two: nothing to choose from
         return chosen.__name__, "too early"
     except (RucioException, BdmsError, OSError) as error:
+        print(f"{chosen.__name__}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return chosen.__name__, type(error).__name__
     return chosen.__name__, "permitted"
 

@@ -23,10 +23,11 @@ from rucio.replicas join rucio.rses on rses.id = replicas.rse_id
 where replicas.scope = 'acada' and replicas.name like '/ctao/acada/%%'
   and replicas.lock_cnt = 0 and replicas.tombstone is not null
 """
-#: What Rucio has given up: availability L (lost) or D (deleted).
+#: What Rucio has given up, availability L (lost) or D (deleted), or will end by itself.
 _LOST = """
-select name, availability from rucio.dids
-where scope = 'acada' and did_type = 'F' and availability in ('L', 'D')
+select name, availability, expired_at from rucio.dids
+where scope = 'acada' and name like '/ctao/acada/%%'
+  and (expired_at is not null or (did_type = 'F' and availability in ('L', 'D')))
 """
 
 
@@ -54,8 +55,9 @@ class LockWatch:
                     self.said[f"{name}: no rule holds its copy at {rse}, {state}, with the tombstone {tombstone}"] = (
                         None
                     )
-                for name, availability in connection.execute(_LOST):
-                    self.said[f"{name}: Rucio has given it up, {availability}"] = None
+                for name, availability, expires in connection.execute(_LOST):
+                    what = f"it ends at {expires}" if expires else f"Rucio has given it up, {availability}"
+                    self.said[f"{name}: {what}"] = None
         except psycopg.Error:
             return False
         return True

@@ -34,4 +34,10 @@ def test_a_raw_copy_with_a_tombstone_and_no_lock_is_seen(embedded_rucio_instance
     assert watch.look()
     assert f"{name}: Rucio has given it up, L" in watch.said
     with psycopg.connect(watch.url) as connection:
-        connection.execute("update rucio.dids set availability = 'A' where name = %s", [name])
+        connection.execute(
+            "update rucio.dids set availability = 'A', expired_at = '2100-01-01' where name = %s", [name]
+        )
+    assert watch.look()
+    assert f"{name}: it ends at 2100-01-01 00:00:00" in watch.said
+    with psycopg.connect(watch.url) as connection:
+        connection.execute("update rucio.dids set expired_at = null where name = %s", [name])
