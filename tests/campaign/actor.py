@@ -272,7 +272,7 @@ def declare_places(actor: Actor) -> None:
     actor.client.add_bad_pfns([actor.pfn()], "campaign", state, None if state != "TEMPORARY_UNAVAILABLE" else _LATER)
 
 
-_LATER = "2100-01-01T00:00:00"
+_LATER = "Fri, 01 Jan 2100 00:00:00 UTC"
 
 
 def delete_copies(actor: Actor) -> None:

@@ -46,9 +46,9 @@ pytestmark = pytest.mark.timeout(7200)
 SEED = 1
 #: How long nothing may change before an ingest that is not through counts as one that never will be, in seconds.
 PATIENCE_S = 60.0
-#: The same while only locks are missing: after a collision, Rucio's evaluator leaves a block alone for 60 to 600 s.
-#: `LockWatch` sees that its copies cannot be deleted meanwhile.
-LOCK_PATIENCE_S = 720.0
+#: The same while only locks are missing: Rucio's evaluator works at low priority and comes late on a loaded machine.
+#: `LockWatch` sees that no copy can be deleted meanwhile.
+LOCK_PATIENCE_S = 180.0
 #: How long others act on files that have all their copies, in seconds.
 _AFTERWARDS_S = 3.0
 _BAD = {
