@@ -21,6 +21,9 @@ _LOG = logging.getLogger(__name__)
 _CONVEYOR_POLL_S = 0.5
 _BULK = 200  # so that a stage takes seconds
 _STOP_S = 15
+#: How long the judges leave alone what somebody else works on. Rucio's own 60 to 600 s cannot be set, and for so long a
+#: new file would have no lock.
+_COLLISION_S = 5
 #: People and the ingestion wait for the server; nobody waits for the daemons.
 _NICE = 15
 
@@ -44,6 +47,8 @@ def _stock_daemons() -> list[_Daemon]:
     from rucio.daemons.reaper import reaper
     from rucio.daemons.undertaker import undertaker
 
+    for judge in (cleaner, evaluator, injector, repairer):
+        judge.randint = lambda _least, _most: _COLLISION_S
     everywhere: dict[str, Any] = {"rses": [], "include_rses": None, "exclude_rses": None}
     return [
         _Daemon("judge-evaluator", partial(evaluator.re_evaluator, sleep_time=2), evaluator.stop),
