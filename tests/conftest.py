@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     import pytest
 
 #: Under names that begin so, a ring records its table: a title and lines, as JSON.
-_TABLES = ("campaign", "differential")
+_TABLES = ("campaign", "copies", "differential")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     differential = parser.getgroup("differential", "the scan beside CFITSIO and astropy")
     differential.addoption("--differential-files", type=int, help="how many random files are compared")
     differential.addoption("--differential-seed", type=int, help="where the random files come from")
+    copies = parser.getgroup("copies", "archives in a real Rucio, and calls of every role that could end a copy")
+    copies.addoption("--copy-examples", type=int, help="how many archives the machine of copies tries")
     campaign = parser.getgroup("campaign", "a real daemon and a real Rucio, broken round after round")
     campaign.addoption("--rounds", type=int, help="how many rounds the campaign has")
     campaign.addoption("--fault", help="only this fault, e.g. taken_over")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.naming import BlockName, is_block, scope_of
-from ctao_rucio_policy.holds import at_risk, has_preserved, only_copies
+from ctao_rucio_policy.holds import at_risk, ends, exists, has_preserved, is_kept_for_a_while, is_permanent, only_copies
+from ctao_rucio_policy.raw import is_raw
 from ctao_rucio_policy.request import body
 
 if TYPE_CHECKING:
@@ -82,6 +83,31 @@ def _held_without(caller: Caller, asked: Mapping[str, Any]) -> str:
             "centre has its copy (bdms track says so), then try again."
         )
     return ""
+
+
+def _lasting(caller: Caller, asked: Mapping[str, Any]) -> str:
+    for parent, children in asked["attached"]:
+        parent_ends, session = ends(*parent, session=caller.session), caller.session
+        for file, keys in children:
+            if keys and is_permanent(parent[1]):
+                return f"{file[1]} cannot have an end ({', '.join(sorted(keys))}) in {parent[1]}, which keeps for ever."
+            if not parent_ends and not (is_permanent(parent[1]) and ends(*file, session=session)):
+                continue
+            if name := _to_be_held(parent, file, session):
+                return (
+                    f"{parent[1]}, {name} or a rule on one of them has an end, and nothing holds {name} for ever yet; "
+                    "try again in some minutes, or make it without a lifetime."
+                )
+    return ""
+
+
+def _to_be_held(parent: File, file: File, session: Any) -> str:  # noqa: ANN401 (Rucio has no types)
+    """Return the name of a file that is preserved once it is attached to `parent`, and that nothing holds yet."""
+    if name := at_risk([file], session=session, preserved=is_permanent(parent[1])):
+        return name
+    for_a_while = is_kept_for_a_while(parent[1]) and parent[0] == file[0]
+    is_new = not exists(*file, session=session)
+    return file[1] if is_new and is_raw(*file, session) and not for_a_while else ""
 
 
 def _no_end(caller: Caller, asked: Mapping[str, Any]) -> str:
@@ -203,6 +229,7 @@ def _of_places(caller: Caller, pfns: list[str]) -> Iterable[tuple[File, str]]:
 CHECKS: dict[str, Callable[[Caller, Mapping[str, Any]], str]] = {
     "held": _held,
     "held_without": _held_without,
+    "lasting": _lasting,
     "named": _named,
     "no_end": _no_end,
     "other_copy": _other_copy,

@@ -7,6 +7,7 @@ leave the other's copy as the last one are decided one after the other.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from ctao_rucio_policy.roles import ROLE_ATTRIBUTE, Role
@@ -14,7 +15,17 @@ from ctao_rucio_policy.roles import ROLE_ATTRIBUTE, Role
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["File", "at_risk", "has_preserved", "only_copies", "rules_above"]
+__all__ = [
+    "File",
+    "at_risk",
+    "ends",
+    "exists",
+    "has_preserved",
+    "is_kept_for_a_while",
+    "is_permanent",
+    "only_copies",
+    "rules_above",
+]
 
 #: A file: its scope (``InternalScope``) and its name.
 File = tuple[Any, str]
@@ -33,6 +44,7 @@ def at_risk(
     without: Collection[str] = (),
     session: Any,  # noqa: ANN401 (Rucio has no types)
     lock: bool = False,
+    preserved: bool = False,
 ) -> str:
     """Return the name of a preserved file in `dids` that nothing holds; empty if each is held.
 
@@ -46,12 +58,14 @@ def at_risk(
         The database session of the request.
     lock
         Lock the files until the end of the transaction: for calls that take a hold away.
+    preserved
+        Take all files for preserved.
     """
     from rucio.db.sqla.models import DataIdentifier
     from sqlalchemy import select
 
     for scope, name in dids:
-        files = _preserved_files(scope, name)
+        files = _files_in(scope, name) if preserved else _preserved_files(scope, name)
         if lock:
             rows = select(DataIdentifier.name).where(files).order_by(DataIdentifier.scope, DataIdentifier.name)
             session.execute(rows.with_for_update(key_share=True)).all()
@@ -114,7 +128,46 @@ def has_preserved(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN4
 
 def rules_above(scope: Any, name: str, *, session: Any) -> list[str]:  # noqa: ANN401
     """Return the identifiers of all rules on a dataset or container, and on what holds it."""
-    from rucio.db.sqla.models import DataIdentifierAssociation, ReplicationRule
+    from rucio.db.sqla.models import ReplicationRule
+    from sqlalchemy import and_, select
+
+    above = _above(scope, name)
+    rules = select(ReplicationRule.id).join(
+        above, and_(ReplicationRule.scope == above.c.scope, ReplicationRule.name == above.c.name)
+    )
+    return [str(rule) for rule in session.execute(rules).scalars()]
+
+
+def ends(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401
+    """Return whether a name has an end, or what holds it, or a rule on one of them, or a replica of it."""
+    from rucio.db.sqla.models import DataIdentifier, ReplicationRule, RSEFileAssociation
+    from sqlalchemy import and_, or_, select, tuple_
+
+    above = _above(scope, name)
+    among = select(above.c.scope, above.c.name)
+
+    def any_of(table: Any, end: Any) -> Any:  # noqa: ANN401
+        return select(table.name).where(tuple_(table.scope, table.name).in_(among), end.is_not(None)).exists()
+
+    replica = and_(RSEFileAssociation.scope == scope, RSEFileAssociation.name == name)
+    expiring = select(RSEFileAssociation.name).where(replica, RSEFileAssociation.tombstone.is_not(None)).exists()
+    dids, rules = any_of(DataIdentifier, DataIdentifier.expired_at), any_of(ReplicationRule, ReplicationRule.expires_at)
+    return bool(session.execute(select(or_(dids, rules, expiring))).scalar())
+
+
+def is_permanent(name: str) -> bool:
+    """Return whether a name is that of a block that keeps its files for ever."""
+    return re.search(_BLOCK.format("permanent"), name) is not None
+
+
+def is_kept_for_a_while(name: str) -> bool:
+    """Return whether a name is that of a block that keeps its files for a while only."""
+    return re.search(_BLOCK.format(_KEPT_FOR_A_WHILE), name) is not None
+
+
+def _above(scope: Any, name: str) -> Any:  # noqa: ANN401
+    """Return the question for a name and all that holds it."""
+    from rucio.db.sqla.models import DataIdentifierAssociation
     from sqlalchemy import and_, select
 
     above = _start(scope, name, "above")
@@ -125,11 +178,7 @@ def rules_above(scope: Any, name: str, *, session: Any) -> list[str]:  # noqa: A
             DataIdentifierAssociation.child_name == above.c.name,
         ),
     )
-    above = above.union(parents)
-    rules = select(ReplicationRule.id).join(
-        above, and_(ReplicationRule.scope == above.c.scope, ReplicationRule.name == above.c.name)
-    )
-    return [str(rule) for rule in session.execute(rules).scalars()]
+    return above.union(parents)
 
 
 def _start(scope: Any, name: str, label: str) -> Any:  # noqa: ANN401 (SQLAlchemy's types need its plugin)
@@ -143,8 +192,24 @@ def _start(scope: Any, name: str, label: str) -> Any:  # noqa: ANN401 (SQLAlchem
     return first.cte(label, recursive=True)
 
 
+def exists(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401
+    """Return whether Rucio knows a name."""
+    from rucio.db.sqla.models import DataIdentifier
+    from sqlalchemy import select
+
+    found = select(DataIdentifier.name).where(DataIdentifier.scope == scope, DataIdentifier.name == name)
+    return session.execute(found).first() is not None
+
+
 def _preserved_files(scope: Any, name: str) -> Any:  # noqa: ANN401
     """Return the condition for a row of `dids`: a preserved file in the name, or the name itself."""
+    from sqlalchemy import and_
+
+    return and_(_files_in(scope, name), _is_preserved())
+
+
+def _files_in(scope: Any, name: str) -> Any:  # noqa: ANN401
+    """Return the condition for a row of `dids`: a file in the name, or the name itself."""
     from rucio.db.sqla.constants import DIDType
     from rucio.db.sqla.models import DataIdentifier, DataIdentifierAssociation
     from sqlalchemy import and_, select, tuple_
@@ -158,7 +223,6 @@ def _preserved_files(scope: Any, name: str) -> Any:  # noqa: ANN401
     return and_(
         tuple_(DataIdentifier.scope, DataIdentifier.name).in_(select(below.c.scope, below.c.name)),
         DataIdentifier.did_type == DIDType.FILE,
-        _is_preserved(),
     )
 
 
@@ -198,7 +262,19 @@ def _is_held(without: Collection[str], *, elsewhere_than: Collection[str] = ()) 
     from rucio.db.sqla.constants import LockState, ReplicaState
     from rucio.db.sqla.models import DataIdentifier, ReplicaLock, ReplicationRule, RSEFileAssociation
     from sqlalchemy import and_, select
+    from sqlalchemy.orm import aliased
 
+    # with a name end its rules
+    of_rule = aliased(DataIdentifier)
+    did_ends = (
+        select(of_rule.name)
+        .where(
+            of_rule.scope == ReplicationRule.scope,
+            of_rule.name == ReplicationRule.name,
+            of_rule.expired_at.is_not(None),
+        )
+        .exists()
+    )
     held = (
         select(ReplicaLock.rule_id)
         .join(ReplicationRule, ReplicationRule.id == ReplicaLock.rule_id)
@@ -215,6 +291,7 @@ def _is_held(without: Collection[str], *, elsewhere_than: Collection[str] = ()) 
             ReplicaLock.name == DataIdentifier.name,
             ReplicaLock.state == LockState.OK,
             ReplicationRule.expires_at.is_(None),
+            ~did_ends,
             RSEFileAssociation.state == ReplicaState.AVAILABLE,
             RSEFileAssociation.rse_id.not_in(_lost_rses()),
         )

@@ -109,7 +109,9 @@ def _external(scope: Any) -> str:  # noqa: ANN401 (Rucio has no types)
 def _register(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     on_site = kwargs["rse_id"] is not None and is_onsite(kwargs["rse_id"], caller.session)
     yield ("register-on-site" if on_site else "register-off-site"), kwargs
-    yield _names(body().get("files") or ())
+    files = body().get("files") or ()
+    yield _names(files)
+    yield from _born(caller, files)
 
 
 def _register_all(caller: Caller, targets: Iterable[Mapping[str, Any]]) -> Iterator[Asked]:
@@ -125,11 +127,39 @@ def _register_all(caller: Caller, targets: Iterable[Mapping[str, Any]]) -> Itera
 
 def _new_did(caller: Caller, did: Mapping[str, Any]) -> Iterator[Asked]:
     """Ask for the name and the content of a new collection, and for a lifetime and for rules that it is given."""
-    yield _names([did, *(did.get("dids") or ())])
+    content = did.get("dids") or ()
+    yield _names([did, *content])
+    yield from _born(caller, [did, *content])
+    yield from _attached(caller, [did])
     if did.get("lifetime") is not None:
         yield from _kept(caller, did, {"lifetime"})
     for rule in did.get("rules") or ():
         yield from _add_rule(caller, {**rule, "dids": [did, *(did.get("dids") or ())]})
+
+
+def _taken(meta: Iterable[str]) -> set[str]:
+    """Return which keys of metadata are of what Rucio itself keeps."""
+    from rucio.db.sqla.models import DataIdentifier
+
+    return set(meta) & {*DataIdentifier.__table__.columns.keys(), "lifetime"}
+
+
+def _born(caller: Caller, dids: Iterable[Mapping[str, Any]]) -> Iterator[Asked]:
+    """Ask for the metadata that `dids` are made with."""
+    for did in dids:
+        if keys := _taken(did.get("meta") or ()):
+            yield from _kept(caller, did, keys)
+
+
+def _attached(caller: Caller, attachments: Iterable[Mapping[str, Any]]) -> Iterator[Asked]:
+    """Ask whether what is attached can lie under its parent."""
+    attached = []
+    for parent in attachments:
+        children = parent.get("dids") or ()
+        files = _files(caller, children)
+        keys = [_taken(child.get("meta") or ()) for child in children]
+        attached.append((*_files(caller, [parent]), list(zip(files, keys, strict=True))))
+    yield "hold", {"attached": attached}
 
 
 def _add_did(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
@@ -157,7 +187,10 @@ def _add_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
 
 def _attach_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     yield "compose", kwargs
-    yield _names([kwargs, *kwargs["attachment"].get("dids", ())])
+    attachment = {**kwargs["attachment"], "scope": kwargs["scope"], "name": kwargs["name"]}
+    yield _names([attachment, *attachment.get("dids", ())])
+    yield from _born(caller, attachment.get("dids", ()))
+    yield from _attached(caller, [attachment])
     yield from _register_all(caller, [kwargs["attachment"]])
 
 
@@ -165,6 +198,8 @@ def _attach_dids_to_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[
     yield "compose", kwargs
     for attachment in kwargs["attachments"]:
         yield _names([attachment, *attachment.get("dids", ())])
+        yield from _born(caller, attachment.get("dids", ()))
+    yield from _attached(caller, kwargs["attachments"])
     yield from _register_all(caller, kwargs["attachments"])
 
 
@@ -189,10 +224,7 @@ def _kept(caller: Caller, kwargs: Mapping[str, Any], keys: set[str]) -> Iterator
 
 
 def _set_metadata(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
-    from rucio.db.sqla.models import DataIdentifier
-
-    keys = set(kwargs["meta"]) if "meta" in kwargs else {kwargs["key"]}
-    if taken := keys & {*DataIdentifier.__table__.columns.keys(), "lifetime"}:
+    if taken := _taken(kwargs["meta"] if "meta" in kwargs else [kwargs["key"]]):
         yield from _kept(caller, kwargs, taken)
     yield "describe", kwargs
     if body().get("recursive"):

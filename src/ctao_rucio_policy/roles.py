@@ -66,6 +66,7 @@ CONDITIONS: Mapping[str, str] = {
 GUARDS: Mapping[str, str] = {
     "held": "a rule without end holds a sound copy of every preserved file, and the lifetime is at least a day",
     "held_without": "another rule without end holds a sound copy of every preserved file",
+    "lasting": "nothing preserved gets under what has an end before a rule without end holds it",
     "named": "every name belongs to its scope",
     "no_end": "nothing preserved gets an end",
     "other_copy": "the catalogue knows another sound copy of every file",
@@ -166,6 +167,9 @@ TABLE: Mapping[str, Row] = {
         _if("own_derived"),
     ),
     "name": _row("use a name", *[_ALLOWED] * 4, guard="named"),
+    "hold": _row(
+        "put content into a dataset or container that ends, or has rules that end", *[_ALLOWED] * 4, guard="lasting"
+    ),
     "compose": _row("make datasets and containers, and put content into them", *[_OWNER] * 4),
     "sample": _nobody(
         "have Rucio make a dataset of some files of another",

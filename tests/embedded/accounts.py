@@ -6,6 +6,7 @@ a process of its own that makes the calls that it is told.
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import subprocess
@@ -64,3 +65,15 @@ def acting_as(config: Path) -> Iterator[Account]:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         yield Account(process)
+
+
+def config(template: Path, folder: Path, account: str) -> Path:
+    """Write the `rucio.cfg` of an account."""
+    parser = configparser.RawConfigParser()
+    parser.read(template)
+    token = {"auth_token_file_path": str(folder / f"{account}.token")}
+    parser["client"].update({"account": account, "username": account, "password": "secret"} | token)
+    path = folder / f"{account}.cfg"
+    with path.open("w") as file:
+        parser.write(file)
+    return path

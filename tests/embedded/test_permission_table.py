@@ -6,7 +6,6 @@ a condition, a second attempt misses it.
 
 from __future__ import annotations
 
-import configparser
 import re
 import secrets
 from collections.abc import Mapping
@@ -19,11 +18,10 @@ import pytest
 from ctao_bdms.embedded import READER, ROOT
 from ctao_rucio_policy.guards import CHECKS
 from ctao_rucio_policy.roles import CENTRE_ATTRIBUTE, CONDITIONS, GUARDS, ROLE_ATTRIBUTE, TABLE, Role
-from tests.embedded.accounts import Account, RefusedError, acting_as
+from tests.embedded.accounts import Account, RefusedError, acting_as, config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from ctao_bdms.embedded import Instance
 
@@ -66,18 +64,6 @@ def world(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFa
         foreign = f"p{mark}-foreign"
         root("add_scope", "root", foreign)
         yield World(root, accounts, names, scopes, foreign)
-
-
-def config(template: Path, folder: Path, account: str) -> Path:
-    """Write the `rucio.cfg` of an account."""
-    parser = configparser.RawConfigParser()
-    parser.read(template)
-    token = {"auth_token_file_path": str(folder / f"{account}.token")}
-    parser["client"].update({"account": account, "username": account, "password": "secret"} | token)
-    path = folder / f"{account}.cfg"
-    with path.open("w") as file:
-        parser.write(file)
-    return path
 
 
 @attrs.frozen
@@ -176,6 +162,11 @@ def name(s: Scene) -> None:
 def sample(s: Scene) -> None:
     dataset, new = s.dataset(s.own, "DL3")[0], s.name(s.own, "DL3")
     s.call("create_did_sample", *dataset.values(), *new.values(), 1)
+
+
+def hold(s: Scene) -> None:
+    dataset, _ = s.dataset(s.own, "DL3")
+    s.call("attach_dids", *dataset.values(), [s.file(s.own, "DL3", PIC)])
 
 
 def compose(s: Scene) -> None:
@@ -334,7 +325,19 @@ def administer_storage(s: Scene) -> None:
 ATTEMPTS: dict[str, Callable[[Scene], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        *(register_on_site, register_off_site, name, compose, sample, detach_raw, detach, close, reopen, describe),
+        *(
+            register_on_site,
+            register_off_site,
+            name,
+            hold,
+            compose,
+            sample,
+            detach_raw,
+            detach,
+            close,
+            reopen,
+            describe,
+        ),
         *(describe_content, kept_raw, kept, rule, subscribe, rule_of_another, end_preserving, change_preserving),
         *(move_preserving, end_rule, change_rule, approve_rule, declare_bad, declare_places, declare_suspicious),
         *(delete_replicas, delete_unknown, replica_state, transfers, administer, administer_storage),
@@ -344,6 +347,13 @@ ATTEMPTS: dict[str, Callable[[Scene], None]] = {
 
 def breach_name(s: Scene) -> None:
     s.call("add_did", s.own, f"/ctao/{s.world.foreign}/DL3/{secrets.token_hex(6)}", "DATASET")
+
+
+def breach_hold(s: Scene) -> None:
+    dataset = s.name(s.own, "DL3")
+    s.world.root("add_did", *dataset.values(), "DATASET")
+    s.rule(dataset, PIC, "root", lifetime=1)
+    s.call("attach_dids", *dataset.values(), [s.file(s.world.foreign, "DL0", PIC)])
 
 
 def breach_detach_raw(s: Scene) -> None:
@@ -430,7 +440,7 @@ def breach_administer_storage(s: Scene) -> None:
 BREACHES: dict[str, Callable[[Scene], None]] = {
     function.__name__.removeprefix("breach_").replace("_", "-"): function
     for function in (
-        *(breach_name, breach_detach_raw, breach_detach, breach_kept_raw, breach_kept, breach_rule),
+        *(breach_name, breach_hold, breach_detach_raw, breach_detach, breach_kept_raw, breach_kept, breach_rule),
         *(breach_end_preserving, breach_change_preserving, breach_move_preserving, breach_end_rule, breach_change_rule),
         *(breach_declare_bad, breach_declare_suspicious, breach_delete_unknown, breach_replica_state),
         breach_administer_storage,
@@ -439,6 +449,7 @@ BREACHES: dict[str, Callable[[Scene], None]] = {
 _SAID = {
     "held": "holds .* for ever yet",
     "held_without": "Nothing else would hold",
+    "lasting": "nothing holds .* for ever yet",
     "named": "it would be the same file",
     "no_end": "it has no end",
     "other_copy": "is the last sound one",
@@ -530,6 +541,44 @@ def test_raw_data_are_not_born_with_an_end(world: World) -> None:
     name = scene.name(scene.own, "DL0")
     with pytest.raises(RefusedError, match=r"AccessDenied.*what Rucio itself keeps: lifetime; raw data have no end"):
         scene.call("add_did", name["scope"], name["name"], "DATASET", lifetime=1)
+
+
+@pytest.mark.parametrize("end", [{"lifetime": 1}, {"expired_at": "2020-01-01T00:00:00"}])
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.INGEST])
+def test_raw_file_registered_with_an_end_is_refused(world: World, role: Role, end: dict[str, Any]) -> None:
+    """The undertaker ends the name, and the reaper its only copy, within seconds."""
+    scene = Scene(world, role, True)
+    dataset, new = scene.name(scene.own, "DL0"), scene.new_file(world.scopes[Role.INGEST], "DL0") | {"meta": end}
+    world.root("add_did", *dataset.values(), "DATASET")
+    attempts: list[tuple[str, list[Any], dict[str, Any]]] = [
+        ("add_replicas", [ONSITE, [new]], {}),
+        ("attach_dids", [*dataset.values(), [new]], {"rse": ONSITE}),
+        ("attach_dids_to_dids", [[dataset | {"dids": [new], "rse": ONSITE}]], {}),
+        ("add_dids", [[scene.name(scene.own, "DL0") | {"type": "DATASET", "dids": [new], "rse": ONSITE}]], {}),
+        ("add_dids", [[scene.name(scene.own, "DL0") | {"type": "DATASET", "meta": end}]], {}),
+    ]
+    for method, arguments, keywords in attempts:
+        with pytest.raises(
+            RefusedError, match=r"AccessDenied.*(it has no end|raw data have no end|can not add file DIDs)"
+        ):
+            scene.call(method, *arguments, **keywords)
+
+
+def test_product_with_an_end_stays_out_of_a_permanent_block(world: World) -> None:
+    scene = Scene(world, Role.WMS, True)
+    token = secrets.token_hex(4)
+    block = {
+        "scope": scene.own,
+        "name": f"/ctao/{scene.own}/blocks/CTAO-North/2026/11/21/permanent-20261121T220000-{token}-PIC",
+    }
+    world.root("add_did", *block.values(), "DATASET")
+    ending, new = scene.file(scene.own, "DL3", PIC), scene.new_file(scene.own, "DL3") | {"meta": {"lifetime": 1}}
+    scene.rule(ending, PIC, "root", lifetime=DAY_S)
+    with pytest.raises(RefusedError, match=r"AccessDenied.*nothing holds .* for ever yet"):
+        scene.call("attach_dids", *block.values(), [ending])
+    with pytest.raises(RefusedError, match=r"AccessDenied.*cannot have an end"):
+        scene.call("attach_dids", *block.values(), [new], rse=PIC)
+    scene.call("attach_dids", *block.values(), [scene.file(scene.own, "DL3", PIC)])
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])

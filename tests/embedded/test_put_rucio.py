@@ -23,8 +23,7 @@ from ctao_bdms.facade import Bdms
 from ctao_bdms.model import Lfn, ReplicaState
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.testing.products import write_dl1
-from tests.embedded.accounts import acting_as
-from tests.embedded.test_permission_table import config
+from tests.embedded.accounts import acting_as, config
 
 if TYPE_CHECKING:
     from ctao_bdms.embedded import Instance
