@@ -219,7 +219,14 @@ def _kept(caller: Caller, kwargs: Mapping[str, Any], keys: set[str]) -> Iterator
     raw = is_raw(*did, caller.session)
     without = rules_above(*did, session=caller.session)
     # the generic rules know the owner of a scope by this action
-    asked = {"action": "set_metadata", "keys": keys, "content": [did], "without": without, "is_raw": raw}
+    asked = {
+        "action": "set_metadata",
+        "scope": did[0],
+        "keys": keys,
+        "content": [did],
+        "without": without,
+        "is_raw": raw,
+    }
     yield ("kept-raw" if raw else "kept"), {**kwargs, **asked}
 
 

@@ -15,8 +15,7 @@ import attrs
 
 from ctao_bdms.embedded import INGEST, READER, ROOT, WMS
 from ctao_bdms.naming import blocks_pattern
-from tests.embedded.accounts import acting_as
-from tests.embedded.test_permission_table import config
+from tests.embedded.accounts import acting_as, config
 
 if TYPE_CHECKING:
     import random

@@ -194,7 +194,7 @@ class Try:
 
     def copy(self, did: tuple[str, str]) -> str:
         """A storage element that has a copy, if there is one."""
-        return self.chance.choice([*([rse for rse in RSES if self.world.path(rse, did[1]).exists()] or RSES)])
+        return str(self.chance.choice([rse for rse in RSES if self.world.path(rse, did[1]).exists()] or list(RSES)))
 
     def rule_id(self) -> str:
         rules = self.world.database.execute(
