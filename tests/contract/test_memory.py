@@ -23,3 +23,7 @@ class TestInMemoryCatalogue(CatalogueContract):
                 Rse(name="CSCS-DISK", prefix="/cscs", centre="CSCS"),
             ]
         )
+
+    @pytest.fixture
+    def elsewhere(self, catalogue: InMemoryCatalogue) -> InMemoryCatalogue:
+        return catalogue

@@ -4,7 +4,8 @@ A test class that inherits from `CatalogueContract` and gives the fixture ``cata
 This project does so for the archive in memory and for a real Rucio.
 
 The fixture gives an adapter with the storage elements ``CTAO-NORTH-ONSITE`` (site CTAO-North), ``PIC-DISK`` (centre
-PIC) and ``CSCS-DISK`` (centre CSCS); the fixture ``scope`` names a scope that is empty.
+PIC) and ``CSCS-DISK`` (centre CSCS); the fixture ``elsewhere`` the same archive for an account that may register files
+at ``PIC-DISK``; the fixture ``scope`` names a scope that is empty.
 """
 
 from __future__ import annotations
@@ -214,20 +215,23 @@ class CatalogueContract:
             with pytest.raises(NotFoundError, match=unknown):
                 catalogue.content([files[0].lfn, Lfn(unknown)])
 
-    def test_a_copy_is_declared_bad_once_and_for_all(self, catalogue: Catalogue, scope: str) -> None:
-        _, files = _fill(catalogue, scope, count=2)
+    def test_a_copy_is_declared_bad_once_and_for_all(
+        self, catalogue: Catalogue, elsewhere: Catalogue, scope: str
+    ) -> None:
+        block, files = _fill(catalogue, scope, count=2, retention=RetentionClass.SHORT_TERM)
+        elsewhere.register(block, "PIC-DISK", files)
         for _ in range(2):
             catalogue.declare_bad(files[0].lfn, ONSITE, "other bytes")
         known = catalogue.content([file.lfn for file in files])
-        states = [known[file.lfn].replicas[0].state for file in files]
+        states = [{copy.rse: copy.state for copy in known[file.lfn].replicas}[ONSITE] for file in files]
         assert states == [ReplicaState.BAD, ReplicaState.AVAILABLE]
 
-    def test_a_suspicious_copy_stays_as_it_is(self, catalogue: Catalogue, scope: str) -> None:
-        _, files = _fill(catalogue, scope, count=2)
-        for _ in range(2):
-            catalogue.declare_suspicious(files[0].lfn, ONSITE, "it could not be read")
+    def test_a_suspicious_copy_stays_as_it_is(self, catalogue: Catalogue, elsewhere: Catalogue, scope: str) -> None:
+        block, files = _fill(catalogue, scope, count=2, retention=RetentionClass.SHORT_TERM)
+        elsewhere.register(block, "PIC-DISK", files)
+        catalogue.declare_suspicious(files[0].lfn, ONSITE, "it could not be read")
         known = catalogue.content([file.lfn for file in files])
-        assert {file.replicas[0].state for file in known.values()} == {ReplicaState.AVAILABLE}
+        assert {copy.state for file in known.values() for copy in file.replicas} == {ReplicaState.AVAILABLE}
 
     def test_copies_that_do_not_exist_are_not_declared(self, catalogue: Catalogue, scope: str) -> None:
         _, files = _fill(catalogue, scope)
