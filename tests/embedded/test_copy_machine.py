@@ -84,6 +84,8 @@ class World:
     #: what each example has made, by the scope of its raw data: preserved files with their bytes, and its calls
     preserved: dict[str, dict[tuple[str, str], bytes]] = attrs.Factory(dict)
     calls: dict[str, list[str]] = attrs.Factory(dict)
+    #: what was registered in a block, and so gets a lock
+    in_blocks: set[tuple[str, str]] = attrs.Factory(set)
 
     @property
     def root(self) -> Account:
@@ -116,11 +118,11 @@ class World:
         return [*lost, *self.calls[scope]] if lost else []
 
     def unheld(self, scope: str) -> list[str]:
-        """Return the preserved files that no rule without end holds."""
+        """Return the preserved files in blocks that no rule without end holds."""
         return [
             name
             for (owner, name), content in self.preserved[scope].items()
-            if not any(held for *_, held in self.sound((owner, name), content))
+            if (owner, name) in self.in_blocks and not any(held for *_, held in self.sound((owner, name), content))
         ]
 
 
@@ -488,6 +490,7 @@ class CopyMachine(RuleBasedStateMachine):
         self.directories[self.scope, did[1].rpartition("/")[0]] = None
         self.world.catalogue.register(Did(*self.open), ONSITE, [file])
         self.files[did] = self.preserved[did] = content
+        self.world.in_blocks.add(did)
         self.note(f"registered {did} in {self.open}")
         self.try_out(seeds)
 
@@ -546,6 +549,7 @@ class CopyMachine(RuleBasedStateMachine):
             wms("attach_dids", *block, [replica(did, content)], rse=place)
         self.blocks[block] = None
         self.files[did] = self.preserved[did] = content
+        self.world.in_blocks.add(did)
         self.note(f"put {did} at {place} in {block}")
         self.try_out(seeds)
 
