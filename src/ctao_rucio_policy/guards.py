@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.naming import BlockName, is_block, scope_of
-from ctao_rucio_policy.holds import at_risk, ends, exists, has_preserved, is_kept_for_a_while, is_permanent, only_copies
+from ctao_rucio_policy.holds import (
+    at_risk,
+    ends,
+    has_preserved,
+    is_kept_for_a_while,
+    is_permanent,
+    known_of,
+    only_copies,
+)
 from ctao_rucio_policy.raw import is_raw
 from ctao_rucio_policy.request import body
 
@@ -86,13 +94,17 @@ def _held_without(caller: Caller, asked: Mapping[str, Any]) -> str:
 
 
 def _lasting(caller: Caller, asked: Mapping[str, Any]) -> str:
+    session = caller.session
     for parent, children in asked["attached"]:
-        parent_ends, session = ends(*parent, session=caller.session), caller.session
         for file, keys in children:
             if keys and is_permanent(parent[1]):
                 return f"{file[1]} cannot have an end ({', '.join(sorted(keys))}) in {parent[1]}, which keeps for ever."
-            if not parent_ends and not (is_permanent(parent[1]) and ends(*file, session=session)):
-                continue
+        files = [file for file, _ in children]
+        if not ends(*parent, session=session):
+            # An ingest registers hundreds of new files at once: only what is there already can have an end.
+            known = known_of(files, session=session) if is_permanent(parent[1]) else []
+            files = [file for file in known if ends(*file, session=session)]
+        for file in files:
             if name := _to_be_held(parent, file, session):
                 return (
                     f"{parent[1]}, {name} or a rule on one of them has an end, and nothing holds {name} for ever yet; "
@@ -106,7 +118,7 @@ def _to_be_held(parent: File, file: File, session: Any) -> str:  # noqa: ANN401 
     if name := at_risk([file], session=session, preserved=is_permanent(parent[1])):
         return name
     for_a_while = is_kept_for_a_while(parent[1]) and parent[0] == file[0]
-    is_new = not exists(*file, session=session)
+    is_new = not known_of([file], session=session)
     return file[1] if is_new and is_raw(*file, session) and not for_a_while else ""
 
 

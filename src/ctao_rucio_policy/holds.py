@@ -19,10 +19,10 @@ __all__ = [
     "File",
     "at_risk",
     "ends",
-    "exists",
     "has_preserved",
     "is_kept_for_a_while",
     "is_permanent",
+    "known_of",
     "only_copies",
     "rules_above",
 ]
@@ -192,13 +192,17 @@ def _start(scope: Any, name: str, label: str) -> Any:  # noqa: ANN401 (SQLAlchem
     return first.cte(label, recursive=True)
 
 
-def exists(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401
-    """Return whether Rucio knows a name."""
+def known_of(files: Collection[File], *, session: Any) -> list[File]:  # noqa: ANN401
+    """Return those of `files` whose names Rucio knows already."""
     from rucio.db.sqla.models import DataIdentifier
-    from sqlalchemy import select
+    from sqlalchemy import select, tuple_
 
-    found = select(DataIdentifier.name).where(DataIdentifier.scope == scope, DataIdentifier.name == name)
-    return session.execute(found).first() is not None
+    if not files:
+        return []
+    among = tuple_(DataIdentifier.scope, DataIdentifier.name).in_(files)
+    return [
+        (scope, name) for scope, name in session.execute(select(DataIdentifier.scope, DataIdentifier.name).where(among))
+    ]
 
 
 def _preserved_files(scope: Any, name: str) -> Any:  # noqa: ANN401

@@ -60,7 +60,7 @@ def _refused(action: Action, error: CatalogueError) -> None:
 
 def _main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("ctao_bdms.catalogue.rucio").setLevel(logging.CRITICAL)  # it logs what it then raises
+    logging.getLogger("ctao_bdms.catalogue.login").setLevel(logging.CRITICAL)  # it logs what it then raises
     _LOG.setLevel(logging.INFO)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signum, _frame: stop.set())
