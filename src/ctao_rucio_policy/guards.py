@@ -16,6 +16,7 @@ from ctao_rucio_policy.holds import (
     at_risk,
     ends,
     has_preserved,
+    is_endless,
     is_kept_for_a_while,
     is_permanent,
     known_of,
@@ -95,15 +96,24 @@ def _held_without(caller: Caller, asked: Mapping[str, Any]) -> str:
 
 def _lasting(caller: Caller, asked: Mapping[str, Any]) -> str:
     session = caller.session
+    # The rule with which a block is opened locks these in the same evaluation as any other rule, or sooner: a rule of
+    # somebody else on their block or directory must not stop the ingest.
+    locked_soon = {
+        file
+        for parent, children in asked["attached"]
+        if is_permanent(parent[1]) and is_endless(*parent, session=session)
+        for file, _ in children
+    }
     for parent, children in asked["attached"]:
         for file, keys in children:
             if keys and is_permanent(parent[1]):
                 return f"{file[1]} cannot have an end ({', '.join(sorted(keys))}) in {parent[1]}, which keeps for ever."
-        files = [file for file, _ in children]
+        files = [file for file, _ in children if file not in locked_soon]
         if not ends(*parent, session=session):
-            # An ingest registers hundreds of new files at once: only what is there already can have an end.
-            known = known_of(files, session=session) if is_permanent(parent[1]) else []
-            files = [file for file in known if ends(*file, session=session)]
+            files = []
+        # An ingest registers hundreds of new files at once: only what is there already can have an end.
+        known = known_of([file for file, _ in children], session=session) if is_permanent(parent[1]) else []
+        files += [file for file in known if ends(*file, session=session, alone=file in locked_soon)]
         for file in files:
             if name := _to_be_held(parent, file, session):
                 return (

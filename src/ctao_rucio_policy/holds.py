@@ -20,6 +20,7 @@ __all__ = [
     "at_risk",
     "ends",
     "has_preserved",
+    "is_endless",
     "is_kept_for_a_while",
     "is_permanent",
     "known_of",
@@ -138,12 +139,26 @@ def rules_above(scope: Any, name: str, *, session: Any) -> list[str]:  # noqa: A
     return [str(rule) for rule in session.execute(rules).scalars()]
 
 
-def ends(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401
-    """Return whether a name has an end, or what holds it, or a rule on one of them, or a replica of it."""
+def is_endless(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401
+    """Return whether a rule without end is on a name itself."""
+    from rucio.db.sqla.models import ReplicationRule
+    from sqlalchemy import select
+
+    rules = select(ReplicationRule.id).where(
+        ReplicationRule.scope == scope, ReplicationRule.name == name, ReplicationRule.expires_at.is_(None)
+    )
+    return session.execute(rules.limit(1)).first() is not None
+
+
+def ends(scope: Any, name: str, *, session: Any, alone: bool = False) -> bool:  # noqa: ANN401
+    """Return whether a name has an end, or what holds it, or a rule on one of them, or a replica of it.
+
+    With `alone`, what holds it does not count.
+    """
     from rucio.db.sqla.models import DataIdentifier, ReplicationRule, RSEFileAssociation
     from sqlalchemy import and_, or_, select, tuple_
 
-    above = _above(scope, name)
+    above = _start(scope, name, "alone") if alone else _above(scope, name)
     among = select(above.c.scope, above.c.name)
 
     def any_of(table: Any, end: Any) -> Any:  # noqa: ANN401
