@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.embedded import ROOT
 from ctao_bdms.testing.contract import CatalogueContract
 
 if TYPE_CHECKING:
@@ -58,3 +59,7 @@ class TestRucioWithStockMetadata(CatalogueContract):
     @pytest.fixture
     def catalogue(self, stock: Path) -> RucioCatalogue:
         return RucioCatalogue.connect(stock)
+
+    @pytest.fixture
+    def elsewhere(self, embedded_rucio_instance: Instance) -> RucioCatalogue:
+        return RucioCatalogue.connect(embedded_rucio_instance.client_config(ROOT))
