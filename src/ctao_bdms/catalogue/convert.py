@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import requests
@@ -106,8 +107,8 @@ def converted(doing: str) -> Iterator[None]:
 
 
 def is_failure_of_server(error: Exception) -> bool:
-    """Whether Rucio itself has failed over a request, with an error that it does not know: an error in its code."""
-    return type(error) is rucio.RucioException and not _status(error)
+    """Whether Rucio itself may have failed over a request: by an error that it does not know, or by a bare HTTP 500."""
+    return type(error) is rucio.RucioException and _status(error) in {0, HTTPStatus.INTERNAL_SERVER_ERROR}
 
 
 def _status(error: Exception) -> int:

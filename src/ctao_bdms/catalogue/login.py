@@ -35,10 +35,13 @@ class Login:
         The account; empty if the configuration or the environment says it.
     timeout_s
         How long the server may be silent within a request, in seconds.
+    host
+        The URL of the server, for messages; empty if nobody has connected yet.
     """
 
     config: Path
     account: str = ""
+    host: str = ""
     timeout_s: float = 600.0
 
     @classmethod

@@ -105,7 +105,7 @@ class RucioCatalogue:
         """
         login = Login.by(config, timeout_s=timeout_s)
         client = login.connect()
-        catalogue = cls(attrs.evolve(login, account=str(client.account or "")), remember_s)
+        catalogue = cls(attrs.evolve(login, account=str(client.account or ""), host=str(client.host)), remember_s)
         catalogue._client.set(client)
         return catalogue
 
@@ -123,7 +123,7 @@ class RucioCatalogue:
         return RucioCatalogue, (self._login, self._remember_s)
 
     def __repr__(self) -> str:
-        return f"RucioCatalogue({self._login.account} as {self._login.config} says)"
+        return f"RucioCatalogue({self._login.account} at {self._login.host})"
 
     def count_requests(self, hook: Callable[[requests.Response], None]) -> None:
         """Call `hook` with every answer of the server from now on."""
