@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["LockWatch"]
 
 _INTERVAL_S = 0.5
-#: A replica without a lock that has a tombstone is what the reaper deletes.
+#: A replica without a lock that has a tombstone is what the reaper deletes. One that was declared bad may go where
+#: another sound one stays.
 _DELETABLE = """
 select replicas.name, rses.rse, replicas.tombstone, replicas.state
 from rucio.replicas join rucio.rses on rses.id = replicas.rse_id
 where replicas.scope = 'acada' and replicas.name like '/ctao/acada/%%'
   and replicas.lock_cnt = 0 and replicas.tombstone is not null
+  and (replicas.state = 'A' or not exists (
+    select 1 from rucio.replicas as other where other.scope = replicas.scope and other.name = replicas.name
+      and other.rse_id <> replicas.rse_id and other.state = 'A' and (other.lock_cnt > 0 or other.tombstone is null)))
 """
 #: What Rucio has given up, availability L (lost) or D (deleted), or will end by itself.
 _LOST = """
