@@ -108,9 +108,8 @@ def _lasting(caller: Caller, asked: Mapping[str, Any]) -> str:
         for file, keys in children:
             if keys and is_permanent(parent[1]):
                 return f"{file[1]} cannot have an end ({', '.join(sorted(keys))}) in {parent[1]}, which keeps for ever."
-        files = [file for file, _ in children if file not in locked_soon]
-        if not ends(*parent, session=session):
-            files = []
+        does_end = ends(*parent, session=session)
+        files = [file for file, _ in children if does_end and file not in locked_soon]
         # An ingest registers hundreds of new files at once: only what is there already can have an end.
         known = known_of([file for file, _ in children], session=session) if is_permanent(parent[1]) else []
         files += [file for file in known if ends(*file, session=session, alone=file in locked_soon)]
@@ -141,7 +140,7 @@ def _no_end(caller: Caller, asked: Mapping[str, Any]) -> str:
 
 
 def _other_copy(caller: Caller, asked: Mapping[str, Any]) -> str:
-    copies = _declared(caller)
+    copies = _declared(caller, asked["action"])
     if copies is None:
         return "The request does not say which copies are meant, in a way that can be checked."
     if name := only_copies(copies, session=caller.session):
@@ -157,7 +156,7 @@ def _suspected(caller: Caller, asked: Mapping[str, Any]) -> str:
     from rucio.db.sqla.models import BadReplica
     from sqlalchemy import func, select, tuple_
 
-    copies = _declared(caller)
+    copies = _declared(caller, asked["action"])
     if copies is None:
         return "The request does not say which copies are meant, in a way that can be checked."
     if name := only_copies(copies, session=caller.session):
@@ -205,14 +204,21 @@ def _without_delay(caller: Caller, asked: Mapping[str, Any]) -> str:
     return ""
 
 
-def _declared(caller: Caller) -> dict[File, Collection[str]] | None:
-    """Return which copies a request is about: files, each with storage elements; None if it does not say."""
+def _declared(caller: Caller, action: str) -> dict[File, Collection[str]] | None:
+    """Return which copies a request is about: files, each with storage elements; None if it does not say.
+
+    Each action reads its own keys of the body, as Rucio does: others could hide which copies are meant.
+    """
     request = body()
-    rows: list[Any] = request.get("replicas") or request.get("pfns") or []
-    if request.get("files") and request.get("rse"):
+    rows: list[Any]
+    if action == "update_replicas_states":
         rows = [{**file, "rse": request["rse"]} for file in request["files"] if file.get("state") != "A"]
         if not rows:
             return {}
+    elif action == "declare_suspicious_file_replicas":
+        rows = request.get("pfns") or []
+    else:
+        rows = request.get("replicas") or request.get("pfns") or []
     if not rows or not (all(isinstance(row, str) for row in rows) or all(isinstance(row, dict) for row in rows)):
         return None
     copies: dict[File, set[str]] = {}

@@ -102,7 +102,7 @@ def _names(dids: Iterable[Mapping[str, Any]]) -> Asked:
 
 
 def _external(scope: Any) -> str:  # noqa: ANN401 (Rucio has no types)
-    """Return a scope in the words of requests: Rucio gives both kinds."""
+    """Return a scope or an account in the words of requests: Rucio gives both kinds."""
     return str(getattr(scope, "external", scope))
 
 
@@ -239,8 +239,7 @@ def _set_metadata(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
 
 
 def _add_rule(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
-    account = kwargs["account"]
-    of_another = str(getattr(account, "external", account)) != caller.account.external or kwargs.get("locked")
+    of_another = _external(kwargs["account"]) != caller.account.external or kwargs.get("locked")
     asked = {**kwargs, "content": _files(caller, kwargs["dids"])}
     if of_another:
         yield "rule-of-another", asked

@@ -647,3 +647,23 @@ def test_an_unknown_role_is_none(world: World) -> None:
     with pytest.raises(RefusedError, match=r"AccessDenied.*may only read"):
         compose(scene)
     world.root("delete_account_attribute", scene.account, ROLE_ATTRIBUTE)
+
+
+def test_keys_of_another_call_do_not_hide_which_copy_is_meant(
+    world: World, embedded_rucio_instance: Instance, ask: Callable[..., Any]
+) -> None:
+    """A request may carry any keys; the guard reads those that Rucio reads."""
+    scene = Scene(world, Role.ADMIN, True)
+    last, other = scene.held(scene.own, "DL0", PIC), scene.held(scene.own, "DL0", PIC, CSCS)
+    bodies = [
+        ["bad", {"replicas": [last | {"rse": PIC}], "reason": "x", "rse": PIC, "files": [other | {"state": "A"}]}],
+        ["suspicious", {"pfns": [place(scene, last, PIC)], "reason": "x", "replicas": [other | {"rse": PIC}]}],
+    ]
+    program = """
+answer = []
+for kind, document in arguments[0]:
+    url = f"{client.host}/replicas/{kind}"
+    answer.append(client.session.post(url, json=document, headers=client.headers).text)
+"""
+    for said in ask(embedded_rucio_instance, program, bodies, account=ROOT):
+        assert "is the last sound one" in said

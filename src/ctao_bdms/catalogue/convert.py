@@ -21,7 +21,6 @@ __all__ = ["converted", "is_failure_of_server"]
 #: How Rucio's client writes an answer that did not come from Rucio, but from what stands before it.
 _NO_RUCIO = re.compile(r"no error information passed \(http status code: (?P<status>\d+)\)")
 
-_SERVER_FAILS = 500
 #: What PostgreSQL says to the second of two requests that make the same at the same moment; later it finds it there.
 _TWICE = "psycopg.errors.UniqueViolation"
 
@@ -101,7 +100,9 @@ def converted(doing: str) -> Iterator[None]:
         yield
     except tuple(kind for kinds, _ in _KINDS for kind in kinds) as error:
         ours = next(ours for kinds, ours in _KINDS if isinstance(error, kinds))
-        if _status(error) >= _SERVER_FAILS or (type(error) is rucio.RucioException and _TWICE in str(error)):
+        if _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or (
+            type(error) is rucio.RucioException and _TWICE in str(error)
+        ):
             ours = errors.UnreachableError
         raise ours(f"{doing} failed: {_text(error)}") from error
 
