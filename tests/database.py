@@ -10,9 +10,29 @@ import psycopg
 from ctao_bdms.embedded.configuration import SCHEMA
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ctao_bdms.embedded import Instance
 
-__all__ = ["expire"]
+__all__ = ["end_rules", "expire"]
+
+
+def end_rules(instance: Instance, scopes: Sequence[str]) -> None:
+    """Let all rules in scopes end now; Rucio's cleaner then takes them away with what they still ask to be copied.
+
+    Parameters
+    ----------
+    instance
+        The embedded Rucio.
+    scopes
+        The scopes.
+    """
+    with _connected(instance) as connection:
+        connection.execute(
+            f"update {SCHEMA}.rules set locked = false, expires_at = now() at time zone 'utc' - interval '1 minute' "
+            "where scope = any(%s)",
+            (list(scopes),),
+        )
 
 
 def expire(instance: Instance, scope: str, pattern: str) -> None:
@@ -25,12 +45,16 @@ def expire(instance: Instance, scope: str, pattern: str) -> None:
     scope, pattern
         Their scope, and their names, with ``%``.
     """
-    server = configparser.RawConfigParser()
-    server.read(instance.home.server_config)
-    url = server["database"]["default"].replace("postgresql+psycopg:", "postgresql:", 1)
-    with psycopg.connect(url) as connection:
+    with _connected(instance) as connection:
         connection.execute(
             f"update {SCHEMA}.dids set expired_at = now() at time zone 'utc' - interval '1 minute' "
             "where scope = %s and name like %s and did_type = 'D'",
             (scope, pattern),
         )
+
+
+def _connected(instance: Instance) -> psycopg.Connection:
+    """Connect to the database; as a context, it commits at the end."""
+    server = configparser.RawConfigParser()
+    server.read(instance.home.server_config)
+    return psycopg.connect(server["database"]["default"].replace("postgresql+psycopg:", "postgresql:", 1))

@@ -155,11 +155,13 @@ def _own_on_site(caller: Caller, asked: Mapping[str, Any]) -> str:
 
 def _others(caller: Caller, rule: Mapping[str, Any]) -> set[str]:
     """Return the centres at which the other rules on the same name preserve it."""
+    from rucio.core.did import list_files
     from rucio.core.rule import list_rules
 
     same = {"scope": rule["scope"], "name": rule["name"]}
+    files = {(file["scope"], file["name"]) for file in list_files(**same, session=caller.session)}
     rules = [other for other in list_rules(same, session=caller.session) if other["id"] != rule["id"]]
-    return preserving_centres(rules, caller.account.vo, caller.session)
+    return preserving_centres(rules, len(files), caller.account.vo, caller.session)
 
 
 def _released(caller: Caller, asked: Mapping[str, Any]) -> str:

@@ -52,13 +52,17 @@ def centres_of(expression: str, vo: str, session: Any) -> set[str]:  # noqa: ANN
     return {str(list_rse_attributes(rse_id=rse["id"], session=session).get("centre", "")) for rse in found}
 
 
-def preserving_centres(rules: Iterable[dict[str, Any]], vo: str, session: Any) -> set[str]:  # noqa: ANN401
-    """Return the centres at which fulfilled rules without end hold everything for certain."""
+def preserving_centres(rules: Iterable[dict[str, Any]], n_files: int, vo: str, session: Any) -> set[str]:  # noqa: ANN401
+    """Return the centres at which fulfilled rules without end hold all `n_files` of a name for certain.
+
+    A rule that is older than the files says ``OK`` until the judge has given them their locks, so these are counted.
+    """
     from rucio.db.sqla.constants import RuleState
 
     certain: set[str] = set()
     for rule in rules:
-        if rule["expires_at"] is None and rule["state"] is RuleState.OK:
+        is_whole = rule["state"] is RuleState.OK and rule["locks_ok_cnt"] >= n_files * rule["copies"]
+        if is_whole and rule["expires_at"] is None:
             centres = centres_of(rule["rse_expression"], vo, session)
             certain |= centres if len(centres) == 1 else set()
     return certain - {""}

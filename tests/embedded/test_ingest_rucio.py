@@ -15,6 +15,7 @@ import pytest
 
 from ctao_bdms import connect
 from ctao_bdms.access import Fetching
+from ctao_bdms.embedded import ROOT
 from ctao_bdms.errors import (
     AuthenticationError,
     BlockClosedError,
@@ -25,11 +26,12 @@ from ctao_bdms.errors import (
 )
 from ctao_bdms.ingest import Batches, BlockLimits, Status
 from ctao_bdms.ingest.batches import Refused
-from ctao_bdms.model import DefectKind, Lfn, ReplicaState, RuleState, Site
+from ctao_bdms.model import DefectKind, FirstRule, Lfn, ReplicaState, RuleState, Site
 from ctao_bdms.naming import blocks_pattern, directories_of
 from ctao_bdms.testing.contract import NIGHT, block_of, registration
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
+from tests.embedded.accounts import acting_as
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     import requests
 
     from ctao_bdms.facade import Bdms
+    from ctao_bdms.model import Did
     from ctao_bdms.replication import BlockStates
     from ctao_bdms.testing.plugin import RucioNamespace
 
@@ -58,6 +61,40 @@ def _complete(bdms: Bdms, scope: str, timeout_s: float = 90) -> BlockStates:
         assert time.monotonic() < until, states
         time.sleep(0.3)
     return states
+
+
+def _locked(space: RucioNamespace, block: Did, files: int) -> None:
+    """Wait until Rucio's judge has given files the locks of the first rule of their block."""
+    deadline_s = time.monotonic() + 90
+    while (rule := space.catalogue.rules(space.scope, [block.name])[block.name][0]).locks["ok"] < files:
+        assert time.monotonic() < deadline_s, rule
+        time.sleep(0.2)
+
+
+def test_rules_of_others_with_an_end_stop_no_registration(embedded_rucio: RucioNamespace) -> None:
+    """An administrator lends a centre what is there of tonight: the rest of the night still enters."""
+    catalogue, scope, block = embedded_rucio.catalogue, embedded_rucio.scope, block_of(embedded_rucio.scope)
+    files = [registration(scope, number) for number in range(3)]
+    catalogue.ensure_directories([file.lfn for file in files])
+    catalogue.open_block(block, FirstRule(rse_expression=ONSITE))
+    catalogue.register(block, ONSITE, files[:1])
+    _locked(embedded_rucio, block, 1)
+    above = {"scope": "root", "name": f"/ctao/root/{secrets.token_hex(6)}"}
+    directory = directories_of(files[1].lfn)[-1].did
+    with acting_as(embedded_rucio.instance.client_config(ROOT)) as root:
+        if "root" not in root("list_scopes_for_account", "root"):
+            root("add_scope", "root", "root")
+        root("add_did", *above.values(), "CONTAINER")
+        root("attach_dids", *above.values(), [{"scope": scope, "name": block.name}])
+        lent = {"lifetime": 2 * 86400}
+        rules = [
+            *root("add_replication_rule", [above], 1, "PIC-DISK", **lent),
+            *root("add_replication_rule", [{"scope": directory.scope, "name": directory.name}], 1, "PIC-DISK", **lent),
+        ]
+        catalogue.register(block, ONSITE, files[1:])
+        _locked(embedded_rucio, block, 3)
+        for rule in rules:  # these files have no bytes: nothing shall try for ever to copy them
+            root("delete_replication_rule", rule)
 
 
 def test_a_night_goes_all_the_way(embedded_rucio: RucioNamespace, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from ctao_bdms.embedded import READER, ROOT
 from ctao_rucio_policy.guards import CHECKS
 from ctao_rucio_policy.roles import CENTRE_ATTRIBUTE, CONDITIONS, GUARDS, ROLE_ATTRIBUTE, TABLE, Role
+from tests.database import end_rules
 from tests.embedded.accounts import Account, RefusedError, acting_as, config
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def world(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFa
         foreign = f"p{mark}-foreign"
         root("add_scope", "root", foreign)
         yield World(root, accounts, names, scopes, foreign)
+    # Their files have no bytes: Rucio would go on trying to copy them while other tests wait for copies of theirs.
+    end_rules(embedded_rucio_instance, [*scopes.values(), foreign])
 
 
 @attrs.frozen
@@ -590,6 +593,18 @@ def test_rules_that_preserve_raw_data_are_not_reduced(world: World, role: Role) 
         scene.call("reduce_replication_rule", both, 1)
     (kept,) = world.root("list_did_rules", dataset["scope"], dataset["name"])
     assert (kept["id"], kept["copies"], kept["expires_at"]) == (both, 2, None)
+
+
+def test_rules_that_have_not_come_to_a_new_file_do_not_let_the_copy_on_site_go(world: World) -> None:
+    """A rule says OK until the judge has come to what was attached; the count of its locks does not."""
+    scene = Scene(world, Role.INGEST, True)
+    dataset, _ = scene.dataset(scene.own, "DL0", ONSITE, PIC, CSCS)
+    for rse in (PIC, CSCS):
+        scene.rule(dataset, rse, "root")
+    onsite = scene.rule(dataset, ONSITE, scene.account)
+    world.root("attach_dids", *dataset.values(), [scene.file(scene.own, "DL0", ONSITE)])
+    with pytest.raises(RefusedError, match=r"AccessDenied.*at no centre for certain"):
+        scene.call("delete_replication_rule", onsite)
 
 
 def test_the_workload_management_cannot_register_false_copies_of_raw_data_with_a_dataset(world: World) -> None:

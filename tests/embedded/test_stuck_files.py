@@ -24,7 +24,7 @@ _FILES = 6
 
 def test_sound_files_get_both_copies_beside_one_that_changed_on_site(embedded_rucio: RucioNamespace) -> None:
     instance, scope = embedded_rucio.instance, embedded_rucio.scope
-    bdms = Bdms(RucioCatalogue(embedded_rucio.catalogue.client, remember_s=0.0))
+    bdms = Bdms(RucioCatalogue.connect(instance.client_config(), remember_s=0.0))
     catalogue, block = bdms.catalogue, block_of(scope)
     contents = [f"file {number} of a night".encode() * 1000 for number in range(_FILES)]
     files = [

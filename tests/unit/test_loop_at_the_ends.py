@@ -71,7 +71,8 @@ def claim(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str, int], None]:
             return status
         values = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")} | said
         ten = ("st_mode", "st_ino", "st_dev", "st_nlink", "st_uid", "st_gid", "st_size")
-        return os.stat_result([values[name] for name in ten] + [0, 0, 0], values)
+        rest = {name: value for name, value in values.items() if name not in ten}  # Python 3.13 refuses a name twice
+        return os.stat_result([values[name] for name in ten] + [0, 0, 0], rest)
 
     def patched(name: str) -> Callable[..., os.stat_result]:
         return lambda path, *args, **kwargs: changed(REAL[name](path, *args, **kwargs), path)

@@ -404,7 +404,18 @@ def _blocks(catalogue: FindBlocks, scope: str, pattern: str, opened_since: dt.da
 
 
 def _rules(catalogue: FindRules, scope: str, blocks: Sequence[Block]) -> Mapping[str, Sequence[Rule]]:
-    return catalogue.rules(scope, [block.did.name for block in blocks]) if blocks else {}
+    """Return the rules of blocks by name."""
+    found = catalogue.rules(scope, [block.did.name for block in blocks]) if blocks else {}
+    return {block.did.name: [_counted(rule, block) for rule in found[block.did.name]] for block in blocks}
+
+
+def _counted(rule: Rule, block: Block) -> Rule:
+    """Return a rule with its state for all files of its block.
+
+    A rule that is older than the files says ``ok`` until Rucio's judge has given them their locks.
+    """
+    lacks_locks = rule.state is RuleState.OK and rule.locks.get("ok", 0) < block.n_files * rule.copies
+    return attrs.evolve(rule, state=RuleState.REPLICATING) if lacks_locks else rule
 
 
 def _states(
