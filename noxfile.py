@@ -17,6 +17,8 @@ ORACLE_PYTHONS = ["3.12", "3.13"]
 TREE = ["src", "tests", "docs", "benchmarks", "noxfile.py"]
 #: Everything but the rings that need a Rucio or minutes: for every Python that is supported, two tests at a time.
 QUICK = ["-n2", "tests/imports", "tests/unit", "tests/property"]
+#: All rings, two files at a time in the order of the rings: those with a Rucio first, which one process shares.
+ALL = ["-n2", "--dist=loadfile", "--no-loadscope-reorder", "tests"]
 
 
 def install(session: nox.Session, *extras: str) -> None:
@@ -32,7 +34,7 @@ def tests(session: nox.Session) -> None:
     """Run all rings of tests with this Python; arguments go to pytest."""
     install(session, "testing")
     session.install("pytest-timeout", "pytest-xdist")
-    session.run("pytest", *(session.posargs or ["tests"]))
+    session.run("pytest", *(session.posargs or ALL))
 
 
 @nox.session

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -46,9 +47,10 @@ pytestmark = pytest.mark.timeout(7200)
 SEED = 1
 #: How long nothing may change before an ingest that is not through counts as one that never will be, in seconds.
 PATIENCE_S = 60.0
-#: The same while only locks are missing: Rucio's evaluator works at low priority and comes late on a loaded machine.
+#: The same while only Rucio has still to do something, give locks or replace a copy that was declared bad: its daemons
+#: work at low priority and come late on a loaded machine.
 #: `LockWatch` sees that no copy can be deleted meanwhile.
-LOCK_PATIENCE_S = 180.0
+RUCIO_PATIENCE_S = 180.0
 #: How long others act on files that have all their copies, in seconds.
 _AFTERWARDS_S = 3.0
 _BAD = {
@@ -186,15 +188,17 @@ def _at_rest(site: Site, expected: list[Expected], products: dict[str, str]) -> 
             return ()
         if (on_its_way, said) != last:
             last, since_s = (on_its_way, said), time.monotonic()
-        elif time.monotonic() - since_s > (LOCK_PATIENCE_S if _waits_for_locks(said) else PATIENCE_S):
+        elif time.monotonic() - since_s > (RUCIO_PATIENCE_S if _waits_for_rucio(said) else PATIENCE_S):
             stuck = [f"on its way for ever: {on_its_way}"] if on_its_way else []
             return (*stuck, *said, *site.violations(expected, products))
         time.sleep(0.3)
 
 
-def _waits_for_locks(said: list[str]) -> bool:
-    """Return whether nothing is wrong but rules that do not hold all files yet."""
-    return bool(said) and all("its rule for" in each and " holds " in each for each in said)
+def _waits_for_rucio(said: list[str]) -> bool:
+    """Return whether nothing is wrong but what Rucio has still to do: locks to make, bad copies to replace."""
+    return bool(said) and all(
+        re.search(r"its rule for .* (holds|is replicating)|its copy at .* is copying", s) for s in said
+    )
 
 
 def _replicated(site: Site) -> None:

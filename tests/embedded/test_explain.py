@@ -218,9 +218,14 @@ def test_what_ends_is_prolonged_and_rules_of_others_are_left_alone(setting: Sett
     catalogue.add_rule(setting.block, rse_expression=ONSITE)
     expression = f"centre={setting.first.removesuffix('-DISK')}"
     program = """
+from rucio.common.exception import DuplicateRule
 did = {'scope': arguments[0], 'name': arguments[1]}
-client.add_replication_rule([did], 1, arguments[2], source_replica_expression=arguments[3], lifetime=172800,
-    account=arguments[4], activity="Data Consolidation")
+try:
+    client.add_replication_rule([did], 1, arguments[2], source_replica_expression=arguments[3], lifetime=172800,
+        account=arguments[4], activity="Data Consolidation")
+except DuplicateRule:  # the follower of the embedded Rucio came first
+    (rule,) = [rule for rule in client.list_did_rules(**did) if rule['rse_expression'] == arguments[2]]
+    client.update_replication_rule(rule['id'], {'lifetime': 172800})
 answer = client.add_replication_rule([did], 1, 'tier=1', lifetime=172800)
 """
     ask(setting.instance, program, setting.scope, setting.block.name, expression, ONSITE, INGEST, account=ROOT)
