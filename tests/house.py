@@ -9,31 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.daemon.backoff import Backoff, Circuits
-from ctao_bdms.daemon.connection import Connection
-from ctao_bdms.daemon.coordinator import Coordinator
-from ctao_bdms.daemon.copying import Copying, Review
-from ctao_bdms.daemon.description import description
-from ctao_bdms.daemon.entering import Entering
-from ctao_bdms.daemon.intake import Intake
+from ctao_bdms.daemon.clocks import Clocks
+from ctao_bdms.daemon.composition import Resources, build
+from ctao_bdms.daemon.context import StageContext
 from ctao_bdms.daemon.metrics import Metrics
-from ctao_bdms.daemon.reading import Reading
-from ctao_bdms.daemon.recovery import begin
-from ctao_bdms.daemon.settings import Batches as BatchSettings
-from ctao_bdms.daemon.settings import Settings, State, Storage
-from ctao_bdms.daemon.upkeep import Upkeep
-from ctao_bdms.errors import (
-    BdmsError,
-    JournalUnavailableError,
-    NoWorkerError,
-)
+from ctao_bdms.daemon.notify import Notifier
+from ctao_bdms.daemon.settings import Inbox, Replication, Settings, State, Storage, Workers
+from ctao_bdms.errors import BdmsError, JournalUnavailableError, NoWorkerError
 from ctao_bdms.facade import Bdms
-from ctao_bdms.ingest import Case, Registrar, Watch
 from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import FileState, Journal, Order
+from ctao_bdms.ingest.journal import FileState, Journal
 from ctao_bdms.ingest.workers import Scans
 from ctao_bdms.model import FileFacts, Rse, Site
-from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import NIGHT, ONSITE
 from ctao_bdms.testing.dl0 import night_specs, write_night
 
@@ -43,6 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ctao_bdms.daemon.lease import Lease
+    from ctao_bdms.ingest import Case
     from ctao_bdms.ingest.journal.writing import Transaction
     from ctao_bdms.model import ArchivedFile, Did, Lfn, Registration
     from ctao_bdms.testing.dl0 import WrittenFile
@@ -66,6 +54,14 @@ class Clock:
 
     def now(self) -> dt.datetime:
         return BEGIN + dt.timedelta(seconds=self.now_s) + self.ahead
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    @property
+    def clocks(self) -> Clocks:
+        """What the daemon calls."""
+        return Clocks(now=self.now, monotonic=self, sleep=self.sleep)
 
 
 class Archive(InMemoryCatalogue):
@@ -151,99 +147,65 @@ class Reader(Scans):
         return future
 
 
+class AtOnce(Executor):
+    """Executes each call at once, in the thread that submits it."""
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        future: Future[_T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is taken
+            future.set_exception(error)
+        return future
+
+
+def context_of(settings: Callable[[], Settings], journal: Journal, clocks: Clocks) -> StageContext:
+    """Return what stages share, with dice that always show the most."""
+    metrics = Metrics(states=FileState, causes=Cause)
+    return StageContext(settings=settings, journal=journal, metrics=metrics, clocks=clocks, dice=lambda: 1.0)
+
+
 class House:
-    """All stages, and a loop that is turned by hand; `before` is one that has ended: archive and clock go on."""
+    """The daemon, turned by hand; `before` is one that has ended: archive and clock go on."""
 
     def __init__(
         self, folder: Path, scans: Reader, lease: Lease, aside: Executor | None = None, before: House | None = None
     ) -> None:
-        self.clock: Clock = Clock() if before is None else before.clock
-        clock = self.clock
         self.root = folder / "onsite"
         if before is None:
             self.root.mkdir(exist_ok=True)
-        self.archive: Archive = Archive(self.root, clock) if before is None else before.archive
+        self.clock: Clock = Clock() if before is None else before.clock
+        self.archive: Archive = Archive(self.root, self.clock) if before is None else before.archive
         self.connections = 0
         self.scans = scans
-        self.journal = Paper(folder / "journal.sqlite", by="test", now=clock.now, fence=lease.token)
-        self.metrics = Metrics(states=FileState, causes=Cause)
-        self.circuits = Circuits(Backoff(), monotonic=clock, dice=lambda: 1.0)
-        self.ended = threading.Event()
-        self.answered = threading.Event()
         self.settings = Settings(
-            storage=Storage(root=self.root, rse=ONSITE, site=Site.NORTH, low_disk_bytes=0), state=State(folder=folder)
+            inbox=Inbox(settle_s=0),
+            storage=Storage(root=self.root, rse=ONSITE, site=Site.NORTH, low_disk_bytes=0),
+            state=State(folder=folder),
+            workers=Workers(number=2),
+            replication=Replication(review_interval_s=60, review_days=3),
         )
-        clocks: dict[str, Any] = {"now": clock.now, "monotonic": clock}
-        common: dict[str, Any] = {"metrics": self.metrics, **clocks, "backoff": Backoff, "dice": lambda: 1.0}
-        self.connection = Connection(self._connect, lease.check)
-        self.intake = Intake(
-            Watch([self.root], self.root, settle_s=0, monotonic=clock),
-            self.journal,
-            interval_s=lambda: 1.0,
-            quarantine=self.settings.quarantine,
-            metrics=self.metrics,
-            monotonic=clock,
-            busy=lambda: self.entering.busy,
+        self.journal = Paper(self.settings.journal, by="test", now=self.clock.now, fence=lease.token)
+        self.context = context_of(lambda: self.settings, self.journal, self.clock.clocks)
+        self.metrics = self.context.metrics
+        self.daemon = build(
+            self.context,
+            Resources(
+                lease=lease,
+                notifier=Notifier(),
+                scans=scans,
+                connect=self._connect,
+                registering=aside or AtOnce(),
+                replicating=AtOnce(),
+            ),
         )
-        self.reading = Reading(
-            self.journal,
-            scans,
-            workers=2,
-            algorithms=lambda _: ("adler32", "sha256"),
-            order=lambda: Order.NEWEST_NIGHT,
-            circuits=self.circuits,
-            wake=self.ended.set,
-            **common,
-        )
-        self.entering: Entering = Entering(
-            self.journal,
-            self._registrar,
-            nameless=self.reading.nameless,
-            root=self.root,
-            describe=lambda file, facts: description(file, facts, self.settings),
-            batches=BatchSettings,
-            order=lambda: Order.NEWEST_NIGHT,
-            aside=aside,
-            wake=self.answered.set,
-            look_again=self.intake.watch.look_again,
-            **common,
-        )
-        self.copying = Copying(
-            self.connection,
-            self.journal,
-            self.entering.close,
-            interval_s=60.0,
-            review=Review(site=Site.NORTH, interval_s=60.0, days=3),
-            metrics=self.metrics,
-            **clocks,
-        )
-        self.upkeep = Upkeep(
-            lambda: self.settings,
-            self.journal,
-            self.intake,
-            self.reading,
-            self.entering,
-            self.circuits,
-            token=lease.token,
-            metrics=self.metrics,
-            **clocks,
-        )
-        self.coordinator = Coordinator(
-            (self.reading, self.entering, self.copying, self.intake, self.upkeep),
-            lease=lease,
-            circuits=self.circuits,
-            journal=self.journal,
-            metrics=self.metrics,
-            on_turn=lambda: None,
-            monotonic=clock,
-        )
+        self.circuits, self.coordinator = self.daemon.circuits, self.daemon.loop
+        self.intake, self.reading, self.entering = self.daemon.intake, self.daemon.reading, self.daemon.entering
+        self.copying, self.upkeep = self.daemon.copying, self.daemon.upkeep
 
     def _connect(self) -> Archive:
         self.connections += 1
         return self.archive
-
-    def _registrar(self) -> Registrar:
-        return begin(self.settings, self.connection, self.journal, policy=Policy.load(), now=self.clock.now)
 
     def turn(self, turns: int = 1, *, seconds: float = 1.0) -> None:
         """Turn so often, with time in between; wait for scans that are under way, as the loop would."""

@@ -47,9 +47,13 @@ _SETTINGS: dict[str, dict[str, object]] = {
 _CLOCK = """\
 import datetime as dt
 from pathlib import Path
+from functools import partial
 from ctao_bdms.daemon import service
 
-service._now = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(seconds=float(Path({clock!r}).read_text()))
+def now():
+    return dt.datetime.now(dt.UTC) + dt.timedelta(seconds=float(Path({clock!r}).read_text()))
+
+service.Clocks = partial(service.Clocks, now=now)
 """
 
 

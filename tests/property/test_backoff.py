@@ -33,7 +33,7 @@ def test_waits_double_up_to_the_cap() -> None:
 
 def _clocked(dice: Callable[[], float] = lambda: 1.0) -> tuple[Circuits, list[float]]:
     clock = [0.0]
-    return Circuits(Backoff(), monotonic=lambda: clock[0], dice=dice), clock
+    return Circuits(Backoff, monotonic=lambda: clock[0], dice=dice), clock
 
 
 def test_70_000_files_cost_one_probe_at_a_time() -> None:
@@ -104,7 +104,7 @@ class AnyOutage(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.dice = random.Random(0)
-        self.circuits = Circuits(Backoff(), monotonic=lambda: self.now, dice=self.dice.random)
+        self.circuits = Circuits(Backoff, monotonic=lambda: self.now, dice=self.dice.random)
         self.out: list[Ticket] = []
 
     @rule(seconds=st.floats(0.01, 100))

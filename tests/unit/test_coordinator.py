@@ -5,35 +5,31 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from tests.house import Clock, context_of
 
 from ctao_bdms.daemon.backoff import Backoff, Circuits
+from ctao_bdms.daemon.clocks import Clocks
 from ctao_bdms.daemon.coordinator import Coordinator
+from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.holder import Holder
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.daemon.metrics import Metrics
+from ctao_bdms.daemon.notify import Notifier
+from ctao_bdms.daemon.settings import Settings, Storage
 from ctao_bdms.errors import ForbiddenError, JournalUnavailableError, LeaseLostError, UnreachableError
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import Journal, Sighting, Stamp, Waiting
+from ctao_bdms.model import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NOW = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
-
-
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
+SETTINGS = Settings(storage=Storage(root=Path("/storage"), rse="CTAO-NORTH-ONSITE", site=Site.NORTH))
 
 
 @attrs.define(eq=False)
@@ -62,7 +58,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def circuits(clock: Clock) -> Circuits:
-    return Circuits(Backoff(first_s=1, cap_s=60), monotonic=clock, dice=lambda: 1.0)
+    return Circuits(lambda: Backoff(first_s=1, cap_s=60), monotonic=clock, dice=lambda: 1.0)
 
 
 @pytest.fixture
@@ -77,9 +73,12 @@ def lease(tmp_path: Path) -> Iterator[Lease]:
         yield lease
 
 
-def loop(*stages: Part, lease: Lease, circuits: Circuits, journal: Journal) -> Coordinator:
-    metrics = Metrics(causes=Cause)
-    return Coordinator(stages, lease=lease, circuits=circuits, journal=journal, metrics=metrics, on_turn=lambda: None)
+def loop(
+    *stages: Part, lease: Lease, circuits: Circuits, journal: Journal, clocks: Clocks | None = None
+) -> Coordinator:
+    context = context_of(lambda: SETTINGS, journal, clocks or Clocks())
+    heartbeat = Heartbeat(context, lease, Notifier())
+    return Coordinator(context, stages, circuits=circuits, heartbeat=heartbeat, on_turn=lambda: None)
 
 
 def stages(*names: str, causes: frozenset[Cause] = frozenset({Cause.CATALOGUE, Cause.JOURNAL})) -> list[Part]:
@@ -237,17 +236,17 @@ def test_a_lost_lease_ends_it_at_once(
 
 
 def test_a_lease_that_cannot_be_written_is_told_once_an_outage(
-    circuits: Circuits, journal: Journal, lease: Lease, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    journal: Journal, lease: Lease, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    coordinator = loop(lease=lease, circuits=circuits, journal=journal)
+    heartbeat = Heartbeat(context_of(lambda: SETTINGS, journal, Clocks()), lease, Notifier())
     away = tmp_path / "away"
     for outages in (1, 2):
         lease.folder.rename(away)
         for _ in range(3):
-            coordinator.beat()
+            heartbeat.beat()
         assert caplog.text.count("the lease cannot be written") == outages
         away.rename(lease.folder)
-        coordinator.beat()
+        heartbeat.beat()
 
 
 @pytest.mark.parametrize("error", [OverflowError("too large"), RecursionError("deep"), AssertionError("never")])
@@ -260,16 +259,8 @@ def test_stage_over_which_the_software_fails_waits_alone(
     error: Exception,
 ) -> None:
     one, two = stages("one", "two")
-    metrics = Metrics(causes=Cause)
-    coordinator = Coordinator(
-        [one, two],
-        lease=lease,
-        circuits=circuits,
-        journal=journal,
-        metrics=metrics,
-        on_turn=lambda: None,
-        monotonic=clock,
-    )
+    coordinator = loop(one, two, lease=lease, circuits=circuits, journal=journal, clocks=clock.clocks)
+    metrics = coordinator._metrics
     one.error = error
     for _ in range(100):
         coordinator.turn()

@@ -78,7 +78,6 @@ def _until_registered(house: House) -> None:
     """Turn until the archive has files, and does not answer."""
     house.archive.may_answer.clear()
     files = house.write()
-    house.answered.clear()
     for _ in range(50):
         house.turn()
         if house.entering.busy and len(house.archive.files([file.lfn for file in files])) == 4:
@@ -89,7 +88,9 @@ def _until_registered(house: House) -> None:
 def _answer(house: House) -> None:
     """Let the archive answer."""
     house.archive.may_answer.set()
-    assert house.answered.wait(30)
+    while house.entering.due_in_s() > 0:
+        assert house.context.wake.wait(30)
+        house.context.wake.clear()
 
 
 def test_the_loop_goes_on_while_files_are_registered(beside: House) -> None:
@@ -678,8 +679,7 @@ def finish(house: House, limit_s: float = 10) -> None:
     def pause(seconds: float) -> None:
         house.turn(seconds=seconds)
 
-    stages = (house.coordinator, house.reading, house.entering, house.copying)
-    drain(*stages, limit_s=limit_s, monotonic=house.clock, pause=pause)
+    drain(house.daemon, limit_s=limit_s, clocks=attrs.evolve(house.clock.clocks, sleep=pause))
 
 
 def test_a_daemon_that_is_told_to_stop_ends_what_it_has_begun(house: House) -> None:
@@ -928,7 +928,7 @@ def test_an_inbox_that_cannot_be_looked_at_is_shown_and_told(house: House, caplo
     house.root.rename(house.root.with_name("unmounted"))
     house.turn(3)
     service = Service(attrs.evolve(house.settings, http=Http(port=0)), reload=lambda: house.settings)
-    with service._server(house.circuits, house.upkeep) as server:
+    with service._server(house.daemon) as server:
         status, body, _ = server.answer("/readyz")
     checks = json.loads(body)["checks"]
     assert (status, [name for name, check in checks.items() if not check["ok"]]) == (503, ["inbox"])

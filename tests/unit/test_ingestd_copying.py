@@ -5,26 +5,31 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.house import context_of
 
 from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.daemon.clocks import Clocks
 from ctao_bdms.daemon.copying import Copying
-from ctao_bdms.daemon.metrics import Metrics
+from ctao_bdms.daemon.settings import Replication, Settings, Storage
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.ingest import BlockPolicy, Registrar
-from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import FileState, Journal
-from ctao_bdms.model import Did, FirstRule, Rse
+from ctao_bdms.ingest.journal import Journal
+from ctao_bdms.model import Did, FirstRule, Rse, Site
+from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
+SETTINGS = Settings(
+    storage=Storage(root=Path("/onsite"), rse=ONSITE, site=Site.NORTH), replication=Replication(review_days=0)
+)
 BLOCK = block_of("acada", "00000001")
 
 
@@ -66,7 +71,7 @@ class Setting:
 
 @pytest.fixture
 def setting(tmp_path: Path) -> Iterator[Setting]:
-    archive, woken = Archive(), threading.Event()
+    archive = Archive()
     file = registration("acada", 1)
     archive.ensure_directories([file.lfn])
     archive.open_block(BLOCK, FirstRule(rse_expression=ONSITE))
@@ -75,20 +80,11 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
     registrar = Closing(archive, archive.rses()[ONSITE], policy=BlockPolicy())
     with (
         Journal(tmp_path / "journal.sqlite", by="test", now=lambda: NOW) as journal,
-        ThreadPoolExecutor(max_workers=1) as aside,
+        ThreadPoolExecutor(max_workers=1) as executor,
     ):
-        copying = Copying(
-            archive,
-            journal,
-            registrar.close,
-            interval_s=60.0,
-            metrics=Metrics(states=FileState, causes=Cause),
-            now=lambda: NOW,
-            monotonic=lambda: 0.0,
-            aside=aside,
-            wake=woken.set,
-        )
-        yield Setting(archive, copying, woken)
+        context = context_of(lambda: SETTINGS, journal, Clocks(now=lambda: NOW, monotonic=lambda: 0.0))
+        copying = Copying(context, archive, registrar.close, policy=Policy.load(), executor=executor)
+        yield Setting(archive, copying, context.wake)
         archive.may_answer.set()
 
 

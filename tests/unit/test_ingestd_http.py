@@ -15,6 +15,7 @@ import pytest
 
 from ctao_bdms.daemon.http import StatusServer
 from ctao_bdms.daemon.metrics import CONTENT_TYPE, Metrics
+from ctao_bdms.daemon.settings import Http
 from ctao_bdms.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -37,11 +38,9 @@ class Owner:
 
     def serve(self, address: str = "127.0.0.1", port: int = 0, address_file: Path | None = None) -> StatusServer:
         return StatusServer(
-            address,
-            port,
+            lambda: Http(address=address, port=port),
             metrics=lambda: (self.metrics.exposition(), CONTENT_TYPE),
             heartbeat_age_s=lambda: self.age_s,
-            heartbeat_limit_s=lambda: 60.0,
             ready=lambda: self.conditions,
             status=self.status,
             address_file=address_file,

@@ -16,28 +16,38 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.house import AtOnce, context_of
 
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon.backoff import Backoff, Circuits
+from ctao_bdms.daemon.clocks import Clocks
 from ctao_bdms.daemon.coordinator import Coordinator
 from ctao_bdms.daemon.entering import Entering
+from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.lease import Lease, current
-from ctao_bdms.daemon.metrics import Metrics
+from ctao_bdms.daemon.notify import Notifier
 from ctao_bdms.daemon.recovery import settle
-from ctao_bdms.daemon.settings import Batches
+from ctao_bdms.daemon.settings import Settings, Storage
 from ctao_bdms.ingest import Described, Quarantine, Registrar
 from ctao_bdms.ingest import quarantine as ingest_quarantine
-from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.inbox import local_file
-from ctao_bdms.ingest.journal import FileState, Journal, Order, Scanned, Sighting, Stamp
+from ctao_bdms.ingest.journal import FileState, Journal, Scanned, Sighting, Stamp
 from ctao_bdms.ingest.plan import Reject
 from ctao_bdms.integrity import scan
-from ctao_bdms.model import Defect, DefectKind, ProductMetadata, Rse
+from ctao_bdms.model import Defect, DefectKind, ProductMetadata, Rse, Site
 from ctao_bdms.testing.dl0 import night_specs, write_night
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def _settings(root: Path) -> Settings:
+    return Settings(storage=Storage(root=root, rse="SITE", site=Site.NORTH))
+
+
+def _never(trigger: Path) -> None:
+    raise AssertionError(trigger)
 
 
 @contextmanager
@@ -68,13 +78,14 @@ def test_a_lease_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) ->
 def test_a_lease_that_cannot_be_written_does_not_end_the_daemon(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    metrics = Metrics(states=FileState, causes=Cause)
-    circuits = Circuits(Backoff(), monotonic=time.monotonic, dice=random.random)
+    circuits = Circuits(Backoff, monotonic=time.monotonic, dice=random.random)
     turns: list[None] = []
     lease = Lease.claim(tmp_path / "lease", beat_every_s=0.0)
     with Journal(tmp_path / "journal", by="test", now=lambda: dt.datetime.now(dt.UTC)) as journal:
+        context = context_of(lambda: _settings(tmp_path), journal, Clocks())
+        heartbeat = Heartbeat(context, lease, Notifier())
         coordinator = Coordinator(
-            (), lease=lease, circuits=circuits, journal=journal, metrics=metrics, on_turn=lambda: turns.append(None)
+            context, (), circuits=circuits, heartbeat=heartbeat, on_turn=lambda: turns.append(None)
         )
         with nothing_can_be_written():
             coordinator.turn()
@@ -90,24 +101,9 @@ def test_what_a_predecessor_has_begun_is_ended_also_if_no_file_comes(tmp_path: P
         made.append(Registrar(archive, archive.rses()["SITE"]))
         return made[-1]
 
-    def nothing(*_: object) -> Described:
-        raise AssertionError
-
     with Journal(tmp_path / "journal", by="test", now=lambda: dt.datetime.now(dt.UTC)) as journal:
-        entering = Entering(
-            journal,
-            registrar,
-            nameless={},
-            root=tmp_path,
-            describe=nothing,
-            batches=Batches,
-            order=lambda: Order.OLDEST,
-            backoff=Backoff,
-            metrics=Metrics(states=FileState, causes=Cause),
-            now=lambda: dt.datetime.now(dt.UTC),
-            monotonic=time.monotonic,
-            dice=random.random,
-        )
+        context = context_of(lambda: _settings(tmp_path), journal, Clocks())
+        entering = Entering(context, registrar, nameless={}, look_again=_never, executor=AtOnce())
         assert entering.due_in_s() <= 0
         entering.step(probe=False)
         assert entering.registrar is made[0]

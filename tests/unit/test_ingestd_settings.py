@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.house import context_of
 
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon import Settings, settings_from
 from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
+from ctao_bdms.daemon.clocks import Clocks
 from ctao_bdms.daemon.consistency import restart_needed
 from ctao_bdms.daemon.example import example
 from ctao_bdms.daemon.recovery import begin
@@ -251,11 +253,11 @@ def _others() -> Settings:
 def test_a_running_daemon_takes_over_what_says_so_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     others = _others()
     service = Service(DEFAULTS, reload=lambda: others)
-    circuits = Circuits(Backoff(), monotonic=lambda: 0.0, dice=lambda: 1.0)
+    circuits = Circuits(lambda: Backoff.of(service.settings.retries), monotonic=lambda: 0.0, dice=lambda: 1.0)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
-        service._take_over(circuits)
+        service._take_over()
         assert root.level == logging.getLevelName(others.log.level.value)
     finally:
         root.handlers[:] = handlers
@@ -273,7 +275,7 @@ def test_what_contradicts_what_stays_is_not_taken_over(caplog: pytest.LogCapture
     """Both were raised, and the one can follow only when the daemon is started anew."""
     new = attrs.evolve(DEFAULTS, batches=Batches(files=800), blocks=Blocks(files=900))
     service = Service(DEFAULTS, reload=lambda: new)
-    service._take_over(Circuits(Backoff(), monotonic=lambda: 0.0, dice=lambda: 1.0))
+    service._take_over()
     assert service.settings == DEFAULTS
     assert "batches.files: 800 are more than blocks.files, 500, until it is started anew" in caplog.text
 
@@ -284,7 +286,8 @@ def test_batches_may_become_as_large_as_the_settings_say_later(tmp_path: Path) -
     small = attrs.evolve(DEFAULTS, storage=Storage(root=root, rse="NORTH", site=Site.NORTH), batches=Batches(files=10))
     archive = InMemoryCatalogue([Rse(name="NORTH", prefix=str(root), site="CTAO-North")])
     with Journal(tmp_path / "journal.sqlite", by="test", now=lambda: NOW) as journal:
-        size = begin(small, archive, journal, policy=Policy.load(), now=lambda: NOW).batches.size
+        context = context_of(lambda: small, journal, Clocks(now=lambda: NOW))
+        size = begin(context, archive, policy=Policy.load()).batches.size
     assert size.files >= 300
     assert size.largest == 1000
 

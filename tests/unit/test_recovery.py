@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.house import context_of
 
 from ctao_bdms import replication
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon import recovery
+from ctao_bdms.daemon.clocks import Clocks
 from ctao_bdms.daemon.recovery import recover
+from ctao_bdms.daemon.settings import Settings, Storage
 from ctao_bdms.ingest.journal import FileState, Journal
 from ctao_bdms.model import Night, ProductMetadata, Registration, RetentionClass, Rse, Site
 from ctao_bdms.naming import BlockName
+from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import ONSITE
 from ctao_bdms.testing.dl0 import night_specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
-    from pathlib import Path
 
     from ctao_bdms.model import ArchivedFile, Block, Did, Lfn, Rule
 
+SETTINGS = Settings(storage=Storage(root=Path("/onsite"), rse=ONSITE, site=Site.NORTH))
 TODAY = dt.date(2036, 3, 2)
 NOW = dt.datetime.combine(TODAY, dt.time(23), dt.UTC)
 
@@ -104,10 +109,18 @@ def open_journal(tmp_path: Path) -> Iterator[Callable[[], Journal]]:
         journal.close()
 
 
+def _recover(
+    archive: Archive, journal: Journal, *, now: dt.datetime = NOW, alive: Callable[[], None] = lambda: None
+) -> None:
+    """Recover with the built-in policy and settings."""
+    context = context_of(lambda: SETTINGS, journal, Clocks(now=lambda: now))
+    recover(context, archive, policy=Policy.load(), alive=alive)
+
+
 def asked(archive: Archive, journal: Journal) -> tuple[int, int]:
     """Recover, and return how many questions were asked, and how many rows came."""
     archive.questions = archive.rows = 0
-    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW)
+    _recover(archive, journal)
     return archive.questions, archive.rows
 
 
@@ -132,7 +145,7 @@ def test_what_was_left_open_is_ended_however_old_its_night_is(
         archive.fill(day)
     archive.complete()
     block = archive.fill(days_ago, opened_days_ago=1)
-    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW)
+    _recover(archive, journal)
     (closed,) = archive.blocks("acada", block.name)
     assert not closed.is_open
     assert len(archive.rules("acada", [block.name])[block.name]) == 2, "on site, and at the first centre"
@@ -143,7 +156,7 @@ def test_copies_that_are_on_their_way_are_followed(tmp_path: Path, open_journal:
     archive, journal = Archive(tmp_path), open_journal()
     block = archive.fill(300)
     replication.reconcile(archive, "acada", "*", now=lambda: NOW, abandoned_after=dt.timedelta.min)
-    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW)
+    _recover(archive, journal)
     assert journal.blocks(FileState.REGISTERED) == [block]
 
 
@@ -155,7 +168,7 @@ def test_a_journal_that_was_lost_long_ago_is_filled_from_the_days_before(
     block = archive.fill(0)
     archive.close_block(block)
     later = NOW + dt.timedelta(days=30)
-    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: later)
+    _recover(archive, journal, now=later)
     assert journal.blocks(FileState.REGISTERED) == [block]
     assert journal.lacking_since is None
 
@@ -175,6 +188,6 @@ def test_a_recovery_shows_that_it_lives_between_its_steps(
         assert archive.questions <= 6, "so much is asked at once"
         archive.questions = 0
 
-    recover(archive, journal, rse=ONSITE, site=Site.NORTH, now=lambda: NOW, alive=alive)
+    _recover(archive, journal, alive=alive)
     assert journal.tallies()[FileState.REGISTERED].files == 10
     assert steps >= 2 + 2 * 3, "two rules at least, and three portions of files of each night"

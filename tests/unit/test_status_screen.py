@@ -18,6 +18,7 @@ from ctao_bdms.cli.app import run
 from ctao_bdms.cli.screen import line, screen, silent
 from ctao_bdms.daemon.http import StatusServer
 from ctao_bdms.daemon.remote import Speedometer, address_in, ask
+from ctao_bdms.daemon.settings import Http
 from ctao_bdms.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ def drawn(shown: Any) -> str:  # noqa: ANN401 - whatever rich can print
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[StatusServer]:
     with StatusServer(
+        lambda: Http(port=0),
         metrics=lambda: (b"", "text/plain"),
         heartbeat_age_s=lambda: 0.0,
-        heartbeat_limit_s=lambda: 60.0,
         ready=dict,
         status=lambda: SAID,
         address_file=tmp_path / "address",

@@ -14,6 +14,9 @@ from ctao_bdms.ingest.causes import Cause
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from collections.abc import Set as AbstractSet
+    from typing import Self
+
+    from ctao_bdms.daemon.settings import Retries
 
 __all__ = ["Backoff", "Circuits", "Ticket"]
 
@@ -34,6 +37,11 @@ class Backoff:
 
     first_s: float = 1.0
     cap_s: float = 60.0
+
+    @classmethod
+    def of(cls, retries: Retries) -> Self:
+        """Return what the settings say."""
+        return cls(first_s=retries.first_s, cap_s=retries.cap_s)
 
     def delay_s(self, failures: int, dice: float) -> float:
         """Return the wait after so many failures: anything up to the bound, so that no two come together.
@@ -81,16 +89,17 @@ class Circuits:
     Parameters
     ----------
     backoff
-        How long to wait.
+        Returns how long to wait between probes; asked anew at each failure.
     monotonic
         The clock, in seconds.
     dice
         Gives random numbers from 0 to 1.
     """
 
-    def __init__(self, backoff: Backoff, *, monotonic: Callable[[], float], dice: Callable[[], float]) -> None:
-        #: How long to wait; it may be replaced.
-        self.backoff = backoff
+    def __init__(
+        self, backoff: Callable[[], Backoff], *, monotonic: Callable[[], float], dice: Callable[[], float]
+    ) -> None:
+        self._backoff = backoff
         self._monotonic = monotonic
         self._dice = dice
         self._open: dict[Cause, _Open] = {}
@@ -137,7 +146,7 @@ class Circuits:
                 self._open[cause].is_probed = False
         if failure is not None and failure.is_shared and (failure not in self._open or failure in ticket.probes):
             count = self.failures(failure) + 1
-            wait_s = self.backoff.delay_s(count, self._dice())
+            wait_s = self._backoff().delay_s(count, self._dice())
             self._open[failure] = _Open(count, self._monotonic() + wait_s)
         return frozenset(closed)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ctao_bdms.daemon.backoff import Circuits
-    from ctao_bdms.daemon.lease import Lease
-    from ctao_bdms.daemon.metrics import Metrics
+    from ctao_bdms.daemon.context import StageContext
+    from ctao_bdms.daemon.heartbeat import Heartbeat
     from ctao_bdms.daemon.stage import Stage
-    from ctao_bdms.ingest.journal import Journal
 
 __all__ = ["Coordinator"]
 
@@ -49,47 +47,33 @@ class Coordinator:
     ----------
     stages
         What is to be done, in this order in each turn.
-    lease
-        The right to do it.
     circuits
         What works.
-    journal
-        Where what waits for a cause is made due when it is over.
-    metrics
-        What is counted.
     on_turn
         Called at the end of each turn.
-    monotonic
-        The clock, in seconds.
     """
 
     def __init__(
         self,
+        context: StageContext,
         stages: Sequence[Stage],
         *,
-        lease: Lease,
         circuits: Circuits,
-        journal: Journal,
-        metrics: Metrics,
+        heartbeat: Heartbeat,
         on_turn: Callable[[], None],
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._context = context
+        self._journal = context.journal
+        self._metrics = context.metrics
+        self._monotonic = context.clocks.monotonic
+        self._wake = context.wake
         self._stages = tuple(stages)
-        self._lease = lease
         self._circuits = circuits
-        self._journal = journal
-        self._metrics = metrics
+        self._heartbeat = heartbeat
         self._on_turn = on_turn
-        self._monotonic = monotonic
         self._held: dict[str, _Held] = {}
-        self._wake = threading.Event()
         self._stop = threading.Event()
         self._prober: dict[Cause, Stage] = {}
-        self._is_mute = False
-
-    def wake(self) -> None:
-        """Have the loop look at once what is due; may be called by any thread."""
-        self._wake.set()
 
     def stop(self) -> None:
         """Have the loop end after the turn; may be called by any thread, and by a handler of signals."""
@@ -116,30 +100,15 @@ class Coordinator:
 
     def turn(self) -> None:
         """Do once what is due."""
-        self.beat()
+        self._heartbeat.beat()
         for stage in self._stages:
             if self._due_in_s(stage) <= 0:
                 self._run(stage)
         for cause in Cause:
             self._metrics.circuit(cause, is_open=cause in self._circuits.open)
         self._metrics.circuit(Cause.FAILED, is_open=bool(self._held))
+        self._heartbeat.turned()
         self._on_turn()
-
-    def beat(self) -> None:
-        """Show that this process lives; a step that takes long calls it in its midst.
-
-        Where that cannot be written, nothing can be changed without the leave of the lease either: the stages meet the
-        same failure, and wait for it.
-        """
-        try:
-            if self._lease.beat():
-                self._is_mute = False
-        except LeaseLostError:
-            raise
-        except OSError as error:
-            if not self._is_mute:
-                _log.warning("the lease cannot be written: %s", error)
-            self._is_mute = True
 
     def _sleep_s(self) -> float:
         """Return how long nothing is due, and nothing can be probed."""
@@ -168,7 +137,7 @@ class Coordinator:
         """Have a stage wait over which this software itself fails; the log has the traceback, once."""
         held = self._held.get(stage.name)
         count, said = 1 if held is None else held.failures + 1, repr(error)
-        wait_s = self._circuits.backoff.delay_s(count, 1.0)
+        wait_s = self._context.backoff().delay_s(count, 1.0)
         self._held[stage.name] = _Held(count, said, self._monotonic() + wait_s)
         is_new = held is None or held.said != said
         _log.log(

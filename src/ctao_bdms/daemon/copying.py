@@ -24,13 +24,14 @@ from ctao_bdms.model import Night, Site
 from ctao_bdms.naming import BlockName, blocks_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from concurrent.futures import Executor, Future
     from pathlib import Path
+    from typing import Self
 
-    from ctao_bdms.daemon.metrics import Metrics
+    from ctao_bdms.daemon.context import StageContext
+    from ctao_bdms.daemon.settings import Settings
     from ctao_bdms.errors import CatalogueError
-    from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.model import Did, Lfn
     from ctao_bdms.replication import Action, Policy, Replicating
 
@@ -64,12 +65,20 @@ class Review:
     interval_s
         The time between two nights, in seconds.
     days
-        How many nights, back from today; none if 0.
+        How many nights, back from today.
     """
 
     site: Site
     interval_s: float
     days: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Return what the settings say; None if no night is reviewed."""
+        terms = settings.replication
+        if not terms.review_days:
+            return None
+        return cls(site=settings.storage.site, interval_s=terms.review_interval_s, days=terms.review_days)
 
     def turn(self, now: dt.datetime) -> int:
         """Return the number of the turn that it is."""
@@ -95,26 +104,12 @@ class Copying:
     ----------
     catalogue
         The archive; no other thread may use this connection.
-    journal
-        The journal.
     close
         Closes the blocks whose time has come, or everything; returns those that were closed and need rules.
-    interval_s
-        The time after which the rules of all blocks that are not complete are looked at again, in seconds.
     policy
-        How products are kept; by default as the observatory's own policy says.
-    metrics
-        What is counted.
-    now, monotonic
-        The clocks (aware; seconds).
-    patience
-        How long a centre that is shut is waited for.
-    review
-        Which nights are looked at again, complete or not; by default none.
-    aside
-        One thread that asks the server while the loop goes on; by default the loop waits for the answers.
-    wake
-        Called, in that thread, when the server has done what was asked.
+        How products are kept.
+    executor
+        One thread in which the server is asked while the loop goes on.
     """
 
     name: ClassVar[str] = "copying"
@@ -122,31 +117,24 @@ class Copying:
 
     def __init__(
         self,
+        context: StageContext,
         catalogue: Replicating,
-        journal: Journal,
         close: Close,
         *,
-        interval_s: float,
-        policy: Policy | None = None,
-        metrics: Metrics,
-        now: Callable[[], dt.datetime],
-        monotonic: Callable[[], float],
-        patience: dt.timedelta = replication.PATIENCE,
-        review: Review | None = None,
-        aside: Executor | None = None,
-        wake: Callable[[], None] = lambda: None,
+        policy: Policy,
+        executor: Executor,
     ) -> None:
+        settings = context.settings()
+        self._context = context
+        self._journal = context.journal
+        self._metrics = context.metrics
+        self._now, self._monotonic = context.clocks.now, context.clocks.monotonic
         self._catalogue = catalogue
         self._policy = policy
-        self._journal = journal
         self._close = close
-        self._aside = aside
-        self._wake = wake
-        self._metrics = metrics
-        self._now = now
-        self._patience = patience
-        self._monotonic = monotonic
-        self._review = review if review is not None and review.days else None
+        self._executor = executor
+        self._patience = dt.timedelta(seconds=settings.replication.patience_s)
+        self._review = Review.of(settings)
         self._reviewed: int | None = None
         self._patterns: tuple[tuple[str, str], ...] = ()
         self._told: deque[Did] = deque()
@@ -154,10 +142,10 @@ class Copying:
         self._proved: deque[tuple[Did, set[Lfn]]] = deque()
         self._follower = replication.Follower(
             catalogue,
-            now=now,
+            now=self._now,
             everything=self._everything,
-            everything_after=dt.timedelta(seconds=interval_s),
-            patience=patience,
+            everything_after=dt.timedelta(seconds=settings.replication.reconcile_interval_s),
+            patience=self._patience,
             policy=policy,
             on_rule=self._on_rule,
             on_refused=self._on_refused,
@@ -165,7 +153,7 @@ class Copying:
             on_stalled=self._told.extend,
         )
         self._asked: Future[None] | None = None
-        self._next_s = monotonic()
+        self._next_s = self._monotonic()
 
     def due_in_s(self) -> float:
         """Return the time until the next look; while the server is asked, `wake` says when it is time."""
@@ -185,8 +173,9 @@ class Copying:
             follow = follow or self._is_review_due
             self._patterns = tuple(self._pending()) if follow else ()
         if closed or follow:
-            self._begin(closed, follow=follow)
-            if probe and self._asked is not None:
+            self._asked = self._executor.submit(self._ask, closed, follow=follow)
+            self._asked.add_done_callback(lambda _: self._context.wake.set())
+            if probe or self._asked.done():
                 self._answered()
         self._next_s = self._monotonic() + _FOLLOW_S
 
@@ -195,17 +184,6 @@ class Copying:
         if self._asked is not None:
             self._answered()
         self._ask(self._close(everything=True), follow=False)
-
-    def _begin(self, closed: tuple[Did, ...], *, follow: bool) -> None:
-        """Have the server asked."""
-        if self._aside is not None:
-            self._asked = self._aside.submit(self._ask, closed, follow=follow)
-            self._asked.add_done_callback(lambda _: self._wake())
-            return
-        try:
-            self._ask(closed, follow=follow)
-        finally:
-            self._write()
 
     def _ask(self, closed: tuple[Did, ...], *, follow: bool) -> None:
         """Make the first rules of `closed`, and those whose time has come of the others.

@@ -6,7 +6,6 @@ while other files are read; the journal is written by the loop alone.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import os
 from collections import defaultdict, deque
@@ -17,10 +16,11 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from ctao_bdms.daemon.apart import apart
+from ctao_bdms.daemon.description import description
 from ctao_bdms.daemon.logs import about
 from ctao_bdms.ingest.causes import Cause, cause_of, cause_of_defects, is_unforeseen
 from ctao_bdms.ingest.inbox import local_file
-from ctao_bdms.ingest.journal import Entry, FileState, Rejected, Sighting, Waiting
+from ctao_bdms.ingest.journal import Entry, FileState, Rejected, Sighting
 from ctao_bdms.ingest.report import Outcome, Status
 
 if TYPE_CHECKING:
@@ -28,12 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from concurrent.futures import Executor
 
-    from ctao_bdms.daemon.backoff import Backoff
-    from ctao_bdms.daemon.metrics import Metrics
-    from ctao_bdms.daemon.settings import Batches
+    from ctao_bdms.daemon.context import StageContext
     from ctao_bdms.ingest.describe import Described
     from ctao_bdms.ingest.inbox import LocalFile
-    from ctao_bdms.ingest.journal import Journal, Order
     from ctao_bdms.ingest.registrar import Registrar
     from ctao_bdms.model import Did, FileFacts
 
@@ -65,32 +62,14 @@ class Entering:
 
     Parameters
     ----------
-    journal
-        The journal.
     registrar
         Makes what registers files, when the archive answers for the first time.
     nameless
         Files that can have no name in the archive, by path; those that are done with are taken out.
-    root
-        The storage root, links resolved.
-    describe
-        Says what a file is, from its place and what its bytes say.
-    batches
-        Returns the sizes of batches.
-    order
-        Returns which files come first.
-    backoff
-        Returns how long a single file waits.
-    metrics
-        What is counted.
-    now, monotonic, dice
-        The clocks (aware; seconds), and random numbers from 0 to 1.
-    aside
-        One thread in which the archive is asked while the loop goes on; by default the loop waits for the answers.
-    wake
-        Called, in that thread, when the archive has answered.
     look_again
         Called with a trigger that stands for another file than the one that was registered.
+    executor
+        One thread in which the archive is asked while the loop goes on.
     """
 
     name: ClassVar[str] = "entering"
@@ -100,38 +79,22 @@ class Entering:
 
     def __init__(
         self,
-        journal: Journal,
+        context: StageContext,
         registrar: Callable[[], Registrar],
         *,
         nameless: dict[Path, Entry],
-        root: Path,
-        describe: Callable[[LocalFile, FileFacts | None], Described],
-        batches: Callable[[], Batches],
-        order: Callable[[], Order],
-        backoff: Callable[[], Backoff],
-        metrics: Metrics,
-        now: Callable[[], dt.datetime],
-        monotonic: Callable[[], float],
-        dice: Callable[[], float],
-        aside: Executor | None = None,
-        wake: Callable[[], None] = lambda: None,
-        look_again: Callable[[Path], None] = lambda _: None,
+        look_again: Callable[[Path], None],
+        executor: Executor,
     ) -> None:
-        self._journal = journal
+        self._context = context
+        self._journal = context.journal
+        self._metrics = context.metrics
+        self._now, self._monotonic = context.clocks.now, context.clocks.monotonic
+        self._root = Path(os.path.realpath(context.settings().storage.root))
         self._make_registrar = registrar
         self._registrar: Registrar | None = None
         self._nameless = nameless
-        self._root = root
-        self._describe = describe
-        self._batches = batches
-        self._order = order
-        self._backoff = backoff
-        self._metrics = metrics
-        self._now = now
-        self._monotonic = monotonic
-        self._dice = dice
-        self._aside = aside
-        self._wake = wake
+        self._executor = executor
         self._look_again = look_again
         self._since_s: float | None = None
         self._most: int | None = None
@@ -170,14 +133,14 @@ class Entering:
             return float("inf")
         now_s = self._monotonic()
         self._since_s = now_s if self._since_s is None else self._since_s
-        age_s = self._batches().age_s
+        age_s = self._context.settings().batches.age_s
         if self._is_idle:
             return self._since_s + max(age_s, _IDLE_S) - now_s
         return 0.0 if count >= self._limit else self._since_s + age_s - now_s
 
     @property
     def _limit(self) -> int:
-        most = self._batches().files
+        most = self._context.settings().batches.files
         if self._most is not None:
             most = min(most, self._most)
         return most if self._registrar is None else min(most, self._registrar.batches.size.files)
@@ -202,12 +165,12 @@ class Entering:
         self._is_idle = not items
         if not items:
             return
-        self._ask(self._registrar, {path: entries[path] for path in items}, list(items.values()))
-        if self._aside is None or probe:
+        self._asked = self._ask(self._registrar, {path: entries[path] for path in items}, list(items.values()))
+        if probe or self._asked.answer.done():
             self._answered()
 
     def _due(self, limit: int) -> list[Entry]:
-        return self._journal.due(FileState.SCANNED, limit, now=self._now(), order=self._order())
+        return self._journal.due(FileState.SCANNED, limit, now=self._now(), order=self._context.settings().queue.order)
 
     def close(self, *, everything: bool = False) -> tuple[Did, ...]:
         """Close the blocks whose time has come; return all that were closed since the last call and need rules.
@@ -229,20 +192,12 @@ class Entering:
         if self._asked is not None:
             self._answered()
 
-    def _ask(self, registrar: Registrar, entries: dict[Path, Entry], items: Sequence[Described]) -> None:
+    def _ask(self, registrar: Registrar, entries: dict[Path, Entry], items: Sequence[Described]) -> _Asked:
         """Have a batch registered."""
         outcomes: dict[Path, Outcome] = {}
-        if self._aside is None:
-            answer: Future[None] = Future()
-            try:
-                self._take(registrar, items, outcomes)
-                answer.set_result(None)
-            except BaseException as error:  # noqa: BLE001 - it is raised when the answer is taken
-                answer.set_exception(error)
-        else:
-            answer = self._aside.submit(self._take, registrar, items, outcomes)
-        self._asked = _Asked(entries, outcomes, answer)
-        answer.add_done_callback(lambda _: self._wake())
+        answer = self._executor.submit(self._take, registrar, items, outcomes)
+        answer.add_done_callback(lambda _: self._context.wake.set())
+        return _Asked(entries, outcomes, answer)
 
     def _take(self, registrar: Registrar, items: Sequence[Described], outcomes: dict[Path, Outcome]) -> None:
         """Register a batch, and close the blocks whose time has come: nobody else may meanwhile."""
@@ -263,7 +218,7 @@ class Entering:
         self._asked = None
         if error is None:
             if self._most is not None:
-                self._most = None if self._most >= self._batches().files else 2 * self._most
+                self._most = None if self._most >= self._context.settings().batches.files else 2 * self._most
             return
         left = [entry for path, entry in asked.entries.items() if path not in asked.outcomes]
         if isinstance(error, Exception) and is_unforeseen(error):
@@ -271,7 +226,7 @@ class Entering:
             return
         if cause_of(error) is Cause.STORAGE:
             # The others must not wait behind a file that cannot be moved to quarantine.
-            self._journal.waits(self._wait(entry, Cause.STORAGE, str(error)) for entry in left)
+            self._journal.waits(self._context.retry_later(entry, Cause.STORAGE, str(error)) for entry in left)
         raise error
 
     def _unexpected(self, entries: Sequence[Entry], error: Exception) -> None:
@@ -297,6 +252,9 @@ class Entering:
             return None
         return item
 
+    def _describe(self, file: LocalFile, facts: FileFacts | None) -> Described:
+        return description(file, facts, self._context.settings())
+
     def _fails(self, entry: Entry, error: Exception) -> None:
         """Have a file wait over which something has failed that nobody expected."""
         cause = cause_of(error)
@@ -309,7 +267,7 @@ class Entering:
 
     def _stays(self, entry: Entry, cause: str, why: str) -> None:
         """Have a file wait that is not given to the archive."""
-        self._journal.waits([self._wait(entry, cause, why)])
+        self._journal.waits([self._context.retry_later(entry, cause, why)])
         self._nameless.pop(entry.path, None)
         with about(file_id=entry.path, lfn=entry.lfn, night=entry.night):
             _log.warning("not taken, tried again: %s", why)
@@ -319,11 +277,10 @@ class Entering:
         by_block: dict[Did | None, list[Path]] = defaultdict(list)
         rejected, waiting, again, gone = [], [], [], []
         for outcome in outcomes:
-            entry = entries[outcome.path]
+            entry, why = entries[outcome.path], "; ".join(map(str, outcome.defects))
             if outcome.is_archived:
                 by_block[outcome.block].append(outcome.path)
             elif outcome.status is Status.QUARANTINED:
-                why = "; ".join(map(str, outcome.defects))
                 rejected.append(Rejected(path=outcome.path, why=why, case=outcome.case))
             elif _is_withdrawn(entry):
                 gone.append(entry.path)
@@ -333,7 +290,7 @@ class Entering:
                 if cause is Cause.CHANGING and seen.stamp is not None and seen.path == entry.path:
                     again.append(seen)
                 else:
-                    waiting.append(self._wait(entry, cause or REFUSED, "; ".join(map(str, outcome.defects))))
+                    waiting.append(self._context.retry_later(entry, cause or REFUSED, why))
         for block, paths in by_block.items():
             self._journal.registered(paths, block)
         replaced = [entries[outcome.path] for outcome in outcomes if outcome.is_replaced]
@@ -348,10 +305,6 @@ class Entering:
         for outcome in outcomes:
             self._nameless.pop(outcome.path, None)
             self._count(entries[outcome.path], outcome)
-
-    def _wait(self, entry: Entry, cause: str, why: str) -> Waiting:
-        delay_s = self._backoff().delay_s(entry.attempts + 1, self._dice())
-        return Waiting(path=entry.path, cause=cause, why=why, next_try=self._now() + dt.timedelta(seconds=delay_s))
 
     def _count(self, entry: Entry, outcome: Outcome) -> None:
         """Count and log what became of a file."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from ctao_bdms.daemon.settings import Http
+
 __all__ = ["StatusServer"]
 
 _LOG = logging.getLogger(__name__)
@@ -32,14 +34,12 @@ class StatusServer:
 
     Parameters
     ----------
-    address, port
-        Where to listen; port 0 is a free one.
+    http
+        Returns the settings: where to listen, and from which age on the loop counts as hung.
     metrics
         Returns the metrics, and their content type.
     heartbeat_age_s
         Returns the time since the last turn of the main loop, in seconds.
-    heartbeat_limit_s
-        Returns the age from which on the loop counts as hung, in seconds.
     ready
         Returns for each condition of being ready what keeps it from holding; empty if it holds.
     status
@@ -55,11 +55,12 @@ class StatusServer:
     Examples
     --------
     >>> from ctao_bdms.daemon.http import StatusServer
+    >>> from ctao_bdms.daemon.settings import Http
     >>> from urllib.request import urlopen
     >>> with StatusServer(
+    ...     lambda: Http(port=0),
     ...     metrics=lambda: (b"", "text/plain"),
     ...     heartbeat_age_s=lambda: 0.5,
-    ...     heartbeat_limit_s=lambda: 60.0,
     ...     ready=lambda: {"lease": ""},
     ...     status=dict,
     ... ) as server:
@@ -70,19 +71,18 @@ class StatusServer:
 
     def __init__(
         self,
-        address: str = "127.0.0.1",
-        port: int = 0,
+        http: Callable[[], Http],
         *,
         metrics: Callable[[], tuple[bytes, str]],
         heartbeat_age_s: Callable[[], float],
-        heartbeat_limit_s: Callable[[], float],
         ready: Callable[[], Mapping[str, str]],
         status: Callable[[], Mapping[str, object]],
         address_file: Path | None = None,
     ) -> None:
-        self._metrics, self._ready, self._status = metrics, ready, status
-        self._age_s, self._limit_s = heartbeat_age_s, heartbeat_limit_s
+        self._http, self._metrics, self._age_s = http, metrics, heartbeat_age_s
+        self._ready, self._status = ready, status
         self._address_file = address_file
+        address, port = http().address, http().port
         try:
             self._server = _server(address, port, self)
         except OSError as error:
@@ -141,7 +141,7 @@ class StatusServer:
         return HTTPStatus.OK, *self._metrics()
 
     def _of_health(self) -> tuple[HTTPStatus, bytes, str]:
-        age_s, limit_s = self._age_s(), self._limit_s()
+        age_s, limit_s = self._age_s(), self._http().heartbeat_s
         alive = age_s <= limit_s
         said = {"alive": alive, "heartbeat_age_s": round(age_s, 3), "heartbeat_limit_s": limit_s}
         return _json(HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE, said)

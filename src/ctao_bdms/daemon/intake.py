@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ctao_bdms.daemon.metrics import Metrics
-    from ctao_bdms.ingest.journal import Entry, Journal
+    from ctao_bdms.daemon.context import StageContext
+    from ctao_bdms.ingest.journal import Entry
     from ctao_bdms.ingest.sightings import Sighting
     from ctao_bdms.ingest.watch import Watch
 
@@ -39,16 +39,6 @@ class Intake:
     ----------
     watch
         The inbox.
-    journal
-        The journal.
-    interval_s
-        Returns the time between two looks, in seconds.
-    quarantine
-        The folder of the quarantine: what operators ingest from there is written into the journal, too.
-    metrics
-        What is counted.
-    monotonic
-        The clock, in seconds.
     busy
         Returns the triggers of files that are being registered: what is new of those is written down when it is known
         what has become of them.
@@ -59,30 +49,26 @@ class Intake:
 
     def __init__(
         self,
+        context: StageContext,
         watch: Watch,
-        journal: Journal,
         *,
-        interval_s: Callable[[], float],
-        quarantine: Path,
-        metrics: Metrics,
-        monotonic: Callable[[], float],
-        busy: Callable[[], Container[Path]] = tuple,
+        busy: Callable[[], Container[Path]],
     ) -> None:
         self.watch = watch
-        self._journal = journal
-        self._interval_s = interval_s
-        self._quarantine = quarantine
+        self._context = context
+        self._journal = context.journal
+        self._metrics = context.metrics
+        self._monotonic = context.clocks.monotonic
+        self._quarantine = context.settings().quarantine
         self._read_bytes = 0
         self._unread = ""
-        self._metrics = metrics
-        self._monotonic = monotonic
         self._busy = busy
         self._linked: dict[Path, Path] = {}
         self._others: dict[Path, Path] = {}
         self._left: Iterator[Entry] | None = None
         self._compare_s = float("-inf")
         self._told: dict[Path, Sighting | None] = {}
-        self._next_s = monotonic()
+        self._next_s = self._monotonic()
 
     def due_in_s(self) -> float:
         """Return the time until the next look."""
@@ -123,7 +109,7 @@ class Intake:
             _log.info("%d new files, %d again", n_new, n_again)
         self._learn()
         self._compare(busy)
-        self._next_s = begin_s if poll.more else begin_s + self._interval_s()
+        self._next_s = begin_s if poll.more else begin_s + self._context.settings().inbox.poll_interval_s
 
     def _withdrawn(self, trigger: Path, linked: Container[Path]) -> Path | None:
         """Return the file whose trigger has gone; None if another trigger stands for it."""

@@ -59,6 +59,8 @@ class Metrics:
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
+        #: Number of files by state, as `queue` was last told.
+        self.files: Mapping[str, int] = {}
         self._states: set[str] = set()
         self._causes: set[str] = set()
         for name, family in FAMILIES.items():
@@ -202,6 +204,7 @@ class Metrics:
         open_blocks
             Blocks that are being filled.
         """
+        self.files = files
         for state in self._states | files.keys():
             self._files(state, files.get(state, 0))
         for cause in self._causes | waiting.keys():

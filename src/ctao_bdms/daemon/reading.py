@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import queue
 from concurrent.futures import CancelledError, Future
@@ -12,19 +11,19 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from ctao_bdms.daemon.apart import apart
-from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
+from ctao_bdms.daemon.backoff import Circuits, Ticket
+from ctao_bdms.daemon.description import algorithms_of
 from ctao_bdms.daemon.logs import about
 from ctao_bdms.ingest.causes import Cause, cause_of, cause_of_defects, is_unforeseen
-from ctao_bdms.ingest.journal import Entry, FileState, Order, Scanned, Stamp, Waiting
+from ctao_bdms.ingest.journal import Entry, FileState, Scanned, Stamp, Waiting
 from ctao_bdms.ingest.sightings import priority_in
 from ctao_bdms.model import Defect, DefectKind, FileFacts, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from ctao_bdms.daemon.metrics import Metrics
-    from ctao_bdms.ingest.journal import Journal, Tally
+    from ctao_bdms.daemon.context import StageContext
+    from ctao_bdms.ingest.journal import Tally
     from ctao_bdms.ingest.workers import Scans
 
 __all__ = ["Reading"]
@@ -81,62 +80,28 @@ class Reading:
 
     Parameters
     ----------
-    journal
-        The journal.
     scans
-        What reads files.
-    workers
-        How many files it reads at once.
-    algorithms
-        Returns the digests that are to be made of a file.
-    order
-        Returns which files come first.
-    circuits, backoff
-        What works, and how long a single file waits that could not be read.
-    wake
-        Called, in another thread, when a scan has ended.
-    metrics
-        What is counted.
-    now, monotonic, dice
-        The clocks (aware; seconds), and random numbers from 0 to 1.
+        Reads files in other processes.
+    circuits
+        What works; a scan that fails opens a circuit, as a stage does.
     """
 
     name: ClassVar[str] = "reading"
     causes: ClassVar[frozenset[Cause]] = frozenset({Cause.JOURNAL})
 
-    def __init__(
-        self,
-        journal: Journal,
-        scans: Scans,
-        *,
-        workers: int,
-        algorithms: Callable[[Entry], tuple[str, ...]],
-        order: Callable[[], Order],
-        circuits: Circuits,
-        backoff: Callable[[], Backoff],
-        wake: Callable[[], None],
-        metrics: Metrics,
-        now: Callable[[], dt.datetime],
-        monotonic: Callable[[], float],
-        dice: Callable[[], float],
-    ) -> None:
-        self._journal = journal
+    def __init__(self, context: StageContext, scans: Scans, circuits: Circuits) -> None:
+        self._context = context
+        self._journal = context.journal
+        self._metrics = context.metrics
+        self._now, self._monotonic = context.clocks.now, context.clocks.monotonic
+        self._workers = context.settings().workers.number
         self._scans = scans
-        self._workers = workers
-        self._algorithms = algorithms
-        self._order = order
         self._circuits = circuits
-        self._backoff = backoff
-        self._wake = wake
-        self._metrics = metrics
-        self._now = now
-        self._monotonic = monotonic
-        self._dice = dice
         self._running: dict[Path, _Running] = {}
         self._ended: queue.SimpleQueue[_Running] = queue.SimpleQueue()
         self._unwritten: list[tuple[_Running, FileFacts]] = []
         self._is_draining = False
-        self._idle_s = monotonic()
+        self._idle_s = self._monotonic()
         #: Files that cannot have a name in the archive: nobody has to read them to know that.
         self.nameless: dict[Path, Entry] = {}
 
@@ -192,12 +157,13 @@ class Reading:
             if cause is None:
                 scanned.append((running, facts))
             else:
-                waiting.append(self._wait(running.entry, cause, _why(facts)))
+                waiting.append(self._context.retry_later(running.entry, cause, _why(facts)))
         changed: set[Path] = set()
         failed = list(apart(lambda some: changed.update(self._journal.scanned(starmap(_scanned, some))), scanned))
         waiting += [self._fails(running.entry, error) for (running, _), error in failed]
         again = {running.entry.path: running.entry for running, _ in self._unwritten}
-        waiting += [self._wait(again[path], Cause.CHANGING, "it changed while it was read") for path in changed]
+        why = "it changed while it was read"
+        waiting += [self._context.retry_later(again[path], Cause.CHANGING, why) for path in changed]
         self._journal.waits(waiting)
         for running, facts in self._unwritten:
             self._settle(running, facts)
@@ -228,12 +194,7 @@ class Reading:
         if entry.cause != Cause.FAILED:
             with about(file_id=entry.path, lfn=entry.lfn, night=entry.night):
                 _log.error("the software fails over this file; please report it", exc_info=error)
-        return self._wait(entry, Cause.FAILED, f"{type(error).__name__}: {error}")
-
-    def _wait(self, entry: Entry, cause: Cause, why: str) -> Waiting:
-        """Return how long a file waits for itself, whatever the others do."""
-        delay_s = self._backoff().delay_s(entry.attempts + 1, self._dice())
-        return Waiting(path=entry.path, cause=cause, why=why, next_try=self._now() + dt.timedelta(seconds=delay_s))
+        return self._context.retry_later(entry, Cause.FAILED, f"{type(error).__name__}: {error}")
 
     def _hand_out(self, count: int) -> None:
         """Have up to `count` more files read; while the storage fails, one, as the probe."""
@@ -242,8 +203,9 @@ class Reading:
         busy = self._running.keys() | self.nameless.keys()
         left = max(1, self._workers - 1) - self._n_large
         largest = None if left > 0 else _LARGE_BYTES
+        order = self._context.settings().queue.order
         due = self._journal.due(
-            FileState.FOUND, count, now=self._now(), order=self._order(), without=busy, largest_bytes=largest
+            FileState.FOUND, count, now=self._now(), order=order, without=busy, largest_bytes=largest
         )
         for entry in due:
             if entry.lfn is None:
@@ -267,10 +229,11 @@ class Reading:
             missing = isinstance(error, FileNotFoundError | NotADirectoryError)
             cause = Cause.NO_FILE if missing else Cause.STORAGE
             self._circuits.settle(ticket, cause)
-            self._journal.waits([self._wait(entry, cause, str(error))])
+            self._journal.waits([self._context.retry_later(entry, cause, str(error))])
             return missing
         try:
-            future = self._scans.submit(entry.path, stamp.size_bytes, algorithms=self._algorithms(entry))
+            algorithms = algorithms_of(entry, sidecars=self._context.settings().inbox.sidecars)
+            future = self._scans.submit(entry.path, stamp.size_bytes, algorithms=algorithms)
         except Exception as error:
             self._circuits.settle(ticket, cause_of(error))
             if not is_unforeseen(error):
@@ -285,4 +248,4 @@ class Reading:
     def _end(self, running: _Running) -> None:
         """Take note, in the thread of the pool, that a scan has ended."""
         self._ended.put(running)
-        self._wake()
+        self._context.wake.set()

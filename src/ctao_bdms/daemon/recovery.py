@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ctao_bdms.catalogue import Catalogue
-    from ctao_bdms.daemon.settings import Settings
+    from ctao_bdms.daemon.context import StageContext
     from ctao_bdms.errors import CatalogueError
     from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.model import Site
@@ -42,29 +42,14 @@ _CHUNK = 5000
 
 
 def begin(
-    settings: Settings,
-    catalogue: Catalogue,
-    journal: Journal,
-    *,
-    policy: Policy,
-    now: Callable[[], dt.datetime],
-    on_batch: Callable[[int], None] = lambda _files: None,
-    alive: Callable[[], None] = lambda: None,
+    context: StageContext, catalogue: Catalogue, *, policy: Policy, alive: Callable[[], None] = lambda: None
 ) -> Registrar:
     """End what a predecessor has begun, and return what registers files from now on.
 
     Parameters
     ----------
-    settings
-        The settings.
-    catalogue, journal
-        The archive and the journal.
     policy
         How products are kept.
-    now
-        The clock (aware).
-    on_batch
-        Called with the number of files of each request that registers some.
     alive
         Called between two steps: after an outage of days they take longer together than a loop may be silent.
 
@@ -73,46 +58,28 @@ def begin(
     UnknownRseError
         If the archive does not know the storage element.
     """
+    settings = context.settings()
     rse, elements = settings.storage.rse, catalogue.rses()
     if rse not in elements:
         raise UnknownRseError(rse, elements)
     quarantine = Quarantine(settings.quarantine)
-    settle(journal, quarantine, Path(os.path.realpath(settings.storage.root)), alive=alive)
-    recover(
-        catalogue,
-        journal,
-        rse=rse,
-        site=settings.storage.site,
-        now=now,
-        policy=policy,
-        new_since=dt.timedelta(days=settings.state.recover_days),
-        patience=dt.timedelta(seconds=settings.replication.patience_s),
-        alive=alive,
-    )
+    settle(context.journal, quarantine, Path(os.path.realpath(settings.storage.root)), alive=alive)
+    recover(context, catalogue, policy=policy, alive=alive)
     limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
     return Registrar(
         catalogue,
         elements[rse],
         policy=BlockPolicy(limits=limits, age_s=settings.blocks.age_s),
         quarantine=quarantine,
-        batches=Batches(catalogue, on_batch=lambda files, _seconds: on_batch(files)),
+        batches=Batches(catalogue, on_batch=lambda files, _seconds: context.metrics.batch(files)),
         retention_of=policy.retention_of,
         first_rule=policy.first_rule,
-        now=now,
+        now=context.clocks.now,
     )
 
 
 def recover(
-    catalogue: Catalogue,
-    journal: Journal,
-    *,
-    rse: str,
-    site: Site,
-    now: Callable[[], dt.datetime],
-    policy: Policy | None = None,
-    new_since: dt.timedelta = dt.timedelta(days=7),
-    patience: dt.timedelta = replication.PATIENCE,
-    alive: Callable[[], None] = lambda: None,
+    context: StageContext, catalogue: Catalogue, *, policy: Policy, alive: Callable[[], None] = lambda: None
 ) -> None:
     """Close the blocks that a predecessor left open, give them their rules, and fill a journal that is new.
 
@@ -125,46 +92,17 @@ def recover(
 
     Parameters
     ----------
-    catalogue, journal
-        The archive and the journal.
-    rse, site
-        The storage element on site, and the site.
-    now
-        The clock (aware).
     policy
-        How products are kept; by default as the observatory's own policy says.
-    new_since
-        How long before the journal was begun a block may have been opened to be looked at, whatever its rules say.
-    patience
-        How long a centre that is shut is waited for.
+        How products are kept.
     alive
         Called between two steps.
     """
-
-    def refused(action: Action, error: CatalogueError) -> None:
-        """Say what could not be done about one rule; the loop tries it again."""
-        _log.error("rule for %s on %s: %s", action.rse_expression, action.did, error, extra={"block": str(action.did)})
-        alive()
-
-    lacking_since = journal.lacking_since
-    incomplete: set[tuple[str, Night]] = set()
-    for scope, pattern, opened_since in _patterns(catalogue, journal, site, now(), new_since):
-        states = replication.reconcile(
-            catalogue,
-            scope,
-            pattern,
-            now=now,
-            policy=policy,
-            abandoned_after=_AT_ONCE,
-            opened_since=opened_since,
-            patience=patience,
-            on_rule=lambda _did, _expression: alive(),
-            on_refused=refused,
-        )
-        alive()
-        incomplete.update((scope, BlockName.parse(state.block).night) for state in states if not state.is_complete)
-    if lacking_since is None:
+    journal = context.journal
+    is_new = journal.lacking_since is not None
+    incomplete = _close_and_rule(context, catalogue, policy, alive)
+    if not is_new:
         return
+    rse = context.settings().storage.rse
     root = Path(os.path.realpath(catalogue.rses()[rse].prefix))
     for scope, night in sorted(incomplete, key=str):
         condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
@@ -175,6 +113,36 @@ def recover(
             alive()
         _log.warning("the journal is new: %d files of the night %s were written into it again", count, night)
     journal.filled()
+
+
+def _close_and_rule(
+    context: StageContext, catalogue: Catalogue, policy: Policy, alive: Callable[[], None]
+) -> set[tuple[str, Night]]:
+    """Close the blocks that were left open, and make their rules; return scope and night of what lacks copies."""
+
+    def refused(action: Action, error: CatalogueError) -> None:
+        """Say what could not be done about one rule; the loop tries it again."""
+        _log.error("rule for %s on %s: %s", action.rse_expression, action.did, error, extra={"block": str(action.did)})
+        alive()
+
+    patience = dt.timedelta(seconds=context.settings().replication.patience_s)
+    incomplete: set[tuple[str, Night]] = set()
+    for scope, pattern, opened_since in _patterns(context, catalogue):
+        states = replication.reconcile(
+            catalogue,
+            scope,
+            pattern,
+            now=context.clocks.now,
+            policy=policy,
+            abandoned_after=_AT_ONCE,
+            opened_since=opened_since,
+            patience=patience,
+            on_rule=lambda _did, _expression: alive(),
+            on_refused=refused,
+        )
+        alive()
+        incomplete.update((scope, BlockName.parse(state.block).night) for state in states if not state.is_complete)
+    return incomplete
 
 
 def settle(journal: Journal, quarantine: Quarantine, root: Path, *, alive: Callable[[], None] = lambda: None) -> None:
@@ -218,10 +186,10 @@ def settle(journal: Journal, quarantine: Quarantine, root: Path, *, alive: Calla
     journal.quarantined(rejected)
 
 
-def _patterns(
-    catalogue: Catalogue, journal: Journal, site: Site, now: dt.datetime, new_since: dt.timedelta
-) -> Iterator[tuple[str, str, dt.datetime | None]]:
+def _patterns(context: StageContext, catalogue: Catalogue) -> Iterator[tuple[str, str, dt.datetime | None]]:
     """Yield scopes and patterns of the blocks that may have been left behind, and since when they were opened."""
+    settings, journal, now = context.settings(), context.journal, context.clocks.now()
+    site, new_since = settings.storage.site, dt.timedelta(days=settings.state.recover_days)
     today, lacking_since = Night.of(now, site), journal.lacking_since
     for scope in catalogue.scopes():
         if lacking_since is not None:

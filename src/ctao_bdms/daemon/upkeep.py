@@ -15,16 +15,15 @@ from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ctao_bdms.daemon.backoff import Circuits
+    from ctao_bdms.daemon.context import StageContext
     from ctao_bdms.daemon.entering import Entering
     from ctao_bdms.daemon.intake import Intake
-    from ctao_bdms.daemon.metrics import Metrics
     from ctao_bdms.daemon.reading import Reading
-    from ctao_bdms.daemon.settings import Settings
-    from ctao_bdms.ingest.journal import Journal, Tally
+    from ctao_bdms.ingest.journal import Tally
 
 __all__ = ["Upkeep"]
 
@@ -40,16 +39,10 @@ class Upkeep:
 
     Parameters
     ----------
-    settings
-        Returns the settings.
-    journal, intake, reading, entering, circuits
+    intake, reading, entering, circuits
         What is shown.
-    token
+    lease_token
         The number of the lease.
-    metrics
-        Where it is shown.
-    now, monotonic
-        The clocks (aware; seconds).
     """
 
     name: ClassVar[str] = "upkeep"
@@ -57,32 +50,26 @@ class Upkeep:
 
     def __init__(
         self,
-        settings: Callable[[], Settings],
-        journal: Journal,
+        context: StageContext,
+        *,
         intake: Intake,
         reading: Reading,
         entering: Entering,
         circuits: Circuits,
-        *,
-        token: int,
-        metrics: Metrics,
-        now: Callable[[], dt.datetime],
-        monotonic: Callable[[], float],
+        lease_token: int,
     ) -> None:
-        self._settings = settings
-        self._journal = journal
+        self._settings = context.settings
+        self._journal = context.journal
+        self._metrics = context.metrics
+        self._now, self._monotonic = context.clocks.now, context.clocks.monotonic
         self._intake = intake
         self._reading = reading
         self._entering = entering
         self._circuits = circuits
-        self._token = token
-        self._metrics = metrics
-        self._now = now
-        self._monotonic = monotonic
-        self._since = now()
-        self._next_s = monotonic()
-        self._next_compact_s = monotonic() + _COMPACT_S
-        self._next_oldest_s = monotonic()
+        self._lease_token = lease_token
+        self._since = self._now()
+        self._next_s = self._next_oldest_s = self._monotonic()
+        self._next_compact_s = self._next_s + _COMPACT_S
         self._oldest_open: dt.datetime | None = None
         #: How things were at the last look, as JSON can carry it; replaced as a whole, so that any thread may read it.
         self.snapshot: Mapping[str, Any] = {}
@@ -115,7 +102,7 @@ class Upkeep:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "since": self._since.isoformat(),
-            "lease": self._token,
+            "lease": self._lease_token,
             "version": version("ctao-bdms"),
             "files": {state.value: {"files": t.files, "size_bytes": t.size_bytes} for state, t in tallies.items()},
             "waiting": waiting,

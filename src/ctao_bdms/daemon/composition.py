@@ -1,0 +1,117 @@
+"""The daemon put together: the loop with its stages in their order, for production and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.catalogue import Catalogue
+from ctao_bdms.daemon.backoff import Circuits
+from ctao_bdms.daemon.connection import Connection
+from ctao_bdms.daemon.coordinator import Coordinator
+from ctao_bdms.daemon.copying import Copying
+from ctao_bdms.daemon.entering import Entering
+from ctao_bdms.daemon.heartbeat import Heartbeat
+from ctao_bdms.daemon.intake import Intake
+from ctao_bdms.daemon.lease import Lease
+from ctao_bdms.daemon.notify import Notifier
+from ctao_bdms.daemon.reading import Reading
+from ctao_bdms.daemon.recovery import begin
+from ctao_bdms.daemon.upkeep import Upkeep
+from ctao_bdms.ingest import Watch
+from ctao_bdms.ingest.workers import Scans
+from ctao_bdms.replication import Policy
+
+if TYPE_CHECKING:
+    from ctao_bdms.daemon.context import StageContext
+
+__all__ = ["Daemon", "Resources", "build"]
+
+
+@attrs.frozen(kw_only=True)
+class Resources:
+    """What the daemon works with and does not make itself; whoever made it closes it.
+
+    Attributes
+    ----------
+    connect
+        Connects to the archive. Each thread that asks the archive gets a connection of its own.
+    registering, replicating
+        One thread each in which the archive is asked while the loop goes on.
+    """
+
+    lease: Lease
+    notifier: Notifier
+    scans: Scans
+    connect: Callable[[], Catalogue]
+    registering: Executor
+    replicating: Executor
+
+
+@attrs.frozen(kw_only=True)
+class Daemon:
+    """The loop, its stages in the order of a turn, and what tells how they are."""
+
+    upkeep: Upkeep
+    reading: Reading
+    entering: Entering
+    copying: Copying
+    intake: Intake
+    loop: Coordinator
+    circuits: Circuits
+    heartbeat: Heartbeat
+
+
+def build(context: StageContext, resources: Resources, *, on_turn: Callable[[], None] = lambda: None) -> Daemon:
+    """Return the daemon, ready to run; nothing is asked of the archive yet.
+
+    Parameters
+    ----------
+    on_turn
+        Called at the end of each turn of the loop.
+    """
+    settings, clocks, lease = context.settings(), context.clocks, resources.lease
+    policy = Policy.load(settings.policy.file)
+    connection = Connection(resources.connect, lease.check)
+    circuits = Circuits(context.backoff, monotonic=clocks.monotonic, dice=context.dice)
+    heartbeat = Heartbeat(context, lease, resources.notifier)
+    watch = Watch(
+        settings.inbox_roots,
+        settings.storage.root,
+        full_walk_s=settings.inbox.full_walk_interval_s,
+        settle_s=settings.inbox.settle_s,
+        monotonic=clocks.monotonic,
+    )
+    reading = Reading(context, resources.scans, circuits)
+    entering = Entering(
+        context,
+        lambda: begin(context, connection, policy=policy, alive=heartbeat.recovering),
+        nameless=reading.nameless,
+        look_again=watch.look_again,
+        executor=resources.registering,
+    )
+    copying = Copying(
+        context,
+        Connection(resources.connect, lease.check),
+        entering.close,
+        policy=policy,
+        executor=resources.replicating,
+    )
+    intake = Intake(context, watch, busy=lambda: entering.busy)
+    upkeep = Upkeep(
+        context, intake=intake, reading=reading, entering=entering, circuits=circuits, lease_token=lease.token
+    )
+    stages = (upkeep, reading, entering, copying, intake)
+    return Daemon(
+        upkeep=upkeep,
+        reading=reading,
+        entering=entering,
+        copying=copying,
+        intake=intake,
+        loop=Coordinator(context, stages, circuits=circuits, heartbeat=heartbeat, on_turn=on_turn),
+        circuits=circuits,
+        heartbeat=heartbeat,
+    )

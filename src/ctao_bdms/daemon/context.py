@@ -1,0 +1,53 @@
+"""What the stages and the loop share."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.daemon.backoff import Backoff
+from ctao_bdms.daemon.clocks import Clocks
+from ctao_bdms.daemon.metrics import Metrics
+from ctao_bdms.daemon.settings import Settings
+from ctao_bdms.ingest.journal import Journal, Waiting
+
+if TYPE_CHECKING:
+    from ctao_bdms.ingest.journal import Entry
+
+__all__ = ["StageContext"]
+
+
+@attrs.frozen(kw_only=True)
+class StageContext:
+    """What the stages and the loop share.
+
+    Attributes
+    ----------
+    settings
+        Returns the current settings; a reload replaces those that can change while the daemon runs.
+    dice
+        Returns a random number from 0 to 1, to spread retries.
+    wake
+        Any thread sets it when a stage has something to do; the loop then stops sleeping.
+    """
+
+    settings: Callable[[], Settings]
+    journal: Journal
+    metrics: Metrics
+    clocks: Clocks
+    dice: Callable[[], float]
+    wake: threading.Event = attrs.field(factory=threading.Event)
+
+    def backoff(self) -> Backoff:
+        """Return how long to wait between retries."""
+        return Backoff.of(self.settings().retries)
+
+    def retry_later(self, entry: Entry, cause: str, why: str) -> Waiting:
+        """Return that a file waits for its own retry: the more attempts it had, the longer."""
+        delay_s = self.backoff().delay_s(entry.attempts + 1, self.dice())
+        next_try = self.clocks.now() + dt.timedelta(seconds=delay_s)
+        return Waiting(path=entry.path, cause=cause, why=why, next_try=next_try)
