@@ -18,10 +18,11 @@ import attrs
 from ctao_bdms import replication
 from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.lease import Lease
+from ctao_bdms.facade import Bdms
 from ctao_bdms.facade.connected import DEFAULT_VO
 from ctao_bdms.ingest import IngestReport, Outcome, Status, survey
 from ctao_bdms.ingest.journal import FileState, Journal, Rejected, Sighting
-from ctao_bdms.model import Night, Site
+from ctao_bdms.model import Night, Rse, Site
 from ctao_bdms.naming import blocks_pattern, scope_of
 from ctao_bdms.nights import NightReport
 from ctao_bdms.replication import BlockStates
@@ -29,7 +30,6 @@ from ctao_bdms.replication import BlockStates
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ctao_bdms.facade import Bdms
     from ctao_bdms.ingest import CheckPolicy
     from ctao_bdms.model import Did
 
@@ -97,10 +97,6 @@ def replay(
 
     Parameters
     ----------
-    bdms
-        The archive.
-    night
-        The night.
     rse, scope
         The storage element on site, and the scope; by default the only one, and all.
     pattern
@@ -115,10 +111,8 @@ def replay(
         How serious the cross-checks are, and whether what producers say is compared: as the daemon's settings say.
     jobs
         How many files are read at once.
-    on_bytes
-        Called with the size of each piece of a file that was read.
-    on_rule
-        Called with block and RSE expression for each rule that is made.
+    on_bytes, on_rule
+        Called with the size of each piece that was read, and with block and RSE expression of each rule that is made.
 
     Raises
     ------
@@ -126,32 +120,62 @@ def replay(
         If a daemon is at work. It walks by itself, and two must not.
     """
     storage = bdms.onsite(rse)
-    folder = lease or Path(f"{storage.prefix}.lease")
     with ExitStack() as stack:
-        held = stack.enter_context(Lease.claim(folder, silent_after_s=lease_silent_s))
-        book = None
-        if journal is not None:
-            by = f"replay {os.getpid()}@{socket.gethostname()}"
-            book = stack.enter_context(Journal(journal, by=by, now=bdms.now, fence=held.token))
+        held = stack.enter_context(Lease.claim(lease or Path(f"{storage.prefix}.lease"), silent_after_s=lease_silent_s))
+        book = None if journal is None else stack.enter_context(_opened(journal, bdms, held))
         fenced = bdms.through(Connection(lambda: bdms.catalogue, held.check))
         before = fenced.night(night, rse=storage.name, scope=scope, journal=book)
-        beat = _beating(held)
+        walk = _Walk(fenced, storage, book, held)
+        outcomes = walk.ingest(to_walk(before, pattern), checks, on_bytes, sidecars=sidecars, jobs=jobs)
+        archived = [file.lfn for file in (*before.files, *outcomes) if file.is_archived and file.lfn is not None]
+        scopes = sorted({scope_of(lfn.text) for lfn in archived})
+        blocks = _rules(fenced, scopes, Site(storage.site), night, on_rule)
+        walk.note_copies(blocks)
+        after = fenced.night(night, rse=storage.name, scope=scope, journal=book)
+    return Replayed(before=before, report=IngestReport(outcomes), blocks=blocks, after=after)
+
+
+def _opened(journal: Path, bdms: Bdms, lease: Lease) -> Journal:
+    """Return the daemon's journal, open for writing under our lease."""
+    return Journal(journal, by=f"replay {os.getpid()}@{socket.gethostname()}", now=bdms.now, fence=lease.token)
+
+
+@attrs.frozen
+class _Walk:
+    """Walks files again while the lease is held, and writes down what became of them if there is a journal."""
+
+    bdms: Bdms
+    storage: Rse
+    journal: Journal | None
+    lease: Lease
+
+    def ingest(
+        self,
+        paths: Iterable[Path],
+        checks: CheckPolicy | None,
+        on_bytes: Callable[[int], None],
+        *,
+        sidecars: bool,
+        jobs: int,
+    ) -> list[Outcome]:
+        """Ingest the files in portions."""
+        beat = _beating(self.lease)
 
         def read(count: int) -> None:
             beat()
             on_bytes(count)
 
         outcomes: list[Outcome] = []
-        rest = iter(to_walk(before, pattern))
+        rest = iter(paths)
         while chunk := list(itertools.islice(rest, _CHUNK)):
-            if book is not None:
-                root = Path(os.path.realpath(storage.prefix))
-                book.observe(Sighting.of(file) for file in survey(chunk, root))
+            if self.journal is not None:
+                root = Path(os.path.realpath(self.storage.prefix))
+                self.journal.observe(Sighting.of(file) for file in survey(chunk, root))
             done: list[Outcome] = []
             try:
-                fenced.ingest(
+                self.bdms.ingest(
                     chunk,
-                    rse=storage.name,
+                    rse=self.storage.name,
                     policy=checks,
                     sidecars=sidecars,
                     jobs=jobs,
@@ -159,19 +183,19 @@ def replay(
                     on_outcome=done.append,
                 )
             finally:
-                if book is not None:
-                    _write(book, done)
+                if self.journal is not None:
+                    _write(self.journal, done)
                 outcomes += done
             beat()
-        archived = [file.lfn for file in (*before.files, *outcomes) if file.is_archived and file.lfn is not None]
-        scopes = sorted({scope_of(lfn.text) for lfn in archived})
-        blocks = _rules(fenced, scopes, Site(storage.site), night, on_rule)
-        if book is not None:
-            for state in blocks:
-                if state.is_complete or state.has_stalled:
-                    _proved(book, fenced, state.did)
-        after = fenced.night(night, rse=storage.name, scope=scope, journal=book)
-    return Replayed(before=before, report=IngestReport(outcomes), blocks=blocks, after=after)
+        return outcomes
+
+    def note_copies(self, blocks: BlockStates) -> None:
+        """Write into the journal of which files all copies are there."""
+        if self.journal is None:
+            return
+        for state in blocks:
+            if state.is_complete or state.has_stalled:
+                _proved(self.journal, self.bdms, state.did)
 
 
 def _beating(lease: Lease) -> Callable[[], None]:
