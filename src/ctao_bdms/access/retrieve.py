@@ -18,6 +18,7 @@ from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import demand_place, known_files
 from ctao_bdms.access.parts import clear_stale, part_of
 from ctao_bdms.catalogue import DeclareBad, FindContent
+from ctao_bdms.durable import sync_folder
 from ctao_bdms.errors import NoSpaceError, UsageError
 from ctao_bdms.naming import path_of_lfn
 from ctao_bdms.storage.sources import Sources
@@ -110,7 +111,9 @@ def retrieve(
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    _sync_names({place.parent for place in places.values()})
+    for parent in {place.parent for place in places.values()}:
+        with contextlib.suppress(FileNotFoundError):
+            sync_folder(parent)
     return FetchedFiles(done[file.lfn] for file in files)
 
 
@@ -137,14 +140,3 @@ def _demand_space(folder: Path, files: list[ArchivedFile], places: Mapping[Lfn, 
     free = status.f_bavail * status.f_frsize
     if needed and needed + _RESERVE_BYTES > free:
         raise NoSpaceError(folder, needed, free)
-
-
-def _sync_names(folders: Iterable[Path]) -> None:
-    """Wait until the new names are on the medium."""
-    for folder in folders:
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)

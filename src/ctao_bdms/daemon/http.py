@@ -11,6 +11,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar
 
+from ctao_bdms.durable import replace_text
 from ctao_bdms.errors import BdmsError, UsageError
 
 if TYPE_CHECKING:
@@ -104,9 +105,7 @@ class StatusServer:
         """Begin to answer."""
         self._thread.start()
         if self._address_file is not None:
-            temporary = self._address_file.with_name(self._address_file.name + ".new")
-            temporary.write_text(self.url + "\n", encoding="ascii")
-            temporary.replace(self._address_file)
+            replace_text(self._address_file, f"{self.url}\n")
         return self
 
     def __exit__(

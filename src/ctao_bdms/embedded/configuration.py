@@ -11,8 +11,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctao_bdms.durable import replace_text
 from ctao_bdms.embedded.protocols import transfer_scheme
-from ctao_bdms.embedded.state import write_private
 from ctao_bdms.embedded.topology import ACCOUNTS, ROOT
 from ctao_bdms.errors import MissingExtraError
 
@@ -86,7 +86,7 @@ def _write(path: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
         parser[section] = {key: value.replace("%", "%%") for key, value in options.items()}
     text = io.StringIO()
     parser.write(text)
-    write_private(path, text.getvalue())
+    replace_text(path, text.getvalue(), mode=0o600)
 
 
 def write_configuration(home: Home, state: State, socket: Path) -> None:

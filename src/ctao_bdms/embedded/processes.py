@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.embedded.state import write_private
+from ctao_bdms.durable import replace_text
 from ctao_bdms.processes import ProcessId
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class RunRecord:
 
     def save(self, path: Path) -> None:
         """Write it to `path`."""
-        write_private(path, json.dumps(attrs.asdict(self), indent=2) + "\n")
+        replace_text(path, json.dumps(attrs.asdict(self), indent=2) + "\n", mode=0o600)
 
     @classmethod
     def load(cls, path: Path) -> RunRecord | None:

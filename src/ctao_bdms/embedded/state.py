@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import tempfile
-from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import attrs
 
+from ctao_bdms.durable import replace_text
 from ctao_bdms.embedded.topology import ACCOUNTS
 from ctao_bdms.errors import EmbeddedError, UsageError
 
-__all__ = ["VERSION", "Phase", "State", "StorageKind", "parse_database_url", "redacted", "write_private"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["VERSION", "Phase", "State", "StorageKind", "parse_database_url", "redacted"]
 
 #: The version of the home's layout.
 VERSION = 1
@@ -27,16 +29,6 @@ Phase = Literal["new", "building", "ready"]
 StorageKind = Literal["files", "xrootd"]
 
 _SCHEMES = {"postgresql", "postgres", "postgresql+psycopg"}
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write `text` to `path` in one step; only the owner can read it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(name).replace(path)
 
 
 def parse_database_url(url: str) -> str:
@@ -114,7 +106,7 @@ class State:
 
     def save(self, path: Path) -> None:
         """Write it to `path`."""
-        write_private(path, json.dumps({"version": VERSION, **attrs.asdict(self)}, indent=2) + "\n")
+        replace_text(path, json.dumps({"version": VERSION, **attrs.asdict(self)}, indent=2) + "\n", mode=0o600)
 
     @classmethod
     def load(cls, path: Path) -> State | None:

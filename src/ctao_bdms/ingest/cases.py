@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,8 +30,6 @@ __all__ = [
     "path_said",
     "path_text",
     "stored_name",
-    "sync_folder",
-    "write_durably",
 ]
 
 #: What the name of a case's folder is.
@@ -185,23 +182,3 @@ def path_text(path: Path) -> str:
 def path_said(text: str, as_bytes: str | None) -> Path:
     """Return the path that a document names, from its bytes where the text does not say them."""
     return Path(text if as_bytes is None else os.fsdecode(bytes.fromhex(as_bytes)))
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Write `text` in one step, in place of what was there, so that it is on the disk when this returns."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with temporary.open("x", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in `folder` are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.durable import replace_text, sync_folder
 from ctao_bdms.errors import UsageError
 from ctao_bdms.ingest.cases import (
     CASE_NAME,
@@ -28,8 +29,6 @@ from ctao_bdms.ingest.cases import (
     Cases,
     case_token,
     stored_name,
-    sync_folder,
-    write_durably,
 )
 from ctao_bdms.ingest.reason import is_stamped, reason, reason_of, stamp_of
 from ctao_bdms.ingest.stamps import Stamp
@@ -91,7 +90,7 @@ class Quarantine:
                 break
         else:
             case = self._new_folder(file.path, now)
-            write_durably(case / REASON, json.dumps(reason(reject, stamp, now), indent=2) + "\n")
+            replace_text(case / REASON, json.dumps(reason(reject, stamp, now), indent=2) + "\n")
             _move(file.path, case / stored_name(file.path), reject.item.facts)
         sync_folder(case)
         if file.trigger is not None:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.durable import replace_text, sync_folder
 from ctao_bdms.errors import InvalidNameError, UsageError
-from ctao_bdms.ingest.cases import REASON, sync_folder, write_durably
+from ctao_bdms.ingest.cases import REASON
 from ctao_bdms.ingest.deeds import write_down
 from ctao_bdms.ingest.quarantine import is_copy
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX
@@ -151,7 +152,7 @@ def _record(quarantine: Quarantine, case: Case, deed: Deed) -> None:
     """
     document = {**case.reason, "stamp": None}
     document["history"] = [*document.get("history", []), deed.to_wire()]
-    write_durably(case.folder / REASON, json.dumps(document, indent=2) + "\n")
+    replace_text(case.folder / REASON, json.dumps(document, indent=2) + "\n")
     write_down(quarantine.folder, case.id, deed)
 
 

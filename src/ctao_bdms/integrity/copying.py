@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ctao_bdms.durable import sync_folder
 from ctao_bdms.integrity.checksums import Digest, new_digests
 from ctao_bdms.integrity.errors import ChecksumMismatchError
 from ctao_bdms.integrity.reading import open_source
@@ -147,7 +148,7 @@ def copy_verified(
             temporary.unlink(missing_ok=True)
             raise
     if fsync:
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     return FileDigests(total, found)
 
 
@@ -171,12 +172,3 @@ def _sinks(
 def _compare(path: str, what: str, expected: object, found: object) -> None:
     if expected is not None and expected != found:
         raise ChecksumMismatchError(path, what, str(expected), str(found))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the medium."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

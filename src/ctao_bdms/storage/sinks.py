@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ctao_bdms.durable import opened_folder, sync_folder
 from ctao_bdms.integrity import FileDigests, digest_file
 from ctao_bdms.integrity.reading import open_source
 from ctao_bdms.naming import path_of_lfn
@@ -125,7 +126,7 @@ class FileSink:
         """Claim the folder of a product: what lies there is not taken back by others meanwhile."""
         folder = self._path(lfn).parent
         folder.mkdir(parents=True, exist_ok=True)
-        with _opened_folder(folder) as descriptor:
+        with opened_folder(folder) as descriptor:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
             except OSError as error:
@@ -136,7 +137,7 @@ class FileSink:
     def take_back(self, lfn: Lfn, is_known: Callable[[], bool]) -> bool:
         """Remove what lies under a product's name, unless the folder is claimed or `is_known` says that it counts."""
         path = self._path(lfn)
-        with _opened_folder(path.parent) as descriptor:
+        with opened_folder(path.parent) as descriptor:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -191,19 +192,8 @@ class FilePart:
             os.link(self._temporary, self._target)
         except FileExistsError:
             return False
-        with _opened_folder(self._target.parent) as folder:
-            os.fsync(folder)
+        sync_folder(self._target.parent)
         return True
-
-
-@contextmanager
-def _opened_folder(folder: Path) -> Iterator[int]:
-    """Open a folder; the end ends the locks on it, too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _copy(source: Path, descriptor: int, on_bytes: Callable[[int], object]) -> None:

@@ -8,6 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from ctao_bdms.durable import sync_folder
 from ctao_bdms.embedded.transfers.jobs import Checksum
 from ctao_bdms.embedded.transfers.refusals import InvalidRequestError, TransferAbandonedError, TransferFailedError
 from ctao_bdms.embedded.transfers.urls import local_path
@@ -90,7 +91,8 @@ class FileMover:
             except (TransferFailedError, TransferAbandonedError) as error:
                 error.leaves_part = not self.clean(order)
                 raise
-        _sync_folder(target.parent)
+        with _trouble("DESTINATION"):
+            sync_folder(target.parent)
         return before.st_size
 
     def clean(self, order: Order) -> bool:
@@ -207,13 +209,7 @@ def _make_folders(target: Path) -> None:
         for new in reversed(missing):
             with contextlib.suppress(FileExistsError):
                 new.mkdir()
-            _sync_folder(new.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the names in a folder to disk."""
-    with _opened("DESTINATION", folder, os.O_RDONLY | os.O_DIRECTORY) as handle, _trouble("DESTINATION"):
-        os.fsync(handle)
+            sync_folder(new.parent)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ctao_bdms.embedded.state import write_private
+from ctao_bdms.durable import replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,5 +51,5 @@ def make_certificate(certificate: Path, key: Path, now: dt.datetime) -> None:
     )
     pem = serialization.Encoding.PEM
     plain = private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    write_private(key, plain.decode("ascii"))
-    write_private(certificate, made.public_bytes(pem).decode("ascii"))
+    replace_text(key, plain.decode("ascii"), mode=0o600)
+    replace_text(certificate, made.public_bytes(pem).decode("ascii"), mode=0o600)
