@@ -1,14 +1,14 @@
 """Finding products and fetching them."""
 
 from ctao_bdms.access.copies import CopiesCondition, centres_of
-from ctao_bdms.access.declare import declare
+from ctao_bdms.access.declare import Holdings, declare
 from ctao_bdms.access.fetched import Fault, Fetched, FetchedFiles, Fetching, Progress, Trouble
 from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import Copies, Copy, locate, ranked
 from ctao_bdms.access.opening import open_file
 from ctao_bdms.access.query import FindCopies, Products, Question, query, question
 from ctao_bdms.access.releases import latest, newest
-from ctao_bdms.access.retrieve import Holdings, retrieve
+from ctao_bdms.access.retrieve import retrieve
 from ctao_bdms.access.texts import parse_words
 from ctao_bdms.access.words import SPECIAL, WORDS, Range, alternatives, conditions, orders
 

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from ctao_bdms.access.fetched import Fault, Trouble
-from ctao_bdms.errors import CatalogueError, ForbiddenError
+from ctao_bdms.catalogue import DeclareBad, FindContent
+from ctao_bdms.catalogue.bad import report_bad, report_suspicious
 from ctao_bdms.model import ReplicaState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ctao_bdms.access.retrieve import Holdings
     from ctao_bdms.model import Lfn, Rse
 
-__all__ = ["declare"]
+__all__ = ["Holdings", "declare"]
 
 _LOG = logging.getLogger(__name__)
 _NOT_BAD = (
     "it was not declared bad, because no other copy was read soundly, and Rucio gives up a file whose last copy is bad "
     "and deletes its bytes; fetch it on another machine, and if it is wrong there too, tell an operator of the centre, "
-    "who must look at the bytes before anything is declared"
+    "who must look at the bytes before it is declared bad; "
 )
+
+
+class Holdings(FindContent, DeclareBad, Protocol):
+    """What a retrieval asks of the archive, and tells it."""
 
 
 def declare(
@@ -61,28 +66,15 @@ def declare(
 
 def _tell(catalogue: Holdings, rses: Mapping[str, Rse], lfn: Lfn, trouble: Trouble, *, sound: str) -> str:
     """Tell the archive of one copy, and say what was told."""
-    not_bad = ""
-    try:
-        if trouble.fault is Fault.BAD:
-            not_bad = _declared_bad(catalogue, lfn, trouble) if _keeps(catalogue, rses, lfn, sound) else _NOT_BAD
-            if not not_bad:
-                return "it was declared bad"
-        if trouble.fault is not Fault.OUT_OF_REACH:
-            catalogue.declare_suspicious(lfn, trouble.rse, trouble.reason)
-            return not_bad or "it was declared suspicious"
-    except CatalogueError as error:
-        return not_bad or f"it could not be declared {trouble.fault}: {error}"
-    return ""
-
-
-def _declared_bad(catalogue: Holdings, lfn: Lfn, trouble: Trouble) -> str:
-    """Declare a copy bad; say who can do that if this account may not."""
-    try:
-        catalogue.declare_bad(lfn, trouble.rse, trouble.reason)
-    except ForbiddenError:
-        command = f"rucio replica state update bad {trouble.pfn} --reason 'other bytes'"
-        return f"this account may not declare it bad, tell an operator of the centre: {command}"
-    return ""
+    rse, pfn, reason = trouble.rse, trouble.pfn, trouble.reason
+    match trouble.fault:
+        case Fault.BAD:
+            is_kept = functools.partial(_keeps, catalogue, rses, lfn, sound)
+            return report_bad(catalogue, lfn, rse, pfn, reason, has_sound=is_kept, no_sound=_NOT_BAD)
+        case Fault.SUSPICIOUS:
+            return report_suspicious(catalogue, lfn, rse, reason)
+        case Fault.OUT_OF_REACH:
+            return ""
 
 
 def _keeps(catalogue: Holdings, rses: Mapping[str, Rse], lfn: Lfn, sound: str) -> bool:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
+    from ctao_bdms.access.declare import Holdings
     from ctao_bdms.access.fetched import Trouble
-    from ctao_bdms.access.retrieve import Holdings
     from ctao_bdms.model import ArchivedFile, Lfn, Rse
 
 __all__ = ["open_file"]

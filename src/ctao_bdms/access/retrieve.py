@@ -7,7 +7,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -17,7 +17,6 @@ from ctao_bdms.access.fetched import FetchedFiles, Progress
 from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import demand_place, known_files
 from ctao_bdms.access.parts import clear_stale, part_of
-from ctao_bdms.catalogue import DeclareBad, FindContent
 from ctao_bdms.durable import sync_folder
 from ctao_bdms.errors import NoSpaceError, UsageError
 from ctao_bdms.naming import path_of_lfn
@@ -26,17 +25,14 @@ from ctao_bdms.storage.sources import Sources
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ctao_bdms.access.declare import Holdings
     from ctao_bdms.access.fetched import Fetched
     from ctao_bdms.model import ArchivedFile, Lfn, Rse
 
-__all__ = ["Holdings", "retrieve"]
+__all__ = ["retrieve"]
 
 #: What is left free on a file system, in bytes: directories and names need some, too.
 _RESERVE_BYTES = 16 << 20
-
-
-class Holdings(FindContent, DeclareBad, Protocol):
-    """What a retrieval asks of the archive, and tells it."""
 
 
 def retrieve(

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import Annotate, FindBlocks, FindContent, Lookup
+from ctao_bdms.catalogue import Annotate, DeclareBad, FindBlocks, FindContent, KnowStorage, Lookup
+from ctao_bdms.catalogue.bad import report_bad
 from ctao_bdms.model import Did, ReplicaState
 from ctao_bdms.naming import is_manifest
 from ctao_bdms.preservation.fixity import read_back
-from ctao_bdms.preservation.telling import Tells, tell
 from ctao_bdms.preservation.verifiers import VERIFIERS
 from ctao_bdms.processes import person
 from ctao_bdms.rows import Rows
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ctao_bdms.model import ArchivedFile, Lfn, Product
+    from ctao_bdms.preservation.fixity import Evidence
     from ctao_bdms.preservation.verifiers import Verifier
 
 __all__ = ["BlockEvidence", "Keeps", "Proof", "keep", "kept", "prove"]
@@ -36,7 +37,7 @@ _SHA256 = "integrity__sha256"
 _NAMED = 10
 
 
-class Keeps(Lookup, FindContent, FindBlocks, Annotate, Tells, Protocol):
+class Keeps(Lookup, FindContent, FindBlocks, Annotate, KnowStorage, DeclareBad, Protocol):
     """What proving copies asks of a catalogue."""
 
 
@@ -151,7 +152,7 @@ def prove(
 ) -> Proof:
     """Read back the copy of a block at a storage element, its manifest as well, and say what it shows.
 
-    The first rotten files are told to the archive, which repairs them: see `ctao_bdms.preservation.telling`.
+    The first rotten files are reported to the archive, which repairs them: see `ctao_bdms.catalogue.bad`.
 
     Parameters
     ----------
@@ -180,7 +181,7 @@ def prove(
             told = ""
             if len(problems) < _NAMED:
                 file, digest = files[each.lfn], known.get(each.lfn, "")
-                told = tell(catalogue, file, each, now=now, on_bytes=on_bytes, sha256=digest, verifiers=verifiers)
+                told = _report(catalogue, file, each, digest, now, on_bytes, verifiers)
             problems.append("; ".join(filter(None, (f"{each.lfn}: {each.problem}", told))))
     if not held:
         problems.append("the block is empty")
@@ -198,6 +199,31 @@ def prove(
         digest=digest_of(held),
         problems=(*problems[:_NAMED], *more),
     )
+
+
+def _report(
+    catalogue: Keeps,
+    file: ArchivedFile,
+    found: Evidence,
+    sha256: str,
+    now: Callable[[], dt.datetime],
+    on_bytes: Callable[[int], None],
+    verifiers: Mapping[str, Verifier],
+) -> str:
+    """Report a copy with wrong bytes, if the archive counts on it; another one is read back to see if it is sound."""
+    copy = file.at(found.rse)
+    if not found.is_rotten or copy is None or copy.state is not ReplicaState.AVAILABLE:
+        return ""
+
+    def has_sound() -> bool:
+        readable = {rse.name for rse in catalogue.rses().values() if rse.can_be_read} - {found.rse}
+        others = tuple(r for r in file.replicas if r.rse in readable and r.state is ReplicaState.AVAILABLE)
+        beside, known = [attrs.evolve(file, replicas=others)], {file.lfn: sha256}
+        read = read_back(beside, now=now, on_bytes=on_bytes, sha256=known, verifiers=verifiers)
+        return any(not each.problem for each in read)
+
+    unproven = "no other copy is proven sound: "
+    return report_bad(catalogue, file.lfn, found.rse, copy.pfn, found.problem, has_sound=has_sound, no_sound=unproven)
 
 
 def _absent(held: Sequence[Product], files: Mapping[Lfn, ArchivedFile], rse: str) -> list[Lfn]:
