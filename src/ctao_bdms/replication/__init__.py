@@ -7,7 +7,7 @@ from ctao_bdms.replication.difference import Action, Difference, Kind, Wanted, d
 from ctao_bdms.replication.explain import Explaining, Explanation, Explanations, explain
 from ctao_bdms.replication.follow import Follower
 from ctao_bdms.replication.placement import centres_for, full_centres, place, shares_of, tape_centres
-from ctao_bdms.replication.policy import CentreTerms, PlacementTerms, Policy, ProductEntry, Retention
+from ctao_bdms.replication.policy import Policy
 from ctao_bdms.replication.reconcile import (
     Looking,
     Replicating,
@@ -20,6 +20,7 @@ from ctao_bdms.replication.reconcile import (
 )
 from ctao_bdms.replication.rules import WantedRule, centre_of, centres_held, wanted_rules
 from ctao_bdms.replication.states import BlockState, BlockStates
+from ctao_bdms.replication.terms import CentreTerms, PlacementTerms, ProductEntry, Retention
 
 __all__ = [
     "Action",

@@ -6,8 +6,7 @@ all blocks of that class, also for those that were made before.
 
 from __future__ import annotations
 
-import datetime as dt
-import fnmatch
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -15,101 +14,12 @@ from pathlib import Path
 
 import attrs
 
-from ctao_bdms.model import (
-    Category,
-    DataDivision,
-    DataLevel,
-    Did,
-    FirstRule,
-    Night,
-    ProductMetadata,
-    RetentionClass,
-    Site,
-)
+from ctao_bdms.model import Did, FirstRule, Night, ProductMetadata, RetentionClass
 from ctao_bdms.naming import BlockName
-from ctao_bdms.settings import setting
+from ctao_bdms.replication.policyfile import DEFAULT, read_terms
+from ctao_bdms.replication.terms import CentreTerms, PlacementTerms, ProductEntry, Retention
 
-__all__ = ["CentreTerms", "PlacementTerms", "Policy", "ProductEntry", "Retention"]
-
-
-@attrs.frozen(kw_only=True)
-class Retention:
-    """How the products of a retention class are kept."""
-
-    copies: int = setting("Distinct centres that keep a copy, beside the site.", least=1, most=20, example=2)
-    centres: Mapping[str, float] | None = setting(
-        "The centres and the share that each takes; empty: all, with the shares that their storage elements state.",
-        None,
-        least=0,
-    )
-    order: tuple[str, ...] = setting(
-        "Centres that come first, in this order, whatever their shares: the first of them receives from the site.", ()
-    )
-    tape: bool = setting("Whether one of the copies is on tape.", False)
-    lifetime_s: int | None = setting("Time for which copies are kept; empty: for ever.", None, least=60)
-    priority: int = setting("Priority of the transfers: 5 is the most urgent.", 3, least=1, most=5)
-    activity: str = setting("What the transfers are for: their part of each link.", "T0 Export")
-    onsite_days: float | None = setting(
-        "Days, from the opening of its block, after which the copy on site may be released; empty: it stays. Only for "
-        "classes without lifetime_s and with two copies or more: release needs two centres that keep theirs for ever.",
-        None,
-        least=0,
-    )
-    quota_bytes: int | None = setting("The most that one account may keep; empty: no limit.", None, least=0)
-
-    @property
-    def lifetime(self) -> dt.timedelta | None:
-        """How long copies are kept; None if for ever."""
-        return None if self.lifetime_s is None else dt.timedelta(seconds=self.lifetime_s)
-
-
-@attrs.frozen(kw_only=True)
-class ProductEntry:
-    """Which products a retention class is for: all that is said must hold, and the first entry that fits counts."""
-
-    retention: RetentionClass = setting("The retention class.", example="permanent")
-    levels: tuple[DataLevel, ...] = setting("Data levels; empty: any.", ())
-    categories: tuple[Category, ...] = setting("Processing categories; empty: any.", ())
-    sites: tuple[Site, ...] = setting("Sites; empty: any.", ())
-    divisions: tuple[DataDivision, ...] = setting("Divisions; empty: any.", ())
-    kinds: tuple[str, ...] = setting("Kinds of product, as `data__type` has them; empty: any.", ())
-    scopes: tuple[str, ...] = setting("Scopes, with `*`; empty: any.", ())
-
-    def fits(self, metadata: ProductMetadata, category: str, scope: str) -> bool:
-        """Return whether a product is meant."""
-        said = (
-            (self.levels, metadata.get("data__level")),
-            (self.categories, category or metadata.get("instance__category")),
-            (self.sites, metadata.get("instance__site_id")),
-            (self.divisions, metadata.get("data__division")),
-            (self.kinds, metadata.get("data__type")),
-        )
-        return all(not wanted or found in {str(each) for each in wanted} for wanted, found in said) and (
-            not self.scopes or any(fnmatch.fnmatchcase(scope, pattern) for pattern in self.scopes)
-        )
-
-
-@attrs.frozen(kw_only=True)
-class CentreTerms:
-    """Which nights a centre takes; what it has already, it keeps."""
-
-    first_night: dt.date | None = setting("The first night that it takes; empty: all.", None)
-    last_night: dt.date | None = setting("The last night that it takes; empty: all.", None)
-
-    def takes(self, night: Night) -> bool:
-        """Return whether the centre takes the data of `night`."""
-        early = self.first_night is not None and night.date < self.first_night
-        late = self.last_night is not None and night.date > self.last_night
-        return not early and not late
-
-
-@attrs.frozen(kw_only=True)
-class PlacementTerms:
-    """What placement goes by."""
-
-    keep_free_bytes: int = setting(
-        "Free space below which a centre counts as full, where it says its free space.", 0, least=0
-    )
+__all__ = ["Policy"]
 
 
 @attrs.frozen(kw_only=True)
@@ -158,9 +68,7 @@ class Policy:
         InvalidSettingsError
             If anything in it is wrong; it says all of it.
         """
-        from ctao_bdms.replication.policyfile import default_policy, read_policy
-
-        return default_policy() if path is None else read_policy(Path(path))
+        return _default() if path is None else cls(source=Path(path), **read_terms(Path(path)))
 
     def retention_for(self, metadata: ProductMetadata, category: str = "", *, scope: str = "") -> RetentionClass:
         """Return the retention class of a product.
@@ -214,3 +122,8 @@ class Policy:
         said["retentions"] = {str(name): attrs.asdict(each) for name, each in self.retentions.items()}
         text = json.dumps(said, sort_keys=True, default=str, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+@functools.cache
+def _default() -> Policy:
+    return Policy.load(DEFAULT)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import attrs
 
 from ctao_bdms.errors import InvalidSettingsError
 from ctao_bdms.model import ACTIVITIES, RetentionClass
-from ctao_bdms.replication.policy import CentreTerms, PlacementTerms, Policy, ProductEntry, Retention
+from ctao_bdms.replication.terms import CentreTerms, PlacementTerms, ProductEntry, Retention
 from ctao_bdms.settings import document_of, keys_of, shown, take, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DEFAULT", "default_policy", "read_policy"]
+__all__ = ["DEFAULT", "Terms", "read_terms"]
 
 #: The observatory's own policy.
 DEFAULT = Path(__file__).with_name("ctao.toml")
@@ -26,13 +25,16 @@ _CENTRES = 2
 _SECTIONS = ("retention", "product", "centre", "placement")
 
 
-@functools.cache
-def default_policy() -> Policy:
-    """Return the observatory's own policy, read once."""
-    return read_policy(DEFAULT)
+class Terms(TypedDict):
+    """All that a policy file says, by its sections."""
+
+    retentions: dict[RetentionClass, Retention]
+    products: tuple[ProductEntry, ...]
+    centres: dict[str, CentreTerms]
+    placement: PlacementTerms
 
 
-def read_policy(path: Path) -> Policy:
+def read_terms(path: Path) -> Terms:
     """Read a policy file.
 
     Raises
@@ -49,8 +51,7 @@ def read_policy(path: Path) -> Policy:
     problems += _contradictions(retentions, products, centres)
     if problems or placement is None:
         raise InvalidSettingsError(path, problems)
-    return Policy(
-        source=path,
+    return Terms(
         retentions={RetentionClass(name): each for name, each in retentions.items()},
         products=tuple(entry for entry in products if entry is not None),
         centres=centres,

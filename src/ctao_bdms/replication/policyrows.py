@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
 from ctao_bdms.model import RetentionClass
-from ctao_bdms.replication.policy import CentreTerms, Policy, ProductEntry, Retention
+from ctao_bdms.replication.terms import CentreTerms, ProductEntry, Retention
 from ctao_bdms.rows import Rows
+
+if TYPE_CHECKING:
+    from ctao_bdms.replication.policy import Policy
 
 __all__ = ["CentreRow", "CentreRows", "ProductRow", "ProductRows", "RetentionRow", "RetentionRows"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from ctao_bdms.model import Rule
-    from ctao_bdms.replication.policy import Retention
+    from ctao_bdms.replication.terms import Retention
 
 __all__ = ["WantedRule", "centre_of", "centres_held", "wanted_rules"]
 
