@@ -134,7 +134,7 @@ def _ingest(bdms: Bdms, root: Path, result: DemoResult, display: Display) -> Ing
     for file in result.files:
         outcome = outcomes.get(file.lfn)
         file.status = outcome.status.value if outcome else "not found"
-        file.why = "; ".join(map(str, outcome.defects)) if outcome else ""
+        file.why = outcome.why if outcome else ""
         wanted = Status.QUARANTINED if file.damage else Status.REGISTERED
         result.expect(file.status == wanted.value, f"{file.lfn} is {file.status}, not {wanted.value}")
         if outcome and file.damage:

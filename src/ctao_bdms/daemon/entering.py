@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import defaultdict, deque
+from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -20,7 +20,8 @@ from ctao_bdms.daemon.description import description
 from ctao_bdms.daemon.logs import about
 from ctao_bdms.ingest.causes import Cause, cause_of, cause_of_defects, is_unforeseen
 from ctao_bdms.ingest.inbox import local_file
-from ctao_bdms.ingest.journal import Entry, FileState, Rejected, Sighting
+from ctao_bdms.ingest.journal import Entry, FileState, Sighting
+from ctao_bdms.ingest.record import record
 from ctao_bdms.ingest.report import Outcome, Status
 
 if TYPE_CHECKING:
@@ -274,15 +275,10 @@ class Entering:
 
     def _write(self, entries: dict[Path, Entry], outcomes: Collection[Outcome]) -> None:
         """Write into the journal what became of files."""
-        by_block: dict[Did | None, list[Path]] = defaultdict(list)
-        rejected, waiting, again, gone = [], [], [], []
-        for outcome in outcomes:
-            entry, why = entries[outcome.path], "; ".join(map(str, outcome.defects))
-            if outcome.is_archived:
-                by_block[outcome.block].append(outcome.path)
-            elif outcome.status is Status.QUARANTINED:
-                rejected.append(Rejected(path=outcome.path, why=why, case=outcome.case))
-            elif _is_withdrawn(entry):
+        waiting, again, gone = [], [], []
+        for outcome in (outcome for outcome in outcomes if outcome.status is Status.REFUSED):
+            entry = entries[outcome.path]
+            if _is_withdrawn(entry):
                 gone.append(entry.path)
             else:
                 cause = cause_of_defects(outcome.defects)
@@ -290,15 +286,13 @@ class Entering:
                 if cause is Cause.CHANGING and seen.stamp is not None and seen.path == entry.path:
                     again.append(seen)
                 else:
-                    waiting.append(self._context.retry_later(entry, cause or REFUSED, why))
-        for block, paths in by_block.items():
-            self._journal.registered(paths, block)
+                    waiting.append(self._context.retry_later(entry, cause or REFUSED, outcome.why))
+        record(self._journal, outcomes)
         replaced = [entries[outcome.path] for outcome in outcomes if outcome.is_replaced]
         self._journal.left_standing(entry.path for entry in replaced)
         for entry in replaced:
             if entry.trigger is not None:
                 self._look_again(entry.trigger)
-        self._journal.quarantined(rejected)
         self._journal.withdrawn(gone)
         self._journal.observe(again)
         self._journal.waits(waiting)
@@ -316,9 +310,9 @@ class Entering:
                 _log.info("%s, %.1f s after its trigger", outcome.status, lag_s)
             elif outcome.status is Status.QUARANTINED:
                 self._metrics.quarantined(outcome.defects[0].kind)
-                _log.error("quarantined in %s: %s", outcome.case, "; ".join(map(str, outcome.defects)))
+                _log.error("quarantined in %s: %s", outcome.case, outcome.why)
             else:
-                _log.warning("not taken, tried again: %s", "; ".join(map(str, outcome.defects)))
+                _log.warning("not taken, tried again: %s", outcome.why)
 
 
 def _is_withdrawn(entry: Entry) -> bool:

@@ -8,7 +8,6 @@ import itertools
 import os
 import socket
 import threading
-from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +19,9 @@ from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.facade import Bdms
 from ctao_bdms.facade.connected import DEFAULT_VO
-from ctao_bdms.ingest import IngestReport, Outcome, Status, survey
-from ctao_bdms.ingest.journal import FileState, Journal, Rejected, Sighting
+from ctao_bdms.ingest import IngestReport, Outcome, survey
+from ctao_bdms.ingest.journal import FileState, Journal, Sighting
+from ctao_bdms.ingest.record import record
 from ctao_bdms.model import Night, Rse, Site
 from ctao_bdms.naming import blocks_pattern, scope_of
 from ctao_bdms.nights import NightReport
@@ -184,7 +184,7 @@ class _Walk:
                 )
             finally:
                 if self.journal is not None:
-                    _write(self.journal, done)
+                    record(self.journal, done)
                 outcomes += done
             beat()
         return outcomes
@@ -207,21 +207,6 @@ def _beating(lease: Lease) -> Callable[[], None]:
             lease.beat()
 
     return beat
-
-
-def _write(journal: Journal, outcomes: Iterable[Outcome]) -> None:
-    """Write into the journal what became of files; what was not taken stays due."""
-    by_block: dict[Did | None, list[Path]] = defaultdict(list)
-    rejected = []
-    for outcome in outcomes:
-        if outcome.is_archived:
-            by_block[outcome.block].append(outcome.path)
-        elif outcome.status is Status.QUARANTINED:
-            why = "; ".join(map(str, outcome.defects))
-            rejected.append(Rejected(path=outcome.path, why=why, case=outcome.case))
-    for block, paths in by_block.items():
-        journal.registered(paths, block)
-    journal.quarantined(rejected)
 
 
 def _proved(journal: Journal, bdms: Bdms, block: Did) -> None:

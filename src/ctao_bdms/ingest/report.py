@@ -97,6 +97,11 @@ class Outcome:
         return self.status in {Status.REGISTERED, Status.KNOWN}
 
     @property
+    def why(self) -> str:
+        """Why it did not enter, in one line."""
+        return "; ".join(map(str, self.defects))
+
+    @property
     def file(self) -> str:
         """The name of the file, without its directory."""
         return self.path.name
