@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ctao_bdms.catalogue.port import Catalogue
 from ctao_bdms.errors import BlockClosedError, ConflictError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
     DEFAULT_ACTIVITY,
@@ -33,6 +34,7 @@ from ctao_bdms.model import (
     RuleState,
 )
 from ctao_bdms.naming import ROOT_SCOPE, Directory, directories_of, is_beside_tree, pfn_path, scope_of
+from ctao_bdms.overriding import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -48,7 +50,7 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-class InMemoryCatalogue:
+class InMemoryCatalogue(Catalogue):
     """An archive in memory.
 
     Parameters
@@ -93,12 +95,12 @@ class InMemoryCatalogue:
         #: How many bytes more may be kept, by storage element; one that is not named has no limit.
         self.quotas: dict[str, float] = {}
 
+    @override
     def rses(self) -> Mapping[str, Rse]:
-        """Return all storage elements by name."""
         return dict(self._rses)
 
+    @override
     def mark_lost(self, rse: str, reason: str) -> None:
-        """Mark a storage element as lost, and shut it; without a reason, take that back and open it."""
         if rse not in self._rses:
             raise UnknownRseError(rse, self._rses)
         is_open = not reason
@@ -108,16 +110,16 @@ class InMemoryCatalogue:
         """Change what is known of a storage element, or add one."""
         self._rses[rse.name] = rse
 
+    @override
     def scopes(self) -> Sequence[str]:
-        """Return the scopes that hold products, sorted."""
         return sorted(self._scopes - {ROOT_SCOPE})
 
+    @override
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
-        """Return those of `lfns` that the catalogue knows."""
         return {lfn: self._files[lfn] for lfn in lfns if lfn in self._files}
 
+    @override
     def content(self, names: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
-        """Return the files that `names` stand for: a dataset or container for all files in it and below it."""
         found: dict[Lfn, ArchivedFile] = {}
         for name in dict.fromkeys(names):
             did = Did(scope_of(str(name)), str(name))
@@ -131,15 +133,15 @@ class InMemoryCatalogue:
             found.update((file.lfn, attrs.evolve(file, datasets=frozenset())) for file in members)
         return found
 
+    @override
     def declare_bad(self, lfn: Lfn, rse: str, reason: str) -> None:
-        """Say that the copy of a file at `rse` has other bytes than the file."""
         copy = self._copy(lfn, rse)
         file = self._files[lfn]
         replicas = tuple(attrs.evolve(each, state=ReplicaState.BAD) if each is copy else each for each in file.replicas)
         self._files[lfn] = attrs.evolve(file, replicas=replicas)
 
+    @override
     def declare_suspicious(self, lfn: Lfn, rse: str, reason: str) -> None:
-        """Say that the copy of a file at `rse` could not be read; `suspicious` keeps the reasons."""
         self._copy(lfn, rse)
         self.suspicious.setdefault((lfn, rse), []).append(reason)
 
@@ -149,12 +151,12 @@ class InMemoryCatalogue:
             raise NotFoundError(f"there is no copy of {lfn} at {rse}")
         return copy
 
+    @override
     def find(self, query: Query) -> Iterator[Product]:
-        """Yield the products that answer `query`, in its order."""
         yield from sorted(self._answering(query), key=query.sort_key())[: query.limit]
 
+    @override
     def tally(self, query: Query, key: str = "") -> Mapping[Value | None, int]:
-        """Return how many products answer `query`, by their values of `key`."""
         return Counter(product.metadata.get(key) if key else None for product in self._answering(query))
 
     def _answering(self, query: Query) -> Iterator[Product]:
@@ -166,14 +168,14 @@ class InMemoryCatalogue:
             if query.holds(metadata):
                 yield self._product(lfn)
 
+    @override
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
-        """Make sure that all directories above `lfns` exist."""
         for lfn in lfns:
             self._require_scope(lfn)
             self.directories.update((directory.did, directory) for directory in directories_of(lfn))
 
+    @override
     def missing_directories(self, lfns: Iterable[Lfn]) -> Sequence[Did]:
-        """Return the directories above `lfns` that do not exist yet."""
         missing: set[Did] = set()
         for lfn in lfns:
             self._require_scope(lfn)
@@ -184,8 +186,8 @@ class InMemoryCatalogue:
         if scope_of(str(lfn)) not in self._scopes:
             raise NotFoundError(f"scope {scope_of(str(lfn))!r} does not exist")
 
+    @override
     def open_block(self, block: Did, rule: FirstRule | None = None) -> None:
-        """Create the empty, open block with its first rule; nothing happens if it exists."""
         if block.scope not in self._scopes:
             raise NotFoundError(f"scope {block.scope!r} does not exist")
         if block not in self._blocks and rule is not None:
@@ -199,8 +201,8 @@ class InMemoryCatalogue:
         new = Block(did=block, is_open=True, n_files=0, size_bytes=0, created=self._now(), account=self._account)
         self._blocks.setdefault(block, new)
 
+    @override
     def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
-        """Register `files` where they lie on `rse`; all or nothing."""
         if rse not in self._rses:
             raise UnknownRseError(rse, self._rses)
         if block not in self._blocks:
@@ -246,54 +248,55 @@ class InMemoryCatalogue:
     def _replica(self, lfn: Lfn, rse: Rse, state: ReplicaState) -> Replica:
         return Replica(rse=rse.name, state=state, pfn=f"file://localhost{pfn_path(str(lfn), rse.prefix)}")
 
+    @override
     def close_block(self, block: Did) -> None:
-        """Close the block for ever; nothing happens if it is closed."""
         if block not in self._blocks:
             raise NotFoundError(f"there is no block {block}")
         self._blocks[block] = attrs.evolve(self._blocks[block], is_open=False)
 
+    @override
     def products_in(self, block: Did) -> Sequence[Product]:
-        """Return the files in `block` with their metadata, by name."""
         return [self._product(lfn) for lfn in sorted(self._files) if block in self._files[lfn].datasets]
 
     def _product(self, lfn: Lfn) -> Product:
         file = self._files[lfn]
         return Product(lfn=lfn, size_bytes=file.size_bytes, adler32=file.adler32, metadata=self._metadata[lfn])
 
+    @override
     def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
-        """Return the blocks of `scope` whose names match `pattern`, by name; or of them those made since."""
         dids = sorted(did for did in self._blocks if did.scope == scope and fnmatch.fnmatchcase(did.name, pattern))
         blocks = [self._blocks[did] for did in dids]
         return [block for block in blocks if opened_since is None or block.created >= opened_since]
 
+    @override
     def fulfilled_since(self, since: dt.datetime) -> Mapping[Did, AbstractSet[str]]:
-        """Return what has rules that are fulfilled and have changed after `since`, with their identifiers."""
         changed: dict[Did, set[str]] = {}
         for rule in self._rules:
             if rule.state is RuleState.OK and self._changed[rule.did, rule.rse_expression] > since:
                 changed.setdefault(rule.did, set()).add(rule.id)
         return changed
 
+    @override
     def unfulfilled(self, scope: str) -> AbstractSet[Did]:
-        """Return the data identifiers of `scope` that have a rule whose copies are not all there."""
         return {rule.did for rule in self._rules if rule.did.scope == scope and rule.state is not RuleState.OK}
 
+    @override
     def rule(self, rule_id: str) -> Rule:
-        """Return a rule."""
         return self._rules[self._place(rule_id)]
 
+    @override
     def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
-        """Return the copies that `rule` still waits for; nothing is ever said of them here."""
+        # Nothing is ever said of transfers here.
         target = self._matching(rule.rse_expression)[0].name
         members = [file for lfn, file in sorted(self._files.items()) if rule.did in file.datasets]
         return [Attempt(lfn=file.lfn, rse=target) for file in members if file.at(target) is None]
 
+    @override
     def room(self, account: str = "") -> Mapping[str, float]:
-        """Return how much more may be kept at each storage element: `quotas` says it, else there is no limit."""
         return dict.fromkeys(self._rses, float("inf")) | self.quotas
 
+    @override
     def kept(self, account: str = "") -> Mapping[str, int]:
-        """Return how much an account has rules for at each storage element, in bytes."""
         kept = dict.fromkeys(self._rses, 0)
         for rule in self._rules:
             if rule.account == (account or self._account):
@@ -301,10 +304,11 @@ class InMemoryCatalogue:
                 kept[self._matching(rule.rse_expression)[0].name] += sum(file.size_bytes for file in members)
         return kept
 
+    @override
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
-        """Return the rules on each of the datasets `names` of `scope`, oldest first."""
         return {name: [rule for rule in self._rules if rule.did == Did(scope, name)] for name in names}
 
+    @override
     def add_rule(
         self,
         did: Did,
@@ -316,7 +320,6 @@ class InMemoryCatalogue:
         priority: int = 3,
         account: str = "",
     ) -> None:
-        """Ask for one copy of `did` in `rse_expression`; nothing happens if the rule exists."""
         if not self._matching(rse_expression):
             raise NotFoundError(f"no storage element answers {rse_expression!r}")
         account = account or self._account
@@ -341,16 +344,17 @@ class InMemoryCatalogue:
         )
         self._rules.append(self._evaluated(rule))
 
+    @override
     def prolong_rule(self, rule_id: str) -> None:
-        """Let a rule stand for ever."""
         self._rules[self._place(rule_id)] = attrs.evolve(self._rules[self._place(rule_id)], expires=None)
 
+    @override
     def redirect_rule(self, rule_id: str, source: str) -> None:
-        """Have the transfers that a rule will still ask for read from `source`."""
         self._rules[self._place(rule_id)] = attrs.evolve(self._rules[self._place(rule_id)], source=source)
 
+    @override
     def retry_rule(self, rule_id: str) -> None:
-        """Have a rule that is stuck tried again; here, `transfer` tries every rule."""
+        # `transfer` tries every rule.
         self._place(rule_id)
 
     def _place(self, rule_id: str) -> int:
@@ -360,8 +364,8 @@ class InMemoryCatalogue:
                 return place
         raise NotFoundError(f"there is no rule {rule_id}")
 
+    @override
     def end_rule(self, rule_id: str) -> None:
-        """End a rule at once."""
         place = self._place(rule_id)
         self._rules[place] = attrs.evolve(self._rules[place], expires=self._now())
 
@@ -386,12 +390,12 @@ class InMemoryCatalogue:
                 self._files[lfn] = attrs.evolve(file, replicas=kept)
         return gone
 
+    @override
     def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
-        """Write notes about `did`."""
         self._notes.setdefault(did, {}).update(notes)
 
+    @override
     def annotations(self, did: Did) -> Mapping[str, Any]:
-        """Return the notes about `did`."""
         if did not in self._blocks and did not in self.directories:
             raise NotFoundError(f"there is no data identifier {did}")
         return dict(self._notes.get(did, {}))

@@ -14,6 +14,7 @@ from rucio.common.utils import date_to_str
 from ctao_bdms.catalogue import answers, transfers
 from ctao_bdms.catalogue.convert import converted
 from ctao_bdms.catalogue.login import Login
+from ctao_bdms.catalogue.port import Catalogue
 from ctao_bdms.catalogue.search import Search
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidNameError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
@@ -31,6 +32,7 @@ from ctao_bdms.model import (
     Rule,
 )
 from ctao_bdms.naming import ROOT_SCOPE, BlockName, Directory, directories_of, is_beside_tree, scope_of
+from ctao_bdms.overriding import override
 from ctao_bdms.processes import PerProcess
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ _CLOCKS_DIFFER = dt.timedelta(days=1)
 _ROWS_A_QUESTION, _RULES_A_DAY = 30, 1500
 
 
-class RucioCatalogue:
+class RucioCatalogue(Catalogue):
     """The archive in a Rucio server.
 
     What hardly changes is asked once and remembered: the directories that exist, and for a while the storage elements.
@@ -134,14 +136,14 @@ class RucioCatalogue:
         self.client.session.hooks["response"].append(answered)
         self._hooks.append(answered)
 
+    @override
     def scopes(self) -> Sequence[str]:
-        """Return the scopes that hold products: all but the root of the tree and the users' own, sorted."""
         with converted("listing the scopes"):
             names = [str(scope) for scope in self.client.list_scopes()]
         return sorted(name for name in names if name != ROOT_SCOPE and not name.startswith("user."))
 
+    @override
     def rses(self) -> Mapping[str, Rse]:
-        """Return all storage elements by name."""
         rses = self._rses
         if not rses or time.monotonic() >= self._rses_until_s:
             with converted("listing the storage elements"):
@@ -173,8 +175,8 @@ class RucioCatalogue:
             write_url=answers.write_url(protocols),
         )
 
+    @override
     def mark_lost(self, rse: str, reason: str) -> None:
-        """Mark a storage element as lost, and shut it; without a reason, take that back and open it."""
         if rse not in self.rses():
             raise UnknownRseError(rse, self.rses())
         with converted(f"marking {rse} as {'lost' if reason else 'open'}"):
@@ -185,8 +187,8 @@ class RucioCatalogue:
             self.client.update_rse(rse, {"availability_read": not reason, "availability_write": not reason})
         self._rses = {}
 
+    @override
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
-        """Return those of `lfns` that the catalogue knows, with their copies and datasets."""
         found: dict[Lfn, ArchivedFile] = {}
         for chunk in _chunks([_row(lfn) for lfn in lfns]):
             with converted(f"looking up {len(chunk)} files"):
@@ -195,8 +197,8 @@ class RucioCatalogue:
                 found.update((file.lfn, file) for file in map(answers.archived_file, rows))
         return found
 
+    @override
     def content(self, names: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
-        """Return the files that `names` stand for: a dataset or container for all files in it and below it."""
         wanted = list(dict.fromkeys(names))
         found: dict[Lfn, ArchivedFile] = {}
         for chunk in _chunks([_row(name) for name in wanted]):
@@ -216,16 +218,16 @@ class RucioCatalogue:
             raise NotFoundError(f"the archive does not know {', '.join(unknown[:5])}{more}")
         return found
 
+    @override
     def declare_bad(self, lfn: Lfn, rse: str, reason: str) -> None:
-        """Say that the copy of a file at `rse` has other bytes than the file; nothing happens if that is known."""
         with converted(f"declaring the copy of {lfn} at {rse} bad"):
             refused = self.client.declare_bad_file_replicas([{**_row(lfn), "rse": rse}], reason)
         said = " ".join(str(text) for texts in refused.values() for text in texts)
         if said and "Already declared" not in said:
             raise NotFoundError(f"there is no copy of {lfn} at {rse}: {said}")
 
+    @override
     def declare_suspicious(self, lfn: Lfn, rse: str, reason: str) -> None:
-        """Say that the copy of a file at `rse` could not be read; it is counted, and its state stays as it is."""
         file = self.files([lfn]).get(lfn)
         copy = file.at(rse) if file else None
         if copy is None or not copy.pfn:
@@ -233,16 +235,16 @@ class RucioCatalogue:
         with converted(f"declaring the copy of {lfn} at {rse} suspicious"):
             self.client.declare_suspicious_file_replicas([copy.pfn], reason)
 
+    @override
     def find(self, query: Query) -> Iterator[Product]:
-        """Yield the products that answer `query`, in its order, page by page."""
         return self._search.find(query)
 
+    @override
     def tally(self, query: Query, key: str = "") -> Mapping[Value | None, int]:
-        """Return how many products answer `query`, by their values of `key`."""
         return self._search.tally(query, key)
 
+    @override
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
-        """Make sure that all directories above `lfns` exist and hang together."""
         tree = {d.did: d for lfn in lfns for d in directories_of(lfn) if d.did.scope != ROOT_SCOPE}
         new = [directory for did, directory in tree.items() if did not in self._known]
         if not new:
@@ -251,8 +253,8 @@ class RucioCatalogue:
             self._make_directories(new)
         self._known.update(directory.did for directory in new)
 
+    @override
     def missing_directories(self, lfns: Iterable[Lfn]) -> Sequence[Did]:
-        """Return the directories above `lfns` that do not exist yet; nothing is changed."""
         tree = {d.did: d for lfn in lfns for d in directories_of(lfn) if d.did.scope != ROOT_SCOPE}
         new = [directory for did, directory in tree.items() if did not in self._known]
         with converted(f"looking for {len(new)} directories"):
@@ -288,8 +290,8 @@ class RucioCatalogue:
             attachments = [{**_did_row(parent), "dids": dids} for parent, dids in children.items()]
             self.client.attach_dids_to_dids(attachments, ignore_duplicate=True)
 
+    @override
     def open_block(self, block: Did, rule: FirstRule | None = None) -> None:
-        """Create the empty, open block with its first rule, in one transaction; nothing happens if it exists."""
         rules = [] if rule is None else [_rule_row(rule, self.client.account)]
         with converted(f"opening block {block}"):
             try:
@@ -297,8 +299,8 @@ class RucioCatalogue:
             except rucio_exception.DataIdentifierAlreadyExists:
                 _LOG.debug("block %s exists", block)
 
+    @override
     def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
-        """Register `files` where they lie on `rse`; all or nothing, in one transaction and one request."""
         if rse not in self.rses():
             raise UnknownRseError(rse, self.rses())
         rows = [{**_row(f.lfn), "bytes": f.size_bytes, "adler32": f.adler32, **_meta(f)} for f in files]
@@ -315,16 +317,16 @@ class RucioCatalogue:
                 raise BlockClosedError(str(error)) from error
             raise
 
+    @override
     def close_block(self, block: Did) -> None:
-        """Close the block for ever; nothing happens if it is closed."""
         with converted(f"closing block {block}"):
             try:
                 self.client.set_status(block.scope, block.name, open=False)
             except rucio_exception.UnsupportedOperation:
                 _LOG.debug("block %s is closed already", block)
 
+    @override
     def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
-        """Return the blocks of `scope` whose names match `pattern`, by name; or of them those made since."""
         wanted = {"name": pattern}
         if opened_since is not None:  # Rucio's own filter knows when, but not whether they are open
             wanted["created_at.gte"] = f"{opened_since.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S}"
@@ -341,8 +343,8 @@ class RucioCatalogue:
             blocks = [block if block.is_open or block.n_files else self._counted(block) for block in blocks]
         return sorted(blocks, key=lambda block: block.did)
 
+    @override
     def products_in(self, block: Did) -> Sequence[Product]:
-        """Return the files in `block` with their metadata, by name."""
         with converted(f"asking what is in {block}"):
             return sorted(self._search.products_in(block), key=lambda product: product.lfn)
 
@@ -351,8 +353,8 @@ class RucioCatalogue:
         files = list(self.client.list_files(block.did.scope, block.did.name))
         return attrs.evolve(block, n_files=len(files), size_bytes=sum(file["bytes"] for file in files))
 
+    @override
     def fulfilled_since(self, since: dt.datetime) -> Mapping[Did, AbstractSet[str]]:
-        """Return what has rules that are fulfilled and have changed after `since`, with their identifiers."""
         changed: dict[Did, set[str]] = {}
         with converted("asking which rules have changed"):
             stamp = date_to_str(since.astimezone(dt.UTC))
@@ -362,8 +364,8 @@ class RucioCatalogue:
                 changed.setdefault(Did(str(row["scope"]), str(row["name"])), set()).add(str(row["id"]))
         return changed
 
+    @override
     def unfulfilled(self, scope: str) -> AbstractSet[Did]:
-        """Return the data identifiers of `scope` that have a rule whose copies are not all there."""
         with converted("asking which rules are not fulfilled"):
             return {
                 Did(scope, str(row["name"]))
@@ -371,30 +373,30 @@ class RucioCatalogue:
                 for row in self.client.list_replication_rules(filters={"scope": scope, "state": state})
             }
 
+    @override
     def rule(self, rule_id: str) -> Rule:
-        """Return a rule."""
         with converted(f"looking for rule {rule_id}"):
             return answers.rule(self.client.get_replication_rule(rule_id))
 
+    @override
     def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
-        """Return the copies that `rule` still waits for, those that are stuck first."""
         with converted(f"asking what became of the transfers of rule {rule.id}"):
             return transfers.attempts(self.client, rule, looked_at)
 
+    @override
     def room(self, account: str = "") -> Mapping[str, float]:
-        """Return how much more an account may keep at each storage element, in bytes."""
         whose = account or self.client.account
         with converted(f"asking how much more {whose} may keep"):
             return transfers.room(self.client, whose)
 
+    @override
     def kept(self, account: str = "") -> Mapping[str, int]:
-        """Return how much an account keeps at each storage element, in bytes."""
         whose = account or self.client.account
         with converted(f"asking how much {whose} keeps"):
             return transfers.kept(self.client, whose)
 
+    @override
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
-        """Return the rules on each of the datasets `names` of `scope`, oldest first."""
         wanted: dict[str, list[tuple[dt.datetime, Rule]]] = {name: [] for name in names}
         with converted("listing the rules"):
             for filters in _rule_filters(scope, list(wanted), dt.datetime.now(dt.UTC)):
@@ -403,6 +405,7 @@ class RucioCatalogue:
                         wanted[row["name"]].append((answers.aware(row["created_at"]), answers.rule(row)))
         return {name: _oldest_first(rows) for name, rows in wanted.items()}
 
+    @override
     def add_rule(
         self,
         did: Did,
@@ -414,7 +417,6 @@ class RucioCatalogue:
         priority: int = 3,
         account: str = "",
     ) -> None:
-        """Ask for one copy of `did` in `rse_expression`; nothing happens if the account has the same rule."""
         with converted(f"asking for a copy of {did} in {rse_expression!r}"):
             try:
                 self.client.add_replication_rule(
@@ -430,34 +432,35 @@ class RucioCatalogue:
             except rucio_exception.DuplicateRule:
                 _LOG.debug("rule on %s in %s exists", did, rse_expression)
 
+    @override
     def prolong_rule(self, rule_id: str) -> None:
-        """Let a rule stand for ever."""
         self._update_rule(rule_id, {"lifetime": None})
 
+    @override
     def redirect_rule(self, rule_id: str, source: str) -> None:
-        """Have the transfers that a rule will still ask for read from `source`."""
         self._update_rule(rule_id, {"source_replica_expression": source})
 
+    @override
     def retry_rule(self, rule_id: str) -> None:
-        """Have a rule that is stuck tried again soon: Rucio's repairer takes those first that it saw longest ago."""
+        # Rucio's repairer takes those first that it saw longest ago.
         self._update_rule(rule_id, {"boost_rule": True})
 
     def _update_rule(self, rule_id: str, options: dict[str, Any]) -> None:
         with converted(f"changing rule {rule_id}"):
             self.client.update_replication_rule(rule_id, options)
 
+    @override
     def end_rule(self, rule_id: str) -> None:
-        """End a rule at once."""
         with converted(f"ending rule {rule_id}"):
             self.client.update_replication_rule(rule_id, {"lifetime": -1})
 
+    @override
     def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
-        """Write notes about `did`."""
         with converted(f"writing about {did}"):
             self.client.set_metadata_bulk(did.scope, did.name, dict(notes))
 
+    @override
     def annotations(self, did: Did) -> Mapping[str, Any]:
-        """Return the notes about `did`."""
         with converted(f"asking what is written about {did}"):
             said = self.client.get_metadata(did.scope, did.name, plugin="CTAO")
             return {key: value for key, value in said.items() if key not in METADATA}
