@@ -6,8 +6,7 @@ from ctao_bdms.access.fetched import Fault, Fetched, FetchedFiles, Fetching, Pro
 from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import Copies, Copy, locate, ranked
 from ctao_bdms.access.opening import open_file
-from ctao_bdms.access.query import FindCopies, Products, Question, query, question
-from ctao_bdms.access.releases import latest, newest
+from ctao_bdms.access.query import FindCopies, Products, Question, latest, newest, query, question
 from ctao_bdms.access.retrieve import retrieve
 from ctao_bdms.access.texts import parse_words
 from ctao_bdms.access.words import SPECIAL, WORDS, Range, alternatives, conditions, orders

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -11,10 +13,8 @@ import attrs
 
 from ctao_bdms.embedded import database
 from ctao_bdms.embedded.child import program
-from ctao_bdms.embedded.probes import accepts, ping
 
 if TYPE_CHECKING:
-    import socket
     from pathlib import Path
 
     from ctao_bdms.embedded.home import Home
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from ctao_bdms.embedded.state import State
     from ctao_bdms.embedded.xrootd.servers import XrootdServer
 
-__all__ = ["DAEMONS", "FOLLOWER", "POSTGRES", "SERVER", "STORAGE", "TRANSFERS", "Service", "services"]
+__all__ = ["DAEMONS", "FOLLOWER", "POSTGRES", "SERVER", "STORAGE", "Service", "TRANSFERS", "services"]
 
 POSTGRES, TRANSFERS, SERVER, DAEMONS, FOLLOWER = "postgres", "transfers", "server", "daemons", "follower"
 #: What the names of the servers of storage elements begin with.
 STORAGE = "xrootd-"
+_ANSWER_S = 2.0
 
 
 def _no_complaint() -> str | None:
@@ -84,8 +85,8 @@ def services(
     """
     found = [
         *(Service(name=f"{STORAGE}{server.rse}", prepare=server.prepare, ask=server.ask) for server in storage),
-        Service(name=TRANSFERS, prepare=lambda: _transfers(home, state), ask=lambda: accepts(state.transfers_port)),
-        Service(name=SERVER, prepare=lambda: _server(listener), ask=lambda: ping(state.server_port), on_database=True),
+        Service(name=TRANSFERS, prepare=lambda: _transfers(home, state), ask=lambda: _accepts(state.transfers_port)),
+        Service(name=SERVER, prepare=lambda: _server(listener), ask=lambda: _ping(state.server_port), on_database=True),
         Service(name=DAEMONS, prepare=lambda: _run_daemons, on_database=True),
         Service(name=FOLLOWER, prepare=lambda: _module("ctao_bdms.embedded.follower", str(home.client_config()))),
     ]
@@ -123,3 +124,25 @@ def _run_daemons() -> None:
     from ctao_bdms.embedded.daemons import run_daemons
 
     raise SystemExit(run_daemons())
+
+
+def _ping(port: int) -> str | None:
+    """Return None if Rucio's server answers, else why not."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_S)
+    try:
+        connection.request("GET", "/ping")
+        answer = connection.getresponse()
+        return None if answer.status == http.HTTPStatus.OK else f"HTTP {answer.status}"
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+    finally:
+        connection.close()
+
+
+def _accepts(port: int) -> str | None:
+    """Return None if somebody listens on `port`, else why not."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_S).close()
+    except OSError as error:
+        return str(error)
+    return None

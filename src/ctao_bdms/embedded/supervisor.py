@@ -7,26 +7,58 @@ if any, on its standard input; it reports back as lines of JSON on its standard 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import logging
 import os
 import sys
 import time
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from ctao_bdms.embedded.events import Events, Stopped
 from ctao_bdms.embedded.home import Home
 from ctao_bdms.embedded.leftovers import clean
-from ctao_bdms.embedded.lock import claimed
 from ctao_bdms.embedded.parts import Parts
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.reports import Reports
 from ctao_bdms.embedded.state import State, StorageKind, redacted
-from ctao_bdms.errors import EmbeddedError
+from ctao_bdms.errors import EmbeddedError, HomeInUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 __all__ = ["main"]
 
 _LOG = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def _claimed(home: Home) -> Iterator[int]:
+    """Hold the lock of `home`, which the system releases when this process ends, however it does.
+
+    Yields
+    ------
+    int
+        The file descriptor that holds the lock; a child that keeps it open would keep the lock.
+
+    Raises
+    ------
+    HomeInUseError
+        If another process holds it.
+    """
+    descriptor = os.open(home.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise HomeInUseError(home.path, int(os.pread(descriptor, 32, 0) or 0)) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _environment(home: Home, *, own_database: bool) -> None:
@@ -87,7 +119,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         events = Events(arguments.owner)
-        with claimed(home) as lock:
+        with _claimed(home) as lock:
             _supervise(home, database_url, arguments.storage, events, reports, lock)
     except Stopped:
         _LOG.info("stopped")

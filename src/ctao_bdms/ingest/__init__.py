@@ -1,6 +1,6 @@
 """What to do with a file, and doing it."""
 
-from ctao_bdms.ingest.batches import Batches
+from ctao_bdms.ingest.batches import Batches, BatchSize
 from ctao_bdms.ingest.blocks import BlockLimits, BlockPolicy, OpenBlock
 from ctao_bdms.ingest.cases import Case, Cases
 from ctao_bdms.ingest.checks import CheckPolicy, Severity
@@ -8,7 +8,6 @@ from ctao_bdms.ingest.deeds import Deed, tell_outcome
 from ctao_bdms.ingest.describe import Described, describe
 from ctao_bdms.ingest.execute import execute
 from ctao_bdms.ingest.inbox import LocalFile, survey
-from ctao_bdms.ingest.pace import BatchSize
 from ctao_bdms.ingest.plan import Plan, PlannedBlock, Reject, plan
 from ctao_bdms.ingest.quarantine import Quarantine
 from ctao_bdms.ingest.read import read_all

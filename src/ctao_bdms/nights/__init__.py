@@ -1,8 +1,7 @@
 """What became of a night: what the storage, the archive, the quarantine and the journal say of its files."""
 
-from ctao_bdms.nights.gaps import Gap, gaps
 from ctao_bdms.nights.look import look
-from ctao_bdms.nights.report import NightReport
+from ctao_bdms.nights.report import Gap, NightReport, gaps
 from ctao_bdms.nights.track import Tracked, TrackedCopies, track_blocks, track_file
 from ctao_bdms.nights.values import Lag, NightFile, Span, Stage, StreamTally
 

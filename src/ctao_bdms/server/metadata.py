@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rucio.common.exception import DataIdentifierNotFound, KeyNotFound
+import flask
+from rucio.common.exception import AccessDenied, DataIdentifierNotFound, KeyNotFound
+from rucio.common.types import InternalAccount
 from rucio.core.did_meta_plugins.did_meta_plugin_interface import DidMetaPlugin
-from rucio.db.sqla.models import DataIdentifier
+from rucio.db.sqla.models import DataIdentifier, DataIdentifierAssociation
 from sqlalchemy import and_, bindparam, select, true, tuple_, update
 
 from ctao_bdms.model import METADATA
 from ctao_bdms.model.questions import HEADER
-from ctao_bdms.server.access import require_right_to_change
 from ctao_bdms.server.bulk import asked_for
-from ctao_bdms.server.content import content_of
 from ctao_bdms.server.filters import IN_DATASET, condition
 from ctao_bdms.server.paging import Page, counts, page_of
 from ctao_bdms.server.rows import put, write
@@ -22,9 +22,10 @@ from ctao_bdms.server.values import checked, is_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from rucio.common.types import InternalScope
-    from sqlalchemy import Row, Select
+    from sqlalchemy import CTE, Row, Select
     from sqlalchemy.orm import Session
 
 
@@ -121,7 +122,7 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         put(scope, name, values, session)
         if recursive:
             here = select(_DIDS.c.scope, _DIDS.c.name).where(_DIDS.c.scope == scope, _DIDS.c.name == name)
-            for child_scope, child in session.execute(select(content_of(here))):
+            for child_scope, child in session.execute(select(_content_of(here))):
                 put(child_scope, child, values, session)
 
     def delete_metadata(self, scope: InternalScope, name: str, key: str, *, session: Session) -> None:
@@ -136,7 +137,7 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         InvalidMetadata
             If the key cannot exist.
         """
-        require_right_to_change(scope, name, key, session)
+        _require_right_to_change(scope, name, key, session)
         write(session)
         free = TABLE.c[FREE]
         here = and_(TABLE.c.scope == scope, TABLE.c.name == name)
@@ -203,7 +204,7 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
             collections = _FOUND.with_only_columns(_DIDS.c.scope, _DIDS.c.name).where(
                 _DIDS.c.scope == scope, condition(groups, did_type)
             )
-            inside = tuple_(_DIDS.c.scope, _DIDS.c.name).in_(select(content_of(collections)))
+            inside = tuple_(_DIDS.c.scope, _DIDS.c.name).in_(select(_content_of(collections)))
             questions = [here, _FOUND.where(inside, condition(groups, did_type, by_name=False))]
         seen = set(ignore_dids or ())
         for question in questions:
@@ -246,3 +247,36 @@ def _wire(values: Sequence[Any]) -> dict[str, Any]:
     *typed, free = values
     found = {key: METADATA[key].to_wire(value) for key, value in zip(METADATA, typed, strict=True) if value is not None}
     return {**(free or {}), **found}
+
+
+def _require_right_to_change(scope: InternalScope, name: str, key: str, session: Session) -> None:
+    """Refuse if the account behind the REST request that is being served may not set `key`: Rucio asks nobody.
+
+    Outside of a request there is no account to ask about: daemons and administrators' scripts may.
+
+    Raises
+    ------
+    AccessDenied
+        If it may not.
+    """
+    if not flask.has_request_context():
+        return
+    from rucio.core.permission import has_permission  # it imports the policy, which Rucio loads after its plugins
+
+    issuer = flask.request.environ["issuer"]
+    account = InternalAccount(issuer, vo=flask.request.environ["vo"])
+    asked = {"scope": scope, "name": name, "key": key, "value": None}
+    result = has_permission(issuer=account, action="set_metadata", kwargs=asked, session=session)
+    if not result.allowed:
+        msg = f"Account {issuer} can not delete metadata of {scope.external}:{name}. {result.message}"
+        raise AccessDenied(msg)
+
+
+def _content_of(collections: Select[Any]) -> CTE:
+    """Return scope and name of `collections`, a question that yields these two, and of everything in them."""
+    link = DataIdentifierAssociation.__table__
+    found = collections.cte("content", recursive=True)
+    below = select(link.c.child_scope, link.c.child_name).join(
+        found, and_(link.c.scope == found.c.scope, link.c.name == found.c.name)
+    )
+    return found.union(below)

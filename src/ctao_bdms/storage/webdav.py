@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
+import attrs
+
 from ctao_bdms.errors import UploadError
 from ctao_bdms.integrity import FileDigests
 from ctao_bdms.storage.credentials import bearer_token, tls_context
-from ctao_bdms.storage.patience import Patience
 from ctao_bdms.storage.sinks import temporary_prefix
 
 if TYPE_CHECKING:
@@ -33,15 +34,42 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Lfn
 
-__all__ = ["WebDavSink"]
+__all__ = ["Patience", "WebDavSink"]
 
-_PATIENCE = Patience()
 _PIECE_BYTES = 1 << 20
 #: What nobody has written to for so long, no upload will finish.
 _LEFT_AFTER = dt.timedelta(hours=1)
 #: How the names of claims begin.
 _CLAIM_PREFIX = ".bdms-claim-"
 _DIGEST = re.compile(r"adler32=([0-9a-fA-F]{1,8})(?:,|\Z)", re.ASCII)
+
+
+@attrs.frozen
+class Patience:
+    """How long a storage may say nothing.
+
+    Attributes
+    ----------
+    silence_s
+        How long, if it has nothing to read for its answer, in seconds.
+    slowest_bytes_per_s
+        A server that reads a file, as for its digest, is waited for as long as it is not slower than this.
+
+    Examples
+    --------
+    >>> Patience().for_file(10_000_000_000)
+    560.0
+    """
+
+    silence_s: float = 60.0
+    slowest_bytes_per_s: float = 20e6
+
+    def for_file(self, size_bytes: int) -> float:
+        """Return how long a server may say nothing that must read a file of that size first, in seconds."""
+        return self.silence_s + size_bytes / self.slowest_bytes_per_s
+
+
+_PATIENCE = Patience()
 
 
 class WebDavSink:
