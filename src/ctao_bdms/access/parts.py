@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from ctao_bdms.model import ArchivedFile
     from ctao_bdms.storage.sources import Source
 
-__all__ = ["PARTS", "Part", "StoppedError", "TargetError", "clear_stale", "open_part", "part_of"]
+__all__ = ["Part", "StoppedError", "TargetError", "clear_stale", "open_part", "part_of"]
 
 _LOG = logging.getLogger(__name__)
-#: What the names of parts look like, for `glob`.
-PARTS = ".*.part"
 _NAME = re.compile(r"\.(?P<stem>.+)\.(?P<key>[0-9a-f]{12})\.part", re.ASCII)
 #: A file name has at most 255 characters; the rest is for dots, digest and ending.
 _STEM = 230

@@ -31,7 +31,7 @@ __all__ = [
 Trial = Callable[[Path], str]
 
 _OPTIONAL = {"h5py": "HDF5", "netCDF4": "NetCDF"}
-_WORKER_LIMIT_S, _TRIAL_BYTES = 60.0, 1 << 24
+_WORKER_LIMIT_S = 60.0
 
 
 def same_place(one: str | Path, other: str | Path) -> bool:

@@ -108,14 +108,6 @@ class Sighting:
             defects=file.defects,
         )
 
-    @property
-    def is_later_than_trigger(self) -> bool:
-        """Whether the file was modified after its trigger was made.
-
-        That is accepted, since clocks of producer and storage differ; that nobody writes any more is shown by the scan.
-        """
-        return self.stamp is not None and self.stamp.modified_ns > self.trigger_ns
-
 
 def _modified_ns(trigger: Path | None) -> int:
     """Return when a trigger was made, nanoseconds since 1970; 0 if there is none."""

@@ -31,14 +31,11 @@ class Stored:
         The size of the data file; None if there is none.
     trigger
         Its trigger; None if there is none.
-    has_statement
-        Whether its producer has put digests beside it.
     """
 
     path: Path
     size_bytes: int | None = None
     trigger: Path | None = None
-    has_statement: bool = False
 
 
 def stored_files(base: Path, night: Night) -> dict[Path, Stored]:
@@ -68,7 +65,7 @@ def stored_files(base: Path, night: Night) -> dict[Path, Stored]:
                 found.setdefault(data, Stored(path=data)).trigger = path
             elif path.suffix in DIGEST_SUFFIXES:
                 data = path.with_suffix("")
-                found.setdefault(data, Stored(path=data)).has_statement = True
+                found.setdefault(data, Stored(path=data))
             elif not entry.name.startswith(".") and entry.is_file():
                 found.setdefault(path, Stored(path=path)).size_bytes = entry.stat().st_size
                 if entry.is_symlink():

@@ -93,11 +93,6 @@ class WorkerPool(Executor):
         return self._lost
 
     @property
-    def stuck(self) -> int:
-        """How many killed workers have not ended yet: they hang in the kernel, e.g. on a dead mount."""
-        return len(self._ending)
-
-    @property
     def pids(self) -> list[int]:
         """The process numbers of the workers."""
         return [worker.pid for worker in list(self._workers)]

@@ -108,7 +108,6 @@ class _Reader:
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self._size_bytes = os.fstat(source.fileno()).st_size
-        self._base = 0
         self.found = Reading(defects=[], checked=True, groups=[], rows={}, attributes={}, trailing_bytes=0)
 
     def defect(self, kind: str, message: str) -> None:
@@ -129,7 +128,6 @@ class _Reader:
                 "truncated", f"the HDF5 file ends at byte {superblock.end}, but there are only {self._size_bytes} bytes"
             )
             return
-        self._base = superblock.offset
         self.found["trailing_bytes"] = self._size_bytes - superblock.end
         self.found["checked"] = superblock.version >= 3 and not self.found["trailing_bytes"]
         try:
