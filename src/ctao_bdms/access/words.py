@@ -50,13 +50,6 @@ class Range:
             raise InvalidMetadataError("range", "give at least one bound")
 
 
-def _telescope(value: object) -> int:
-    if isinstance(value, ArrayElement):
-        return value.id
-    text = str(value)
-    return ArrayElement(int(text)).id if text.isdigit() else ArrayElement.parse(text).id
-
-
 def _night(value: object) -> object:
     return Night.parse(value) if isinstance(value, str) else value
 
@@ -103,7 +96,7 @@ WORDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "category": ("instance__category", _member(Category)),
     "night": ("instance__observing_night", _night),
     "site": ("instance__site_id", _member(Site)),
-    "telescope": ("instance__ae_id", _telescope),
+    "telescope": ("instance__ae_id", lambda value: ArrayElement.of(value).id),
     "subarray": ("instance__subarray_id", _as_is),
     "obs_id": ("instance__obs_id", _as_is),
     "sb_id": ("acquisition__sb_id", _as_is),

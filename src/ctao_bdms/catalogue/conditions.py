@@ -10,11 +10,12 @@ import attrs
 
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import Value, metadata_key
+from ctao_bdms.model.questions import is_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Comparison", "Condition", "is_pattern"]
+__all__ = ["Comparison", "Condition"]
 
 
 class Comparison(StrEnum):
@@ -28,14 +29,9 @@ class Comparison(StrEnum):
     GTE = "gte"
 
 
-def is_pattern(value: object) -> bool:
-    """Return whether `value` is a text in which ``*`` or ``%`` stands for any characters."""
-    return isinstance(value, str) and ("*" in value or "%" in value)
-
-
 def _same(have: Value, want: Value) -> bool:
     """Return whether a value is the wanted one, or looks like the wanted pattern."""
-    if isinstance(want, str) and is_pattern(want):
+    if is_pattern(want):
         pattern = "".join(".*" if part in "*%" else re.escape(part) for part in re.split("([*%])", want) if part)
         return re.fullmatch(pattern, str(have), re.DOTALL) is not None
     return have == want

@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["NewProduct"]
 
 
-def _telescope(value: object) -> int:
-    if isinstance(value, ArrayElement):
-        return value.id
-    text = str(value)
-    return ArrayElement(int(text)).id if text.isdigit() else ArrayElement.parse(text).id
-
-
 #: Each word: the metadata key that it stands for, and how its value is read.
 _WORDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "category": ("instance__category", lambda value: Category(str(value)).value),
@@ -38,7 +31,7 @@ _WORDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "sb_id": ("acquisition__sb_id", lambda value: value),
     "site": ("instance__site_id", lambda value: Site(str(value)).value),
     "subarray": ("instance__subarray_id", lambda value: value),
-    "telescope": ("instance__ae_id", _telescope),
+    "telescope": ("instance__ae_id", lambda value: ArrayElement.of(value).id),
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import attrs
 
@@ -19,7 +19,7 @@ from ctao_bdms.model.metadata import METADATA, Value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEC", "HEADER", "NAME", "NEAR", "PAGE", "RA", "RESERVED", "SIZE", "VALID", "Cone", "ValidAt"]
+__all__ = ["DEC", "HEADER", "NAME", "NEAR", "PAGE", "RA", "RESERVED", "SIZE", "VALID", "Cone", "ValidAt", "is_pattern"]
 
 #: What the words begin with; the rest stands where Rucio has an operator.
 RESERVED = "bdms"
@@ -38,6 +38,11 @@ NAME, SIZE = "name", "bytes"
 
 RA, DEC = "observation__coverage__space__ra", "observation__coverage__space__dec"
 _FROM, _TO = "curation__valid_from", "curation__valid_to"
+
+
+def is_pattern(value: object) -> TypeGuard[str]:
+    """Return whether `value` is a text in which ``*`` or ``%`` stands for any characters."""
+    return isinstance(value, str) and ("*" in value or "%" in value)
 
 
 @attrs.frozen

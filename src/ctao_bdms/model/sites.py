@@ -115,6 +115,14 @@ class ArrayElement:
             raise InvalidNameError(name, f"no array element is called so (they are called as LSTN-01 or CEIS-01){hint}")
         return cls(number)
 
+    @classmethod
+    def of(cls, value: object) -> ArrayElement:
+        """Return the element that a person means: by its number, its name, or itself."""
+        if isinstance(value, ArrayElement):
+            return value
+        text = str(value)
+        return cls(int(text)) if text.isdigit() else cls.parse(text)
+
     @staticmethod
     def exists(element: int | str) -> bool:
         """Whether an array element has this number or name."""

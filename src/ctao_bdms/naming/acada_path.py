@@ -12,16 +12,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import attrs
 
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import ArrayElement, Lfn, Night
 from ctao_bdms.naming.acada import AcadaName
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ctao_bdms.naming.grammar import offset_of
 
 __all__ = ["AcadaPath"]
 
@@ -105,14 +102,14 @@ def _folder(folder: str) -> tuple[str, str, str, str, str, str, Night]:
         (kind.lower() in _KINDS, len(parts) - 4, "events, triggers or monitoring"),
     ):
         if not fits:
-            raise InvalidNameError(folder, f"component {parts[index]!r} should be {wanted}", _offset(parts, index))
+            raise InvalidNameError(folder, f"component {parts[index]!r} should be {wanted}", offset_of(parts, index))
     try:
         if [len(year), len(month), len(day)] != [4, 2, 2]:
             raise ValueError
         night = Night(dt.date(int(year), int(month), int(day)))
     except ValueError:
         reason = f"{year}/{month}/{day} is not the date of a night as YYYY/MM/DD"
-        raise InvalidNameError(folder, reason, _offset(parts, len(parts) - 3)) from None
+        raise InvalidNameError(folder, reason, offset_of(parts, len(parts) - 3)) from None
     return vo, scope, element, user, "".join(middle), kind, night
 
 
@@ -121,8 +118,3 @@ def _is_element(text: str) -> bool:
     if match := _NUMBERED.fullmatch(text):
         return ArrayElement.exists(int(match[1]))
     return text in {"ARRAY", "array"} or ArrayElement.exists(text)
-
-
-def _offset(parts: Sequence[str], index: int) -> int:
-    """Return where component `index` of a path begins."""
-    return 1 + sum(len(part) + 1 for part in parts[:index])

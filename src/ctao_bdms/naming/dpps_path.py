@@ -23,6 +23,7 @@ import attrs
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import DataDivision, DataLevel, DataType, Lfn, Night, ProductType, Release, Site
 from ctao_bdms.naming.dpps import DppsName
+from ctao_bdms.naming.grammar import offset_of
 from ctao_bdms.naming.simulation import SimulationNode, node_of, parse_node
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _place(folder: str) -> _Place:
     middle = parts[2:at]
     begin = next((i for i, part in enumerate(middle) if part.endswith("Pipe")), 0)
     if not middle:
-        raise InvalidNameError(folder, "a release should stand before the site", _offset(parts, at))
+        raise InvalidNameError(folder, "a release should stand before the site", offset_of(parts, at))
     vo, scope = parts[:2]
     release = Release("/".join(middle[begin:]))
     night, node = _night(folder, parts, at + 3), None
@@ -198,7 +199,7 @@ def _place(folder: str) -> _Place:
             try:
                 node = parse_node(part)
             except InvalidNameError as error:
-                raise InvalidNameError(folder, error.reason, _offset(parts, i)) from None
+                raise InvalidNameError(folder, error.reason, offset_of(parts, i)) from None
     return _Place(vo, scope, tuple(middle[:begin]), release, _SITES[parts[at]], night, node)
 
 
@@ -210,11 +211,11 @@ def _site_at(folder: str, parts: Sequence[str]) -> int:
     for i in range(2, len(parts)):
         if parts[i] in _SITES:
             reason = f"behind the site should stand a data level ({', '.join(_LEVELS_SORTED)})"
-            raise InvalidNameError(folder, reason, min(_offset(parts, i + 1), len(folder)))
+            raise InvalidNameError(folder, reason, min(offset_of(parts, i + 1), len(folder)))
         if parts[i] in _LEVELS and i > 2:
             near = difflib.get_close_matches(parts[i - 1], _SITES, n=1)
             reason = f"{parts[i - 1]!r} is no site; " + (f"did you mean {near[0]}?" if near else ", ".join(_SITES))
-            raise InvalidNameError(folder, reason, _offset(parts, i - 1))
+            raise InvalidNameError(folder, reason, offset_of(parts, i - 1))
     raise InvalidNameError(folder, "it has no component with a site, as CTAO-North, before a data level", len(folder))
 
 
@@ -228,7 +229,7 @@ def _night(folder: str, parts: Sequence[str], start: int) -> Night | None:
             try:
                 return Night(dt.date(*map(int, day.split("/"))))
             except ValueError:
-                raise InvalidNameError(folder, f"{day} is no date", _offset(parts, i)) from None
+                raise InvalidNameError(folder, f"{day} is no date", offset_of(parts, i)) from None
     return None
 
 
@@ -245,9 +246,4 @@ def _differs(lfn: Lfn, folder: str, right: str) -> InvalidNameError:
         reason = f"the name wants a further directory {wanted[at]!r} above it"
     else:
         reason = f"component {parts[at]!r} should be {wanted[at]!r}, as the file name says"
-    return InvalidNameError(lfn.text, reason, _offset(parts, at))
-
-
-def _offset(parts: Sequence[str], index: int) -> int:
-    """Return where component `index` of a path begins."""
-    return 1 + sum(len(part) + 1 for part in parts[:index])
+    return InvalidNameError(lfn.text, reason, offset_of(parts, at))

@@ -10,9 +10,9 @@ import attrs
 from ctao_bdms.errors import InvalidNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["Grammar", "Piece"]
+__all__ = ["Grammar", "Piece", "offset_of"]
 
 
 @attrs.frozen
@@ -74,3 +74,8 @@ class Grammar:
             if not piece.optional:
                 break
         return InvalidNameError(text, f"here should stand {' or '.join(wanted)}", position)
+
+
+def offset_of(parts: Sequence[str], index: int) -> int:
+    """Return where component `index` of a path begins."""
+    return 1 + sum(len(part) + 1 for part in parts[:index])

@@ -11,7 +11,6 @@ by the type of their key: an observation block is a number, and a stream called 
 from __future__ import annotations
 
 import datetime as dt
-import operator
 from typing import TYPE_CHECKING, Any
 
 from rucio.common.exception import DIDFilterSyntaxError, InvalidMetadata, UnsupportedOperation
@@ -21,14 +20,15 @@ from sqlalchemy import and_, exists, false, literal, or_, true
 
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import ValueType, metadata_key
+from ctao_bdms.model.questions import is_pattern
 from ctao_bdms.server import free
 from ctao_bdms.server.paging import special
 from ctao_bdms.server.schema import BEGIN, END, TABLE, between
 from ctao_bdms.server.values import is_free
-from ctao_bdms.server.wildcards import is_wildcard, like, matches_all
+from ctao_bdms.server.wildcards import like, matches_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import ColumnElement
 
@@ -45,12 +45,6 @@ _TYPES = {
     "container": (DIDType.CONTAINER,),
     "dataset": (DIDType.DATASET,),
     "file": (DIDType.FILE,),
-}
-_ORDERINGS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
-    "lt": operator.lt,
-    "lte": operator.le,
-    "gt": operator.gt,
-    "gte": operator.ge,
 }
 #: How Rucio's client writes a datetime.
 _CLIENT_TIME = "%a, %d %b %Y %H:%M:%S UTC"
@@ -118,10 +112,10 @@ def _any_of(key: str, text: str, sign: str, value: object) -> ColumnElement[bool
     values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
     if sign == "in":
         sign = ""
-    if sign in _ORDERINGS and len(values) != 1:
+    if sign in free.ORDERINGS and len(values) != 1:
         msg = f"{text!r} takes one value, not {len(values)}"
         raise DIDFilterSyntaxError(msg)
-    if sign not in {"", "ne", *_ORDERINGS}:
+    if sign not in {"", "ne", *free.ORDERINGS}:
         msg = f"{text!r} with {value!r} cannot be asked: the operators are in ne lt lte gt gte"
         raise DIDFilterSyntaxError(msg)
     try:
@@ -135,8 +129,8 @@ def _condition(key: str, text: str, sign: str, value: object) -> ColumnElement[b
     """Return what a condition with one value asks."""
     if text == IN_DATASET:
         return _held_by(str(value))
-    if is_wildcard(value):
-        if sign in _ORDERINGS:
+    if is_pattern(value):
+        if sign in free.ORDERINGS:
             msg = f"{text!r} with {value!r} cannot be asked: a wildcard suits only equality"
             raise DIDFilterSyntaxError(msg)
         if matches_all(value):
@@ -146,7 +140,7 @@ def _condition(key: str, text: str, sign: str, value: object) -> ColumnElement[b
     if is_free(key):
         return free.compare(key, sign, value)
     row = metadata_key(key)
-    return _compare(TABLE.c[key], text, sign, value if is_wildcard(value) else _parse(row, value))
+    return _compare(TABLE.c[key], text, sign, value if is_pattern(value) else _parse(row, value))
 
 
 def _held_by(dataset: str) -> ColumnElement[bool]:
@@ -178,9 +172,9 @@ def _parse(row: MetadataKey, value: object) -> Value:
 
 def _compare(column: ColumnElement[Any], text: str, sign: str, value: Any) -> ColumnElement[bool]:  # noqa: ANN401
     """Return the comparison of a column with a value; what has no value is different from every value."""
-    if sign in _ORDERINGS:
-        return _ORDERINGS[sign](column, value)
-    if not is_wildcard(value):
+    if sign in free.ORDERINGS:
+        return free.ORDERINGS[sign](column, value)
+    if not is_pattern(value):
         return column == value if sign == "" else column.is_distinct_from(value)
     if column.type.python_type is not str:
         msg = f"{text!r} with {value!r} cannot be asked: a wildcard suits only texts"

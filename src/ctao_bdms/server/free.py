@@ -15,18 +15,20 @@ from rucio.common.exception import InvalidMetadata
 from sqlalchemy import and_, func, literal, or_
 from sqlalchemy.dialects.postgresql import JSONB
 
+from ctao_bdms.model.questions import is_pattern
 from ctao_bdms.server.schema import FREE, TABLE
-from ctao_bdms.server.wildcards import is_wildcard, like
+from ctao_bdms.server.wildcards import like
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sqlalchemy import ColumnElement
 
-__all__ = ["compare"]
+__all__ = ["ORDERINGS", "compare"]
 
 _COLUMN = TABLE.c[FREE]
-_ORDERINGS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+#: The signs that order values.
+ORDERINGS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "lt": operator.lt,
     "lte": operator.le,
     "gt": operator.gt,
@@ -57,10 +59,10 @@ def compare(key: str, sign: str, value: object) -> ColumnElement[bool]:
         )
         raise InvalidMetadata(msg)
     have = _COLUMN[key]
-    if sign in _ORDERINGS:
+    if sign in ORDERINGS:
         want = literal(_readings(value)[-1], JSONB())
-        return and_(func.jsonb_typeof(have) == func.jsonb_typeof(want), _ORDERINGS[sign](have, want))
-    if is_wildcard(value):
+        return and_(func.jsonb_typeof(have) == func.jsonb_typeof(want), ORDERINGS[sign](have, want))
+    if is_pattern(value):
         found = and_(func.jsonb_typeof(have) == "string", like(have.astext, value))
     else:
         found = or_(*(_COLUMN.contains({key: each}) for each in _readings(value)))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any
 
     from sqlalchemy import ColumnElement
 
-__all__ = ["is_wildcard", "like", "matches_all"]
-
-
-def is_wildcard(value: object) -> TypeGuard[str]:
-    """Return whether `value` is a text with a wildcard."""
-    return isinstance(value, str) and ("*" in value or "%" in value)
+__all__ = ["like", "matches_all"]
 
 
 def matches_all(value: str) -> bool:

@@ -45,7 +45,19 @@ class DatabaseInUseError(EmbeddedError):
         self.path = path
 
 
-class TransferFailedError(BdmsError, OSError):
+class _NoCopyError(BdmsError):
+    """A copy was not made.
+
+    Attributes
+    ----------
+    leaves_part
+        Whether its temporary file may lie at the destination still, because it could not be removed.
+    """
+
+    leaves_part = False
+
+
+class TransferFailedError(_NoCopyError, OSError):
     """A copy could not be made.
 
     Parameters
@@ -56,14 +68,7 @@ class TransferFailedError(BdmsError, OSError):
         The number that the operating system gives to this kind of trouble (`errno`).
     text
         What happened.
-
-    Attributes
-    ----------
-    leaves_part
-        Whether its temporary file may lie at the destination still, because it could not be removed.
     """
-
-    leaves_part = False
 
     def __init__(self, scope: str, code: int, text: str) -> None:
         super().__init__(f"{scope} [{code}] {text}")
@@ -71,13 +76,5 @@ class TransferFailedError(BdmsError, OSError):
         self.code = code
 
 
-class TransferAbandonedError(BdmsError):
-    """A copy was given up because its job was cancelled or the service stops.
-
-    Attributes
-    ----------
-    leaves_part
-        Whether its temporary file may lie at the destination still, because it could not be removed.
-    """
-
-    leaves_part = False
+class TransferAbandonedError(_NoCopyError):
+    """A copy was given up because its job was cancelled or the service stops."""
