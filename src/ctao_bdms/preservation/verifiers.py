@@ -14,6 +14,7 @@ import attrs
 from ctao_bdms.errors import BdmsError, InvalidNameError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.naming import path_of_pfn
+from ctao_bdms.overriding import override
 from ctao_bdms.storage import Sources
 
 if TYPE_CHECKING:
@@ -43,11 +44,15 @@ class ReadBack:
 
 
 class Verifier(Protocol):
-    """What can read copies."""
+    """What can read copies.
 
-    @property
-    def how(self) -> str:
-        """How, in a word, for the evidence."""
+    Attributes
+    ----------
+    how
+        How, in a word, for the evidence.
+    """
+
+    how: str
 
     def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
         """Read all bytes of a copy and return what they say.
@@ -77,26 +82,26 @@ class Verifier(Protocol):
         """
 
 
-class FileVerifier:
+class FileVerifier(Verifier):
     """Reads copies on this machine."""
 
     how = "file"
 
+    @override
     def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
-        """Read all bytes of a copy."""
         size_bytes, digests = digest_file(path_of_pfn(pfn), ("adler32", "sha256"), on_bytes=on_bytes)
         return ReadBack(size_bytes=size_bytes, adler32=digests["adler32"], sha256=digests["sha256"])
 
+    @override
     def size_bytes(self, pfn: str) -> int:
-        """Return the size of a copy."""
         return path_of_pfn(pfn).stat().st_size
 
+    @override
     def content(self, pfn: str) -> bytes:
-        """Return the bytes of a small copy."""
         return path_of_pfn(pfn).read_bytes()
 
 
-class SourceVerifier:
+class SourceVerifier(Verifier):
     """Reads copies on servers, as `ctao_bdms.storage.Sources` opens them.
 
     Parameters
@@ -108,8 +113,8 @@ class SourceVerifier:
     def __init__(self, how: str) -> None:
         self.how = how
 
+    @override
     def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
-        """Read all bytes of a copy."""
         sha256, adler32, size_bytes = hashlib.sha256(), 1, 0
         for piece in _pieces(pfn):
             sha256.update(piece)
@@ -118,13 +123,13 @@ class SourceVerifier:
             on_bytes(len(piece))
         return ReadBack(size_bytes=size_bytes, adler32=f"{adler32:08x}", sha256=sha256.hexdigest())
 
+    @override
     def size_bytes(self, pfn: str) -> int:
-        """Return the size of a copy."""
         with Sources() as sources, closing(sources.open(pfn)) as source:
             return source.size_bytes
 
+    @override
     def content(self, pfn: str) -> bytes:
-        """Return the bytes of a small copy."""
         return b"".join(map(bytes, _pieces(pfn)))
 
 

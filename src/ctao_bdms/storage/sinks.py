@@ -24,6 +24,7 @@ from ctao_bdms.durable import opened_folder, sync_folder
 from ctao_bdms.integrity import FileDigests, digest_file
 from ctao_bdms.integrity.reading import open_source
 from ctao_bdms.naming import path_of_lfn
+from ctao_bdms.overriding import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ def temporary_prefix(lfn: Lfn) -> str:
     return f".bdms-{hashlib.sha256(lfn.text.encode()).hexdigest()[:16]}-"
 
 
-class FileSink:
+class FileSink(Sink):
     """A storage element whose files lie on this machine, or on a file system that it has mounted.
 
     Parameters
@@ -106,24 +107,24 @@ class FileSink:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @override
     def stored(self, lfn: Lfn) -> FileDigests | None:
-        """Return size and Adler-32 of what lies under a product's name; None if nothing does."""
         try:
             return digest_file(self._path(lfn))
         except FileNotFoundError:
             return None
 
+    @override
     def age_s(self, lfn: Lfn) -> float:
-        """Return how long ago what lies under a product's name was written, in seconds."""
         return time.time() - self._path(lfn).stat().st_mtime
 
+    @override
     def remove(self, lfn: Lfn) -> None:
-        """Remove what lies under a product's name; nothing happens if nothing does."""
         self._path(lfn).unlink(missing_ok=True)
 
+    @override
     @contextmanager
     def claim(self, lfn: Lfn) -> Iterator[FileClaim]:
-        """Claim the folder of a product: what lies there is not taken back by others meanwhile."""
         folder = self._path(lfn).parent
         folder.mkdir(parents=True, exist_ok=True)
         with opened_folder(folder) as descriptor:
@@ -134,8 +135,8 @@ class FileSink:
                     raise
             yield FileClaim()
 
+    @override
     def take_back(self, lfn: Lfn, is_known: Callable[[], bool]) -> bool:
-        """Remove what lies under a product's name, unless the folder is claimed or `is_known` says that it counts."""
         path = self._path(lfn)
         with opened_folder(path.parent) as descriptor:
             try:
@@ -147,13 +148,13 @@ class FileSink:
             path.unlink(missing_ok=True)
         return True
 
+    @override
     def tidy(self, lfn: Lfn) -> None:
-        """Remove what attempts to bring the product have left that have died."""
         _sweep(self._path(lfn).parent, temporary_prefix(lfn))
 
+    @override
     @contextmanager
     def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> Iterator[FilePart]:
-        """Copy a file to a temporary name, which is gone at the end."""
         target = self._path(lfn)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary, descriptor = _locked(target.parent, temporary_prefix(lfn))
@@ -168,26 +169,28 @@ class FileSink:
         return Path(path_of_lfn(lfn, self._root))
 
 
-class FileClaim:
+class FileClaim(Claim):
     """A claim that lasts as long as its process holds the lock."""
 
+    @override
     def renew(self) -> None:
         """Do nothing: a lock does not grow old."""
 
 
-class FilePart:
+class FilePart(Part):
     """Bytes under a temporary name in the folder of the product."""
 
     def __init__(self, temporary: Path, target: Path) -> None:
         self._temporary = temporary
         self._target = target
 
+    @override
     def read_back(self) -> FileDigests:
         """Return size and Adler-32 of what lies on the storage: the bytes come from the medium, not from memory."""
         return digest_file(self._temporary)
 
+    @override
     def commit(self) -> bool:
-        """Give the bytes the product's name; False, and nothing is changed, if something has that name."""
         try:
             os.link(self._temporary, self._target)
         except FileExistsError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.integrity.reading import open_source
 from ctao_bdms.naming import path_of_pfn
+from ctao_bdms.overriding import override
 from ctao_bdms.storage.http import HttpDoor
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Source(Protocol):
         """Let go of it."""
 
 
-class LocalSource:
+class LocalSource(Source):
     """A file of this machine, as a source."""
 
     def __init__(self, path: Path) -> None:
@@ -57,12 +58,12 @@ class LocalSource:
             self.size_bytes = self._file.size_bytes
             self._open = stack.pop_all()
 
+    @override
     def read_at(self, buffer: memoryview, position: int) -> int:
-        """Read from `position` into a buffer, and say how many bytes; 0 only at the end."""
         return self._file.read_at(buffer, position)
 
+    @override
     def close(self) -> None:
-        """Let go of it."""
         self._open.close()
 
 

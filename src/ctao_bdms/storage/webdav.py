@@ -25,8 +25,9 @@ import attrs
 
 from ctao_bdms.errors import UploadError
 from ctao_bdms.integrity import FileDigests
+from ctao_bdms.overriding import override
 from ctao_bdms.storage.credentials import bearer_token, tls_context
-from ctao_bdms.storage.sinks import temporary_prefix
+from ctao_bdms.storage.sinks import Claim, Part, Sink, temporary_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -72,7 +73,7 @@ class Patience:
 _PATIENCE = Patience()
 
 
-class WebDavSink:
+class WebDavSink(Sink):
     """A storage element that is written by HTTP.
 
     Parameters
@@ -87,22 +88,23 @@ class WebDavSink:
         self._url = urlsplit(url)
         self._patience = patience
 
+    @override
     def stored(self, lfn: Lfn) -> FileDigests | None:
-        """Return size and Adler-32 of what lies under a product's name; None if nothing does."""
         return self.digests(self._path(lfn))
 
+    @override
     def age_s(self, lfn: Lfn) -> float:
         """Return how long ago what lies under a product's name was written, by the clock of the storage, in seconds."""
         ages = self._ages(self._path(lfn), depth="0")
         return next(iter(ages.values()), dt.timedelta()).total_seconds()
 
+    @override
     def remove(self, lfn: Lfn) -> None:
-        """Remove what lies under a product's name; nothing happens if nothing does."""
         self.delete(self._path(lfn))
 
+    @override
     @contextmanager
     def claim(self, lfn: Lfn) -> Iterator[WebDavClaim]:
-        """Claim the folder of a product: what lies there is not taken back by others meanwhile."""
         claim = WebDavClaim(self, f"{self._folder(lfn)}/{_CLAIM_PREFIX}{secrets.token_hex(4)}.part")
         claim.renew()
         try:
@@ -110,8 +112,8 @@ class WebDavSink:
         finally:
             self.delete(claim.path)
 
+    @override
     def take_back(self, lfn: Lfn, is_known: Callable[[], bool]) -> bool:
-        """Remove what lies under a product's name, unless the folder is claimed or `is_known` says that it counts."""
         path = self._path(lfn)
         if self.size(path) is None:
             return True
@@ -129,6 +131,7 @@ class WebDavSink:
         ages = self._ages(f"{self._folder(lfn)}/", depth="1")
         return any(name.startswith(_CLAIM_PREFIX) and age < _LEFT_AFTER for name, age in ages.items())
 
+    @override
     def tidy(self, lfn: Lfn) -> None:
         """Remove what attempts to bring the product have left that have died: what is an hour old."""
         folder = self._folder(lfn)
@@ -136,9 +139,9 @@ class WebDavSink:
             if name.startswith((temporary_prefix(lfn), _CLAIM_PREFIX)) and age >= _LEFT_AFTER:
                 self.delete(f"{folder}/{name}")
 
+    @override
     @contextmanager
     def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> Iterator[WebDavPart]:
-        """Copy a file to a temporary name, which is gone at the end."""
         target = self._path(lfn)
         temporary = f"{self._folder(lfn)}/{temporary_prefix(lfn)}{secrets.token_hex(4)}.part"
         try:
@@ -273,19 +276,20 @@ class WebDavSink:
         return ages
 
 
-class WebDavClaim:
+class WebDavClaim(Claim):
     """A claim: an empty file that is young."""
 
     def __init__(self, sink: WebDavSink, path: str) -> None:
         self._sink = sink
         self.path = path
 
+    @override
     def renew(self) -> None:
         """Write it again, so that it is young."""
         self._sink.ask("PUT", self.path, {200, 201, 204}, {"Content-Length": "0"})
 
 
-class WebDavPart:
+class WebDavPart(Part):
     """Bytes under a temporary name."""
 
     def __init__(self, sink: WebDavSink, temporary: str, target: str) -> None:
@@ -293,6 +297,7 @@ class WebDavPart:
         self._temporary = temporary
         self._target = target
 
+    @override
     def read_back(self) -> FileDigests:
         """Return size and Adler-32 of what lies on the storage, as it has read it."""
         found = self._sink.digests(self._temporary)
@@ -300,8 +305,8 @@ class WebDavPart:
             raise UploadError(self._temporary, "it has gone from the storage since it was sent")
         return found
 
+    @override
     def commit(self) -> bool:
-        """Give the bytes the product's name; False, and nothing is changed, if something has that name."""
         return self._sink.move(self._temporary, self._target)
 
 
