@@ -16,7 +16,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PerProcess", "ProcessId", "die_with_parent", "end", "person", "this_process"]
+__all__ = ["PerProcess", "ProcessId", "die_with_parent", "end", "person", "process_name", "this_process"]
 
 _T = TypeVar("_T")
 
@@ -110,6 +110,11 @@ def person() -> str:
     except (KeyError, OSError):  # containers and batch systems run with user ids that nobody has named
         name = f"uid-{os.getuid()}"
     return f"{name}@{socket.gethostname()}".encode("utf-8", "backslashreplace").decode()
+
+
+def process_name(name: str) -> str:
+    """Return which process runs a program, and where, as in ``ingestd 4711@host``."""
+    return f"{name} {os.getpid()}@{socket.gethostname()}"
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -6,7 +6,6 @@ import datetime as dt
 import fnmatch
 import itertools
 import os
-import socket
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +24,7 @@ from ctao_bdms.ingest.record import record
 from ctao_bdms.model import Night, Rse, Site
 from ctao_bdms.naming import blocks_pattern, scope_of
 from ctao_bdms.nights import NightReport
+from ctao_bdms.processes import process_name
 from ctao_bdms.replication import BlockStates
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def replay(
 
 def _opened(journal: Path, bdms: Bdms, lease: Lease) -> Journal:
     """Return the daemon's journal, open for writing under our lease."""
-    return Journal(journal, by=f"replay {os.getpid()}@{socket.gethostname()}", now=bdms.now, fence=lease.token)
+    return Journal(journal, by=process_name("replay"), now=bdms.now, fence=lease.token)
 
 
 @attrs.frozen

@@ -1,7 +1,6 @@
 """How TOML files become typed values, and everything that is wrong with them is said at once."""
 
-from ctao_bdms.settings.document import document_of
 from ctao_bdms.settings.keys import Key, keys_of, setting, toml
-from ctao_bdms.settings.values import from_text, shown, take, unknown
+from ctao_bdms.settings.values import document_of, from_text, shown, take, unknown
 
 __all__ = ["Key", "document_of", "from_text", "keys_of", "setting", "shown", "take", "toml", "unknown"]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import math
+import tomllib
 import types
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctao_bdms.errors import InvalidSettingsError
 from ctao_bdms.settings.keys import Key, Shape, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["from_text", "shown", "take", "unknown"]
+__all__ = ["document_of", "from_text", "shown", "take", "unknown"]
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
@@ -116,3 +118,19 @@ def _single(item: type, value: object, base: Path) -> Any:  # noqa: ANN401 - of 
         if issubclass(item, str | Enum):
             return item(value)
     raise ValueError(value)
+
+
+def document_of(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds.
+
+    Raises
+    ------
+    InvalidSettingsError
+        If it cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSettingsError(path, [f"the file cannot be read: {error.strerror}"]) from error
+    except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
+        raise InvalidSettingsError(path, [f"the file is no TOML: {error}"]) from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
+import zlib
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -11,7 +13,7 @@ import attrs
 
 from ctao_bdms.ingest.journal.values import Entry, FileState
 from ctao_bdms.ingest.stamps import Stamp
-from ctao_bdms.model import Did, Lfn, Night, Site
+from ctao_bdms.model import Did, FileFacts, Lfn, Night, Site
 
 __all__ = [
     "ENTRY",
@@ -19,6 +21,8 @@ __all__ = [
     "PLACE",
     "as_stored",
     "entry_of",
+    "facts_from_bytes",
+    "facts_to_bytes",
     "instant",
     "known_instant",
     "microseconds",
@@ -51,6 +55,7 @@ ENTRY_FROM = "FROM entries e LEFT JOIN blocks b ON b.id = e.block"
 
 #: Sets the columns of `place_of`.
 PLACE = ", ".join(f"{name} = :{name}" for name in attrs.fields_dict(Stamp))
+_ZLIB_LEVEL = 1  # headers repeat themselves: the fastest level makes a sixth of them already
 
 
 def to_column(path: PurePath | str) -> str | bytes:
@@ -156,3 +161,13 @@ def entry_of(row: tuple[Any, ...]) -> Entry:
         registered=instant(row[23]),
         replicated=instant(row[24]),
     )
+
+
+def facts_to_bytes(facts: FileFacts) -> bytes:
+    """Return `facts` as the journal stores them."""
+    return zlib.compress(json.dumps(facts.to_wire(), separators=(",", ":")).encode(), _ZLIB_LEVEL)
+
+
+def facts_from_bytes(body: bytes) -> FileFacts:
+    """Return the facts that `facts_to_bytes` made `body` of."""
+    return FileFacts.from_wire(json.loads(zlib.decompress(body)))

@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.ingest.journal import observing, upkeep
-from ctao_bdms.ingest.journal.columns import PLACE, known_instant, microseconds, place_of, to_column, to_text
+from ctao_bdms.ingest.journal.columns import (
+    PLACE,
+    facts_to_bytes,
+    known_instant,
+    microseconds,
+    place_of,
+    to_column,
+    to_text,
+)
 from ctao_bdms.ingest.journal.database import converted, open_for_writing
 from ctao_bdms.ingest.journal.reader import LONGEST_WAIT_S, JournalReader
 from ctao_bdms.ingest.journal.schema import LACKING
 from ctao_bdms.ingest.journal.values import FileState
-from ctao_bdms.ingest.journal.wire import facts_to_bytes
 from ctao_bdms.ingest.journal.writing import transaction
 from ctao_bdms.processes import this_process
 

@@ -9,6 +9,7 @@ from ctao_bdms.ingest.journal.columns import (
     ENTRY,
     ENTRY_FROM,
     entry_of,
+    facts_from_bytes,
     instant,
     known_instant,
     microseconds,
@@ -16,7 +17,6 @@ from ctao_bdms.ingest.journal.columns import (
 )
 from ctao_bdms.ingest.journal.database import converted, open_for_reading
 from ctao_bdms.ingest.journal.values import Entry, Event, FileState, Order, Tally
-from ctao_bdms.ingest.journal.wire import facts_from_bytes
 from ctao_bdms.model import Did, Night
 from ctao_bdms.processes import this_process
 
