@@ -1,4 +1,4 @@
-"""Durable changes of folders and small files: what these functions have done survives a power cut."""
+"""Durable changes of files and folders: what these functions have done survives a power cut."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["opened_folder", "replace_text", "sync_folder"]
+__all__ = ["opened_folder", "replace_text", "sync_file", "sync_folder", "write_all"]
 
 
 @contextmanager
@@ -28,6 +28,18 @@ def sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the medium."""
     with opened_folder(folder) as descriptor:
         os.fsync(descriptor)
+
+
+def sync_file(descriptor: int) -> None:
+    """Wait until the bytes of a file are on the medium; a later read comes from there, not from memory."""
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def write_all(descriptor: int, piece: memoryview) -> None:
+    """Write a piece to a file, in as many calls as the system needs."""
+    while piece:
+        piece = piece[os.write(descriptor, piece) :]
 
 
 def replace_text(path: Path, text: str, *, mode: int = 0o666) -> None:

@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ctao_bdms.durable import sync_folder
+from ctao_bdms.durable import sync_file, sync_folder, write_all
 from ctao_bdms.integrity.checksums import Digest, new_digests
 from ctao_bdms.integrity.errors import ChecksumMismatchError
 from ctao_bdms.integrity.reading import open_source
@@ -130,8 +130,7 @@ def copy_verified(
 
                 def write(piece: memoryview) -> None:
                     fast(piece)
-                    while piece:
-                        piece = piece[os.write(descriptor, piece) :]
+                    write_all(descriptor, piece)
 
                 total = source.read_through(write, beside=slow, on_bytes=on_bytes)
                 source.demand_unchanged()
@@ -139,8 +138,7 @@ def copy_verified(
                 for name, value in wanted.items():
                     _compare(source.path, name, value.lower() if value is not None else None, found[name])
                 if fsync:
-                    os.fsync(descriptor)
-                    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+                    sync_file(descriptor)
             finally:
                 os.close(descriptor)
             temporary.replace(target)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import hashlib
 import os
 import secrets
@@ -20,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ctao_bdms.durable import opened_folder, sync_folder
+from ctao_bdms.durable import opened_folder, sync_file, sync_folder, write_all
 from ctao_bdms.integrity import FileDigests, digest_file
 from ctao_bdms.integrity.reading import open_source
 from ctao_bdms.naming import path_of_lfn
@@ -202,14 +203,8 @@ class FilePart(Part):
 def _copy(source: Path, descriptor: int, on_bytes: Callable[[int], object]) -> None:
     """Copy a file to an open one and wait until its bytes are on the medium."""
     with open_source(source) as opened:
-
-        def write(piece: memoryview) -> None:
-            while piece:
-                piece = piece[os.write(descriptor, piece) :]
-
-        opened.read_through(write, on_bytes=on_bytes)
-    os.fsync(descriptor)
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        opened.read_through(functools.partial(write_all, descriptor), on_bytes=on_bytes)
+    sync_file(descriptor)
 
 
 def _locked(folder: Path, prefix: str) -> tuple[Path, int]:

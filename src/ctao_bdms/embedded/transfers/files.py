@@ -8,7 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from ctao_bdms.durable import sync_folder
+from ctao_bdms.durable import sync_folder, write_all
 from ctao_bdms.embedded.transfers.jobs import Checksum
 from ctao_bdms.embedded.transfers.refusals import InvalidRequestError, TransferAbandonedError, TransferFailedError
 from ctao_bdms.embedded.transfers.urls import local_path
@@ -181,9 +181,9 @@ def _digest(
             return Checksum(algorithm, digest.hexdigest())
         piece = buffer[:count]
         digest.update(piece)
-        while writer is not None and piece:
+        if writer is not None:
             with _trouble("DESTINATION"):
-                piece = piece[os.write(writer, piece) :]
+                write_all(writer, piece)
 
 
 def _mismatch(scope: str, ends: str, found: Checksum, expected: Checksum) -> TransferFailedError:
