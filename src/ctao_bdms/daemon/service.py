@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import signal
-import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +30,7 @@ from ctao_bdms.daemon.starting import patiently
 from ctao_bdms.errors import InvalidSettingsError
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Journal
+from ctao_bdms.processes import process_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -121,7 +120,7 @@ class Service:
         """Return the journal, open for writing."""
         return Journal(
             self.settings.journal,
-            by=f"ingestd {os.getpid()}@{socket.gethostname()}",
+            by=process_name("ingestd"),
             now=self._clocks.now,
             fence=lease.token,
             longest_wait_s=lambda: self.settings.retries.cap_s,
