@@ -178,6 +178,11 @@ def _released(caller: Caller, asked: Mapping[str, Any]) -> str:
 def _two_centres(caller: Caller, asked: Mapping[str, Any]) -> str:
     if asked["override"]:
         return "A rule that preserves raw data can only be moved as it is; leave out the override."
+    if "" in centres_of(asked["rule"]["rse_expression"], caller.account.vo, caller.session):
+        return (
+            "A rule that holds the copy on site cannot be moved: the ingest service ends it when two centres are "
+            "proven to have the data (bdms release)."
+        )
     target = centres_of(asked["rse_expression"], caller.account.vo, caller.session)
     remaining = _others(caller, asked["rule"]) | (target if len(target) == 1 else set())
     if len(remaining - {""}) >= 2:

@@ -595,6 +595,17 @@ def test_rules_that_preserve_raw_data_are_not_reduced(world: World, role: Role) 
     assert (kept["id"], kept["copies"], kept["expires_at"]) == (both, 2, None)
 
 
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
+def test_rule_on_site_is_not_moved_when_all_centres_have_the_data(world: World, role: Role) -> None:
+    """A move would end the copy on site before anybody has read the others back."""
+    scene = Scene(world, role, True)
+    dataset, _ = scene.dataset(scene.own, "DL0", ONSITE, PIC, CSCS)
+    for rse in ("centre=PIC", CSCS):
+        scene.rule(dataset, rse, "root")
+    with pytest.raises(RefusedError, match="AccessDenied"):
+        scene.call("move_replication_rule", scene.rule(dataset, ONSITE, scene.account), PIC, {})
+
+
 def test_rules_that_have_not_come_to_a_new_file_do_not_let_the_copy_on_site_go(world: World) -> None:
     """A rule says OK until the judge has come to what was attached; the count of its locks does not."""
     scene = Scene(world, Role.INGEST, True)
