@@ -24,6 +24,7 @@ from ctao_bdms.access import parse_words, question
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import start
 from ctao_bdms.facade import Bdms
+from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -113,7 +114,7 @@ def query(rows: int, turns: int) -> None:
         catalogue = RucioCatalogue.connect(rucio.client_config())
         counted = [0]
         catalogue.count_requests(lambda _: counted.__setitem__(0, counted[0] + 1))
-        bdms = Bdms(catalogue)
+        bdms = Bdms(catalogue, policy=Policy.load())
         head = f"{'question':<34}{'way':<8}{'hits':>7}{'first row':>12}{'all':>10}{'peak':>11}{'requests':>10}"
         print(head, flush=True)
 

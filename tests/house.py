@@ -21,6 +21,7 @@ from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Journal
 from ctao_bdms.ingest.workers import Scans
 from ctao_bdms.model import FileFacts, Rse, Site
+from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import NIGHT, ONSITE
 from ctao_bdms.testing.dl0 import night_specs, write_night
 
@@ -221,12 +222,12 @@ class House:
     @property
     def bdms(self) -> Bdms:
         """What a command of an operator speaks to."""
-        return Bdms(self.archive, now=self.clock.now, quarantine=self.settings.quarantine)
+        return Bdms(self.archive, policy=Policy.load(), now=self.clock.now, quarantine=self.settings.quarantine)
 
     @property
     def case(self) -> Case:
         """The only case in quarantine."""
-        (case,) = self.bdms.quarantine().cases()
+        (case,) = self.bdms.quarantine.cases()
         return case
 
     def write(self, count: int = 4) -> list[WrittenFile]:

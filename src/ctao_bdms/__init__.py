@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Did as Did
     from ctao_bdms.model import FileFacts as FileFacts
     from ctao_bdms.model import Lfn as Lfn
+    from ctao_bdms.model import NewProduct as NewProduct
     from ctao_bdms.model import Night as Night
     from ctao_bdms.model import ProductMetadata as ProductMetadata
     from ctao_bdms.model import Site as Site
@@ -38,6 +39,7 @@ _HOMES = {
     "Did": "model",
     "FileFacts": "model",
     "Lfn": "model",
+    "NewProduct": "model",
     "Night": "model",
     "ProductMetadata": "model",
     "Range": "access",
@@ -55,6 +57,7 @@ __all__ = [
     "Did",
     "FileFacts",
     "Lfn",
+    "NewProduct",
     "Night",
     "ProductMetadata",
     "Range",

@@ -32,7 +32,7 @@ from ctao_bdms.testing.products import write_dl1
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ctao_bdms.facade.putting import Storage
+    from ctao_bdms.upload import KeptFor
 
 __all__ = ["ATTEMPTS", "Actor"]
 
@@ -154,7 +154,7 @@ class Actor:
 
     def put(self, folder: Path) -> bool:
         """Put a folder; return whether the archive has it."""
-        storage: Storage = "short-term" if folder.name.startswith("short") else "archive"
+        storage: KeptFor = "short-term" if folder.name.startswith("short") else "archive"
         said = {"user": self.account, "folder": "irf"} if self.role == "user" else _DPPS | {"scope": self.scope}
         report = self.bdms.put(
             folder,

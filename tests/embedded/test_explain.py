@@ -16,7 +16,7 @@ from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import INGEST, ROOT
 from ctao_bdms.errors import ForbiddenError, NoRoomError, NotFoundError
 from ctao_bdms.facade import Bdms
-from ctao_bdms.replication import CopyCause, Explanation, Kind, centre_of
+from ctao_bdms.replication import CopyCause, Explanation, Kind, Policy, centre_of
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ class Setting:
 
     def __init__(self, namespace: RucioNamespace) -> None:
         self.instance, self.scope = namespace.instance, namespace.scope
-        self.bdms = Bdms(RucioCatalogue.connect(namespace.instance.client_config(), remember_s=0.0))
+        self.bdms = Bdms(
+            RucioCatalogue.connect(namespace.instance.client_config(), remember_s=0.0), policy=Policy.load()
+        )
         self.root = namespace.root
         file = registration(self.scope, size_bytes=len(CONTENT), adler32=f"{zlib.adler32(CONTENT):08x}")
         self.lfn: Lfn = file.lfn
@@ -47,7 +49,7 @@ class Setting:
         self.bdms.catalogue.open_block(self.block)
         self.bdms.catalogue.register(self.block, ONSITE, [file])
         self.bdms.catalogue.close_block(self.block)
-        later = next(a for a in self.bdms.compare(self.scope) if a.kind is Kind.LATER)
+        later = next(a for a in self.bdms.rules.compare(self.scope) if a.kind is Kind.LATER)
         self.second = f"{centre_of(later.rse_expression)}-DISK"
         self.first = f"{centre_of(later.source)}-DISK"
 
@@ -59,7 +61,7 @@ class Setting:
         self.path(rse).write_bytes(content)
 
     def explain(self) -> list[Explanation]:
-        return list(self.bdms.explain(scope=self.scope))
+        return list(self.bdms.rules.explain(scope=self.scope))
 
     def wait_for(self, cause: CopyCause, seconds: float = 90.0) -> Explanation:
         """Return the explanation with this cause, once there is one."""
@@ -74,7 +76,7 @@ class Setting:
 
     def wait_until_complete(self, seconds: float = 120.0) -> None:
         until = time.monotonic() + seconds
-        while not self.bdms.reconcile(self.scope).is_complete:
+        while not self.bdms.rules.reconcile(self.scope).is_complete:
             assert time.monotonic() < until, self.explain()
             time.sleep(0.3)
         assert self.explain() == []
@@ -97,24 +99,24 @@ def _command(instance: Instance, *arguments: str, account: str = INGEST) -> subp
 
 def test_a_source_that_has_gone(setting: Setting) -> None:
     setting.path(ONSITE).unlink()
-    setting.bdms.reconcile(setting.scope)
+    setting.bdms.rules.reconcile(setting.scope)
     found = setting.wait_for(CopyCause.SOURCE_MISSING)
     assert found.sentence == f"{ONSITE} should hold {setting.lfn}, and it cannot be read there."
     assert "SOURCE [2] No such file or directory" in found.said
     assert [(attempt.lfn, attempt.rse) for attempt in found.attempts] == [(setting.lfn, setting.first)]
-    (same,) = setting.bdms.explain(found.rule_id)
+    (same,) = setting.bdms.rules.explain(found.rule_id)
     assert same.cause is CopyCause.SOURCE_MISSING
     printed = _command(setting.instance, "rules", "explain", "--scope", setting.scope)
     assert printed.returncode == 1, printed.stderr
     assert f"helps:  {found.help}" in printed.stdout
     setting.write(ONSITE, CONTENT)
-    setting.bdms.retry_rule(found.rule_id)
+    setting.bdms.rules.retry(found.rule_id)
     setting.wait_until_complete()
 
 
 def test_a_source_with_other_bytes(setting: Setting) -> None:
     setting.write(ONSITE, CONTENT[:-1] + b"?")
-    setting.bdms.reconcile(setting.scope)
+    setting.bdms.rules.reconcile(setting.scope)
     found = setting.wait_for(CopyCause.SOURCE_CHANGED)
     assert found.sentence.startswith(f"The copy of {setting.lfn} at {ONSITE} has other bytes")
     assert not setting.path(setting.first).exists()
@@ -131,7 +133,7 @@ def test_a_destination_that_cannot_make_folders(setting: Setting) -> None:
     setting.instance.storage(setting.first).joinpath("ctao").mkdir(exist_ok=True)
     obstacle = setting.instance.storage(setting.first).joinpath("ctao", setting.scope)
     obstacle.write_text("a file in the place of a folder")
-    setting.bdms.reconcile(setting.scope)
+    setting.bdms.rules.reconcile(setting.scope)
     assert setting.wait_for(CopyCause.EXISTS).said.endswith("Not a directory")
     obstacle.unlink()
     setting.wait_until_complete()
@@ -147,10 +149,10 @@ def limited(setting: Setting, ask: Ask) -> Iterator[Setting]:
 
 def test_an_account_without_room(limited: Setting, ask: Ask) -> None:
     with pytest.raises(NoRoomError, match="not enough quota"):
-        limited.bdms.reconcile(limited.scope)
+        limited.bdms.rules.reconcile(limited.scope)
     found = limited.wait_for(CopyCause.QUOTA)
     assert found.sentence == f"The account {INGEST} may not keep so much at {limited.first}."
-    assert [rule.rse_expression for rule in limited.bdms.replication(limited.scope)[0].rules] == [ONSITE]
+    assert [rule.rse_expression for rule in limited.bdms.rules.states(limited.scope)[0].rules] == [ONSITE]
     program = "answer = client.set_local_account_limit('bdms-ingest', arguments[0], -1)"
     ask(limited.instance, program, limited.first, account=ROOT)
     limited.wait_until_complete()
@@ -167,7 +169,7 @@ def cut_off(setting: Setting, ask: Ask) -> Iterator[Setting]:
 
 
 def test_a_transfer_service_that_does_not_answer(cut_off: Setting) -> None:
-    cut_off.bdms.reconcile(cut_off.scope)
+    cut_off.bdms.rules.reconcile(cut_off.scope)
     assert "transfer service" in cut_off.wait_for(CopyCause.TRANSFERS_DOWN).sentence.lower()
 
 
@@ -186,8 +188,8 @@ def test_a_centre_is_lost_and_regained(setting: Setting) -> None:
         dry = _command(setting.instance, "reconcile", "--dry-run", "--scope", setting.scope)
         assert dry.returncode == 0, dry.stderr
         assert f"only 1 of 2 centres can keep it: {centre} is marked as lost: a fire" in dry.stdout
-        assert setting.bdms.replication(setting.scope)[0].rules == ()
-        (state,) = setting.bdms.reconcile(setting.scope)
+        assert setting.bdms.rules.states(setting.scope)[0].rules == ()
+        (state,) = setting.bdms.rules.reconcile(setting.scope)
         assert [rule.rse_expression for rule in state.rules] == [ONSITE, f"centre={setting.second[:-5]}"]
         assert not state.is_complete
     finally:
@@ -198,10 +200,9 @@ def test_a_centre_is_lost_and_regained(setting: Setting) -> None:
 
 KILLED = """
 import os, signal, sys
-from ctao_bdms.catalogue.rucio import RucioCatalogue
-from ctao_bdms.facade import Bdms
-bdms = Bdms(RucioCatalogue.connect())
-bdms.reconcile(sys.argv[1], on_rule=lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+from ctao_bdms import connect
+bdms = connect()
+bdms.rules.reconcile(sys.argv[1], on_rule=lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 """
 
 
@@ -209,7 +210,7 @@ def test_a_crash_between_two_rules_is_repaired(setting: Setting) -> None:
     environment = os.environ | {"RUCIO_CONFIG": str(setting.instance.client_config())}
     killed = subprocess.run([sys.executable, "-c", KILLED, setting.scope], env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert ONSITE in {rule.rse_expression for rule in setting.bdms.replication(setting.scope)[0].rules}
+    assert ONSITE in {rule.rse_expression for rule in setting.bdms.rules.states(setting.scope)[0].rules}
     setting.wait_until_complete()
 
 
@@ -229,7 +230,9 @@ except DuplicateRule:  # the follower of the embedded Rucio came first
 answer = client.add_replication_rule([did], 1, 'tier=1', lifetime=172800)
 """
     ask(setting.instance, program, setting.scope, setting.block.name, expression, ONSITE, INGEST, account=ROOT)
-    kinds = [(action.kind, action.rse_expression, action.account) for action in setting.bdms.compare(setting.scope)]
+    kinds = [
+        (action.kind, action.rse_expression, action.account) for action in setting.bdms.rules.compare(setting.scope)
+    ]
     assert (Kind.FOREIGN, "tier=1", ROOT) in kinds
     setting.wait_until_complete()
     rules = {
@@ -241,7 +244,7 @@ answer = client.add_replication_rule([did], 1, 'tier=1', lifetime=172800)
 
 def test_the_ingest_service_may_change_rules_only_so_that_nothing_is_lost(setting: Setting) -> None:
     catalogue = setting.bdms.catalogue
-    setting.bdms.reconcile(setting.scope)
+    setting.bdms.rules.reconcile(setting.scope)
     rules = catalogue.rules(setting.scope, [setting.block.name])[setting.block.name]
     rule = next(rule for rule in rules if rule.rse_expression != ONSITE)
     catalogue.redirect_rule(rule.id, ONSITE)
@@ -251,4 +254,4 @@ def test_the_ingest_service_may_change_rules_only_so_that_nothing_is_lost(settin
     with pytest.raises(NotFoundError):
         catalogue.retry_rule("0" * 32)
     with pytest.raises(NotFoundError):
-        setting.bdms.explain("0" * 32)
+        setting.bdms.rules.explain("0" * 32)

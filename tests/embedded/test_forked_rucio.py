@@ -20,6 +20,7 @@ from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import READER
 from ctao_bdms.errors import CatalogueError, NotFoundError, UnreachableError
 from ctao_bdms.facade import Bdms
+from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 from tests.contract.test_stock_metadata import _changed
 
@@ -69,7 +70,7 @@ def scope(embedded_rucio_instance: Instance) -> tuple[str, list[str]]:
 
 @pytest.fixture
 def bdms(embedded_rucio_instance: Instance) -> Bdms:
-    return Bdms(RucioCatalogue.connect(embedded_rucio_instance.client_config(READER)))
+    return Bdms(RucioCatalogue.connect(embedded_rucio_instance.client_config(READER)), policy=Policy.load())
 
 
 def test_forked_children_get_the_right_rows_by_the_fast_path(bdms: Bdms, scope: tuple[str, list[str]]) -> None:
@@ -143,7 +144,7 @@ def test_threads_of_forked_children_share_their_archive(bdms: Bdms, scope: tuple
 
 def test_a_pickle_holds_no_secret(embedded_rucio_instance: Instance) -> None:
     config = embedded_rucio_instance.client_config(READER)
-    bdms = Bdms(RucioCatalogue.connect(config))
+    bdms = Bdms(RucioCatalogue.connect(config), policy=Policy.load())
     assert bdms.query(level="DL0", limit=1) is not None
     client = bdms.catalogue.client  # type: ignore[attr-defined]
     data = pickle.dumps(bdms)
@@ -166,7 +167,7 @@ def test_a_configuration_that_is_not_where_the_pickle_goes_is_named(
     embedded_rucio_instance: Instance, tmp_path: Path
 ) -> None:
     config = _changed(embedded_rucio_instance.client_config(READER), tmp_path / "rucio.cfg", {})
-    data = pickle.dumps(Bdms(RucioCatalogue.connect(config)))
+    data = pickle.dumps(Bdms(RucioCatalogue.connect(config), policy=Policy.load()))
     config.unlink()
     with pytest.raises(NotFoundError, match=r"rucio\.cfg"):
         pickle.loads(data).count(level="DL0")
@@ -239,7 +240,7 @@ def front(
     changes = {"client": {"rucio_host": url, "auth_host": url, "auth_token_file_path": str(folder / "token")}}
     own = _changed(config, folder / "rucio.cfg", changes)
     try:
-        yield server, lambda: Bdms(RucioCatalogue.connect(own))
+        yield server, lambda: Bdms(RucioCatalogue.connect(own), policy=Policy.load())
     finally:
         server.shutdown()
         thread.join()

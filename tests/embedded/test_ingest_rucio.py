@@ -57,7 +57,7 @@ def _folder(space: RucioNamespace) -> Path:
 def _complete(bdms: Bdms, scope: str, timeout_s: float = 90) -> BlockStates:
     """Reconcile until every copy is there."""
     until = time.monotonic() + timeout_s
-    while not (states := bdms.reconcile(scope)).is_complete or not states:
+    while not (states := bdms.rules.reconcile(scope)).is_complete or not states:
         assert time.monotonic() < until, states
         time.sleep(0.3)
     return states
@@ -204,9 +204,9 @@ def test_a_crash_between_registration_and_rules_is_repaired(embedded_rucio: Ruci
     bdms.catalogue.open_block(block)
     bdms.catalogue.register(block, ONSITE, [file])
     bdms.catalogue.close_block(block)
-    assert not bdms.replication(scope)[0].rules
+    assert not bdms.rules.states(scope)[0].rules
     made: list[str] = []
-    bdms.reconcile(scope, on_rule=lambda _, expression: made.append(expression))
+    bdms.rules.reconcile(scope, on_rule=lambda _, expression: made.append(expression))
     assert made[0] == ONSITE
     assert made[1].startswith("centre=")
 
@@ -370,11 +370,11 @@ def test_a_stuck_rule_is_told_with_its_cause(embedded_rucio: RucioNamespace) -> 
     content = bytearray(written.path.read_bytes())
     content[len(content) // 2] ^= 1
     written.path.write_bytes(content)
-    centre = bdms.replication(embedded_rucio.scope)[0].centres[0]
+    centre = bdms.rules.states(embedded_rucio.scope)[0].centres[0]
     target = embedded_rucio.instance.storage(f"{centre}-DISK") / str(written.lfn)[1:]
     until = time.monotonic() + 200
     for _ in itertools.count():
-        (state,) = bdms.reconcile(embedded_rucio.scope)
+        (state,) = bdms.rules.reconcile(embedded_rucio.scope)
         rule = next(rule for rule in state.rules if rule.rse_expression == f"centre={centre}")
         if target.exists() or rule.state is RuleState.STUCK or time.monotonic() > until:
             break
@@ -389,7 +389,7 @@ def test_a_stuck_rule_is_told_with_its_cause(embedded_rucio: RucioNamespace) -> 
 def test_blocks_of_another_night_are_not_touched(embedded_rucio: RucioNamespace) -> None:
     _night(embedded_rucio, 3)
     embedded_rucio.bdms.ingest(_folder(embedded_rucio))
-    assert len(embedded_rucio.bdms.reconcile(embedded_rucio.scope, site=Site.NORTH, night=NIGHT)) == 1
-    assert not embedded_rucio.bdms.reconcile(embedded_rucio.scope, site=Site.SOUTH)
+    assert len(embedded_rucio.bdms.rules.reconcile(embedded_rucio.scope, site=Site.NORTH, night=NIGHT)) == 1
+    assert not embedded_rucio.bdms.rules.reconcile(embedded_rucio.scope, site=Site.SOUTH)
     pattern = blocks_pattern("ctao", embedded_rucio.scope, Site.NORTH)
     assert embedded_rucio.catalogue.blocks(embedded_rucio.scope, pattern)

@@ -179,7 +179,7 @@ def test_a_night_with_its_daemon(site: Site) -> None:
 def complete(site: Site, limit_s: float = 240.0) -> dict[str, Any]:
     """Wait until all copies are there, and have that written down."""
     end_s = time.monotonic() + limit_s
-    while (report := site.rucio.bdms.night(NIGHT, scope=site.rucio.scope)).open:
+    while (report := site.rucio.bdms.nights.report(NIGHT, scope=site.rucio.scope)).open:
         assert time.monotonic() < end_s, report.files
         time.sleep(0.5)
     night: dict[str, Any] = site.bdms("replay", "--night", NIGHT, code=1)["night"]

@@ -22,6 +22,7 @@ from ctao_bdms.embedded import READER, ROOT
 from ctao_bdms.facade import Bdms
 from ctao_bdms.model import Lfn, ReplicaState
 from ctao_bdms.naming import BlockName, is_block
+from ctao_bdms.replication import Policy
 from ctao_bdms.testing.products import write_dl1
 from tests.embedded.accounts import acting_as, config
 
@@ -133,9 +134,9 @@ def test_a_job_archives_its_products_at_two_centres(
     assert [row[0] for row in answer["rows"]] == ["registered"] * 3, answer
     block = answer["rows"][0][2]
     assert BlockName.parse(block).origin == "CSCS"
-    bdms = Bdms(embedded_rucio.catalogue)
+    bdms = Bdms(embedded_rucio.catalogue, policy=Policy.load())
     until = time.monotonic() + 200
-    while not (state := bdms.replication(wms.scope)[0]).is_complete:
+    while not (state := bdms.rules.states(wms.scope)[0]).is_complete:
         assert time.monotonic() < until, state
         time.sleep(0.3)
     lfns = [Lfn(row[1]) for row in answer["rows"]]
@@ -232,7 +233,7 @@ def test_a_person_cannot_put_products_of_the_observatory(
     # It is refused as a whole where directories would have to be made, and file by file where they are there.
     said = refused.get("error") or refused["rows"][0][0]
     assert said in {"ForbiddenError", "refused"}, refused
-    products = Bdms(embedded_rucio.catalogue).query(scope=jobs["wms"].scope)
+    products = Bdms(embedded_rucio.catalogue, policy=Policy.load()).query(scope=jobs["wms"].scope)
     assert NAME.format(99) not in {product.lfn.name for product in products}
 
 

@@ -9,6 +9,7 @@ from ctao_bdms.facade import Bdms
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn, ReplicaState
 from ctao_bdms.naming import BlockName
+from ctao_bdms.replication import Policy
 from tests.debian import demand
 from tests.embedded.storage_servers import is_there
 from tests.embedded.test_put_rucio import make_jobs, write_folder
@@ -34,9 +35,9 @@ def test_a_product_goes_to_a_server_to_a_second_one_and_back(
     (block,) = {row[2] for row in answer["rows"]}
     assert BlockName.parse(block).origin == "CSCS"
 
-    bdms = Bdms(embedded_rucio_xrootd.catalogue)
+    bdms = Bdms(embedded_rucio_xrootd.catalogue, policy=Policy.load())
     until = time.monotonic() + 200
-    while not (state := bdms.replication(wms.scope)[0]).is_complete:
+    while not (state := bdms.rules.states(wms.scope)[0]).is_complete:
         assert time.monotonic() < until, state
         time.sleep(0.3)
     held = bdms.catalogue.products_in(BlockName.parse(block).did)
@@ -52,7 +53,7 @@ def test_a_product_goes_to_a_server_to_a_second_one_and_back(
         assert digest_file(tmp_path / "back" / path.name, ("sha256",)) == digest_file(path, ("sha256",))
 
     # the manifest says so at both centres
-    checks = bdms.check_manifests(block, deep=True)
+    checks = bdms.blocks.check_manifests(block, deep=True)
     assert {(check.rse, check.n_read) for check in checks} == {(rse, 2) for rse in CENTRES}
     assert [check.problems for check in checks] == [(), ()]
 

@@ -59,7 +59,7 @@ def block(embedded_rucio: RucioNamespace) -> Block:
     written = write_night(space.root, night_specs(4, megabytes=0.05, scope=space.scope))
     space.bdms.ingest(space.root / "ctao" / space.scope)
     until = time.monotonic() + 200
-    while not (states := space.bdms.reconcile(space.scope)).is_complete or not states:
+    while not (states := space.bdms.rules.reconcile(space.scope)).is_complete or not states:
         assert time.monotonic() < until, states
         time.sleep(0.3)
     return Block(space, written, states[0].did)
@@ -84,7 +84,7 @@ def test_the_manifest_is_with_the_block_everywhere(block: Block, capsys: pytest.
     assert block.command("manifest", "show", block.did.name) == 0
     assert "4 files" in capsys.readouterr().out
     assert {product.lfn for product in bdms.query(scope=block.space.scope)} == {w.lfn for w in block.written}
-    assert all(row.lfn not in manifests for row in bdms.night("2026-11-21", scope=block.space.scope).files)
+    assert all(row.lfn not in manifests for row in bdms.nights.report("2026-11-21", scope=block.space.scope).files)
     damage(block.path(PIC), Damage.BIT_FLIP)
     assert block.command("manifest", "verify", block.did.name, "--at", PIC) == 0
     assert block.command("manifest", "verify", block.did.name, "--at", PIC, "--deep") == 1
@@ -112,7 +112,7 @@ def test_a_copy_on_site_is_released_and_leaves_the_disk(block: Block, capsys: py
     assert len({row["digest"] for row in evidence}) == 1
     assert block.release("--json") == 0
     assert _rows(capsys) == []
-    states = block.space.bdms.reconcile(block.space.scope)
+    states = block.space.bdms.rules.reconcile(block.space.scope)
     assert states.is_complete
     assert ONSITE not in {rule.rse_expression for rule in states[0].rules}, "what was released is not brought back"
     assert block.command("manifest", "verify", block.did.name, "--deep") == 0
@@ -157,7 +157,7 @@ def test_rucio_itself_refuses_where_one_centre_is_missing(block: Block) -> None:
         reader.annotate(block.did, {"evidence-x": {"what": "verified"}})
     with acting_as(block.space.instance.client_config(ROOT)) as root:
         root("update_replication_rule", rules["centre=PIC"].id, {"state": "suspended"})
-    (row,) = block.space.bdms.release(block.space.scope, policy=None)
+    (row,) = block.space.bdms.nights.release(block.space.scope, policy=None)
     assert row.verdict.value == "keep"
     with pytest.raises(ForbiddenError, match="two centres"):
         block.space.catalogue.end_rule(rules[ONSITE].id)
@@ -178,7 +178,9 @@ def test_a_rotten_copy_is_repaired_by_rucio(block: Block) -> None:
 def test_a_block_that_somebody_else_wants_on_site_stays(block: Block) -> None:
     with acting_as(block.space.instance.client_config(ROOT)) as root:
         root("add_replication_rule", [{"scope": block.did.scope, "name": block.did.name}], 1, ONSITE)
-    (row,) = block.space.bdms.release(block.space.scope, policy=ReleasePolicy(older_than=dt.timedelta()), apply=True)
+    (row,) = block.space.bdms.nights.release(
+        block.space.scope, policy=ReleasePolicy(older_than=dt.timedelta()), apply=True
+    )
     assert (row.verdict, row.why) == (Verdict.KEEP, "a rule of root holds it on site")
     rules = block.space.catalogue.rules(block.space.scope, [block.did.name])[block.did.name]
     assert [rule.account for rule in rules if rule.rse_expression == ONSITE and rule.expires is None].count("root") == 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.facade import Bdms
 from ctao_bdms.nights import track_file
-from ctao_bdms.replication import BlockStates, CopyCause, Kind, centre_of, copied
+from ctao_bdms.replication import BlockStates, CopyCause, Kind, Policy, centre_of, copied
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _FILES = 6
 
 def test_sound_files_get_both_copies_beside_one_that_changed_on_site(embedded_rucio: RucioNamespace) -> None:
     instance, scope = embedded_rucio.instance, embedded_rucio.scope
-    bdms = Bdms(RucioCatalogue.connect(instance.client_config(), remember_s=0.0))
+    bdms = Bdms(RucioCatalogue.connect(instance.client_config(), remember_s=0.0), policy=Policy.load())
     catalogue, block = bdms.catalogue, block_of(scope)
     contents = [f"file {number} of a night".encode() * 1000 for number in range(_FILES)]
     files = [
@@ -38,8 +38,8 @@ def test_sound_files_get_both_copies_beside_one_that_changed_on_site(embedded_ru
     def until(condition: Callable[[BlockStates], bool], seconds: float = 120.0) -> None:
         """Reconcile again and again, as the daemon does."""
         end = time.monotonic() + seconds
-        while not condition(states := bdms.reconcile(scope)):
-            assert time.monotonic() < end, (states, bdms.explain(scope=scope))
+        while not condition(states := bdms.rules.reconcile(scope)):
+            assert time.monotonic() < end, (states, bdms.rules.explain(scope=scope))
             time.sleep(0.5)
 
     for file, content in zip(files, contents, strict=True):
@@ -52,7 +52,9 @@ def test_sound_files_get_both_copies_beside_one_that_changed_on_site(embedded_ru
     catalogue.close_block(block)
     bad, *sound = lfns
     path(ONSITE, bad).write_bytes(contents[0][:-1] + b"?")
-    first = next(centre_of(a.rse_expression) for a in bdms.compare(scope).of(Kind.MAKE) if centre_of(a.rse_expression))
+    first = next(
+        centre_of(a.rse_expression) for a in bdms.rules.compare(scope).of(Kind.MAKE) if centre_of(a.rse_expression)
+    )
 
     until(lambda states: copied(catalogue, block, lfns) == set(sound))
     for rse in ("PIC-DISK", "CSCS-DISK"):
@@ -60,7 +62,7 @@ def test_sound_files_get_both_copies_beside_one_that_changed_on_site(embedded_ru
         for lfn, content in list(zip(lfns, contents, strict=True))[1:]:
             assert path(rse, lfn).read_bytes() == content
     until(lambda states: all(state.has_stalled for state in states))
-    told = {each.rse_expression: each for each in bdms.explain(scope=scope)}
+    told = {each.rse_expression: each for each in bdms.rules.explain(scope=scope)}
     assert told.keys() == {"centre=PIC", "centre=CSCS"}
     story = told[f"centre={first}"]
     assert story.cause is CopyCause.SOURCE_CHANGED
@@ -71,6 +73,6 @@ def test_sound_files_get_both_copies_beside_one_that_changed_on_site(embedded_ru
 
     path(ONSITE, bad).write_bytes(contents[0])
     for each in told.values():
-        bdms.retry_rule(each.rule_id)
+        bdms.rules.retry(each.rule_id)
     until(lambda states: states.is_complete)
     assert copied(catalogue, block, lfns) == set(lfns)

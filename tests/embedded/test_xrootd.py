@@ -75,7 +75,7 @@ def pid(home: Path, name: str) -> int:
 def complete(space: RucioNamespace, timeout_s: float = 120) -> BlockStates:
     """Reconcile until every copy is there."""
     until = time.monotonic() + timeout_s
-    while not (states := space.bdms.reconcile(space.scope)).is_complete or not states:
+    while not (states := space.bdms.rules.reconcile(space.scope)).is_complete or not states:
         assert time.monotonic() < until, states
         time.sleep(0.3)
     return states
@@ -134,9 +134,9 @@ def test_a_night_from_triggers_to_two_centres_uses_the_uplink_once(
     assert (proof.verdict, proof.how) == ("sound", "http")
 
     # two centres hold what was read back there, through their servers: the copy on site can go
-    (row,) = space.bdms.release(space.scope, policy=ReleasePolicy(older_than=dt.timedelta()), apply=True)
+    (row,) = space.bdms.nights.release(space.scope, policy=ReleasePolicy(older_than=dt.timedelta()), apply=True)
     assert row.verdict is Verdict.ENDED, row
-    hows = [proof.how for proof in space.bdms.evidence(block.did) if proof.rse in CENTRES]
+    hows = [proof.how for proof in space.bdms.blocks.evidence(block.did) if proof.rse in CENTRES]
     assert {how for each in hows for how in each.split(", ")} <= {"http", "root"}
     wait_until(lambda: not any(each.path.exists() for each in written.values()), 200)
     wait_until(lambda: all(len(file.replicas) == 2 for file in space.catalogue.files(written).values()), 200)
@@ -219,7 +219,7 @@ def test_bytes_that_changed_after_registration_go_nowhere(
     os.utime(path, (1e9, 1e9))
 
     def errors() -> list[str]:
-        space.bdms.reconcile(space.scope)
+        space.bdms.rules.reconcile(space.scope)
         return [row["error"] for row in ask(space.instance, RULES, space.scope) if row["error"]]
 
     wait_until(errors, 120)
@@ -255,7 +255,7 @@ def test_a_server_that_is_killed_comes_back_where_it_was(
     home, name = space.instance.home.path, f"xrootd-{rse}"
     uplink.delay_s = 0.02  # so that it dies in the middle
     written = ingested(space, 4, 2)
-    space.bdms.reconcile(space.scope)
+    space.bdms.rules.reconcile(space.scope)
     wait_until(lambda: uplink.returned > 100_000, 200)
     before, urls = pid(home, name), status(home).storage_urls
     os.kill(before, signal.SIGKILL)
@@ -271,7 +271,7 @@ def test_the_transfer_service_is_killed(embedded_rucio_xrootd: RucioNamespace, u
     home = space.instance.home.path
     uplink.delay_s = 0.02
     written = ingested(space, 4, 2)
-    space.bdms.reconcile(space.scope)
+    space.bdms.rules.reconcile(space.scope)
     wait_until(lambda: uplink.returned > 100_000, 200)
     before = pid(home, "transfers")
     os.kill(before, signal.SIGKILL)

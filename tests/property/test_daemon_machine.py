@@ -168,7 +168,7 @@ class Daemon(RuleBasedStateMachine):
     @rule(number=st.integers(0, 7))
     def release_from_quarantine(self, number: int) -> None:
         """An operator gives a file back to the daemon."""
-        quarantine = self.house.bdms.quarantine()
+        quarantine = self.house.bdms.quarantine.at()
         cases = quarantine.cases()
         if cases:
             # What was released before may lie there, not yet taken away again.
@@ -211,7 +211,7 @@ class Daemon(RuleBasedStateMachine):
         raise AssertionError((self.house.states(), self.house.journal.waiting(), triggers))
 
     def _check(self) -> None:
-        cases = {case.lfn: case for case in self.house.bdms.quarantine().cases()}
+        cases = {case.lfn: case for case in self.house.bdms.quarantine.cases()}
         for name, is_sound in self.written.items():
             entry = self.house.journal.entry(self._path(name))
             archived = self.archive.files([Lfn(name)]).get(Lfn(name))

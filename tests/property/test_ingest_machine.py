@@ -43,7 +43,7 @@ from ctao_bdms.ingest import (
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Lfn, Rse
 from ctao_bdms.naming import directories_of, is_block, is_manifest
-from ctao_bdms.replication import begin, reconcile
+from ctao_bdms.replication import Policy, begin, reconcile
 from ctao_bdms.sealing import disagreements
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_night
@@ -292,13 +292,13 @@ class Ingest(RuleBasedStateMachine):
     def walk(self, kind: str, after: int, limit: int) -> None:
         """A walk to which something happens; then the process begins anew."""
         self.late_requests_are_carried_out()
-        bdms = Bdms(Fragile(self.archive), now=lambda: self.time)
+        bdms = Bdms(Fragile(self.archive), policy=Policy.load(), now=lambda: self.time)
         self._break(kind, after, lambda: bdms.ingest(self.root, limits=BlockLimits(files=limit)))
 
     @rule(kind=_FATES, after=st.integers(0, 12))
     def reconcile(self, kind: str, after: int) -> None:
-        bdms = Bdms(Fragile(self.archive), now=lambda: self.time)
-        self._break(kind, after, lambda: bdms.reconcile("acada"))
+        bdms = Bdms(Fragile(self.archive), policy=Policy.load(), now=lambda: self.time)
+        self._break(kind, after, lambda: bdms.rules.reconcile("acada"))
 
     @rule(kind=_FATES_OF_DAEMONS, after=st.integers(0, 15), batch=st.sampled_from([1, 2, 300]))
     def a_step_of_the_daemon(self, kind: str, after: int, batch: int) -> None:
@@ -338,17 +338,21 @@ class Ingest(RuleBasedStateMachine):
     def take_out_of_quarantine(self, what: str, kind: str, after: int, which: int) -> None:
         """An operator tries what is in quarantine again, or accepts it."""
         self.late_requests_are_carried_out()
-        bdms = Bdms(Fragile(self.archive), now=lambda: self.time)
+        bdms = Bdms(Fragile(self.archive), policy=Policy.load(), now=lambda: self.time)
         cases = [
             case
-            for case in bdms.quarantine().cases()
+            for case in bdms.quarantine.cases()
             if what == "retry" or {defect.kind for defect in case.defects} <= ACCEPTABLE
         ]
         if not cases:
             return
         case = cases[which % len(cases)]
         self._break(
-            kind, after, lambda: bdms.retry(case) if what == "retry" else bdms.accept(case, "it is all we have")
+            kind,
+            after,
+            lambda: (
+                bdms.quarantine.retry(case) if what == "retry" else bdms.quarantine.accept(case, "it is all we have")
+            ),
         )
 
     def _break(self, kind: str, after: int, act: Callable[[], object]) -> bool:
@@ -415,11 +419,11 @@ class Ingest(RuleBasedStateMachine):
             shutil.rmtree(self.home)
 
     def _settle(self) -> None:
-        bdms = Bdms(self.archive, now=lambda: self.time)
+        bdms = Bdms(self.archive, policy=Policy.load(), now=lambda: self.time)
         bdms.ingest(self.root)  # what has a trigger: until it is taken, a release from quarantine is refused
-        for case in bdms.quarantine().cases():
+        for case in bdms.quarantine.cases():
             if os.path.lexists(case.path) and case.path.samefile(case.file):
-                bdms.retry(case)  # its release broke off; the operator repeats it
+                bdms.quarantine.retry(case)  # its release broke off; the operator repeats it
         bdms.ingest(self.root)
         again = bdms.ingest(self.root)
         assert {outcome.status for outcome in again} <= {Status.REFUSED}, "a second walk finds something to do"
@@ -443,7 +447,7 @@ class Ingest(RuleBasedStateMachine):
             rules = self.archive.rules("acada", [block.name])[block.name]
             assert len(rules) == len({rule.rse_expression for rule in rules}) == 3
             assert {replica.rse for replica in file.replicas} == {ONSITE, "PIC-DISK", "CSCS-DISK"}
-        products = {product.lfn: product for product in Bdms(self.archive).query(scope="acada")}
+        products = {product.lfn: product for product in Bdms(self.archive, policy=Policy.load()).query(scope="acada")}
         assert set(products) == set(self._archived())
         assert all(product.metadata["instance__observing_night"] for product in products.values())
         blocks = self.archive.blocks("acada", "*")
@@ -482,7 +486,7 @@ class Ingest(RuleBasedStateMachine):
             known = archived.get(name)
             assert known is not None, f"{name} is neither registered nor in quarantine"
             assert (len(content), _adler32(content)) == (known.size_bytes, known.adler32)
-        quarantine = Bdms(self.archive).quarantine()
+        quarantine = Bdms(self.archive, policy=Policy.load()).quarantine.at()
         cases = quarantine.cases()
         for case in cases:
             assert case.defects

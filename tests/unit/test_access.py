@@ -15,6 +15,7 @@ from ctao_bdms.catalogue.filters import Filter, filters, plain_filters, portions
 from ctao_bdms.errors import InvalidMetadataError, NotFoundError, RetrievalError, UsageError
 from ctao_bdms.facade import Bdms
 from ctao_bdms.model import ArchivedFile, ArrayElement, Cone, DataLevel, Lfn, Night, Replica, ReplicaState, Rse
+from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ def test_locate_shows_what_is_lost_or_shut_last_and_says_so(disk: Disk) -> None:
 
 def test_files_are_fetched_whole_and_only_once(disk: Disk, tmp_path: Path) -> None:
     moved: list[int] = []
-    bdms = Bdms(disk.archive)
+    bdms = Bdms(disk.archive, policy=Policy.load())
     first = bdms.retrieve(disk.lfns, tmp_path / "to", on_bytes=moved.append)
     assert {fetched.status for fetched in first} == {Fetching.FETCHED}
     assert sum(moved) == 500_000
@@ -295,7 +296,7 @@ def test_two_files_of_one_name_need_their_directories(disk: Disk, tmp_path: Path
 def test_copies_are_read_back(disk: Disk) -> None:
     disk.place(disk.lfns[1], "PIC-DISK").write_bytes(b"rotten")
     disk.place(disk.lfns[2], "CSCS-DISK").unlink()
-    evidence = Bdms(disk.archive).verify(disk.lfns)
+    evidence = Bdms(disk.archive, policy=Policy.load()).verify(disk.lfns)
     assert len(evidence) == 15
     assert {(each.lfn, each.rse) for each in evidence if each.problem} == {
         (disk.lfns[1], "PIC-DISK"),

@@ -294,16 +294,16 @@ def _wrong(house: House) -> Path:
 def test_a_daemon_takes_what_is_released_at_once(house: House) -> None:
     path = _wrong(house)
     case, deed = house.case, Deed.now("release", house.clock.now())
-    release(house.bdms.quarantine(), case, deed)
+    release(house.bdms.quarantine.at(), case, deed)
     house.turn(6)
     assert (house.states(), path.exists()) == ({"quarantined": 1}, False)
     assert house.case.id != case.id, "it was read again, and is as wrong as before"
     assert house.case.kept_trigger.exists()
     house.settings = attrs.evolve(house.settings, checks=Checks(warn=("chunk",)))
-    release(house.bdms.quarantine(), house.case, deed)
+    release(house.bdms.quarantine.at(), house.case, deed)
     house.turn(6)
     assert house.states() == {"registered": 1}
-    assert not house.bdms.quarantine().cases()
+    assert not house.bdms.quarantine.cases()
 
 
 def test_what_the_producer_said_is_compared_again(house: House) -> None:
@@ -312,9 +312,9 @@ def test_what_the_producer_said_is_compared_again(house: House) -> None:
     file.trigger.write_text(f"{'0' * 64}  {file.path.name}\n")
     house.turn(6)
     assert house.case.kinds == ("sidecar",)
-    (outcome,) = house.bdms.retry(house.case)
+    (outcome,) = house.bdms.quarantine.retry(house.case)
     assert (outcome.status, house.case.kinds) == (Status.QUARANTINED, ("sidecar",))
-    release(house.bdms.quarantine(), house.case, Deed.now("release", house.clock.now()))
+    release(house.bdms.quarantine.at(), house.case, Deed.now("release", house.clock.now()))
     house.turn(6)
     assert (house.states(), house.case.kinds) == ({"quarantined": 1}, ("sidecar",))
 
@@ -335,11 +335,11 @@ def test_a_daemon_leaves_alone_what_a_command_ingests(
 
     monkeypatch.setattr(house.archive, "files", slow)
     if command == "accept":
-        (outcome,) = house.bdms.accept(house.case, "the only one")
+        (outcome,) = house.bdms.quarantine.accept(house.case, "the only one")
     else:
-        (outcome,) = house.bdms.retry(house.case, policy=Checks(warn=("chunk",)).policy)
+        (outcome,) = house.bdms.quarantine.retry(house.case, checks=Checks(warn=("chunk",)).policy)
     assert (outcome.status, path.exists()) == (Status.REGISTERED, True)
-    assert not house.bdms.quarantine().cases()
+    assert not house.bdms.quarantine.cases()
     house.turn(2)
     (entry,) = house.journal.entries()
     assert (entry.state, entry.block) == (FileState.REGISTERED, outcome.block)
@@ -355,13 +355,13 @@ def test_a_retry_that_the_archive_does_not_answer_is_repeated(house: House) -> N
     policy = Checks(warn=("chunk",)).policy
     house.archive.error = UnreachableError("down")
     with pytest.raises(UnreachableError):
-        house.bdms.retry(house.case, policy=policy)
+        house.bdms.quarantine.retry(house.case, checks=policy)
     assert (house.case.file.exists(), path.exists()) == (True, True)
     house.turn(3)
     assert house.states() == {"quarantined": 1}
     house.archive.error = None
-    assert [outcome.status for outcome in house.bdms.retry(house.case, policy=policy)] == [Status.REGISTERED]
-    assert not house.bdms.quarantine().cases()
+    assert [outcome.status for outcome in house.bdms.quarantine.retry(house.case, checks=policy)] == [Status.REGISTERED]
+    assert not house.bdms.quarantine.cases()
     house.turn(3)
     assert house.states() == {"registered": 1}
 
@@ -369,7 +369,7 @@ def test_a_retry_that_the_archive_does_not_answer_is_repeated(house: House) -> N
 def test_what_a_command_did_long_ago_says_nothing_of_the_next_file(make: Callable[[], House]) -> None:
     first = make()
     path = _wrong(first)
-    first.bdms.accept(first.case, "the only one")
+    first.bdms.quarantine.accept(first.case, "the only one")
     first.turn(2)
     path.write_bytes(b"another one")
     path.with_name(path.name + ".trigger").touch()
@@ -394,7 +394,7 @@ def test_a_trigger_that_stands_keeps_a_command_from_ingesting(house: House) -> N
     path = _wrong(house)
     path.with_name(path.name + ".trigger").touch()
     with pytest.raises(UsageError, match="stands: a daemon may take"):
-        house.bdms.accept(house.case, "the only one")
+        house.bdms.quarantine.accept(house.case, "the only one")
     assert not path.exists()
 
 

@@ -275,7 +275,7 @@ def test_a_file_of_no_known_format_needs_its_metadata_like_any_other(root: Path)
 def test_warnings_are_in_the_report(root: Path, night: Sequence[WrittenFile]) -> None:
     place = night[0].path.with_name(night[0].path.name.replace("CHUNK000", "CHUNK007"))
     night[0].path.rename(place)
-    (outcome,) = Bdms(_archive(root)).ingest([place], policy=CheckPolicy(chunk=Severity.WARNING))
+    (outcome,) = Bdms(_archive(root), policy=Policy.load()).ingest([place], checks=CheckPolicy(chunk=Severity.WARNING))
     assert outcome.status is Status.REGISTERED
     assert [defect.kind for defect in outcome.warnings] == [DefectKind.NAME_MISMATCH]
 
@@ -435,7 +435,7 @@ def test_only_what_is_ours_and_surely_bad_goes_to_quarantine(root: Path, kind: D
 
 
 def test_quarantine_keeps_everything_and_never_overwrites(root: Path) -> None:
-    bdms = Bdms(_archive(root))
+    bdms = Bdms(_archive(root), policy=Policy.load())
     cases = set()
     for content in (b"first", b"second"):
         file = root / FOLDER / NAME.format(0)
@@ -460,7 +460,7 @@ def test_quarantine_keeps_everything_and_never_overwrites(root: Path) -> None:
 def test_a_name_that_is_no_text_is_quarantined_too(root: Path) -> None:
     raw = os.fsencode(root / FOLDER) + b"/bad\xff.fits.fz"
     Path(os.fsdecode(raw)).write_bytes(b"x")
-    (outcome,) = Bdms(_archive(root)).ingest([Path(os.fsdecode(raw))])
+    (outcome,) = Bdms(_archive(root), policy=Policy.load()).ingest([Path(os.fsdecode(raw))])
     assert outcome.case is not None
     assert [p.name for p in outcome.case.iterdir() if p.name != "reason.json"] == ["bad\\xff.fits.fz"]
     json.dumps(json.loads((outcome.case / "reason.json").read_text()))
@@ -494,7 +494,7 @@ def test_a_quarantine_on_another_file_system_gets_a_verified_copy(root: Path) ->
 
 def test_a_night_enters_and_a_second_walk_changes_nothing(root: Path, night: Sequence[WrittenFile]) -> None:
     damage(night[1].path, Damage.BIT_FLIP)
-    bdms = Bdms(_archive(root))
+    bdms = Bdms(_archive(root), policy=Policy.load())
     first = bdms.ingest(root)
     assert sorted(outcome.status.value for outcome in first) == ["quarantined", *["registered"] * 5]
     assert not list(root.rglob("*.trigger"))
@@ -506,7 +506,7 @@ def test_a_night_enters_and_a_second_walk_changes_nothing(root: Path, night: Seq
 
 def test_the_report_is_a_table_everywhere(root: Path, night: Sequence[WrittenFile]) -> None:
     damage(night[0].path, Damage.EMPTY)
-    report = Bdms(_archive(root)).ingest(root)
+    report = Bdms(_archive(root), policy=Policy.load()).ingest(root)
     assert "<IngestReport: 6 rows>" in repr(report)
     assert "empty: " in repr(report)
     assert report._repr_html_().count("<tr>") == 7

@@ -15,7 +15,7 @@ from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.facade import Bdms
 from ctao_bdms.model import DefectKind, Did, ProductMetadata, ReplicaState, Rse, RuleState
 from ctao_bdms.naming import directories_of, is_block, is_manifest, path_of_lfn
-from ctao_bdms.replication import reconcile
+from ctao_bdms.replication import Policy, reconcile
 from ctao_bdms.testing.contract import registration
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_night
@@ -86,7 +86,7 @@ def rest(tmp_path: Path) -> Rest:
             Rse(name=CSCS, prefix=str(storages[CSCS]), centre="CSCS"),
         ]
     )
-    bdms = Bdms(archive)
+    bdms = Bdms(archive, policy=Policy.load())
     bdms.ingest(root)
     for _ in range(2):
         archive.transfer()
@@ -94,7 +94,7 @@ def rest(tmp_path: Path) -> Rest:
     archive.transfer()
     for centre in (PIC, CSCS):
         shutil.copytree(root, storages[centre])
-    return Rest(archive, expected, storages, bdms.quarantine().folder)
+    return Rest(archive, expected, storages, bdms.quarantine.at().folder)
 
 
 def test_all_is_well(rest: Rest) -> None:

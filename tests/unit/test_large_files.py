@@ -85,7 +85,7 @@ def test_hollow_files_in_the_inbox_go_to_quarantine_while_others_are_registered(
                 os.truncate(file.path, size)
             house.turn(20)
             assert house.states() == {"registered": 8, "quarantined": 2}
-            assert {case.kinds for case in house.bdms.quarantine().cases()} == {("trailing-bytes",)}
+            assert {case.kinds for case in house.bdms.quarantine.cases()} == {("trailing-bytes",)}
             house.journal.close()
     finally:
         pool.shutdown(cancel_futures=True, grace_s=0)

@@ -22,6 +22,7 @@ from ctao_bdms.ingest.journal import Journal, JournalReader, Sighting, Waiting
 from ctao_bdms.model import Lfn, Night, Rse
 from ctao_bdms.naming import AcadaPath
 from ctao_bdms.nights import Lag, NightFile, NightReport, Stage, gaps
+from ctao_bdms.replication import Policy
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 
@@ -57,13 +58,13 @@ def archive(root: Path) -> InMemoryCatalogue:
 
 @pytest.fixture
 def bdms(archive: InMemoryCatalogue) -> Bdms:
-    return Bdms(archive, now=lambda: NOW)
+    return Bdms(archive, policy=Policy.load(), now=lambda: NOW)
 
 
 def replicate(bdms: Bdms, archive: InMemoryCatalogue) -> None:
     for _ in range(2):
         archive.transfer()
-        bdms.reconcile("acada")
+        bdms.rules.reconcile("acada")
     archive.transfer()
 
 
@@ -77,11 +78,11 @@ def trigger(path: Path) -> Path:
 
 
 def test_from_trigger_to_replicated(bdms: Bdms, archive: InMemoryCatalogue, written: list[WrittenFile]) -> None:
-    report = bdms.night(NIGHT)
+    report = bdms.nights.report(NIGHT)
     assert {file.stage for file in report.files} == {Stage.WAITING}
     assert (report.total.found, report.total.open, report.is_complete) == (8, 8, False)
     bdms.ingest([file.path for file in written])
-    report = bdms.night("2026-11-21")
+    report = bdms.nights.report("2026-11-21")
     assert (report.total.registered, report.total.replicated, report.total.open) == (8, 0, 8)
     first, second = report.centres
     assert {file.reasons for file in report.files} == {
@@ -91,9 +92,9 @@ def test_from_trigger_to_replicated(bdms: Bdms, archive: InMemoryCatalogue, writ
         )
     }
     archive.transfer()
-    assert {file.centres for file in bdms.night(NIGHT).files} == {(first,)}
+    assert {file.centres for file in bdms.nights.report(NIGHT).files} == {(first,)}
     replicate(bdms, archive)
-    report = bdms.night(NIGHT)
+    report = bdms.nights.report(NIGHT)
     assert report.is_complete
     assert [(row.telescope, row.stream, row.found, row.replicated) for row in report] == [
         ("ARRAY", "subarray events", 2, 2),
@@ -112,7 +113,7 @@ def test_what_keeps_files_out(bdms: Bdms, root: Path, written: list[WrittenFile]
     gone.unlink()
     bdms.ingest(root / "ctao")
     trigger(left).touch()
-    report = bdms.night(NIGHT)
+    report = bdms.nights.report(NIGHT)
     assert of(report, bad).stage is Stage.QUARANTINED
     assert of(report, bad).reasons[0].startswith("truncated")
     assert of(report, silent).reasons == ("it has no trigger: its producer has not said that it is complete",)
@@ -132,7 +133,7 @@ def test_where_the_storage_contradicts_the_archive(
     lost.unlink()
     with longer.open("ab") as stream:
         stream.write(b"x")
-    report = bdms.night(NIGHT)
+    report = bdms.nights.report(NIGHT)
     assert not report.is_complete
     assert of(report, lost).reasons == ("the archive says that a copy is at CTAO-NORTH-ONSITE, and there is none",)
     size_bytes = longer.stat().st_size
@@ -151,7 +152,7 @@ def test_other_content_under_a_name_is_a_file_of_its_own(
     written[0].path.unlink()
     (again,) = write_night(written[0].path.parents[len(spec.lfn.parts) - 1], [spec])
     bdms.ingest(again.path)
-    report = bdms.night(NIGHT)
+    report = bdms.nights.report(NIGHT)
     assert [file.stage for file in report.files if file.path == again.path] == [Stage.QUARANTINED, Stage.REPLICATED]
     assert report.total.found == 9
 
@@ -165,11 +166,11 @@ def test_only_the_night_and_the_scope(bdms: Bdms, root: Path, written: list[Writ
         path.write_bytes(b"x")
     (stranger.parent / ".being-written").touch()
     (stranger.parent / "link").symlink_to(stranger)
-    report = bdms.night(NIGHT)
+    report = bdms.nights.report(NIGHT)
     assert {file.path for file in report.files} == {file.path for file in written} | {stranger}
     assert next(row.stream for row in report) == "other"
-    assert bdms.night(NIGHT, scope="acada").total.found == 8
-    assert bdms.night("2026-11-19").verdict == "Of the night 2026-11-19 at CTAO-North nothing is known."
+    assert bdms.nights.report(NIGHT, scope="acada").total.found == 8
+    assert bdms.nights.report("2026-11-19").verdict == "Of the night 2026-11-19 at CTAO-North nothing is known."
 
 
 def test_a_producer_speaks_by_digests_too(bdms: Bdms, written: list[WrittenFile]) -> None:
@@ -177,7 +178,7 @@ def test_a_producer_speaks_by_digests_too(bdms: Bdms, written: list[WrittenFile]
     path.with_name(path.name + ".sha256").write_text("0" * 64 + "\n")
     path.unlink()
     trigger(path).unlink()
-    assert of(bdms.night(NIGHT), path).reasons == ("its producer's digests are there, and it is not",)
+    assert of(bdms.nights.report(NIGHT), path).reasons == ("its producer's digests are there, and it is not",)
 
 
 def test_what_the_journal_has_seen(bdms: Bdms, root: Path, written: list[WrittenFile], tmp_path: Path) -> None:
@@ -192,9 +193,9 @@ def test_what_the_journal_has_seen(bdms: Bdms, root: Path, written: list[Written
     for each in (gone, withdrawn):
         each.unlink()
         trigger(each).unlink()
-    assert bdms.night(NIGHT).total.found == 6
+    assert bdms.nights.report(NIGHT).total.found == 6
     with JournalReader(path) as reader:
-        report = bdms.night(NIGHT, journal=reader)
+        report = bdms.nights.report(NIGHT, journal=reader)
     assert of(report, gone).reasons == ("the journal says that it was found, and it is nowhere",)
     assert of(report, withdrawn).reasons == ("its trigger has gone, and so has the file",)
     assert of(report, waits).reasons == ("it waits for no-file: Input/output error",)
@@ -244,7 +245,7 @@ def test_a_gap_keeps_a_night_from_being_complete(bdms: Bdms, archive: InMemoryCa
     specs = [spec for spec in night_specs(8, telescopes=2, megabytes=0.1) if spec.chunk]
     bdms.ingest([file.path for file in write_night(root, [attrs.evolve(spec, chunk=2) for spec in specs])])
     replicate(bdms, archive)
-    report = bdms.night(NIGHT)
+    report = bdms.nights.report(NIGHT)
     assert report.total.open == report.total.missing == 0
     assert not report.is_complete
     assert report.verdict.endswith("4 perhaps missing.")
@@ -261,7 +262,7 @@ def test_replay_walks_what_is_not_complete(
     path = tmp_path / "journal.sqlite"
     with Journal(path, by="daemon", now=lambda: NOW) as journal:
         journal.observe(Sighting.of(file) for file in survey([rest[0]], root))
-    assert set(to_walk(bdms.night(NIGHT))) == {through, *rest}
+    assert set(to_walk(bdms.nights.report(NIGHT))) == {through, *rest}
     done = replay(bdms, NIGHT, journal=path)
     assert {outcome.path: outcome.status.value for outcome in done.report} == {
         through: "known",
@@ -339,14 +340,14 @@ def test_no_replay_while_a_daemon_works(bdms: Bdms, root: Path, written: list[Wr
         finally:
             stop.set()
             daemon.join()
-    assert bdms.night(NIGHT).total.registered == 0
+    assert bdms.nights.report(NIGHT).total.registered == 0
     assert replay(bdms, NIGHT).after.total.registered == 8
 
 
 def test_what_people_are_shown(bdms: Bdms, written: list[WrittenFile], capsys: pytest.CaptureFixture[str]) -> None:
     trigger(written[0].path).unlink()
     written[1].path.unlink()
-    report = bdms.night(NIGHT)
+    report = bdms.nights.report(NIGHT)
     show(Output(), report, names=False)
     shown = capsys.readouterr().out
     assert shown.startswith("night 2026-11-21 at CTAO-North\n")
@@ -362,11 +363,11 @@ def test_a_night_with_too_few_centres_is_not_complete(
     archive.mark_lost("PIC-DISK", "a fire")
     bdms.ingest([file.path for file in written])
     replicate(bdms, archive)
-    report = bdms.night(NIGHT)
+    report = bdms.nights.report(NIGHT)
     assert report.total.replicated == 0
     assert {(file.centres, file.reasons) for file in report.files} == {
         (("CSCS",), ("only 1 of 2 centres can keep it: the others are away",))
     }
     archive.mark_lost("PIC-DISK", "")
     replicate(bdms, archive)
-    assert bdms.night(NIGHT).is_complete
+    assert bdms.nights.report(NIGHT).is_complete

@@ -18,6 +18,7 @@ from ctao_bdms.errors import JournalError
 from ctao_bdms.facade import Bdms
 from ctao_bdms.ingest.journal import Journal, JournalReader
 from ctao_bdms.processes import PerProcess, this_process
+from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,7 @@ def test_a_pickle_does_not_carry_the_value() -> None:
 
 @pytest.mark.parametrize("is_used", [True, False])
 def test_an_archive_can_be_pickled_after_a_storage_has_failed(is_used: bool) -> None:
-    bdms = Bdms(InMemoryCatalogue([]))
+    bdms = Bdms(InMemoryCatalogue([]), policy=Policy.load())
     if is_used:
         bdms.health.failed("PIC-DISK")
     copy = pickle.loads(pickle.dumps(bdms))

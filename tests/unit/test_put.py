@@ -23,6 +23,7 @@ from ctao_bdms.ingest import Status
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import DefectKind, Lfn, NewProduct, RetentionClass, Rse, Verdict
 from ctao_bdms.naming import BlockName, is_block
+from ctao_bdms.replication import Policy
 from ctao_bdms.storage import FileSink, temporary_prefix
 from ctao_bdms.testing.products import write_dl1, write_dl2
 from ctao_bdms.upload import Put, deliver, read_products
@@ -49,7 +50,7 @@ class Archive:
             prefix = str(home / centre)
             rses.append(Rse(name=f"{centre}-DISK", prefix=prefix, centre=centre, write_url=f"file://localhost{prefix}"))
         self.catalogue = InMemoryCatalogue(rses, scopes=("dpps", "acada", "user.ada"), now=lambda: self.now)
-        self.bdms = Bdms(self.catalogue, now=lambda: self.now)
+        self.bdms = Bdms(self.catalogue, policy=Policy.load(), now=lambda: self.now)
 
     def blocks_of(self, lfn: Lfn) -> list[BlockName]:
         datasets = self.catalogue.files([lfn])[lfn].datasets
@@ -139,7 +140,7 @@ def test_the_archive_keeps_at_two_centres_the_first_where_it_was_uploaded(archiv
     assert (first.rse_expression, first.source, first.expires) == ("centre=DESY", "", None)
     assert (second.source, second.expires) == ("centre=DESY", None)
     archive.catalogue.transfer()
-    (state,) = archive.bdms.reconcile("dpps")
+    (state,) = archive.bdms.rules.reconcile("dpps")
     assert state.is_complete
     assert state.centres[0] == "DESY"
     assert len(set(state.centres)) == 2
@@ -155,14 +156,14 @@ def test_where_it_was_uploaded_needs_no_copy_to_remain(archive: Archive, dl1: Pa
     holds, first = archive.catalogue.rules("dpps", [name])[name]
     assert (holds.rse_expression, holds.source) == ("centre=DESY", ""), "what was uploaded is held"
     assert (first.rse_expression in {"centre=PIC", "centre=CSCS"}, first.source) == (True, "centre=DESY")
-    archive.bdms.reconcile("dpps")
+    archive.bdms.rules.reconcile("dpps")
     assert archive.catalogue.rules("dpps", [name])[name] == [holds, first], "the second waits for the first"
     archive.catalogue.transfer()
-    archive.bdms.reconcile("dpps")
+    archive.bdms.rules.reconcile("dpps")
     *_, second = archive.catalogue.rules("dpps", [name])[name]
     assert second.source == first.rse_expression
     archive.catalogue.transfer()
-    (state,) = archive.bdms.reconcile("dpps", prune=True)
+    (state,) = archive.bdms.rules.reconcile("dpps", prune=True)
     assert (state.is_complete, set(state.centres)) == (True, {"PIC", "CSCS"})
     ended = [rule.rse_expression for rule in archive.catalogue.rules("dpps", [name])[name] if rule.expires is not None]
     assert ended == ["centre=DESY"], "once both centres have it, nothing holds it where it was uploaded"
@@ -184,7 +185,7 @@ def test_a_short_term_block_gets_no_rules_when_its_time_is_over(archive: Archive
     assert outcome.block is not None
     archive.catalogue._rules.clear()  # Rucio's judge has ended them
     archive.now += dt.timedelta(days=400)
-    archive.bdms.reconcile("dpps")
+    archive.bdms.rules.reconcile("dpps")
     assert not archive.catalogue.rules("dpps", [outcome.block.name])[outcome.block.name]
 
 

@@ -17,6 +17,7 @@ from ctao_bdms.errors import UsageError
 from ctao_bdms.facade import Bdms
 from ctao_bdms.ingest import Case, Deed, Quarantine, Registrar, Status, read_all, release, survey
 from ctao_bdms.model import DefectKind, Rse
+from ctao_bdms.replication import Policy
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 
@@ -38,7 +39,7 @@ class Storage:
 
     @property
     def quarantine(self) -> Quarantine:
-        return self.bdms.quarantine()
+        return self.bdms.quarantine.at()
 
     def admit(self) -> Case:
         """Ingest all; return the case of the one that is bad."""
@@ -67,7 +68,7 @@ def storage(tmp_path: Path) -> Storage:
             Rse(name="CSCS-DISK", prefix="/cscs", centre="CSCS"),
         ]
     )
-    return Storage(root, Bdms(archive, now=lambda: NOW), bad, good)
+    return Storage(root, Bdms(archive, policy=Policy.load(), now=lambda: NOW), bad, good)
 
 
 def _events(quarantine: Quarantine) -> list[dict[str, str]]:
@@ -162,11 +163,11 @@ def test_the_same_path_again_and_again_in_one_second(storage: Storage) -> None:
 
 def test_a_retry_is_an_ingest(storage: Storage) -> None:
     case = storage.admit()
-    (outcome,) = storage.bdms.retry(case, why="newer software")
+    (outcome,) = storage.bdms.quarantine.retry(case, why="newer software")
     assert (outcome.status, outcome.defects[0].kind) == (Status.QUARANTINED, DefectKind.CORRUPT)
     sound = storage.quarantine.cases()[0]
     sound.file.write_bytes(_sound(storage))
-    (outcome,) = storage.bdms.retry(sound)
+    (outcome,) = storage.bdms.quarantine.retry(sound)
     assert outcome.status is Status.REGISTERED
     assert not storage.bad.trigger.is_symlink()
     assert [(event["what"], event.get("why")) for event in _events(storage.quarantine)] == [
@@ -190,7 +191,7 @@ def _remade(storage: Storage, file: WrittenFile) -> bytes:
 
 def test_an_accepted_file_says_so_for_ever(storage: Storage) -> None:
     case = storage.admit()
-    (outcome,) = storage.bdms.accept(case, "the only copy of the burst")
+    (outcome,) = storage.bdms.quarantine.accept(case, "the only copy of the burst")
     assert outcome.status is Status.REGISTERED
     (product,) = (product for product in storage.bdms.query(night="2026-11-21") if product.lfn == storage.bad.lfn)
     disclaimer = str(product.metadata["disclaimer"])
@@ -209,9 +210,9 @@ def test_what_is_no_product_cannot_be_accepted(storage: Storage, kind: Damage) -
     case = storage.admit()
     before = storage.tree()
     with pytest.raises(UsageError, match="cannot be accepted"):
-        storage.bdms.accept(case, "please")
+        storage.bdms.quarantine.accept(case, "please")
     with pytest.raises(UsageError, match="for a reason"):
-        storage.bdms.accept(case, " ")
+        storage.bdms.quarantine.accept(case, " ")
     assert storage.tree() == before
 
 
@@ -224,14 +225,14 @@ def test_a_conflict_can_never_be_accepted(storage: Storage) -> None:
     (case,) = storage.quarantine.cases()
     assert case.kinds == ("conflict",)
     with pytest.raises(UsageError, match="is conflict and cannot be accepted"):
-        storage.bdms.accept(case, "mine is better")
+        storage.bdms.quarantine.accept(case, "mine is better")
 
 
 def test_other_damage_than_was_accepted_still_keeps_it_out(storage: Storage) -> None:
     case = storage.admit()
     with case.file.open("ab") as stream:
         stream.write(b"more")
-    (outcome,) = storage.bdms.accept(case, "a bit does not matter")
+    (outcome,) = storage.bdms.quarantine.accept(case, "a bit does not matter")
     assert outcome.status is Status.QUARANTINED
     assert {defect.kind for defect in outcome.defects} == {DefectKind.CORRUPT, DefectKind.TRAILING_BYTES}
 
@@ -246,7 +247,7 @@ def test_a_quarantine_inside_a_namespace_is_refused(tmp_path: Path) -> None:
         ]
     )
     with pytest.raises(UsageError, match="namespace of PIC-DISK"):
-        Bdms(archive).quarantine()
+        Bdms(archive, policy=Policy.load()).quarantine.at()
 
 
 def test_a_file_that_was_replaced_since_it_was_read_is_left_for_another_walk(storage: Storage) -> None:
@@ -335,7 +336,11 @@ def config(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         f'quarantine = "{tmp_path}/elsewhere"\n[checks]\nwarn = ["chunk"]\n[inbox]\nsidecars = false\n'
         f'[state]\nfolder = "{tmp_path}/state"\n'
     )
-    monkeypatch.setattr("ctao_bdms.cli.onsite.connect", lambda *_, **__: storage.bdms)
+
+    def connect(_config: Path, *, quarantine: Path, **_: object) -> Bdms:
+        return Bdms(storage.bdms.catalogue, policy=Policy.load(), now=lambda: NOW, quarantine=quarantine)
+
+    monkeypatch.setattr("ctao_bdms.cli.onsite.connect", connect)
     return path
 
 
@@ -354,9 +359,9 @@ def test_commands_take_quarantine_and_checks_from_the_settings(
     storage: Storage, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = _misnamed(storage)
-    elsewhere = Bdms(storage.bdms.catalogue, now=lambda: NOW, quarantine=tmp_path / "elsewhere")
+    elsewhere = Bdms(storage.bdms.catalogue, policy=Policy.load(), now=lambda: NOW, quarantine=tmp_path / "elsewhere")
     elsewhere.ingest(storage.root)
-    by_path = {case.path: case for case in elsewhere.quarantine().cases()}
+    by_path = {case.path: case for case in elsewhere.quarantine.cases()}
     assert set(by_path) == {wrong, storage.bad.path}
     assert run(["quarantine", "list", "--config", str(config)]) == 0
     assert by_path[wrong].id in capsys.readouterr().out
@@ -365,10 +370,10 @@ def test_commands_take_quarantine_and_checks_from_the_settings(
     assert "2 files would be ingested again" in capsys.readouterr().out
     assert run([*retried, "--apply"]) == 1, "one is as bad as before"
     assert not storage.quarantine.cases()
-    (bad,) = elsewhere.quarantine().cases()
+    (bad,) = elsewhere.quarantine.cases()
     assert (bad.path, wrong.exists()) == (storage.bad.path, True)
     assert run(["quarantine", "accept", bad.id, "--reason", "a test", "--config", str(config)]) == 0
-    assert not elsewhere.quarantine().cases()
+    assert not elsewhere.quarantine.cases()
 
 
 def test_a_plan_foresees_what_the_daemon_would_do(
@@ -387,7 +392,7 @@ def test_many_that_are_retried_share_a_block(storage: Storage) -> None:
     cases = storage.quarantine.cases()
     for case in cases:
         case.file.write_bytes(sound if case.path == storage.bad.path else _remade(storage, storage.good))
-    report = storage.bdms.retry(cases, why="copies were found")
+    report = storage.bdms.quarantine.retry(cases, why="copies were found")
     assert [outcome.status for outcome in report] == [Status.REGISTERED] * 2
     assert len({outcome.block for outcome in report}) == 1
     assert not storage.quarantine.cases()

@@ -18,6 +18,7 @@ from ctao_bdms.catalogue import Condition, InMemoryCatalogue, Query
 from ctao_bdms.errors import InvalidMetadataError, MissingExtraError, UsageError
 from ctao_bdms.facade import Bdms
 from ctao_bdms.model import Cone, Lfn, Product, ProductMetadata, Rse
+from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Counting(InMemoryCatalogue):
 
 
 def _filled(*extra: dict[str, Value], scope: str = "acada", token: str = "00000001") -> Bdms:
-    return _add(Bdms(Counting(), now=lambda: NOW), *extra, scope=scope, token=token)
+    return _add(Bdms(Counting(), policy=Policy.load(), now=lambda: NOW), *extra, scope=scope, token=token)
 
 
 def _add(bdms: Bdms, *extra: dict[str, Value], scope: str = "acada", token: str = "00000001") -> Bdms:

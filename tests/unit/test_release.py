@@ -44,7 +44,7 @@ from ctao_bdms.preservation import (
 )
 from ctao_bdms.preservation.evidence import keep
 from ctao_bdms.preservation.verifiers import VERIFIERS, FileVerifier, ReadBack, SourceVerifier, verifier_for
-from ctao_bdms.replication import reconcile
+from ctao_bdms.replication import Policy, reconcile
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ class Kept:
         return Path(path_of_lfn(self.written[number].lfn, self.storages[rse]))
 
     def foreseen(self) -> tuple[Verdict, str]:
-        (row,) = self.bdms.release("acada", policy=_DAYS)
+        (row,) = self.bdms.nights.release("acada", policy=_DAYS)
         return row.verdict, row.why
 
     def release(self) -> tuple[Verdict, str]:
-        (row,) = self.bdms.release("acada", policy=_DAYS, apply=True)
+        (row,) = self.bdms.nights.release("acada", policy=_DAYS, apply=True)
         return row.verdict, row.why
 
     @property
@@ -158,7 +158,7 @@ def _kept(tmp_path: Path, nights: int, files: int = 3) -> Kept:
         now=lambda: clock[0],
     )
     archive.fails = {}
-    bdms = Bdms(archive, now=lambda: clock[0])
+    bdms = Bdms(archive, policy=Policy.load(), now=lambda: clock[0])
     written: list[WrittenFile] = []
     for day in range(nights):
         clock[0] = START + dt.timedelta(days=day)
@@ -190,12 +190,12 @@ def test_a_block_that_two_centres_hold_is_released(kept: Kept) -> None:
     verdict, why = kept.foreseen()
     assert (verdict, why) == (Verdict.VERIFY, "CSCS: its copy was never read back; PIC: its copy was never read back")
     assert kept.is_held_on_site
-    assert not kept.bdms.evidence(kept.block)
+    assert not kept.bdms.blocks.evidence(kept.block)
 
     verdict, why = kept.release()
     assert (verdict, why) == (Verdict.ENDED, "verified at CSCS, PIC; the reaper deletes its copy on site")
     assert not kept.is_held_on_site
-    evidence = kept.bdms.evidence(kept.block)
+    evidence = kept.bdms.blocks.evidence(kept.block)
     assert sorted((proof.what, proof.rse, proof.how.split()[0], proof.n_files) for proof in evidence) == [
         ("released", ONSITE, "rule", 4),
         ("releasing", ONSITE, "rule", 4),
@@ -203,21 +203,21 @@ def test_a_block_that_two_centres_hold_is_released(kept: Kept) -> None:
         ("verified", PIC, "file", 4),
     ]
     assert all("@" in proof.who and proof.when == kept.clock[0] for proof in evidence)
-    with tarfile.open(fileobj=io.BytesIO(kept.bdms.manifest(kept.block, rse=PIC).to_bytes())) as bag:
+    with tarfile.open(fileobj=io.BytesIO(kept.bdms.blocks.manifest(kept.block, rse=PIC).to_bytes())) as bag:
         lines = bag.extractfile(f"{bag.getnames()[0]}/manifest-sha256.txt")
         assert lines is not None
         assert {proof.digest for proof in evidence} == {hashlib.sha256(lines.read()).hexdigest()}
 
-    rows = kept.bdms.release("acada", policy=_DAYS)
+    rows = kept.bdms.nights.release("acada", policy=_DAYS)
     assert rows[0].why.endswith("4 files are still on site: Rucio's judge-cleaner has not removed the rule")
-    (left,) = kept.bdms.left_on_site(rows)
+    (left,) = kept.bdms.nights.left_on_site(rows)
     assert left.why.startswith("4 files are on site by the catalogue, 4 on disk")
     assert kept.archive.reap() == 4
-    (left,) = kept.bdms.left_on_site(rows)
+    (left,) = kept.bdms.nights.left_on_site(rows)
     assert left.why.startswith("0 files are on site by the catalogue, 4 on disk")
     shutil.rmtree(kept.storages[ONSITE] / "ctao")
-    assert kept.bdms.left_on_site(rows)[0].verdict is Verdict.RELEASED
-    assert not kept.bdms.release("acada", policy=_DAYS)
+    assert kept.bdms.nights.left_on_site(rows)[0].verdict is Verdict.RELEASED
+    assert not kept.bdms.nights.release("acada", policy=_DAYS)
     reconcile(kept.archive, "acada", "*", now=lambda: kept.clock[0])
     assert not kept.is_held_on_site, "what was released is not brought back"
 
@@ -288,7 +288,7 @@ def test_what_is_not_safe_stays(kept: Kept, breaks: Callable[[Kept], object], sa
     assert verdict is (Verdict.FAILED if was_to_go else Verdict.KEEP)
     assert re.search(said, why), why
     assert kept.is_held_on_site
-    assert {proof.what for proof in kept.bdms.evidence(kept.block)} <= {"verified"}
+    assert {proof.what for proof in kept.bdms.blocks.evidence(kept.block)} <= {"verified"}
 
 
 def test_a_copy_that_goes_after_it_was_verified_is_noticed(kept: Kept) -> None:
@@ -310,7 +310,9 @@ def test_a_copy_that_was_repaired_is_read_back_again(kept: Kept) -> None:
     shutil.copy(kept.path(ONSITE), kept.path(PIC))
     kept.clock[0] += dt.timedelta(minutes=1)
     assert kept.release()[0] is Verdict.ENDED
-    verdicts = [(proof.rse, proof.is_sound) for proof in kept.bdms.evidence(kept.block) if proof.what == "verified"]
+    verdicts = [
+        (proof.rse, proof.is_sound) for proof in kept.bdms.blocks.evidence(kept.block) if proof.what == "verified"
+    ]
     assert sorted(verdicts) == [(CSCS, True), (PIC, False), (PIC, True)]
 
 
@@ -414,7 +416,7 @@ def test_a_copy_is_read_through_the_door_that_works_here(kept: Kept) -> None:
     assert (checked.verdict, checked.n_read) == ("agrees", 3)
     (row,) = kept.run(verifiers=without_bindings)
     assert row.verdict is Verdict.ENDED
-    assert {proof.how for proof in kept.bdms.evidence(kept.block) if proof.what == "verified"} == {"file"}
+    assert {proof.how for proof in kept.bdms.blocks.evidence(kept.block) if proof.what == "verified"} == {"file"}
 
 
 def test_what_no_door_gives_is_said(kept: Kept) -> None:
@@ -436,15 +438,15 @@ def test_a_retention_class_may_have_a_time_of_its_own(kept: Kept) -> None:
         (None, Verdict.KEEP),
     ):
         policy = ReleasePolicy(by_class={RetentionClass.PERMANENT: stays})
-        (row,) = kept.bdms.release("acada", policy=policy)
+        (row,) = kept.bdms.nights.release("acada", policy=policy)
         assert row.verdict is verdict
     assert row.why == "what is permanent stays on site"
 
 
 def test_no_more_goes_than_the_low_water_mark_takes(kept: Kept, tmp_path: Path) -> None:
-    (row,) = kept.bdms.release("acada", policy=_DAYS, low_water=1.0)
+    (row,) = kept.bdms.nights.release("acada", policy=_DAYS, low_water=1.0)
     assert (row.verdict, row.why) == (Verdict.KEEP, "the low-water mark is reached without it")
-    (row,) = kept.bdms.release("acada", policy=_DAYS, low_water=0.0)
+    (row,) = kept.bdms.nights.release("acada", policy=_DAYS, low_water=0.0)
     assert row.verdict is Verdict.VERIFY
 
 
@@ -456,7 +458,7 @@ def test_a_bad_block_does_not_keep_the_others_on_site(three: Kept) -> None:
     assert [row.verdict for row in rows] == [Verdict.FAILED, Verdict.ENDED, Verdict.KEEP]
     assert rows[2].why == "the low-water mark is reached without it"
     assert [three.holds_on_site(block) for block in (first, second, third)] == [True, False, True]
-    assert not three.bdms.evidence(third), "what need not go is not read back"
+    assert not three.bdms.blocks.evidence(third), "what need not go is not read back"
 
     rows = three.run(size_bytes=1)
     assert [row.verdict for row in rows] == [Verdict.KEEP, Verdict.ENDED, Verdict.KEEP], "what is on its way out counts"
@@ -465,14 +467,14 @@ def test_a_bad_block_does_not_keep_the_others_on_site(three: Kept) -> None:
 
 
 def test_as_many_blocks_go_as_the_low_water_mark_takes(three: Kept) -> None:
-    size_bytes = three.bdms.release("acada", policy=_DAYS)[0].size_bytes
+    size_bytes = three.bdms.nights.release("acada", policy=_DAYS)[0].size_bytes
     assert three.foresee(size_bytes) == [Verdict.VERIFY, Verdict.KEEP, Verdict.KEEP]
     assert three.foresee(size_bytes + 1) == [Verdict.VERIFY, Verdict.VERIFY, Verdict.KEEP]
     rows = three.run(size_bytes=size_bytes + 1)
     assert [row.verdict for row in rows] == [Verdict.ENDED, Verdict.ENDED, Verdict.KEEP]
-    rows = three.bdms.release("acada", policy=_DAYS, low_water=1.0, apply=True)
+    rows = three.bdms.nights.release("acada", policy=_DAYS, low_water=1.0, apply=True)
     assert [row.verdict for row in rows] == [Verdict.ENDED, Verdict.ENDED, Verdict.KEEP]
-    rows = three.bdms.release("acada", policy=_DAYS, low_water=0.0, apply=True)
+    rows = three.bdms.nights.release("acada", policy=_DAYS, low_water=0.0, apply=True)
     assert [row.verdict for row in rows] == [Verdict.ENDED] * 3
 
 
@@ -521,7 +523,7 @@ def test_what_goes_wrong_with_one_block_does_not_stop_the_run(three: Kept, error
     assert [row.verdict for row in rows] == [Verdict.ENDED, Verdict.FAILED, Verdict.ENDED]
     assert (rows[1].why, rows.stopped) == (str(error), None)
     assert three.holds_on_site(second)
-    evidence = [proof.what for proof in three.bdms.evidence(second)]
+    evidence = [proof.what for proof in three.bdms.blocks.evidence(second)]
     assert "released" not in evidence
     assert ("releasing" in evidence) == (asked == "end_rule"), "the decision is kept before it is carried out"
 
@@ -529,7 +531,7 @@ def test_what_goes_wrong_with_one_block_does_not_stop_the_run(three: Kept, error
 def test_a_catalogue_out_of_reach_ends_the_run_with_what_was_done(three: Kept) -> None:
     for number in (0, 3):
         three.archive.fails["end_rule", three.block_of(number)] = UnreachableError(f"it is gone {number}")
-    rows = three.bdms.release("acada", policy=_DAYS, apply=True)
+    rows = three.bdms.nights.release("acada", policy=_DAYS, apply=True)
     assert [row.verdict for row in rows] == [Verdict.FAILED, Verdict.FAILED, Verdict.VERIFY]
     assert [row.why for row in rows] == ["it is gone 0", "it is gone 3", "it was not reached"]
     assert str(rows.stopped) == "it is gone 3"
@@ -542,7 +544,7 @@ class _Command(CommandArchive):
 
     bdms: Bdms = attrs.field(kw_only=True)
 
-    def connect(self) -> Bdms:
+    def connect(self, quarantine: Path | None = None) -> Bdms:
         return self.bdms
 
 
@@ -582,32 +584,34 @@ def test_the_command_does_not_wait_for_what_goes_by_itself(three: Kept, capsys: 
 
 
 def test_the_manifest_is_shown_and_verified_from_each_copy(kept: Kept) -> None:
-    assert {file.lfn for file in kept.bdms.manifest(kept.block.name).files} == {w.lfn for w in kept.written}
-    checks = kept.bdms.check_manifests(kept.block, deep=True)
+    assert {file.lfn for file in kept.bdms.blocks.manifest(kept.block.name).files} == {w.lfn for w in kept.written}
+    checks = kept.bdms.blocks.check_manifests(kept.block, deep=True)
     assert checks.ok
     assert [(check.rse, check.n_files, check.n_read) for check in checks] == [(CSCS, 3, 3), (ONSITE, 3, 3), (PIC, 3, 3)]
     _corrupt(kept)
     _without_digest(kept)
-    assert [check.rse for check in kept.bdms.check_manifests(kept.block) if not check.problems] == [ONSITE, PIC]
-    wrong = {check.rse: check.verdict for check in kept.bdms.check_manifests(kept.block, deep=True) if check.problems}
+    assert [check.rse for check in kept.bdms.blocks.check_manifests(kept.block) if not check.problems] == [ONSITE, PIC]
+    wrong = {
+        check.rse: check.verdict for check in kept.bdms.blocks.check_manifests(kept.block, deep=True) if check.problems
+    }
     assert set(wrong) == {PIC, CSCS}
     assert str(kept.written[0].lfn) in wrong[PIC]
     with pytest.raises(ManifestError):
-        kept.bdms.manifest(kept.block, rse=CSCS)
+        kept.bdms.blocks.manifest(kept.block, rse=CSCS)
     with pytest.raises(NotFoundError, match="there is none at NOWHERE"):
-        kept.bdms.manifest(kept.block, rse="NOWHERE")
+        kept.bdms.blocks.manifest(kept.block, rse="NOWHERE")
     with pytest.raises(InvalidNameError, match="a block is called"):
-        kept.bdms.manifest("/ctao/acada/DL0")
+        kept.bdms.blocks.manifest("/ctao/acada/DL0")
 
 
 def test_a_block_without_a_manifest_is_told(kept: Kept) -> None:
     for lfn in [lfn for lfn in kept.archive._files if is_manifest(lfn.text)]:
         del kept.archive._files[lfn]
     with pytest.raises(NotFoundError, match="has no manifest"):
-        kept.bdms.manifest(kept.block)
-    assert kept.bdms.check_manifests(kept.block, rse=ONSITE)[0].verdict == "the block has no manifest"
+        kept.bdms.blocks.manifest(kept.block)
+    assert kept.bdms.blocks.check_manifests(kept.block, rse=ONSITE)[0].verdict == "the block has no manifest"
     other = kept.block.name[:-8] + "ffffffff"
-    assert kept.bdms.check_manifests(other)[0].verdict == "the block is empty or does not exist"
+    assert kept.bdms.blocks.check_manifests(other)[0].verdict == "the block is empty or does not exist"
 
 
 class _Storage(http.server.SimpleHTTPRequestHandler):

@@ -122,7 +122,7 @@ def test_replaced_file_is_looked_at_again(
     assert house.states() == expected
     assert not any(os.path.lexists(file.trigger) for file in files), "each trigger was taken, or went with its file"
     if is_other:
-        cases = house.bdms.quarantine().cases()
+        cases = house.bdms.quarantine.cases()
         assert {case.path for case in cases} == swapped
     for file in files:
         if file.path.exists():
@@ -214,5 +214,5 @@ def test_sound_file_that_replaces_a_bad_one_does_not_go_to_quarantine(
     assert house.states() == {"registered": 1}
     assert swapped
     assert file.path.read_bytes() == sound
-    assert not house.bdms.quarantine().cases()
+    assert not house.bdms.quarantine.cases()
     assert not os.path.lexists(file.trigger)

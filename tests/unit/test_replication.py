@@ -353,9 +353,9 @@ def test_full_centres_leave_as_many_copies_as_there_can_be(caplog: pytest.LogCap
     states = _settled(archive, pattern)
     assert [(state.did, state.complete_at) for state in states] == [(old, (first, second)), (new, (third,))]
     assert [state.is_complete for state in states] == [True, False]
-    bdms = Bdms(archive, now=lambda: NOW)
-    assert {centre.name for centre in bdms.centres() if centre.state == "full"} == {first, second}
-    (why,) = bdms.explain()
+    bdms = Bdms(archive, policy=Policy.load(), now=lambda: NOW)
+    assert {centre.name for centre in bdms.rules.centres() if centre.state == "full"} == {first, second}
+    (why,) = bdms.rules.explain()
     assert (why.sentence, why.needs_somebody) == (f"{short}.", True)
     assert "lose" not in why.help, "a centre that is full is not lost"
     (missing,) = compare(archive, "acada", pattern, now=lambda: NOW)

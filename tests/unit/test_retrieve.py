@@ -41,6 +41,7 @@ from ctao_bdms.errors import (
 )
 from ctao_bdms.facade import Bdms
 from ctao_bdms.model import ArchivedFile, Lfn, Replica, ReplicaState, Rse
+from ctao_bdms.replication import Policy
 from ctao_bdms.storage import Sources
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
@@ -127,7 +128,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_name_stands_for_a_file_a_directory_or_a_block(archive: Archive, tmp_path: Path) -> None:
-    bdms = Bdms(archive)
+    bdms = Bdms(archive, policy=Policy.load())
     folder = archive.lfns[0].parent
     for number, (asked, count) in enumerate(
         [
@@ -150,7 +151,7 @@ def test_a_name_stands_for_a_file_a_directory_or_a_block(archive: Archive, tmp_p
 
 
 def test_what_makes_no_sense_is_told(archive: Archive, tmp_path: Path) -> None:
-    bdms = Bdms(archive)
+    bdms = Bdms(archive, policy=Policy.load())
     with pytest.raises(UsageError, match="not both"):
         bdms.retrieve(archive.lfns, level="DL0")
     with pytest.raises(UsageError, match="say what to fetch"):
@@ -258,7 +259,7 @@ def test_bytes_that_are_wrong_once_are_not_the_fault_of_the_copy(
 
     monkeypatch.setattr(LocalSource, "read_at", flipping)
     moved: list[int] = []
-    (fetched,) = Bdms(archive).retrieve(archive.lfns[:1], tmp_path / "to", on_bytes=moved.append)
+    (fetched,) = Bdms(archive, policy=Policy.load()).retrieve(archive.lfns[:1], tmp_path / "to", on_bytes=moved.append)
     assert (fetched.status, fetched.rse, fetched.troubles) == (Fetching.FETCHED, CSCS, ())
     assert fetched.path.read_bytes() == archive.contents[0]
     assert moved == [100_000, -100_000, 100_000]
@@ -947,7 +948,7 @@ def test_a_connection_that_the_server_has_closed_is_replaced(archive: Archive, w
 def test_a_file_is_read_and_sought_where_it_lies(large: Archive, web: Web, door: str) -> None:
     large.doors = {CSCS: (web.url,)} if door == "http" else {}
     content = large.contents[0]
-    with Bdms(large).open(large.lfns[0]) as stream:
+    with Bdms(large, policy=Policy.load()).open(large.lfns[0]) as stream:
         assert isinstance(stream, io.BufferedReader)
         assert stream.seekable()
         assert stream.read(10) == content[:10]
@@ -966,7 +967,7 @@ def test_a_file_is_read_and_sought_where_it_lies(large: Archive, web: Web, door:
 
 def test_a_jump_does_not_fetch_what_lies_between(large: Archive, web: Web) -> None:
     large.doors = {CSCS: (web.url,)}
-    with Bdms(large).open(large.lfns[0]) as stream:
+    with Bdms(large, policy=Policy.load()).open(large.lfns[0]) as stream:
         stream.seek(35 * MB)
         stream.read(100)
     assert web.sent < 8 * MB
@@ -1024,7 +1025,7 @@ def test_what_becomes_shorter_while_it_is_open_does_not_look_like_the_end(large:
     )
     for read in reads:
         large.place(large.lfns[0], ONSITE).write_bytes(b"x" * 40 * MB)
-        with Bdms(large).open(large.lfns[0]) as stream:
+        with Bdms(large, policy=Policy.load()).open(large.lfns[0]) as stream:
             stream.seek(30 * MB)
             stream.read(1)
             os.truncate(large.place(large.lfns[0], ONSITE), 35 * MB)
@@ -1042,7 +1043,7 @@ def test_astropy_reads_an_open_file(tmp_path: Path, web: Web) -> None:
     archive = Archive(tmp_path / "storage", [memory.getvalue()])
     for door in ((), (web.url,)):
         archive.doors[CSCS] = door
-        with Bdms(archive).open(archive.lfns[0]) as stream, fits.open(stream) as hdus:
+        with Bdms(archive, policy=Policy.load()).open(archive.lfns[0]) as stream, fits.open(stream) as hdus:
             assert np.array_equal(hdus["SMALL"].data, image[:10])
             assert np.array_equal(hdus[0].data, image)
 
@@ -1054,8 +1055,12 @@ def test_copies_are_located_by_protocol(archive: Archive) -> None:
     archive.doors = {CSCS: ("http://a", "root://a/"), PIC: ("root://b/",)}
     copies = locate(archive, archive.rses(), archive.lfns[:1], near="PIC", protocol="root")
     assert [(copy.rse, copy.pfn.partition("//")[0]) for copy in copies] == [(PIC, "root:"), (CSCS, "root:")]
-    assert [copy.rse for copy in Bdms(archive).locate(archive.lfns[:1], near="CSCS")] == [CSCS, PIC, ONSITE]
-    assert len(Bdms(archive).locate(archive.lfns[0].parent)) == 6
+    assert [copy.rse for copy in Bdms(archive, policy=Policy.load()).locate(archive.lfns[:1], near="CSCS")] == [
+        CSCS,
+        PIC,
+        ONSITE,
+    ]
+    assert len(Bdms(archive, policy=Policy.load()).locate(archive.lfns[0].parent)) == 6
 
 
 def test_bars_move_for_all_and_for_each_large_file(large: Archive, tmp_path: Path) -> None:

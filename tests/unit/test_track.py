@@ -18,6 +18,7 @@ from ctao_bdms.model import Night, Rse, Site
 from ctao_bdms.naming import BlockName
 from ctao_bdms.nights import Lag
 from ctao_bdms.preservation import Proof
+from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -44,20 +45,20 @@ def block(archive: InMemoryCatalogue) -> Did:
 
 
 def test_a_block_is_tracked_from_rule_to_rule(archive: InMemoryCatalogue, block: Did) -> None:
-    bdms = Bdms(archive, now=lambda: NOW)
+    bdms = Bdms(archive, policy=Policy.load(), now=lambda: NOW)
     assert list(bdms.track(block.name)) == []
-    bdms.reconcile("acada")
+    bdms.rules.reconcile("acada")
     site, first = bdms.track(block.name)
     assert (site.rse, site.state, site.complete_by, site.where) == (ONSITE, "ok, 3 of 3 files", NOW, "CTAO-North")
     assert (first.state, first.complete_by, first.evidence) == ("replicating, 0 of 3 files", None, "")
     for _ in range(2):
         archive.transfer()
-        bdms.reconcile("acada")
-    tracked = bdms.track_night(NIGHT, site=Site.NORTH)
+        bdms.rules.reconcile("acada")
+    tracked = bdms.nights.track(NIGHT, site=Site.NORTH)
     assert [copy.complete_by for copy in tracked] == [NOW] * 3
     assert {copy.where for copy in tracked} == {"CTAO-North", "PIC", "CSCS"}
     assert tracked[2].evidence.startswith("by its transfer")
-    assert list(bdms.track_night("2026-01-01")) == []
+    assert list(bdms.nights.track("2026-01-01")) == []
 
 
 @pytest.fixture
@@ -94,15 +95,15 @@ OTHER = Night.parse("2026-01-01")
 def test_all_sites_scopes_and_nights_are_meant_unless_some_are_named(
     scattered: InMemoryCatalogue, words: dict[str, Any], number: int
 ) -> None:
-    bdms = Bdms(scattered, now=lambda: NOW)
-    assert len({action.did for action in bdms.compare(**words)}) == number
-    assert len({row.did for row in bdms.explain(**words)}) == number
-    assert len(bdms.replication(**words)) == number
-    assert len(bdms.reconcile(**words)) == number
-    ruled = {state.did for state in bdms.replication() if state.rules}
+    bdms = Bdms(scattered, policy=Policy.load(), now=lambda: NOW)
+    assert len({action.did for action in bdms.rules.compare(**words)}) == number
+    assert len({row.did for row in bdms.rules.explain(**words)}) == number
+    assert len(bdms.rules.states(**words)) == number
+    assert len(bdms.rules.reconcile(**words)) == number
+    ruled = {state.did for state in bdms.rules.states() if state.rules}
     assert len(ruled) == number
     if "night" in words:
-        assert {copy.name for copy in bdms.track_night(**words)} == {did.name for did in ruled}
+        assert {copy.name for copy in bdms.nights.track(**words)} == {did.name for did in ruled}
 
 
 def test_what_is_refused_in_one_scope_does_not_keep_the_others(
@@ -116,18 +117,18 @@ def test_what_is_refused_in_one_scope_does_not_keep_the_others(
         add_rule(did, **terms)
 
     monkeypatch.setattr(scattered, "add_rule", refuse)
-    bdms = Bdms(scattered, now=lambda: NOW)
+    bdms = Bdms(scattered, policy=Policy.load(), now=lambda: NOW)
     with pytest.raises(NoRoomError):
-        bdms.reconcile()
-    assert {state.did.scope for state in bdms.replication() if state.rules} == {"dpps"}
+        bdms.rules.reconcile()
+    assert {state.did.scope for state in bdms.rules.states() if state.rules} == {"dpps"}
 
 
 def test_a_file_is_tracked_with_the_rules_of_its_block(archive: InMemoryCatalogue, block: Did) -> None:
-    bdms, lfn = Bdms(archive, now=lambda: NOW), registration("acada", 0).lfn
+    bdms, lfn = Bdms(archive, policy=Policy.load(), now=lambda: NOW), registration("acada", 0).lfn
     (site,) = bdms.track(lfn)
     assert (site.rule_id, site.complete_by, site.state) == ("", None, "available")
     for _ in range(3):
-        bdms.reconcile("acada")
+        bdms.rules.reconcile("acada")
         archive.transfer()
     rules = {rule.id for rule in archive.rules("acada", [block.name])[block.name]}
     copies = bdms.track(str(lfn))
@@ -139,9 +140,9 @@ def test_a_file_is_tracked_with_the_rules_of_its_block(archive: InMemoryCatalogu
 
 
 def test_the_evidence_that_is_kept_comes_first(archive: InMemoryCatalogue, block: Did) -> None:
-    bdms, lfn = Bdms(archive, now=lambda: NOW), registration("acada", 0).lfn
+    bdms, lfn = Bdms(archive, policy=Policy.load(), now=lambda: NOW), registration("acada", 0).lfn
     for _ in range(3):
-        bdms.reconcile("acada")
+        bdms.rules.reconcile("acada")
         archive.transfer()
     for number, problems in enumerate((("a file was lost",), ())):
         proof = Proof(
@@ -175,8 +176,8 @@ def test_what_was_uploaded_to_a_centre_had_no_transfer_there(archive: InMemoryCa
     archive.open_block(block)
     archive.register(block, "PIC-DISK", [file])
     archive.close_block(block)
-    bdms = Bdms(archive, now=lambda: NOW)
-    bdms.reconcile("acada")
+    bdms = Bdms(archive, policy=Policy.load(), now=lambda: NOW)
+    bdms.rules.reconcile("acada")
     made = archive.rules("acada", [block.name])[block.name][0]
     archive.transfer()
     for rows in (bdms.track(file.lfn), bdms.track(block.name)):
@@ -189,7 +190,7 @@ def test_what_was_uploaded_to_a_centre_had_no_transfer_there(archive: InMemoryCa
 
 def test_a_file_that_nobody_knows(archive: InMemoryCatalogue) -> None:
     with pytest.raises(NotFoundError, match="the archive does not know"):
-        Bdms(archive).track(registration("acada", 9).lfn)
+        Bdms(archive, policy=Policy.load()).track(registration("acada", 9).lfn)
 
 
 def test_a_distribution_has_a_bar_for_each_span(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,10 @@
 
 from ctao_bdms.access.copies import CopiesCondition, centres_of
 from ctao_bdms.access.declare import Holdings, declare
-from ctao_bdms.access.fetched import Fault, Fetched, FetchedFiles, Fetching, Progress, Trouble
+from ctao_bdms.access.fetched import ByteProgress, Fault, Fetched, FetchedFiles, Fetching, Progress, Trouble
 from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import Copies, Copy, locate, ranked
+from ctao_bdms.access.names import Names, names_of, names_to_fetch
 from ctao_bdms.access.opening import open_file
 from ctao_bdms.access.query import FindCopies, Products, Question, latest, newest, query, question
 from ctao_bdms.access.retrieve import retrieve
@@ -12,6 +13,7 @@ from ctao_bdms.access.texts import parse_words
 from ctao_bdms.access.words import SPECIAL, WORDS, Range, alternatives, conditions, orders
 
 __all__ = [
+    "ByteProgress",
     "Copies",
     "CopiesCondition",
     "Copy",
@@ -26,6 +28,7 @@ __all__ = [
     "SPECIAL",
     "Health",
     "Holdings",
+    "Names",
     "Progress",
     "Trouble",
     "WORDS",
@@ -34,6 +37,8 @@ __all__ = [
     "conditions",
     "latest",
     "locate",
+    "names_of",
+    "names_to_fetch",
     "newest",
     "orders",
     "declare",

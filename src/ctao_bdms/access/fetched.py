@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
 from ctao_bdms.model import ArchivedFile, Lfn
 from ctao_bdms.rows import Rows
 
-__all__ = ["Fault", "Fetched", "FetchedFiles", "Fetching", "Progress", "Trouble"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ByteProgress", "Fault", "Fetched", "FetchedFiles", "Fetching", "Progress", "Trouble"]
 
 
 class Fetching(StrEnum):
@@ -129,3 +132,14 @@ class Progress:
 
     def end(self, fetched: Fetched) -> None:
         """Take note that a file is done with."""
+
+
+class ByteProgress(Progress):
+    """Calls a function with the number of bytes after each piece; a negative number takes back what was thrown away."""
+
+    def __init__(self, on_bytes: Callable[[int], None]) -> None:
+        self._on_bytes = on_bytes
+
+    def moved(self, lfn: Lfn, count: int) -> None:
+        """Pass the number of bytes on."""
+        self._on_bytes(count)

@@ -26,7 +26,7 @@ def list_(*, archive: Archive = DEFAULT_ARCHIVE) -> int:
 
     Example: `bdms centres list`
     """
-    found = archive.connect().centres()
+    found = archive.connect().rules.centres()
     archive.output.rows(found)
     return 1 if any(centre.state != "in use" for centre in found) else 0
 
@@ -46,7 +46,7 @@ def lose(
     Example: `bdms centres lose PIC --reason "the tape library burnt down"`
     """
     bdms = archive.connect()
-    for rse in bdms.lose_centre(centre, reason):
+    for rse in bdms.rules.lose_centre(centre, reason):
         archive.output.text(f"{rse} is marked as lost, and shut")
     archive.output.text("Other centres take its place: bdms reconcile --dry-run says which.")
     return 0
@@ -58,6 +58,6 @@ def regain(centre: Name, /, *, archive: Archive = DEFAULT_ARCHIVE) -> int:
 
     Example: `bdms centres regain PIC`
     """
-    for rse in archive.connect().regain_centre(centre):
+    for rse in archive.connect().rules.regain_centre(centre):
         archive.output.text(f"{rse} is open again")
     return 0

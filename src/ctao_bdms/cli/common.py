@@ -109,15 +109,20 @@ class Archive:
         """Where the command prints."""
         return Output(as_json=self.as_json)
 
-    def connect(self) -> Bdms:
+    def connect(self, quarantine: Path | None = None) -> Bdms:
         """Connect to the archive that is named: by an option, else by the environment, else this user's own.
+
+        Parameters
+        ----------
+        quarantine
+            The folder of the quarantine; by default beside the storage root.
 
         Raises
         ------
         UsageError
             If nothing says where the archive is.
         """
-        return connect(self.config_file(), policy=policy_file(self.policy))
+        return connect(self.config_file(), policy=policy_file(self.policy), quarantine=quarantine)
 
     def config_file(self) -> Path:
         """Return the rucio.cfg that the options or the environment name.

@@ -154,7 +154,7 @@ def _replicate(bdms: Bdms, result: DemoResult, display: Display) -> str:
     with display.bar("copying", 2 * (result.counts.get("registered", 0) + result.counts["blocks"])) as done:
         copied = 0
         while True:
-            states = bdms.reconcile("acada")
+            states = bdms.rules.reconcile("acada")
             before = copied
             copied = sum(r.locks["ok"] for state in states for r in state.rules if r.rse_expression != ONSITE)
             done(copied - before)

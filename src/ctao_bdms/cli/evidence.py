@@ -21,5 +21,5 @@ def evidence(
 
     Example: `bdms evidence /ctao/acada/blocks/CTAO-North/2026/11/21/permanent-20261121T221500-0a1b2c3d`
     """
-    archive.output.rows(archive.connect().evidence(block))
+    archive.output.rows(archive.connect().blocks.evidence(block))
     return 0

@@ -31,7 +31,7 @@ def show(
 
     Example: `bdms manifest show /ctao/acada/blocks/CTAO-North/2026/11/21/permanent-20261121T221500-0a1b2c3d`
     """
-    output, found = archive.output, archive.connect().manifest(block, rse=at)
+    output, found = archive.output, archive.connect().blocks.manifest(block, rse=at)
     for file in found.files:
         output.json(file)
         output.text(f"{file.metadata.get('integrity__sha256', file.adler32)}  {file.size_bytes:>14,}  {file.lfn}")
@@ -56,6 +56,6 @@ def verify(
     """
     output = archive.output
     with output.bytes_bar("read back", None) as on_bytes:
-        checks = archive.connect().check_manifests(block, rse=at, deep=deep, on_bytes=on_bytes)
+        checks = archive.connect().blocks.check_manifests(block, rse=at, deep=deep, on_bytes=on_bytes)
     output.rows(checks)
     return 0 if checks.ok else 1

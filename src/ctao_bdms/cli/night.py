@@ -47,7 +47,7 @@ def night(
     output, meant, chosen = archive.output, site.opened(archive), Night.parse(night)
     with ExitStack() as stack:
         journal = None if meant.journal is None else stack.enter_context(JournalReader(meant.journal))
-        report = meant.bdms.night(chosen, rse=meant.rse, scope=scope, journal=journal)
+        report = meant.bdms.nights.report(chosen, rse=meant.rse, scope=scope, journal=journal)
     output.json(as_document(report, names=names))
     show(output, report, names=names)
     return 0 if report.is_complete else 1

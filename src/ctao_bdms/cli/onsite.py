@@ -73,18 +73,20 @@ class SiteChoice:
     ] = None
     rse: Annotated[str, Parameter(name="--rse", help="The storage element; by default the only one on site.")] = ""
 
-    def opened(self, archive: Archive) -> OnSite:
-        """Connect to what is meant; the options win over the settings."""
+    def opened(self, archive: Archive, quarantine: Path | None = None) -> OnSite:
+        """Connect to what is meant; the options, and a `quarantine` that is named, win over the settings."""
         if self.config is None:
-            return OnSite(bdms=archive.connect(), rse=self.rse, journal=self.journal)
+            return OnSite(bdms=archive.connect(quarantine), rse=self.rse, journal=self.journal)
         from ctao_bdms.daemon import settings_from
 
         settings = settings_from(self.config, os.environ)
         is_named = archive != attrs.evolve(DEFAULT_ARCHIVE, as_json=archive.as_json, policy=archive.policy)
         policy = policy_file(archive.policy) or settings.policy.file
-        bdms = archive.connect() if is_named else connect(settings.rucio.config, policy=policy)
+        folder = quarantine or settings.quarantine
         return OnSite(
-            bdms=bdms.through(bdms.catalogue, quarantine=settings.quarantine),
+            bdms=archive.connect(folder)
+            if is_named
+            else connect(settings.rucio.config, policy=policy, quarantine=folder),
             rse=self.rse or settings.storage.rse,
             journal=self.journal or (settings.journal if settings.journal.exists() else None),
             lease=settings.lease,

@@ -34,7 +34,7 @@ def plan(
     meant = SiteChoice(config=config, rse=rse).opened(archive)
     with output.bytes_bar("reading", None) as advance:
         foreseen = meant.bdms.plan(
-            paths, rse=meant.rse, policy=meant.checks, sidecars=meant.sidecars, jobs=jobs, on_bytes=advance
+            paths, rse=meant.rse, checks=meant.checks, sidecars=meant.sidecars, jobs=jobs, on_bytes=advance
         )
     if output.as_json:
         output.json(

@@ -58,17 +58,15 @@ class Held:
         if self.folder is not None:
             return Quarantine(self.folder.absolute())
         if self.config is None:
-            return archive.connect().quarantine(self.rse)
+            return archive.connect().quarantine.at(self.rse)
         from ctao_bdms.daemon import settings_from
 
         return Quarantine(settings_from(self.config, os.environ).quarantine)
 
     def opened(self, archive: Archive) -> OnSite:
         """Connect to the archive, with this quarantine."""
-        meant = SiteChoice(config=self.config, rse=self.rse).opened(archive)
-        if self.folder is None:
-            return meant
-        return attrs.evolve(meant, bdms=meant.bdms.through(meant.bdms.catalogue, quarantine=self.folder.absolute()))
+        folder = None if self.folder is None else self.folder.absolute()
+        return SiteChoice(config=self.config, rse=self.rse).opened(archive, quarantine=folder)
 
 
 @Parameter(name="*")
@@ -238,7 +236,7 @@ def retry(
     Example: `bdms quarantine retry 20261121T221504Z-0a1b2c3d`
     """
     meant, left = held.opened(archive), list[Case]()
-    cases = many.chosen(meant.bdms.quarantine(meant.rse), case_ids)
+    cases = many.chosen(meant.bdms.quarantine.at(meant.rse), case_ids)
     if many.is_foreseen(archive, cases, "ingested again"):
         return 0
 
@@ -247,12 +245,12 @@ def retry(
         _left(archive, case, error)
 
     with archive.output.bytes_bar("reading", None) as advance:
-        report = meant.bdms.retry(
+        report = meant.bdms.quarantine.retry(
             cases,
             rse=meant.rse,
             why=reason,
             jobs=jobs,
-            policy=meant.checks,
+            checks=meant.checks,
             sidecars=meant.sidecars,
             on_bytes=advance,
             on_left=None if case_ids is not None and len(case_ids) == 1 else leave,
@@ -277,8 +275,8 @@ def accept(
     Example: `bdms quarantine accept 20261121T221504Z-0a1b2c3d --reason "the only copy of the burst"`
     """
     meant = held.opened(archive)
-    case = meant.bdms.quarantine(meant.rse).case(case_id)
-    report = meant.bdms.accept(case, reason, rse=meant.rse, policy=meant.checks, sidecars=meant.sidecars)
+    case = meant.bdms.quarantine.at(meant.rse).case(case_id)
+    report = meant.bdms.quarantine.accept(case, reason, rse=meant.rse, checks=meant.checks, sidecars=meant.sidecars)
     return _told(archive, report)
 
 

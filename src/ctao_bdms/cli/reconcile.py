@@ -48,24 +48,24 @@ def reconcile(
     Example: `bdms reconcile --night 2026-11-21 --dry-run`
     """
     output = archive.output
-    bdms = archive.connect()
+    rules = archive.connect().rules
     only = Night.parse(night) if night else None
     patience = dt.timedelta(hours=patience_h)
     if dry_run:
-        _show(output, bdms.compare(scope, site=site, night=only, patience=patience))
+        _show(output, rules.compare(scope, site=site, night=only, patience=patience))
         return 0
 
     def say(did: Did, expression: str) -> None:
         output.line(f"asked for a copy in {expression}: {did.name}")
 
     until = time.monotonic() + timeout_s
-    states = bdms.reconcile(scope, site=site, night=only, patience=patience, prune=prune, on_rule=say)
+    states = rules.reconcile(scope, site=site, night=only, patience=patience, prune=prune, on_rule=say)
     while wait and not states.is_complete:
         if time.monotonic() > until:
             output.rows(states)
             raise UnreachableError(f"not every copy was there after {timeout_s:g} s; bdms rules explain says why")
         time.sleep(min(1.0, timeout_s))
-        states = bdms.reconcile(scope, site=site, night=only, patience=patience, prune=prune, on_rule=say)
+        states = rules.reconcile(scope, site=site, night=only, patience=patience, prune=prune, on_rule=say)
     output.rows(states)
     return 0
 

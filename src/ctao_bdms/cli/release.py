@@ -59,7 +59,7 @@ def release(
 
     def look(*, do: bool) -> Releases:
         with output.bytes_bar("read back", None) as on_bytes:
-            return bdms.release(
+            return bdms.nights.release(
                 scope, rse=rse, night=only, policy=policy, low_water=low_water, apply=do, on_bytes=on_bytes
             )
 
@@ -91,7 +91,7 @@ def _gone(bdms: Bdms, rows: Releases, rse: str, timeout_s: float) -> Releases:
     until = time.monotonic() + timeout_s
     while True:
         with suppress(UnreachableError):  # it is asked again
-            rows = bdms.left_on_site(rows, rse=rse)
+            rows = bdms.nights.left_on_site(rows, rse=rse)
         if not rows.of(Verdict.ENDED) or time.monotonic() >= until:
             return rows
         time.sleep(min(_LOOK_S, timeout_s))

@@ -50,7 +50,7 @@ def replay(
     output, meant, chosen = archive.output, site.opened(archive), Night.parse(night)
     with ExitStack() as stack:
         journal = None if meant.journal is None else stack.enter_context(JournalReader(meant.journal))
-        before = meant.bdms.night(chosen, rse=meant.rse, scope=scope, journal=journal)
+        before = meant.bdms.nights.report(chosen, rse=meant.rse, scope=scope, journal=journal)
         history = _history(journal, before, path)
     if not output.as_json and history:
         output.rows(JournalEvents(history), "what happened")
@@ -110,7 +110,7 @@ def _foresee(
     paths = to_walk(before, pattern)
     with output.bytes_bar("reading", None) as advance:
         foreseen = meant.bdms.plan(
-            paths, rse=meant.rse, policy=meant.checks, sidecars=meant.sidecars, jobs=jobs, on_bytes=advance
+            paths, rse=meant.rse, checks=meant.checks, sidecars=meant.sidecars, jobs=jobs, on_bytes=advance
         )
     left = [
         file

@@ -33,7 +33,7 @@ def list_(*, scope: Scope = "", site: OfSite = None, night: OfNight = "", archiv
 
     Example: `bdms rules list --night 2026-11-21`
     """
-    states = archive.connect().replication(scope, site=site, night=Night.parse(night) if night else None)
+    states = archive.connect().rules.states(scope, site=site, night=Night.parse(night) if night else None)
     output = archive.output
     output.rows(states)
     done = sum(state.is_complete for state in states)
@@ -60,7 +60,7 @@ def explain(
     Example: `bdms rules explain --night 2026-11-21`
     """
     chosen = Night.parse(night) if night else None
-    found = archive.connect().explain(what, scope=scope, site=site, night=chosen)
+    found = archive.connect().rules.explain(what, scope=scope, site=site, night=chosen)
     _show(archive.output, found)
     return 1 if any(each.needs_somebody for each in found) else 0
 
@@ -101,6 +101,6 @@ def retry(
     """
     bdms = archive.connect()
     for rule_id in ids:
-        bdms.retry_rule(rule_id)
+        bdms.rules.retry(rule_id)
         archive.output.text(f"{rule_id} is tried again soon")
     return 0

@@ -52,7 +52,7 @@ def track(
         raise UsageError("say what to track: a file, a block, or night=DATE; or --latency")
     bdms = archive.connect()
     if what.startswith("night="):
-        output.rows(bdms.track_night(what.removeprefix("night="), scope=scope, site=of_site))
+        output.rows(bdms.nights.track(what.removeprefix("night="), scope=scope, site=of_site))
     else:
         output.rows(bdms.track(what))
     return 0

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import attrs
 
 from ctao_bdms import replication
-from ctao_bdms.facade.connected import DEFAULT_VO
 from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.ingest.journal import FileState, Waiting
 from ctao_bdms.model import Night, Site
-from ctao_bdms.naming import BlockName, blocks_pattern
+from ctao_bdms.naming import DEFAULT_VO, BlockName, blocks_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

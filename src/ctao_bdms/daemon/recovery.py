@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from ctao_bdms import replication
 from ctao_bdms.catalogue import Comparison, Condition, Query
 from ctao_bdms.errors import UnknownRseError
-from ctao_bdms.facade.connected import DEFAULT_VO
 from ctao_bdms.ingest import Batches, BlockLimits, BlockPolicy, Quarantine, Registrar
 from ctao_bdms.ingest.causes import cause_of, is_unforeseen
 from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import FileState, Rejected
 from ctao_bdms.model import Night
-from ctao_bdms.naming import BlockName, blocks_pattern, is_block
+from ctao_bdms.naming import DEFAULT_VO, BlockName, blocks_pattern, is_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,12 +17,11 @@ from ctao_bdms import replication
 from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.facade import Bdms
-from ctao_bdms.facade.connected import DEFAULT_VO
-from ctao_bdms.ingest import IngestReport, Outcome, survey
+from ctao_bdms.ingest import IngestReport, Outcome, onsite_rse, survey
 from ctao_bdms.ingest.journal import FileState, Journal, Sighting
 from ctao_bdms.ingest.record import record
 from ctao_bdms.model import Night, Rse, Site
-from ctao_bdms.naming import blocks_pattern, scope_of
+from ctao_bdms.naming import DEFAULT_VO, blocks_pattern, scope_of
 from ctao_bdms.nights import NightReport
 from ctao_bdms.processes import process_name
 from ctao_bdms.replication import BlockStates
@@ -119,19 +118,19 @@ def replay(
     LeaseHeldError
         If a daemon is at work. It walks by itself, and two must not.
     """
-    storage = bdms.onsite(rse)
+    storage = onsite_rse(bdms.catalogue.rses(), rse)
     with ExitStack() as stack:
         held = stack.enter_context(Lease.claim(lease or Path(f"{storage.prefix}.lease"), silent_after_s=lease_silent_s))
         book = None if journal is None else stack.enter_context(_opened(journal, bdms, held))
         fenced = bdms.through(Connection(lambda: bdms.catalogue, held.check))
-        before = fenced.night(night, rse=storage.name, scope=scope, journal=book)
+        before = fenced.nights.report(night, rse=storage.name, scope=scope, journal=book)
         walk = _Walk(fenced, storage, book, held)
         outcomes = walk.ingest(to_walk(before, pattern), checks, on_bytes, sidecars=sidecars, jobs=jobs)
         archived = [file.lfn for file in (*before.files, *outcomes) if file.is_archived and file.lfn is not None]
         scopes = sorted({scope_of(lfn.text) for lfn in archived})
         blocks = _rules(fenced, scopes, Site(storage.site), night, on_rule)
         walk.note_copies(blocks)
-        after = fenced.night(night, rse=storage.name, scope=scope, journal=book)
+        after = fenced.nights.report(night, rse=storage.name, scope=scope, journal=book)
     return Replayed(before=before, report=IngestReport(outcomes), blocks=blocks, after=after)
 
 
@@ -176,7 +175,7 @@ class _Walk:
                 self.bdms.ingest(
                     chunk,
                     rse=self.storage.name,
-                    policy=checks,
+                    checks=checks,
                     sidecars=sidecars,
                     jobs=jobs,
                     on_bytes=read,

@@ -1,115 +1,65 @@
-"""What everything that the archive can do stands on: a catalogue, a clock, the storage on site."""
+"""What all verbs of the archive share: a catalogue, a policy, a clock, and the quarantine's folder."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any
 
-from ctao_bdms import ingest
+import attrs
+
+from ctao_bdms import ingest, replication
 from ctao_bdms.access import Health
-from ctao_bdms.errors import UsageError
-from ctao_bdms.model import Did, Lfn, Product
-from ctao_bdms.naming import BlockName
+from ctao_bdms.catalogue import Catalogue
+from ctao_bdms.naming import DEFAULT_VO, blocks_pattern
 from ctao_bdms.processes import PerProcess
 from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from ctao_bdms.catalogue import Catalogue
-    from ctao_bdms.ingest import Quarantine
-    from ctao_bdms.model import Rse
+    from ctao_bdms.model import Night, Rse, Site
 
-    #: What stands for files: a name, several, or products.
-    Names = Iterable[Lfn | str | Product] | Lfn | str
-
-__all__ = ["DEFAULT_VO", "Connected", "block_did", "names_of"]
-
-#: The virtual organisation whose names the archive keeps.
-DEFAULT_VO = "ctao"
+__all__ = ["Connected"]
 
 
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
+@attrs.frozen(kw_only=True)
 class Connected:
-    """A catalogue, a clock, and the storage on site; `Bdms` says what the parameters are."""
+    """What all verbs of the archive share; `Bdms` says what the attributes are."""
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        *,
-        now: Callable[[], dt.datetime] = _now,
-        quarantine: Path | None = None,
-        policy: Policy | None = None,
-    ) -> None:
-        self.catalogue = catalogue
-        self.now = now
-        self.policy = policy or Policy.load()
-        self._quarantine_folder = quarantine
-        self._health = PerProcess(Health)
+    catalogue: Catalogue
+    policy: Policy
+    now: Callable[[], dt.datetime]
+    quarantine_folder: Path | None = None
+    #: Which storage elements have failed of late, as far as this process knows.
+    health: PerProcess[Health] = attrs.field(factory=lambda: PerProcess(Health), eq=False, repr=False)
 
-    def __repr__(self) -> str:
-        return f"Bdms({self.catalogue!r})"
+    def scopes(self, scope: str) -> Sequence[str]:
+        """Return a scope that is named, else all that hold products."""
+        return (scope,) if scope else self.catalogue.scopes()
 
-    def through(self, catalogue: Catalogue, *, quarantine: Path | None = None) -> Self:
-        """Return the same archive, asked through another catalogue, or with another folder of the quarantine."""
-        return type(self)(catalogue, now=self.now, quarantine=quarantine or self._quarantine_folder, policy=self.policy)
+    def blocks(self, scope: str, site: Site | None, night: Night | None) -> Iterator[tuple[str, str]]:
+        """Yield scopes and patterns of the names of blocks: of a scope, a site and a night, by default of all."""
+        for each in self.scopes(scope):
+            yield each, blocks_pattern(DEFAULT_VO, each, site, night)
 
-    def onsite(self, rse: str = "") -> Rse:
-        """Return the storage element on site called `rse`, by default the only one.
+    def onsite(self, rse: str, paths: Sequence[Path] = ()) -> Rse:
+        """Return the on-site storage element that is named, or that holds `paths`."""
+        return ingest.onsite_rse(self.catalogue.rses(), rse, paths)
 
-        Raises
-        ------
-        UsageError
-            If there is no such, or there are several to choose from.
-        """
-        return self._onsite(rse, ())
+    def quarantine(self, storage: Rse) -> ingest.Quarantine:
+        """Return the quarantine of a storage element on site."""
+        return ingest.quarantine_of(self.catalogue.rses(), storage, self.quarantine_folder)
 
-    def _onsite(self, name: str, paths: Sequence[Path]) -> Rse:
-        """Return the on-site storage element called `name`, or the one that holds the first of `paths`."""
-        onsite = {rse.name: rse for rse in self.catalogue.rses().values() if rse.is_onsite}
-        if name:
-            if name not in onsite:
-                raise UsageError(f"{name!r} is no storage element on site; there are {', '.join(sorted(onsite))}")
-            return onsite[name]
-        holding = [r for r in onsite.values() if r.prefix and any(p.absolute().is_relative_to(r.prefix) for p in paths)]
-        if holding or len(onsite) == 1:
-            return (holding or list(onsite.values()))[0]
-        raise UsageError(f"say with rse= where the files lie: one of {', '.join(sorted(onsite)) or 'none'}")
-
-    def _quarantine(self, storage: Rse) -> Quarantine:
-        """Return the quarantine beside the root of `storage`; no storage element may hold it."""
-        beside = ingest.Quarantine.beside(Path(storage.prefix))
-        quarantine = beside if self._quarantine_folder is None else ingest.Quarantine(self._quarantine_folder)
-        for other in self.catalogue.rses().values():
-            if other.prefix and quarantine.folder.is_relative_to(other.prefix):
-                raise UsageError(
-                    f"the quarantine {quarantine.folder} lies in the namespace of {other.name}, {other.prefix}"
-                )
-        return quarantine
-
-
-def names_of(names: Names) -> list[Lfn]:
-    """Return one name or several, or those of products, as a list of `Lfn`."""
-    given = [names] if isinstance(names, Lfn | str) else names
-    return [_name_of(each) for each in given]
-
-
-def _name_of(given: Lfn | str | Product) -> Lfn:
-    if isinstance(given, Product):
-        return given.lfn
-    return given if isinstance(given, Lfn) else Lfn(given)
-
-
-def block_did(block: Did | str) -> Did:
-    """Return a block that is given by its identifier or its name.
-
-    Raises
-    ------
-    InvalidNameError
-        If it is not the name of a block.
-    """
-    return BlockName.parse(block.name if isinstance(block, Did) else block).did
+    def site_ingest(self, storage: Rse, **settings: Any) -> ingest.SiteIngest:  # noqa: ANN401
+        """Return how files of `storage` are ingested; `settings` that are None have their default."""
+        return ingest.SiteIngest(
+            catalogue=self.catalogue,
+            storage=storage,
+            now=self.now,
+            retention_of=self.policy.retention_of,
+            first_rule=self.policy.first_rule,
+            begin_rules=lambda blocks: replication.begin(self.catalogue, blocks, now=self.now, policy=self.policy),
+            **{name: value for name, value in settings.items() if value is not None},
+        )

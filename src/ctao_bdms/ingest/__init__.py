@@ -2,20 +2,24 @@
 
 from ctao_bdms.ingest.batches import Batches, BatchSize
 from ctao_bdms.ingest.blocks import BlockLimits, BlockPolicy, OpenBlock
+from ctao_bdms.ingest.carry_out import FIRST_BATCH, carry_out
 from ctao_bdms.ingest.cases import Case, Cases
 from ctao_bdms.ingest.checks import CheckPolicy, Severity
-from ctao_bdms.ingest.deeds import Deed, tell_outcome
+from ctao_bdms.ingest.deeds import Deed
 from ctao_bdms.ingest.describe import Described, describe
 from ctao_bdms.ingest.execute import execute
 from ctao_bdms.ingest.inbox import LocalFile, survey
+from ctao_bdms.ingest.onsite_storage import onsite_rse, quarantine_of
 from ctao_bdms.ingest.plan import Plan, PlannedBlock, Reject, plan
 from ctao_bdms.ingest.quarantine import Quarantine
 from ctao_bdms.ingest.read import read_all
 from ctao_bdms.ingest.registrar import Registrar
-from ctao_bdms.ingest.release import ACCEPTABLE, accepted, close_case, put_back, release, require_acceptable
+from ctao_bdms.ingest.release import ACCEPTABLE, release
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
+from ctao_bdms.ingest.retry import accept, retry
 from ctao_bdms.ingest.sidecar import DIGEST_SUFFIXES, Statement, disagreements, read_statement
 from ctao_bdms.ingest.sightings import Notice, Poll
+from ctao_bdms.ingest.site_ingest import SiteIngest
 from ctao_bdms.ingest.triggers import TRIGGER_SUFFIX
 from ctao_bdms.ingest.watch import Watch
 
@@ -31,6 +35,7 @@ __all__ = [
     "CheckPolicy",
     "DIGEST_SUFFIXES",
     "Described",
+    "FIRST_BATCH",
     "IngestReport",
     "LocalFile",
     "Notice",
@@ -42,22 +47,23 @@ __all__ = [
     "Quarantine",
     "Registrar",
     "Reject",
+    "SiteIngest",
     "Statement",
     "Severity",
     "Status",
     "TRIGGER_SUFFIX",
     "Watch",
-    "accepted",
-    "close_case",
+    "accept",
+    "carry_out",
     "describe",
     "disagreements",
     "execute",
+    "onsite_rse",
     "plan",
-    "put_back",
+    "quarantine_of",
     "read_all",
-    "release",
-    "require_acceptable",
     "read_statement",
+    "release",
+    "retry",
     "survey",
-    "tell_outcome",
 ]

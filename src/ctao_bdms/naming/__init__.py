@@ -6,6 +6,7 @@ from ctao_bdms.naming.blocks import (
     BlockName,
     BlockSeries,
     ManifestName,
+    block_did,
     blocks_pattern,
     is_beside_tree,
     is_block,
@@ -18,7 +19,7 @@ from ctao_bdms.naming.lst import LstName
 from ctao_bdms.naming.places import lfn_of_path, lfn_of_pfn, path_of_lfn, path_of_pfn, pfn_path
 from ctao_bdms.naming.reading import OtherPath, is_dpps_name, read_lfn, read_name
 from ctao_bdms.naming.simulation import SimulationNode
-from ctao_bdms.naming.tree import ROOT_SCOPE, Directory, directories_of, scope_of
+from ctao_bdms.naming.tree import DEFAULT_VO, ROOT_SCOPE, Directory, directories_of, scope_of
 from ctao_bdms.naming.users import UserPath, user_scope, username_of
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "AcadaPath",
     "BlockName",
     "BlockSeries",
+    "DEFAULT_VO",
     "Directory",
     "DppsName",
     "DppsPath",
@@ -38,6 +40,7 @@ __all__ = [
     "SimulationNode",
     "Stream",
     "UserPath",
+    "block_did",
     "blocks_pattern",
     "directories_of",
     "explain",

@@ -20,6 +20,7 @@ __all__ = [
     "BlockName",
     "BlockSeries",
     "ManifestName",
+    "block_did",
     "blocks_pattern",
     "is_beside_tree",
     "is_block",
@@ -221,6 +222,17 @@ def is_beside_tree(lfn: Lfn) -> bool:
 
 def _folder(night: Night) -> str:
     return night.date.isoformat().replace("-", "/")
+
+
+def block_did(block: Did | str) -> Did:
+    """Return the identifier of a block that is given by its identifier or its name.
+
+    Raises
+    ------
+    InvalidNameError
+        If it is not the name of a block.
+    """
+    return BlockName.parse(block.name if isinstance(block, Did) else block).did
 
 
 def blocks_pattern(vo: str, scope: str, site: Site | None = None, night: Night | None = None) -> str:

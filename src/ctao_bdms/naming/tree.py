@@ -15,8 +15,10 @@ from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import Did, Lfn
 from ctao_bdms.naming.users import SCOPE_LENGTH, USER_AREA, check_initial, user_scope
 
-__all__ = ["ROOT_SCOPE", "Directory", "directories_of", "scope_of"]
+__all__ = ["DEFAULT_VO", "ROOT_SCOPE", "Directory", "directories_of", "scope_of"]
 
+#: The virtual organisation whose names the archive keeps.
+DEFAULT_VO = "ctao"
 #: The scope of what lies above all scopes: ``/<vo>``, and the shorter paths of the user area.
 ROOT_SCOPE = "root"
 

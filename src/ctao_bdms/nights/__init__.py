@@ -2,7 +2,7 @@
 
 from ctao_bdms.nights.look import look
 from ctao_bdms.nights.report import Gap, NightReport, gaps
-from ctao_bdms.nights.track import Tracked, TrackedCopies, track_blocks, track_file
+from ctao_bdms.nights.track import Tracked, TrackedCopies, track, track_blocks, track_file
 from ctao_bdms.nights.values import Lag, NightFile, Span, Stage, StreamTally
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "TrackedCopies",
     "gaps",
     "look",
+    "track",
     "track_blocks",
     "track_file",
 ]

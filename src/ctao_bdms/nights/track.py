@@ -10,7 +10,7 @@ import attrs
 from ctao_bdms.catalogue import Annotate, FindBlocks, FindRules, KnowStorage, Lookup
 from ctao_bdms.errors import NotFoundError
 from ctao_bdms.model import Lfn, ReplicaState, Rse, Rule, RuleState
-from ctao_bdms.naming import BlockName, is_block
+from ctao_bdms.naming import BlockName, is_block, scope_of
 from ctao_bdms.preservation import BlockEvidence, kept
 from ctao_bdms.replication import centre_of
 from ctao_bdms.rows import Rows
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Block, Replica
 
-__all__ = ["Tracked", "TrackedCopies", "track_blocks", "track_file"]
+__all__ = ["Tracked", "TrackedCopies", "track", "track_blocks", "track_file"]
 
 
 class _Asked(KnowStorage, Lookup, FindBlocks, FindRules, Annotate, Protocol):
@@ -69,6 +69,13 @@ class TrackedCopies(Rows[Tracked]):
         ("rule", "rule_id"),
         ("verified", "evidence"),
     )
+
+
+def track(catalogue: _Asked, name: Lfn | str) -> TrackedCopies:
+    """Return the copies of a file or of a block; see `track_file` and `track_blocks`."""
+    if is_block(str(name)):
+        return track_blocks(catalogue, scope_of(str(name)), str(name))
+    return track_file(catalogue, name if isinstance(name, Lfn) else Lfn(name))
 
 
 def track_file(catalogue: _Asked, lfn: Lfn) -> TrackedCopies:

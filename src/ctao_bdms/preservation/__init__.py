@@ -2,10 +2,16 @@
 
 from ctao_bdms.preservation.evidence import BlockEvidence, Proof, kept, prove
 from ctao_bdms.preservation.fixity import Evidence, read_back
-from ctao_bdms.preservation.manifests import ManifestCheck, ManifestChecks, check_manifest, read_manifest
-from ctao_bdms.preservation.onsite import above_low_water, left_on_site
+from ctao_bdms.preservation.manifests import (
+    ManifestCheck,
+    ManifestChecks,
+    check_manifest,
+    check_manifests,
+    read_manifest,
+)
+from ctao_bdms.preservation.onsite import left_on_site
 from ctao_bdms.preservation.release import Release, ReleasePolicy, Releases, Verdict
-from ctao_bdms.preservation.releasing import foresee_release, release
+from ctao_bdms.preservation.releasing import foresee_release, release, release_space
 from ctao_bdms.preservation.verifiers import Verifier
 
 __all__ = [
@@ -19,8 +25,8 @@ __all__ = [
     "Releases",
     "Verdict",
     "Verifier",
-    "above_low_water",
     "check_manifest",
+    "check_manifests",
     "foresee_release",
     "kept",
     "left_on_site",
@@ -28,4 +34,5 @@ __all__ = [
     "read_back",
     "read_manifest",
     "release",
+    "release_space",
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import FindBlocks, FindContent
+from ctao_bdms.catalogue import FindBlocks, FindContent, Lookup
 from ctao_bdms.errors import ManifestError, NotFoundError
 from ctao_bdms.model import Did, Lfn, ReplicaState
 from ctao_bdms.naming import is_manifest
@@ -26,6 +26,10 @@ __all__ = ["ManifestCheck", "ManifestChecks", "check_manifest", "read_manifest"]
 
 class _Asked(FindContent, FindBlocks, Protocol):
     """What reading manifests asks of a catalogue; it changes nothing."""
+
+
+class _CheckAll(_Asked, Lookup, Protocol):
+    """What checking all copies of a manifest asks of a catalogue; it changes nothing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -116,6 +120,31 @@ def read_manifest(
             else:
                 return BlockManifest.parse(content)
     raise NotFoundError(f"no copy of {latest.lfn} can be read: {'; '.join(said) or f'there is none at {rse}'}")
+
+
+def check_manifests(
+    catalogue: _CheckAll,
+    block: Did,
+    rse: str = "",
+    *,
+    now: Callable[[], dt.datetime],
+    deep: bool = False,
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> ManifestChecks:
+    """Compare every copy of the manifest of a block with the catalogue, one row a storage element.
+
+    Parameters
+    ----------
+    rse
+        The storage element whose copy is read; by default each that holds files of the block.
+    catalogue, block, now, deep, on_bytes
+        As of `check_manifest`.
+    """
+    files = catalogue.files([product.lfn for product in catalogue.products_in(block)]).values()
+    places = {rse} if rse else {replica.rse for file in files for replica in file.replicas} or {""}
+    return ManifestChecks(
+        check_manifest(catalogue, block, place, now=now, deep=deep, on_bytes=on_bytes) for place in sorted(places)
+    )
 
 
 def check_manifest(

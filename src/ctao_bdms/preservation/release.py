@@ -59,6 +59,15 @@ class ReleasePolicy:
     by_class: Mapping[RetentionClass, dt.timedelta | None] = MappingProxyType({})
     evidence_age: dt.timedelta = dt.timedelta(days=1)
 
+    @classmethod
+    def of_days(cls, onsite_days: Mapping[RetentionClass, float | None]) -> ReleasePolicy:
+        """Return when copies may go, from the days that each retention class stays on site; None: for ever."""
+        return cls(
+            by_class={
+                retention: None if days is None else dt.timedelta(days=days) for retention, days in onsite_days.items()
+            }
+        )
+
     def stays(self, retention: RetentionClass) -> dt.timedelta | None:
         """Return how long blocks of a retention class stay on site; None if for ever."""
         return self.by_class.get(retention, self.older_than)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -18,6 +19,7 @@ from ctao_bdms.model import ReplicaState
 from ctao_bdms.naming import is_block
 from ctao_bdms.preservation.evidence import Keeps, Proof, digest_of, keep, kept, prove
 from ctao_bdms.preservation.judging import CENTRES, ENOUGH, choose, holders, judge
+from ctao_bdms.preservation.onsite import above_low_water
 from ctao_bdms.preservation.release import HeldBlock, Release, ReleasePolicy, Releases, Verdict
 from ctao_bdms.preservation.verifiers import VERIFIERS, ask
 from ctao_bdms.processes import person
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Block, Did, Rse, Rule
     from ctao_bdms.preservation.verifiers import Verifier
 
-__all__ = ["Releasing", "foresee_release", "release"]
+__all__ = ["Releasing", "foresee_release", "release", "release_space"]
 
 _LOG = logging.getLogger(__name__)
 #: After so many blocks in a row of which the catalogue cannot be asked, it is out of reach.
@@ -38,6 +40,43 @@ _UNANSWERED = 2
 
 class Releasing(FindRules, EndRules, Keeps, Protocol):
     """What releasing asks of a catalogue."""
+
+
+def release_space(
+    catalogue: Releasing,
+    onsite: Rse,
+    scope: str,
+    pattern: str,
+    policy: ReleasePolicy,
+    *,
+    now: Callable[[], dt.datetime],
+    low_water: float | None = None,
+    apply: bool = False,
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> Releases:
+    """Free space on site, or say what would be freed; blocks of which nothing is on site are left out.
+
+    Parameters
+    ----------
+    scope, pattern
+        The scope, and the names of the blocks, with ``*``.
+    policy
+        When a copy on site may be deleted.
+    low_water
+        Free only so much that the file system is filled to this fraction, 0 to 1; by default all that may go.
+    apply
+        Whether to end the rules; otherwise nothing is changed.
+    catalogue, onsite, now, on_bytes
+        As of `release`.
+    """
+    everything = float("inf")
+    to_free = everything if low_water is None else above_low_water(Path(onsite.prefix), low_water)
+    # While rules are ended it is only known of one block after the other whether it can really go.
+    foreseen_bytes = everything if apply else to_free
+    rows = foresee_release(catalogue, onsite, scope, pattern, policy, now(), to_free_bytes=foreseen_bytes)
+    if apply:
+        rows = release(catalogue, onsite, rows, policy, now=now, to_free_bytes=to_free, on_bytes=on_bytes)
+    return Releases((row for row in rows if row.verdict is not Verdict.RELEASED), rows.stopped)
 
 
 def foresee_release(

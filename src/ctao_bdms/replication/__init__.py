@@ -6,6 +6,7 @@ from ctao_bdms.replication.copied import copied
 from ctao_bdms.replication.difference import Action, Difference, Kind, Wanted, difference
 from ctao_bdms.replication.explain import Explaining, Explanation, Explanations, explain
 from ctao_bdms.replication.follow import Follower
+from ctao_bdms.replication.lost import mark_centre
 from ctao_bdms.replication.placement import centres_for, full_centres, place, shares_of, tape_centres
 from ctao_bdms.replication.policy import Policy
 from ctao_bdms.replication.reconcile import (
@@ -60,6 +61,7 @@ __all__ = [
     "explain",
     "full_centres",
     "look",
+    "mark_centre",
     "place",
     "placed_now",
     "placement_of",

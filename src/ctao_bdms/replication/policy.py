@@ -111,6 +111,11 @@ class Policy:
         """Return what a retention class means."""
         return self.retentions[retention_class]
 
+    @property
+    def onsite_days(self) -> Mapping[RetentionClass, float | None]:
+        """The days after which copies on site may be released, by retention class; None: never."""
+        return {name: terms.onsite_days for name, terms in self.retentions.items()}
+
     def takes(self, centre: str, night: Night) -> bool:
         """Return whether a centre takes the data of a night."""
         return centre not in self.centres or self.centres[centre].takes(night)

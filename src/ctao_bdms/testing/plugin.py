@@ -51,8 +51,9 @@ class RucioNamespace:
     def bdms(self) -> Bdms:
         """The archive, as the ingest account sees it."""
         from ctao_bdms.facade import Bdms
+        from ctao_bdms.replication import Policy
 
-        return Bdms(self.catalogue)
+        return Bdms(self.catalogue, policy=Policy.load())
 
     @property
     def root(self) -> Path:

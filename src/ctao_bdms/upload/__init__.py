@@ -2,12 +2,14 @@
 
 from ctao_bdms.upload.deliver import ABANDONED_AFTER_S, deliver
 from ctao_bdms.upload.describe import LENIENT, describe_product
+from ctao_bdms.upload.kept_for import KeptFor, retention_class
 from ctao_bdms.upload.report import PutReport
 from ctao_bdms.upload.targets import chosen_rse
 from ctao_bdms.upload.walk import Put, find_files, read_products
 
 __all__ = [
     "ABANDONED_AFTER_S",
+    "KeptFor",
     "LENIENT",
     "Put",
     "PutReport",
@@ -16,4 +18,5 @@ __all__ = [
     "describe_product",
     "find_files",
     "read_products",
+    "retention_class",
 ]

@@ -16,6 +16,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from ctao_bdms.errors import CatalogueError, QuotaError, UnreachableError, Usage
 from ctao_bdms.ingest import BlockLimits, Outcome
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, RetentionClass, Site
-from ctao_bdms.naming import BlockName, BlockSeries, scope_of
+from ctao_bdms.naming import DEFAULT_VO, BlockName, BlockSeries, scope_of
 from ctao_bdms.replication import Policy
 from ctao_bdms.storage import open_sink
 from ctao_bdms.upload.bring import absent, bring
@@ -49,7 +50,6 @@ __all__ = ["Put", "find_files", "read_products"]
 _LOG = logging.getLogger(__name__)
 #: A put registers within seconds of opening a block: one that is open for longer was left by a crash.
 _ABANDONED_AFTER = dt.timedelta(minutes=2)
-_FIRST_BATCH = ingest.BatchSize(files=1000)
 
 
 def find_files(paths: Iterable[Path]) -> list[tuple[Path, PurePath]]:
@@ -171,6 +171,31 @@ class Put:
     on_uploaded: Callable[[int], None] = lambda _: None
     on_outcome: Callable[[Outcome], None] = lambda _: None
 
+    def put(
+        self,
+        paths: Iterable[Path | str],
+        product: NewProduct,
+        *,
+        checks: ingest.CheckPolicy = LENIENT,
+        on_read: Callable[[int], None] = lambda _: None,
+    ) -> PutReport:
+        """Read files, and all in folders, and put them into the archive; to call it again with the same is safe.
+
+        Parameters
+        ----------
+        paths
+            Files or folders.
+        product
+            What is said of all of them beside what their names and contents say.
+        checks
+            How serious it is where name, content and what is said disagree.
+        on_read
+            Called with the number of bytes after each piece that was read.
+        """
+        files = find_files([Path(path).absolute() for path in paths])
+        items = read_products(files, product, vo=DEFAULT_VO, policy=checks, jobs=self.jobs, on_bytes=on_read)
+        return self.run(items)
+
     def run(self, items: Sequence[Described]) -> PutReport:
         """Put files that were read into the archive; to call it again with the same is safe.
 
@@ -269,7 +294,7 @@ class Put:
         ForbiddenError
             If the account may not write there.
         """
-        batches = ingest.Batches(self.catalogue, _FIRST_BATCH)
+        batches = ingest.Batches(self.catalogue, ingest.FIRST_BATCH)
         batches.prepare([file for block in plan.blocks for file in block.files])
         strangers = [refused for block in plan.blocks for refused in batches.strangers(block.files)]
         return {refused.file.lfn: refused.defect for refused in strangers}
@@ -353,20 +378,16 @@ class Put:
     def _enter(self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str) -> Iterable[Outcome]:
         """Register what the archive lacks, and see to the rules of the blocks that hold it."""
         plan = self._plan(items, archive, rse)
-        batches = ingest.Batches(self.catalogue, _FIRST_BATCH)
-        report = ingest.execute(
+        report = ingest.carry_out(
             plan,
             items,
             self.catalogue,
-            batches,
-            None,
-            self.now,
-            self.on_outcome,
+            quarantine=None,
+            now=self.now,
             first_rule=self.policy.first_rule,
+            begin_rules=partial(replication.begin, self.catalogue, now=self.now, policy=self.policy),
+            on_outcome=self.on_outcome,
         )
-        filled = {outcome.block for outcome in report}
-        new = [block.did for block in plan.blocks if block.did in filled]
-        replication.begin(self.catalogue, new, now=self.now, policy=self.policy)
         for did in sorted(set(plan.known.values())):
             replication.reconcile(
                 self.catalogue, did.scope, did.name, now=self.now, policy=self.policy, abandoned_after=_ABANDONED_AFTER

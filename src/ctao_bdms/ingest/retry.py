@@ -1,0 +1,123 @@
+"""Ingest files from quarantine again: as they are, or in spite of the defects that an operator accepts."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.errors import UsageError
+from ctao_bdms.ingest.deeds import Deed, tell_outcome
+from ctao_bdms.ingest.release import accepted, close_case, put_back, require_acceptable
+from ctao_bdms.ingest.report import IngestReport, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from ctao_bdms.ingest.cases import Case
+    from ctao_bdms.ingest.describe import Described
+    from ctao_bdms.ingest.inbox import LocalFile
+    from ctao_bdms.ingest.quarantine import Quarantine
+    from ctao_bdms.ingest.report import Outcome
+    from ctao_bdms.ingest.site_ingest import SiteIngest
+
+__all__ = ["accept", "retry"]
+
+#: How many files are put back before they are read: an interruption leaves so many in two places.
+_CHUNK = 500
+
+
+def retry(
+    site: SiteIngest,
+    quarantine: Quarantine,
+    cases: Iterable[Case],
+    why: str = "",
+    *,
+    on_left: Callable[[Case, UsageError], None] | None = None,
+) -> IngestReport:
+    """Put files from quarantine back to where they came from, and ingest them again.
+
+    Parameters
+    ----------
+    site, quarantine
+        How files are ingested, and the quarantine that holds the cases.
+    cases
+        The cases.
+    why
+        The reason, for the record.
+    on_left
+        Called with a case that stays as it is, and why; by default that is an error.
+
+    Raises
+    ------
+    UsageError
+        If another file or a trigger stands at the old place of one.
+    """
+    deed = Deed.now("retry", site.now(), why)
+    rest = iter(cases)
+    outcomes: list[Outcome] = []
+    while chunk := list(islice(rest, _CHUNK)):
+        outcomes += _ingest_again(site, quarantine, chunk, deed, lambda item, _case: item, on_left)
+    return IngestReport(outcomes)
+
+
+def accept(site: SiteIngest, quarantine: Quarantine, case: Case, why: str) -> IngestReport:
+    """Ingest a file from quarantine in spite of the defects that its case names; other defects still keep it out.
+
+    Parameters
+    ----------
+    site, quarantine, case
+        How files are ingested, the quarantine, and the case in it.
+    why
+        The reason, for the record and the product's ``disclaimer``.
+
+    Raises
+    ------
+    UsageError
+        If there is no reason, or a defect that nobody can accept, a conflict for one.
+    """
+    if not why.strip():
+        raise UsageError("a file is accepted for a reason; say which")
+    require_acceptable(case)
+    deed = Deed.now("accept", site.now(), why)
+    return _ingest_again(site, quarantine, [case], deed, lambda item, case: accepted(item, case.defects, deed))
+
+
+def _ingest_again(
+    site: SiteIngest,
+    quarantine: Quarantine,
+    cases: Iterable[Case],
+    deed: Deed,
+    judged: Callable[[Described, Case], Described],
+    on_left: Callable[[Case, UsageError], None] | None = None,
+) -> IngestReport:
+    """Ingest files from quarantine, read anew and then `judged`; a case ends when its file has its outcome."""
+    by_path: dict[Path, Case] = {}
+    files: list[LocalFile] = []
+    for case in cases:
+        try:
+            if case.path in by_path:
+                raise UsageError(f"case {case.id} is about the same place as case {by_path[case.path].id}")
+            (file,) = site.find([put_back(quarantine, case, deed)])
+        except UsageError as error:
+            if on_left is None:
+                raise
+            on_left(case, error)
+            continue
+        by_path[file.path] = case
+        # What the producer said of the file stands in the trigger that the case keeps.
+        files.append(attrs.evolve(file, trigger=case.kept_trigger))
+    items = [
+        judged(attrs.evolve(item, file=attrs.evolve(item.file, trigger=case.trigger)), case)
+        for item, case in zip(site.read(files), by_path.values(), strict=True)
+    ]
+
+    def told(outcome: Outcome) -> None:
+        case = by_path[outcome.path]
+        tell_outcome(quarantine.folder, case.id, outcome, site.now())
+        if outcome.status is not Status.REFUSED:
+            close_case(quarantine, case)
+
+    return site.register(items, quarantine, told)

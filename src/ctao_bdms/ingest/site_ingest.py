@@ -1,0 +1,117 @@
+"""Ingest files from the storage on site within one call: find, read, plan, carry out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ctao_bdms.ingest.blocks import BlockLimits, FirstRuleOf
+from ctao_bdms.ingest.carry_out import BeginRules, carry_out
+from ctao_bdms.ingest.checks import CheckPolicy
+from ctao_bdms.ingest.inbox import LocalFile, survey
+from ctao_bdms.ingest.plan import Plan, RetentionOf, plan
+from ctao_bdms.ingest.read import read_all
+from ctao_bdms.model import FileFacts, Rse, Site
+from ctao_bdms.sealing import Sealing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ctao_bdms.ingest.describe import Described
+    from ctao_bdms.ingest.quarantine import Quarantine
+    from ctao_bdms.ingest.report import IngestReport, Outcome
+
+__all__ = ["SiteIngest"]
+
+
+@attrs.frozen(kw_only=True)
+class SiteIngest:
+    """How files of one storage element on site are ingested.
+
+    Attributes
+    ----------
+    catalogue
+        The archive.
+    storage
+        The storage element where the files lie.
+    now
+        The clock (aware).
+    retention_of, first_rule
+        The retention class of a product, and the rule with which a block is opened: as the policy says.
+    begin_rules
+        Makes the next rules of blocks that were closed just now.
+    limits
+        How large a block may become.
+    checks
+        How serious it is where name and content of a file disagree; by default it stays out.
+    sidecars
+        Whether what producers say beside their files is compared.
+    jobs
+        How many files are read at once.
+    on_scanned, on_bytes
+        Called after each file that was read, and after each piece of one.
+    """
+
+    catalogue: Sealing
+    storage: Rse
+    now: Callable[[], dt.datetime]
+    retention_of: RetentionOf
+    first_rule: FirstRuleOf
+    begin_rules: BeginRules
+    limits: BlockLimits = attrs.field(factory=BlockLimits)
+    checks: CheckPolicy = attrs.field(factory=CheckPolicy)
+    sidecars: bool = True
+    jobs: int = 2
+    on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None
+    on_bytes: Callable[[int], None] = lambda _: None
+
+    def find(self, paths: Sequence[Path]) -> list[LocalFile]:
+        """Return the files that `paths` stand for: themselves, or those with triggers below them."""
+        return survey(paths, Path(self.storage.prefix))
+
+    def read(self, files: Sequence[LocalFile]) -> list[Described]:
+        """Read and describe files."""
+        return read_all(
+            files,
+            self.checks,
+            sidecars=self.sidecars,
+            jobs=self.jobs,
+            on_scanned=self.on_scanned,
+            on_bytes=self.on_bytes,
+        )
+
+    def plan(self, items: Sequence[Described]) -> Plan:
+        """Return what is still to be done with files that were read."""
+        return plan(
+            items,
+            self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None),
+            rse=self.storage.name,
+            site=Site(self.storage.site),
+            now=self.now(),
+            token=lambda: secrets.token_hex(4),
+            limits=self.limits,
+            retention_of=self.retention_of,
+        )
+
+    def register(
+        self,
+        items: Sequence[Described],
+        quarantine: Quarantine,
+        on_outcome: Callable[[Outcome], None] = lambda _: None,
+    ) -> IngestReport:
+        """Register the good files that were read, and put the bad ones into `quarantine`."""
+        return carry_out(
+            self.plan(items),
+            items,
+            self.catalogue,
+            quarantine=quarantine,
+            now=self.now,
+            first_rule=self.first_rule,
+            begin_rules=self.begin_rules,
+            on_outcome=on_outcome,
+        )
