@@ -141,7 +141,7 @@ def query(rows: int, turns: int) -> None:
 
         def count() -> Iterator[Any]:
             asked = question([SCOPE], {"level": "DL0"})
-            yield asked.count(catalogue, bdms.now)
+            yield asked.count(catalogue, bdms.replication.now)
 
         row("level=DL0 --count", "ours", count)
         turns = 1  # it takes minutes

@@ -11,15 +11,12 @@ from ctao_bdms.errors import NotFoundError
 from ctao_bdms.ingest import Outcome, Status
 from ctao_bdms.model import Defect, DefectKind, Did, Lfn
 from ctao_bdms.naming import ROOT_SCOPE, directories_of, scope_of
-from ctao_bdms.replication import placement_of
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ctao_bdms.ingest import Described, Plan
-    from ctao_bdms.replication import Policy
 
 __all__ = ["ForeseenBlock", "Foreseen", "foresee"]
 
@@ -108,9 +105,7 @@ def foresee(
     plan: Plan,
     items: Sequence[Described],
     catalogue: _Asked,
-    *,
-    now: Callable[[], dt.datetime],
-    policy: Policy | None = None,
+    placement: Callable[[Did], tuple[str, ...]],
 ) -> Foreseen:
     """Say what carrying out `plan` would do.
 
@@ -120,10 +115,8 @@ def foresee(
         The plan, and the files that it was made for.
     catalogue
         The archive; it is only asked.
-    now
-        The clock.
-    policy
-        How products are kept; by default as the observatory's own policy says.
+    placement
+        Returns the centres that keep the copies of a block.
 
     Returns
     -------
@@ -141,7 +134,7 @@ def foresee(
         fates.update((file.lfn, (Status.REGISTERED, block.did)) for file in files)
         lfns += [file.lfn for file in files]
         size_bytes = sum(file.size_bytes for file in files)
-        centres = placement_of(catalogue, block.did, now=now, policy=policy)
+        centres = placement(block.did)
         blocks.append(ForeseenBlock(did=block.did, n_files=len(files), size_bytes=size_bytes, centres=centres))
     rejects = {id(reject.item): reject for reject in plan.rejected}
     rows = []

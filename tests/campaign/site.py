@@ -16,6 +16,7 @@ from ctao_bdms.ingest.journal import FileState, JournalReader
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn, ReplicaState
 from ctao_bdms.naming import path_of_lfn
+from ctao_bdms.replication import Policy
 from ctao_bdms.testing.ingestd import ONSITE, IngestdFolder
 from ctao_bdms.testing.invariant import Expected, violations
 
@@ -194,6 +195,7 @@ class Site:
                 storages=self.storages,
                 quarantine=self.root.with_name(f"{self.root.name}.quarantine"),
                 account=INGEST,
+                policy=Policy.load(),
             )
             return [*said, *self._absent(self._catalogue, products)]
         except (BdmsError, OSError) as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.facade import Bdms
 from ctao_bdms.nights import track_file
-from ctao_bdms.replication import BlockStates, CopyCause, Kind, Policy, centre_of, copied
+from ctao_bdms.replication import BlockStates, CopyCause, Kind, Policy, centre_of
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_sound_files_get_both_copies_beside_one_that_changed_on_site(embedded_ru
         centre_of(a.rse_expression) for a in bdms.rules.compare(scope).of(Kind.MAKE) if centre_of(a.rse_expression)
     )
 
-    until(lambda states: copied(catalogue, block, lfns) == set(sound))
+    until(lambda states: bdms.replication.copied(block, lfns) == set(sound))
     for rse in ("PIC-DISK", "CSCS-DISK"):
         assert not path(rse, bad).exists()
         for lfn, content in list(zip(lfns, contents, strict=True))[1:]:
@@ -75,4 +75,4 @@ def test_sound_files_get_both_copies_beside_one_that_changed_on_site(embedded_ru
     for each in told.values():
         bdms.rules.retry(each.rule_id)
     until(lambda states: states.is_complete)
-    assert copied(catalogue, block, lfns) == set(lfns)
+    assert bdms.replication.copied(block, lfns) == set(lfns)

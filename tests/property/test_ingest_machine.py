@@ -43,7 +43,7 @@ from ctao_bdms.ingest import (
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Lfn, Rse
 from ctao_bdms.naming import directories_of, is_block, is_manifest
-from ctao_bdms.replication import Policy, begin, reconcile
+from ctao_bdms.replication import Policy, Replication
 from ctao_bdms.sealing import disagreements
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_night
@@ -307,7 +307,9 @@ class Ingest(RuleBasedStateMachine):
         if self.registrar is None:
             # What the process before has asked for may still be under way: its blocks are closed before all else.
             everything = dt.timedelta(0)
-            reconcile(self.archive, "acada", "*/blocks/*", now=lambda: self.time, abandoned_after=everything)
+            Replication(self.archive, Policy.load(), lambda: self.time).reconcile(
+                "acada", "*/blocks/*", abandoned_after=everything
+            )
             limits = BlockLimits(files=3)
             self.registrar = Registrar(
                 catalogue,
@@ -320,7 +322,7 @@ class Ingest(RuleBasedStateMachine):
 
         def step() -> None:
             registrar.take(read_all(survey([self.root], self.root)))
-            begin(catalogue, registrar.close(), now=lambda: self.time)
+            Replication(catalogue, Policy.load(), lambda: self.time).begin(registrar.close())
 
         if self._break(kind, after, step):
             self.registrar = None
@@ -429,7 +431,7 @@ class Ingest(RuleBasedStateMachine):
         assert {outcome.status for outcome in again} <= {Status.REFUSED}, "a second walk finds something to do"
         self.time += dt.timedelta(minutes=11)
         for _ in range(3):
-            reconcile(self.archive, "acada", "*/blocks/*", now=lambda: self.time)
+            Replication(self.archive, Policy.load(), lambda: self.time).reconcile("acada", "*/blocks/*")
             self.archive.transfer()
 
     def _check_archive(self) -> None:

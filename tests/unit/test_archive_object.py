@@ -9,7 +9,7 @@ from ctao_bdms.facade import BlockVerbs, NightVerbs, QuarantineVerbs, RuleVerbs
 
 VERBS = {"count", "ingest", "locate", "open", "plan", "put", "query", "retrieve", "track", "verify"}
 GROUPS = {"blocks", "nights", "quarantine", "rules"}
-STATE = {"catalogue", "health", "now", "policy", "through"}
+STATE = {"catalogue", "health", "replication", "through"}
 
 
 def _shown(kind: type) -> set[str]:

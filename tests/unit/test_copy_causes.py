@@ -11,7 +11,7 @@ import pytest
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.model import Attempt, Rse, Rule, RuleState, Site
 from ctao_bdms.naming import blocks_pattern
-from ctao_bdms.replication import CAUSES, CopyCause, cause_of_text, centres_for, explain, reconcile
+from ctao_bdms.replication import CAUSES, CopyCause, Policy, Replication, cause_of_text, centres_for
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
@@ -73,6 +73,11 @@ TEXTS = [
 ]
 
 
+def at_now(archive: InMemoryCatalogue) -> Replication:
+    """Return the replication of an archive at `NOW`, by the observatory's own policy."""
+    return Replication(archive, Policy.load(), lambda: NOW)
+
+
 @pytest.mark.parametrize(("text", "cause"), TEXTS, ids=lambda value: str(value)[:50])
 def test_what_is_written_has_a_cause(text: str, cause: CopyCause) -> None:
     row = cause_of_text(text)
@@ -126,23 +131,23 @@ def archive() -> Archive:
     archive.open_block(block)
     archive.register(block, ONSITE, files)
     archive.close_block(block)
-    reconcile(archive, "acada", PATTERN, now=lambda: NOW)
+    at_now(archive).reconcile("acada", PATTERN)
     return archive
 
 
 def _causes(archive: Archive, minutes: int = 0) -> list[tuple[str, CopyCause]]:
-    found = explain(archive, "acada", PATTERN, now=lambda: NOW + dt.timedelta(minutes=minutes))
+    found = Replication(archive, Policy.load(), lambda: NOW + dt.timedelta(minutes=minutes)).explain("acada", PATTERN)
     return [(each.rse_expression, each.cause) for each in found]
 
 
 def test_what_waits_is_no_trouble(archive: Archive) -> None:
     assert _causes(archive) == [(FIRST, CopyCause.UNDER_WAY), (SECOND, CopyCause.EARLIER)]
-    found = explain(archive, "acada", PATTERN, now=lambda: NOW)
+    found = at_now(archive).explain("acada", PATTERN)
     assert not any(each.needs_somebody for each in found)
     assert "waits for" in found[1].sentence
     archive.transfer()
     assert _causes(archive) == [(SECOND, CopyCause.DUE)]
-    reconcile(archive, "acada", PATTERN, now=lambda: NOW)
+    at_now(archive).reconcile("acada", PATTERN)
     archive.transfer()
     assert _causes(archive) == []
 
@@ -169,7 +174,7 @@ def test_transfers_that_nobody_takes(archive: Archive) -> None:
 def test_a_rule_that_is_not_fulfilled(archive: Archive, state: str, error: str, said: str, cause: CopyCause) -> None:
     archive.change(FIRST, state=RuleState(state), error=error)
     archive.said = {"said": said, "source": ONSITE, "is_stuck": state == "stuck"}
-    first = explain(archive, "acada", PATTERN, now=lambda: NOW)[0]
+    first = at_now(archive).explain("acada", PATTERN)[0]
     assert (first.cause, first.said) == (cause, error or said)
     assert first.needs_somebody
     for text in (first.sentence, first.help):
@@ -178,25 +183,25 @@ def test_a_rule_that_is_not_fulfilled(archive: Archive, state: str, error: str, 
     if cause is CopyCause.SOURCE_MISSING:
         assert first.sentence.startswith(f"{ONSITE} should hold /ctao/acada/DL0/")
         assert first.help.endswith(f"bdms rules retry {first.rule_id}")
-    assert list(explain(archive, rule_id=first.rule_id, now=lambda: NOW)) == [first]
+    assert list(at_now(archive).explain(rule_id=first.rule_id)) == [first]
 
 
 def test_a_centre_that_is_away_is_the_cause(archive: Archive) -> None:
     archive.change(FIRST, state=RuleState.STUCK, error="DESTINATION [111] Connection refused")
     rse = attrs.evolve(archive.rses()[DISK], is_readable=False, is_writable=False, changed=NOW)
     archive.set_rse(rse)
-    first, second = explain(archive, "acada", PATTERN, now=lambda: NOW)
+    first, second = at_now(archive).explain("acada", PATTERN)
     assert first.cause is CopyCause.CENTRE
     assert "is waited for until 2026-11-23 06:00 UTC" in first.sentence
     assert second.cause is CopyCause.DUE, "the site serves the other centre meanwhile"
     archive.mark_lost(DISK, "an {odd} fire")
-    assert "an {odd} fire" in explain(archive, "acada", PATTERN, now=lambda: NOW)[0].sentence
+    assert "an {odd} fire" in at_now(archive).explain("acada", PATTERN)[0].sentence
 
 
 def test_a_rule_that_cannot_be_made_for_want_of_quota(archive: Archive) -> None:
     archive.transfer()
     archive.left = 100.0
-    (short,) = explain(archive, "acada", PATTERN, now=lambda: NOW)
+    (short,) = at_now(archive).explain("acada", PATTERN)
     assert short.cause is CopyCause.QUOTA
     assert short.help.endswith("--bytes SIZE")
     archive.left = 4 * 2880.0

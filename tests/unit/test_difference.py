@@ -18,13 +18,11 @@ from ctao_bdms.replication import (
     Difference,
     Kind,
     Policy,
+    Replication,
     Wanted,
     centres_for,
     centres_of,
-    compare,
     difference,
-    look,
-    reconcile,
     wanted_rules,
 )
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
@@ -42,6 +40,11 @@ LOST: dict[str, Any] = {
     "why": "PIC is lost",
 }
 DOWN: dict[str, Any] = {"is_readable": False, "is_writable": False, "why": "PIC cannot be read"}
+
+
+def at_now(archive: InMemoryCatalogue) -> Replication:
+    """Return the replication of an archive at `NOW`, by the observatory's own policy."""
+    return Replication(archive, Policy.load(), lambda: NOW)
 
 
 def _rule(
@@ -287,7 +290,7 @@ def archive() -> Archive:
 def _settle(archive: Archive, *, prune: bool = False) -> None:
     """Reconcile and copy until nothing changes."""
     for _ in range(8):
-        reconcile(archive, "acada", PATTERN, now=lambda: NOW, prune=prune)
+        at_now(archive).reconcile("acada", PATTERN, prune=prune)
         archive.transfer()
 
 
@@ -304,17 +307,17 @@ def test_a_server_that_goes_between_two_calls_leaves_nothing_to_repair_by_hand(a
     archive.calls_left = calls
     if calls < 4:  # two rules for each of two blocks
         with pytest.raises(UnreachableError):
-            reconcile(archive, "acada", PATTERN, now=lambda: NOW)
+            at_now(archive).reconcile("acada", PATTERN)
     archive.calls_left = 10_000
     _settle(archive)
     assert _where(archive) == [{ONSITE, f"centre={RANKING[0]}", f"centre={RANKING[1]}"}] * 2
-    assert not list(compare(archive, "acada", PATTERN, now=lambda: NOW))
-    assert look(archive, "acada", PATTERN, now=lambda: NOW).is_complete
+    assert not list(at_now(archive).compare("acada", PATTERN))
+    assert at_now(archive).states("acada", PATTERN).is_complete
 
 
 def test_a_comparison_changes_nothing(archive: Archive) -> None:
     archive.calls_left = 0
-    found = compare(archive, "acada", PATTERN, now=lambda: NOW)
+    found = at_now(archive).compare("acada", PATTERN)
     assert [len(found.of(kind)) for kind in (Kind.MAKE, Kind.LATER)] == [4, 2]
     assert _where(archive) == [set(), set()]
     assert "make later" in repr(found)
@@ -323,10 +326,10 @@ def test_a_comparison_changes_nothing(archive: Archive) -> None:
 def test_what_is_refused_of_one_rule_does_not_keep_the_others(archive: Archive) -> None:
     archive.no_room = {f"centre={RANKING[0]}"}
     with pytest.raises(NoRoomError):
-        reconcile(archive, "acada", PATTERN, now=lambda: NOW)
+        at_now(archive).reconcile("acada", PATTERN)
     assert _where(archive) == [{ONSITE}, {ONSITE}]
     refused: list[str] = []
-    reconcile(archive, "acada", PATTERN, now=lambda: NOW, on_refused=lambda a, _: refused.append(a.rse_expression))
+    at_now(archive).reconcile("acada", PATTERN, on_refused=lambda a, _: refused.append(a.rse_expression))
     assert refused == [f"centre={RANKING[0]}"] * 2
 
 
@@ -335,11 +338,11 @@ def test_a_centre_is_lost_and_its_copies_are_made_elsewhere(archive: Archive) ->
     first, second, third = RANKING
     lost = archive.rses()[f"{first}-DISK"]
     archive.set_rse(attrs.evolve(lost, lost="flood", is_readable=False, is_writable=False))
-    assert not look(archive, "acada", PATTERN, now=lambda: NOW).is_complete
+    assert not at_now(archive).states("acada", PATTERN).is_complete
     _settle(archive)
     assert _where(archive) == [{ONSITE, *(f"centre={name}" for name in RANKING)}] * 2
-    assert look(archive, "acada", PATTERN, now=lambda: NOW)[0].complete_at == (second, third)
-    (ended, _) = compare(archive, "acada", PATTERN, now=lambda: NOW)
+    assert at_now(archive).states("acada", PATTERN)[0].complete_at == (second, third)
+    (ended, _) = at_now(archive).compare("acada", PATTERN)
     assert (ended.kind, ended.rse_expression) == (Kind.END, f"centre={first}")
     assert "marked as lost: flood" in ended.why
     _settle(archive, prune=True)
@@ -347,13 +350,13 @@ def test_a_centre_is_lost_and_its_copies_are_made_elsewhere(archive: Archive) ->
     assert _where(archive) == [{ONSITE, f"centre={second}", f"centre={third}"}] * 2
     archive.set_rse(lost)
     _settle(archive)
-    assert not list(compare(archive, "acada", PATTERN, now=lambda: NOW)), "what centres keep they go on keeping"
+    assert not list(at_now(archive).compare("acada", PATTERN)), "what centres keep they go on keeping"
 
 
 def test_of_a_rule_that_ends_the_end_is_taken_away(archive: Archive) -> None:
     archive.add_rule(BLOCK, rse_expression=ONSITE)
     archive.add_rule(BLOCK, rse_expression=f"centre={RANKING[0]}", source=ONSITE, lifetime_s=3600)
-    assert Kind.PROLONG in {action.kind for action in compare(archive, "acada", PATTERN, now=lambda: NOW)}
+    assert Kind.PROLONG in {action.kind for action in at_now(archive).compare("acada", PATTERN)}
     _settle(archive)
     rules = archive.rules("acada", [BLOCK.name])[BLOCK.name]
     assert [rule.expires for rule in rules] == [None] * 3
@@ -363,7 +366,7 @@ def test_rules_of_others_are_left_alone(archive: Archive) -> None:
     archive.add_rule(BLOCK, rse_expression=f"centre={RANKING[2]}", lifetime_s=3600, account="somebody")
     _settle(archive, prune=True)
     archive.reap()
-    (foreign,) = compare(archive, "acada", PATTERN, now=lambda: NOW)
+    (foreign,) = at_now(archive).compare("acada", PATTERN)
     assert (foreign.kind, foreign.account) == (Kind.FOREIGN, "somebody")
     assert Difference([foreign]).of(Kind.FOREIGN) == [foreign]
 

@@ -34,7 +34,7 @@ from ctao_bdms.ingest import (
 from ctao_bdms.ingest.batches import Refused
 from ctao_bdms.model import DefectKind, Did, Night, Registration, RetentionClass, Rse, Site
 from ctao_bdms.naming import BlockName, is_block
-from ctao_bdms.replication import reconcile
+from ctao_bdms.replication import Policy, Replication
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 from ctao_bdms.testing.dl0 import night_specs, write_night
 
@@ -340,7 +340,9 @@ def test_a_block_stays_open_as_long_as_the_storage_takes_no_manifest(
     assert "stays open: writing the manifest of a block failed" in caplog.text
     assert place.blocks() == {block: (True, 3)}
     at_once = dt.timedelta.min
-    assert not reconcile(place.archive, "acada", "*/blocks/*", now=lambda: place.now, abandoned_after=at_once)
+    assert not Replication(place.archive, Policy.load(), lambda: place.now).reconcile(
+        "acada", "*/blocks/*", abandoned_after=at_once
+    )
     assert f"block {block} stays open" in caplog.text
     hidden.rename(place.root)
     assert place.registrar.close() == (block,)

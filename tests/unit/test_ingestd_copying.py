@@ -12,6 +12,7 @@ import attrs
 import pytest
 from tests.house import context_of
 
+from ctao_bdms import replication
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon.clocks import Clocks
 from ctao_bdms.daemon.copying import Copying
@@ -83,7 +84,8 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
         ThreadPoolExecutor(max_workers=1) as executor,
     ):
         context = context_of(lambda: SETTINGS, journal, Clocks(now=lambda: NOW, monotonic=lambda: 0.0))
-        copying = Copying(context, archive, registrar.close, policy=Policy.load(), executor=executor)
+        rules = replication.Replication(archive, Policy.load(), lambda: NOW)
+        copying = Copying(context, rules, registrar.close, executor=executor)
         yield Setting(archive, copying, context.wake)
         archive.may_answer.set()
 

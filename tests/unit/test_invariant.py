@@ -15,7 +15,7 @@ from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.facade import Bdms
 from ctao_bdms.model import DefectKind, Did, ProductMetadata, ReplicaState, Rse, RuleState
 from ctao_bdms.naming import directories_of, is_block, is_manifest, path_of_lfn
-from ctao_bdms.replication import Policy, reconcile
+from ctao_bdms.replication import Policy, Replication
 from ctao_bdms.testing.contract import registration
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_night
@@ -69,6 +69,7 @@ class Rest:
             storages=self.storages,
             quarantine=self.quarantine,
             account=self.archive._account,
+            policy=Policy.load(),
         )
 
 
@@ -90,7 +91,7 @@ def rest(tmp_path: Path) -> Rest:
     bdms.ingest(root)
     for _ in range(2):
         archive.transfer()
-        reconcile(archive, "acada", "*", now=lambda: archive._now())
+        Replication(archive, Policy.load(), lambda: archive._now()).reconcile("acada", "*")
     archive.transfer()
     for centre in (PIC, CSCS):
         shutil.copytree(root, storages[centre])

@@ -74,7 +74,7 @@ def test_an_archive_can_be_pickled_after_a_storage_has_failed(is_used: bool) -> 
         bdms.health.failed("PIC-DISK")
     copy = pickle.loads(pickle.dumps(bdms))
     assert isinstance(copy.health, Health)
-    assert copy.policy == bdms.policy
+    assert copy.replication.policy == bdms.replication.policy
 
 
 def test_a_fork_does_not_move_an_open_file_of_the_parent(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from ctao_bdms.ingest import Status
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import DefectKind, Lfn, NewProduct, RetentionClass, Rse, Verdict
 from ctao_bdms.naming import BlockName, is_block
-from ctao_bdms.replication import Policy
+from ctao_bdms.replication import Policy, Replication
 from ctao_bdms.storage import FileSink, temporary_prefix
 from ctao_bdms.testing.products import write_dl1, write_dl2
 from ctao_bdms.upload import Put, deliver, read_products
@@ -283,7 +283,7 @@ def test_users_put_into_their_own_area_within_their_quota(archive: Archive, tmp_
 
 
 def test_users_put_no_more_than_the_policy_lets_an_account_keep(archive: Archive, tmp_path: Path) -> None:
-    policy = archive.bdms.policy
+    policy = archive.bdms.replication.policy
     terms = attrs.evolve(policy.retention(RetentionClass.USER), quota_bytes=30)
     policy = attrs.evolve(policy, retentions={**policy.retentions, RetentionClass.USER: terms})
     bdms = Bdms(archive.catalogue, now=lambda: archive.now, policy=policy)
@@ -413,7 +413,8 @@ def test_a_put_that_dies_at_any_call_is_repaired_by_the_next(tmp_path: Path, dl1
         archive = Archive(tmp_path / f"{at}")
         fragile = Fragile(archive.catalogue, itertools.count(), at, after=after)
         try:
-            Put(catalogue=fragile, policy=archive.bdms.policy, now=lambda: NOW, retention=_FOR_EVER).run(items)
+            replication = Replication(fragile, Policy.load(), lambda: NOW)
+            Put(catalogue=fragile, replication=replication, retention=_FOR_EVER).run(items)
             is_over = True
         except CrashError:
             is_over = False
@@ -421,9 +422,8 @@ def test_a_put_that_dies_at_any_call_is_repaired_by_the_next(tmp_path: Path, dl1
             (replica,) = archive.catalogue.files([product.lfn])[product.lfn].replicas
             stored = archive.home / replica.rse.removesuffix("-DISK") / str(product.lfn)[1:]
             assert stored.read_bytes() == dl1.read_bytes(), "the catalogue shows a file without bytes"
-        (outcome,) = Put(
-            catalogue=archive.catalogue, policy=archive.bdms.policy, now=lambda: LATER, retention=_FOR_EVER
-        ).run(items)
+        later = Replication(archive.catalogue, Policy.load(), lambda: LATER)
+        (outcome,) = Put(catalogue=archive.catalogue, replication=later, retention=_FOR_EVER).run(items)
         assert outcome.status in {Status.REGISTERED, Status.KNOWN}
         assert len(archive.files_on_storage()) == 1
         assert outcome.lfn is not None

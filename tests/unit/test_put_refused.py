@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from tests.unit.test_put import Archive
 
@@ -65,10 +66,10 @@ def folder(tmp_path: Path) -> Path:
 
 def put(archive: Archive, folder: Path, catalogue: Any = None, product: NewProduct = ADA, **words: Any) -> PutReport:  # noqa: ANN401
     files = [(path, PurePath(path.name)) for path in sorted(folder.iterdir())]
+    used = archive.catalogue if catalogue is None else catalogue
     return Put(
-        catalogue=archive.catalogue if catalogue is None else catalogue,
-        policy=archive.bdms.policy,
-        now=lambda: archive.now,
+        catalogue=used,
+        replication=attrs.evolve(archive.bdms.replication, catalogue=used),
         near="PIC",
         **words,
     ).run(read_products(files, product, vo="ctao"))
@@ -349,9 +350,7 @@ def test_a_link_that_leads_elsewhere_meanwhile_is_read_again_later(archive: Arch
     items = read_products([(link, PurePath("x.txt"))], ADA, vo="ctao")
     link.unlink()
     link.symlink_to("../later.txt")
-    (outcome,) = Put(catalogue=archive.catalogue, policy=archive.bdms.policy, now=lambda: archive.now, near="PIC").run(
-        items
-    )
+    (outcome,) = Put(catalogue=archive.catalogue, replication=archive.bdms.replication, near="PIC").run(items)
     assert outcome.status is Status.REFUSED
     assert not bytes_of(archive)
 

@@ -92,7 +92,9 @@ class Archive(InMemoryCatalogue):
     def complete(self) -> None:
         """Close all blocks and have all copies made."""
         for _ in range(3):
-            replication.reconcile(self, "acada", "*", now=lambda: NOW, abandoned_after=dt.timedelta.min)
+            replication.Replication(self, replication.Policy.load(), lambda: NOW).reconcile(
+                "acada", "*", abandoned_after=dt.timedelta.min
+            )
             self.transfer()
 
 
@@ -155,7 +157,9 @@ def test_what_was_left_open_is_ended_however_old_its_night_is(
 def test_copies_that_are_on_their_way_are_followed(tmp_path: Path, open_journal: Callable[[], Journal]) -> None:
     archive, journal = Archive(tmp_path), open_journal()
     block = archive.fill(300)
-    replication.reconcile(archive, "acada", "*", now=lambda: NOW, abandoned_after=dt.timedelta.min)
+    replication.Replication(archive, replication.Policy.load(), lambda: NOW).reconcile(
+        "acada", "*", abandoned_after=dt.timedelta.min
+    )
     _recover(archive, journal)
     assert journal.blocks(FileState.REGISTERED) == [block]
 

@@ -44,7 +44,7 @@ from ctao_bdms.preservation import (
 )
 from ctao_bdms.preservation.evidence import keep
 from ctao_bdms.preservation.verifiers import VERIFIERS, FileVerifier, ReadBack, SourceVerifier, verifier_for
-from ctao_bdms.replication import Policy, reconcile
+from ctao_bdms.replication import Policy, Replication
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _kept(tmp_path: Path, nights: int, files: int = 3) -> Kept:
         bdms.ingest(storages[ONSITE])
     for _ in range(2):
         archive.transfer()
-        reconcile(archive, "acada", "*", now=lambda: clock[0])
+        Replication(archive, Policy.load(), lambda: clock[0]).reconcile("acada", "*")
     archive.transfer()
     for centre in (PIC, CSCS):
         shutil.copytree(storages[ONSITE], storages[centre])
@@ -218,7 +218,7 @@ def test_a_block_that_two_centres_hold_is_released(kept: Kept) -> None:
     shutil.rmtree(kept.storages[ONSITE] / "ctao")
     assert kept.bdms.nights.left_on_site(rows)[0].verdict is Verdict.RELEASED
     assert not kept.bdms.nights.release("acada", policy=_DAYS)
-    reconcile(kept.archive, "acada", "*", now=lambda: kept.clock[0])
+    Replication(kept.archive, Policy.load(), lambda: kept.clock[0]).reconcile("acada", "*")
     assert not kept.is_held_on_site, "what was released is not brought back"
 
 

@@ -18,13 +18,9 @@ from ctao_bdms.replication import (
     Follower,
     Kind,
     Policy,
-    begin,
+    Replication,
     centres_for,
-    compare,
     full_centres,
-    look,
-    placement_of,
-    reconcile,
     shares_of,
     wanted_rules,
 )
@@ -40,6 +36,11 @@ if TYPE_CHECKING:
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
 NIGHTS = [Night(dt.date(2026, 1, 1) + dt.timedelta(days=day)) for day in range(2000)]
 SHARES = {"PIC": 1.0, "CSCS": 1.0, "DESY": 2.0, "Frascati": 1.0}
+
+
+def at_now(archive: InMemoryCatalogue) -> Replication:
+    """Return the replication of an archive at `NOW`, by the observatory's own policy."""
+    return Replication(archive, Policy.load(), lambda: NOW)
 
 
 def test_a_night_has_distinct_centres_and_always_the_same() -> None:
@@ -117,28 +118,28 @@ def test_a_block_comes_to_both_centres_one_after_the_other(archive: InMemoryCata
     block = _block(archive)
     first, second = centres_for(Site.NORTH, NIGHT, {"PIC": 1.0, "CSCS": 1.0})
     pattern = blocks_pattern("ctao", "acada")
-    begin(archive, [block], now=lambda: NOW)
+    at_now(archive).begin([block])
     assert _expressions(archive, block) == [ONSITE, f"centre={first}"]
-    states = reconcile(archive, "acada", pattern, now=lambda: NOW)
+    states = at_now(archive).reconcile("acada", pattern)
     assert (states.is_complete, states[0].complete_at) == (False, ())
     assert archive.transfer() == 4
-    states = reconcile(archive, "acada", pattern, now=lambda: NOW)
+    states = at_now(archive).reconcile("acada", pattern)
     assert (states.is_complete, states[0].complete_at) == (False, (first,))
     assert _expressions(archive, block) == [ONSITE, f"centre={first}", f"centre={second}"]
     archive.transfer()
     made: list[str] = []
-    states = reconcile(archive, "acada", pattern, now=lambda: NOW, on_rule=lambda _, rule: made.append(rule))
+    states = at_now(archive).reconcile("acada", pattern, on_rule=lambda _, rule: made.append(rule))
     assert (states.is_complete, states[0].complete_at, made) == (True, (first, second), [])
-    assert look(archive, "acada", pattern, now=lambda: NOW) == states
+    assert at_now(archive).states("acada", pattern) == states
     assert f"centre={second}: ok (4 ok)" in states[0].progress
 
 
 def test_what_a_crash_has_left_open_is_closed_after_a_while(archive: InMemoryCatalogue) -> None:
     block = _block(archive, closed=False)
     pattern = blocks_pattern("ctao", "acada")
-    assert not reconcile(archive, "acada", pattern, now=lambda: NOW + dt.timedelta(minutes=9))
+    assert not Replication(archive, Policy.load(), lambda: NOW + dt.timedelta(minutes=9)).reconcile("acada", pattern)
     assert _expressions(archive, block) == [ONSITE]
-    assert reconcile(archive, "acada", pattern, now=lambda: NOW + dt.timedelta(minutes=10))
+    assert Replication(archive, Policy.load(), lambda: NOW + dt.timedelta(minutes=10)).reconcile("acada", pattern)
     assert len(_expressions(archive, block)) == 2
 
 
@@ -150,7 +151,9 @@ def test_a_block_that_cannot_be_closed_keeps_no_other_from_its_rules(
     archive.ensure_directories([file.lfn])
     archive.open_block(lame)
     archive.register(lame, ONSITE, [file])
-    reconcile(archive, "acada", blocks_pattern("ctao", "acada"), now=lambda: NOW + dt.timedelta(hours=1))
+    Replication(archive, Policy.load(), lambda: NOW + dt.timedelta(hours=1)).reconcile(
+        "acada", blocks_pattern("ctao", "acada")
+    )
     assert f"block {lame} stays open: site CTAO-South needs one storage element" in caplog.text
     assert _expressions(archive, block)[0] == ONSITE
 
@@ -160,7 +163,7 @@ def test_an_empty_block_and_a_foreign_dataset_get_no_rules(archive: InMemoryCata
     for did in (empty, foreign):
         archive.open_block(did)
         archive.close_block(did)
-    assert not reconcile(archive, "acada", blocks_pattern("ctao", "acada"), now=lambda: NOW)
+    assert not at_now(archive).reconcile("acada", blocks_pattern("ctao", "acada"))
     assert _expressions(archive, empty) == _expressions(archive, foreign) == []
 
 
@@ -174,15 +177,15 @@ def test_a_site_without_storage_is_told_and_keeps_no_other_block_from_its_rules(
     archive.close_block(lame)
     pattern = blocks_pattern("ctao", "acada")
     for made in (
-        lambda: begin(archive, [lame], now=lambda: NOW),
-        lambda: reconcile(archive, "acada", pattern, now=lambda: NOW),
+        lambda: at_now(archive).begin([lame]),
+        lambda: at_now(archive).reconcile("acada", pattern),
     ):
         with pytest.raises(NotFoundError, match="site=CTAO-South"):
             made()
     assert _expressions(archive, lame) == []
     assert _expressions(archive, block)[0] == ONSITE
-    assert not look(archive, "acada", pattern, now=lambda: NOW).is_complete
-    assert Kind.IMPOSSIBLE in {action.kind for action in compare(archive, "acada", pattern, now=lambda: NOW)}
+    assert not at_now(archive).states("acada", pattern).is_complete
+    assert Kind.IMPOSSIBLE in {action.kind for action in at_now(archive).compare("acada", pattern)}
 
 
 class Clock:
@@ -204,10 +207,12 @@ def test_the_follower_makes_each_rule_when_its_time_has_come() -> None:
     rses += [Rse(name=f"{centre}-DISK", prefix=f"/{centre}", centre=centre) for centre in ("PIC", "CSCS")]
     archive = InMemoryCatalogue(rses, now=clock)
     made: list[str] = []
-    follower = Follower(archive, now=clock, on_rule=lambda _, expression: made.append(expression))
+    follower = Follower(
+        Replication(archive, Policy.load(), clock), on_rule=lambda _, expression: made.append(expression)
+    )
     follower.step()
     block = _block(archive)
-    begin(archive, [block], now=lambda: NOW)
+    at_now(archive).begin([block])
     clock.pass_(seconds=5)
     follower.step()
     assert made == []
@@ -220,7 +225,7 @@ def test_the_follower_makes_each_rule_when_its_time_has_come() -> None:
         clock.pass_(seconds=5)
         follower.step()
     assert len(made) == 1
-    assert look(archive, "acada", blocks_pattern("ctao", "acada"), now=clock).is_complete
+    assert Replication(archive, Policy.load(), clock).states("acada", blocks_pattern("ctao", "acada")).is_complete
 
 
 def test_the_follower_finds_what_a_crash_has_left(tmp_path: Path) -> None:
@@ -228,7 +233,7 @@ def test_the_follower_finds_what_a_crash_has_left(tmp_path: Path) -> None:
     rses = [Rse(name=ONSITE, prefix=str(tmp_path), site="CTAO-North")]
     rses += [Rse(name=f"{centre}-DISK", prefix=f"/{centre}", centre=centre) for centre in ("PIC", "CSCS")]
     archive = InMemoryCatalogue(rses, now=clock)
-    follower = Follower(archive, now=clock, everything_after=dt.timedelta(minutes=10))
+    follower = Follower(Replication(archive, Policy.load(), clock), everything_after=dt.timedelta(minutes=10))
     follower.step()
     block = _block(archive, closed=False)
     for _ in range(5):
@@ -260,14 +265,14 @@ def _slow() -> tuple[Slow, Follower]:
     archive = Slow(rses, now=clock)
     archive.clock = clock
     nights = [("acada", f"/ctao/acada/blocks/CTAO-North/2026/10/{day:02d}/*") for day in range(1, 31)]
-    return archive, Follower(archive, now=clock, everything=lambda: nights)
+    return archive, Follower(Replication(archive, Policy.load(), clock), everything=lambda: nights)
 
 
 def test_what_was_fulfilled_does_not_wait_for_the_end_of_a_look_at_everything() -> None:
     archive, follower = _slow()
     follower.step()
     block = _block(archive)
-    begin(archive, [block], now=archive.clock)
+    Replication(archive, Policy.load(), archive.clock).begin([block])
     archive.transfer()
     follower.step()
     assert len(_expressions(archive, block)) == 3
@@ -303,21 +308,21 @@ def _short_policy() -> Policy:
 def test_rules_are_what_the_policy_says_and_not_made_again_when_their_time_is_over(archive: InMemoryCatalogue) -> None:
     policy, pattern = _short_policy(), blocks_pattern("ctao", "acada")
     block = _block(archive, policy=policy)
-    begin(archive, [block], now=lambda: NOW, policy=policy)
+    Replication(archive, policy, lambda: NOW).begin([block])
     archive.transfer()
     rules = archive.rules("acada", [block.name])[block.name]
     assert {(rule.activity, rule.priority, rule.expires) for rule in rules} == {
         ("Express", 5, NOW + dt.timedelta(days=1))
     }
     made: list[str] = []
-    states = reconcile(
-        archive, "acada", pattern, now=lambda: NOW, policy=policy, on_rule=lambda _, rule: made.append(rule)
+    states = Replication(archive, policy, lambda: NOW).reconcile(
+        "acada", pattern, on_rule=lambda _, rule: made.append(rule)
     )
     assert (len(states), states.is_complete, made) == (1, True, [])
     later = NOW + dt.timedelta(days=1)
-    assert not reconcile(archive, "acada", pattern, now=lambda: later, policy=policy)
+    assert not Replication(archive, policy, lambda: later).reconcile("acada", pattern)
     # What is permanent is not held by rules that end.
-    assert not look(archive, "acada", pattern, now=lambda: NOW).is_complete
+    assert not at_now(archive).states("acada", pattern).is_complete
 
 
 def _centres(full: str = "", joins: str = "") -> InMemoryCatalogue:
@@ -333,7 +338,7 @@ def _fill(archive: InMemoryCatalogue, *centres: str, full: bool = True) -> None:
 
 def _settled(archive: InMemoryCatalogue, pattern: str) -> BlockStates:
     for _ in range(3):
-        states = reconcile(archive, "acada", pattern, now=lambda: NOW)
+        states = at_now(archive).reconcile("acada", pattern)
         archive.transfer()
     return states
 
@@ -345,7 +350,7 @@ def test_full_centres_leave_as_many_copies_as_there_can_be(caplog: pytest.LogCap
     assert _settled(archive, pattern).is_complete
     _fill(archive, first, second)
     new = _block(archive, "00000002")
-    begin(archive, [new], now=lambda: NOW)
+    at_now(archive).begin([new])
     assert _expressions(archive, new) == [ONSITE, f"centre={third}"]
     shut = ", ".join(sorted((first, second)))
     short = f"only 1 of 2 centres can keep it: {shut} take nothing new"
@@ -358,7 +363,7 @@ def test_full_centres_leave_as_many_copies_as_there_can_be(caplog: pytest.LogCap
     (why,) = bdms.rules.explain()
     assert (why.sentence, why.needs_somebody) == (f"{short}.", True)
     assert "lose" not in why.help, "a centre that is full is not lost"
-    (missing,) = compare(archive, "acada", pattern, now=lambda: NOW)
+    (missing,) = at_now(archive).compare("acada", pattern)
     assert (missing.did, missing.kind, missing.why) == (new, Kind.LATER, short)
     _fill(archive, first, second, full=False)
     assert _settled(archive, pattern).is_complete
@@ -371,7 +376,7 @@ def test_if_all_centres_are_full_the_copy_on_site_is_held() -> None:
     block = _block(archive)
     assert not _settled(archive, pattern).is_complete
     assert _expressions(archive, block) == [ONSITE]
-    assert placement_of(archive, block, now=lambda: NOW) == ()
+    assert at_now(archive).placement(block) == ()
 
 
 def test_of_centres_that_are_away_and_full_both_are_told() -> None:
@@ -379,7 +384,7 @@ def test_of_centres_that_are_away_and_full_both_are_told() -> None:
     archive.set_rse(attrs.evolve(archive.rses()["PIC-DISK"], lost="a fire", is_readable=False, is_writable=False))
     _fill(archive, "CSCS")
     _block(archive)
-    why = [action.why for action in compare(archive, "acada", pattern, now=lambda: NOW) if not action.rse_expression]
+    why = [action.why for action in at_now(archive).compare("acada", pattern) if not action.rse_expression]
     assert why == ["only 1 of 2 centres can keep it: PIC is marked as lost: a fire; CSCS takes nothing new"]
 
 
@@ -395,11 +400,11 @@ def _rule(expression: str) -> Rule:
 
 
 def test_a_full_centre_gets_no_new_block_and_keeps_its_old_ones() -> None:
-    usual = placement_of(_centres(), block_of("acada"), now=lambda: NOW)
+    usual = Replication(_centres(), Policy.load(), lambda: NOW).placement(block_of("acada"))
     full = _centres(full=usual[0])
-    assert usual[0] not in placement_of(full, block_of("acada"), now=lambda: NOW)
+    assert usual[0] not in Replication(full, Policy.load(), lambda: NOW).placement(block_of("acada"))
     held = [_rule(f"centre={centre}") for centre in usual]
-    assert placement_of(full, block_of("acada"), now=lambda: NOW, rules=held) == usual
+    assert Replication(full, Policy.load(), lambda: NOW).placement(block_of("acada"), rules=held) == usual
 
 
 def test_a_copy_on_tape_has_a_rule_for_it() -> None:
@@ -415,16 +420,16 @@ def test_a_copy_on_tape_has_a_rule_for_it() -> None:
     archive = _centres()
     block, pattern = _block(archive), blocks_pattern("ctao", "acada")
     for _ in range(3):
-        states = reconcile(archive, "acada", pattern, now=lambda: NOW, policy=policy)
+        states = Replication(archive, policy, lambda: NOW).reconcile("acada", pattern)
         archive.transfer()
     assert len(states[0].complete_at) == 2, "copies on disk are worth more than none"
     assert not states.is_complete
-    (lacking,) = compare(archive, "acada", pattern, now=lambda: NOW, policy=policy)
+    (lacking,) = Replication(archive, policy, lambda: NOW).compare("acada", pattern)
     assert (lacking.kind, lacking.rse_expression) == (Kind.LATER, "")
     assert "needs a centre that has tape" in lacking.why
     archive.set_rse(Rse(name="DESY-TAPE", prefix="/tape", centre="DESY", is_tape=True))
     for _ in range(3):
-        states = reconcile(archive, "acada", pattern, now=lambda: NOW, policy=policy)
+        states = Replication(archive, policy, lambda: NOW).reconcile("acada", pattern)
         archive.transfer()
     assert "DESY" in states[0].complete_at
     assert states.is_complete

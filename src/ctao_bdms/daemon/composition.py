@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from ctao_bdms.daemon.recovery import begin
 from ctao_bdms.daemon.upkeep import Upkeep
 from ctao_bdms.ingest import Watch
 from ctao_bdms.ingest.workers import Scans
-from ctao_bdms.replication import Policy
+from ctao_bdms.replication import Policy, Replication
 
 if TYPE_CHECKING:
     from ctao_bdms.daemon.context import StageContext
@@ -95,9 +96,13 @@ def build(context: StageContext, resources: Resources, *, on_turn: Callable[[], 
     )
     copying = Copying(
         context,
-        Connection(resources.connect, lease.check),
+        Replication(
+            Connection(resources.connect, lease.check),
+            policy,
+            clocks.now,
+            dt.timedelta(seconds=settings.replication.patience_s),
+        ),
         entering.close,
-        policy=policy,
         executor=resources.replicating,
     )
     intake = Intake(context, watch, busy=lambda: entering.busy)

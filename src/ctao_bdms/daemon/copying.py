@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ctao_bdms.daemon.settings import Settings
     from ctao_bdms.errors import CatalogueError
     from ctao_bdms.model import Did, Lfn
-    from ctao_bdms.replication import Action, Policy, Replicating
+    from ctao_bdms.replication import Action
 
 __all__ = ["STUCK", "Copying", "Review"]
 
@@ -101,12 +101,10 @@ class Copying:
 
     Parameters
     ----------
-    catalogue
-        The archive; no other thread may use this connection.
+    rules
+        The rules of the archive; no other thread may use its connection.
     close
         Closes the blocks whose time has come, or everything; returns those that were closed and need rules.
-    policy
-        How products are kept.
     executor
         One thread in which the server is asked while the loop goes on.
     """
@@ -117,10 +115,9 @@ class Copying:
     def __init__(
         self,
         context: StageContext,
-        catalogue: Replicating,
+        rules: replication.Replication,
         close: Close,
         *,
-        policy: Policy,
         executor: Executor,
     ) -> None:
         settings = context.settings()
@@ -128,11 +125,9 @@ class Copying:
         self._journal = context.journal
         self._metrics = context.metrics
         self._now, self._monotonic = context.clocks.now, context.clocks.monotonic
-        self._catalogue = catalogue
-        self._policy = policy
+        self._replication = rules
         self._close = close
         self._executor = executor
-        self._patience = dt.timedelta(seconds=settings.replication.patience_s)
         self._review = Review.of(settings)
         self._reviewed: int | None = None
         self._patterns: tuple[tuple[str, str], ...] = ()
@@ -140,12 +135,9 @@ class Copying:
         self._unproved: dict[Did, dict[Lfn, Path]] = {}
         self._proved: deque[tuple[Did, set[Lfn]]] = deque()
         self._follower = replication.Follower(
-            catalogue,
-            now=self._now,
+            rules,
             everything=self._everything,
             everything_after=dt.timedelta(seconds=settings.replication.reconcile_interval_s),
-            patience=self._patience,
-            policy=policy,
             on_rule=self._on_rule,
             on_refused=self._on_refused,
             on_complete=self._told.extend,
@@ -189,19 +181,11 @@ class Copying:
 
         If this is interrupted, the next look at everything finds blocks that have no rules.
         """
-        replication.begin(
-            self._catalogue,
-            closed,
-            now=self._now,
-            policy=self._policy,
-            patience=self._patience,
-            on_rule=self._on_rule,
-            on_refused=self._on_refused,
-        )
+        self._replication.begin(closed, on_rule=self._on_rule, on_refused=self._on_refused)
         if follow:
             self._follower.step()
             for did, files in self._unproved.items():
-                self._proved.append((did, replication.copied(self._catalogue, did, files, self._policy)))
+                self._proved.append((did, self._replication.copied(did, files)))
 
     def _answered(self) -> None:
         """Wait for what the server was asked, and take note of what it said."""
@@ -221,7 +205,7 @@ class Copying:
         yield from self._patterns
         if self._review is not None and self._is_review_due:
             now = self._now()
-            for scope in self._catalogue.scopes():
+            for scope in self._replication.catalogue.scopes():
                 pattern = blocks_pattern(DEFAULT_VO, scope, self._review.site, self._review.night(now))
                 if (scope, pattern) not in self._patterns:
                     yield scope, pattern

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctao_bdms import replication
 from ctao_bdms.catalogue import Comparison, Condition, Query
 from ctao_bdms.errors import UnknownRseError
 from ctao_bdms.ingest import Batches, BlockLimits, BlockPolicy, Quarantine, Registrar
@@ -18,6 +17,7 @@ from ctao_bdms.ingest.inbox import local_file
 from ctao_bdms.ingest.journal import FileState, Rejected
 from ctao_bdms.model import Night
 from ctao_bdms.naming import DEFAULT_VO, BlockName, blocks_pattern, is_block
+from ctao_bdms.replication import Replication
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,17 +125,14 @@ def _close_and_rule(
         alive()
 
     patience = dt.timedelta(seconds=context.settings().replication.patience_s)
+    rules = Replication(catalogue, policy, context.clocks.now, patience)
     incomplete: set[tuple[str, Night]] = set()
     for scope, pattern, opened_since in _patterns(context, catalogue):
-        states = replication.reconcile(
-            catalogue,
+        states = rules.reconcile(
             scope,
             pattern,
-            now=context.clocks.now,
-            policy=policy,
             abandoned_after=_AT_ONCE,
             opened_since=opened_since,
-            patience=patience,
             on_rule=lambda _did, _expression: alive(),
             on_refused=refused,
         )

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms import replication
 from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.facade import Bdms
@@ -136,7 +135,7 @@ def replay(
 
 def _opened(journal: Path, bdms: Bdms, lease: Lease) -> Journal:
     """Return the daemon's journal, open for writing under our lease."""
-    return Journal(journal, by=process_name("replay"), now=bdms.now, fence=lease.token)
+    return Journal(journal, by=process_name("replay"), now=bdms.replication.now, fence=lease.token)
 
 
 @attrs.frozen
@@ -211,7 +210,7 @@ def _beating(lease: Lease) -> Callable[[], None]:
 def _proved(journal: Journal, bdms: Bdms, block: Did) -> None:
     """Write into the journal of which files of a block all copies are there."""
     paths = {entry.lfn: entry.path for entry in journal.entries(block=block, state=FileState.REGISTERED) if entry.lfn}
-    journal.replicated(paths[lfn] for lfn in replication.copied(bdms.catalogue, block, paths, bdms.policy))
+    journal.replicated(paths[lfn] for lfn in bdms.replication.copied(block, paths))
 
 
 def _rules(
@@ -224,12 +223,9 @@ def _rules(
     return BlockStates(
         state
         for scope in scopes
-        for state in replication.reconcile(
-            bdms.catalogue,
+        for state in bdms.replication.reconcile(
             scope,
             blocks_pattern(DEFAULT_VO, scope, site, night),
-            now=bdms.now,
-            policy=bdms.policy,
             abandoned_after=_AT_ONCE,
             on_rule=on_rule,
         )

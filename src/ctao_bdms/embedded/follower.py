@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.errors import UnreachableError
-from ctao_bdms.replication import Follower
+from ctao_bdms.replication import Follower, Policy, Replication
 
 if TYPE_CHECKING:
     from ctao_bdms.errors import CatalogueError
@@ -38,12 +38,9 @@ def follow(config: Path, stop: threading.Event) -> None:
     while not stop.wait(_PAUSE_S):
         try:
             if follower is None:
-                follower = Follower(
-                    RucioCatalogue.connect(config),
-                    now=lambda: dt.datetime.now(dt.UTC),
-                    on_rule=_say,
-                    on_refused=_refused,
-                )
+                catalogue = RucioCatalogue.connect(config)
+                replication = Replication(catalogue, Policy.load(), lambda: dt.datetime.now(dt.UTC))
+                follower = Follower(replication, on_rule=_say, on_refused=_refused)
             follower.step()
         except UnreachableError as error:
             _LOG.warning("%s", error)

@@ -15,6 +15,7 @@ from ctao_bdms.facade.rule_verbs import RuleVerbs
 from ctao_bdms.foresee import Foreseen, foresee
 from ctao_bdms.ingest import BlockLimits
 from ctao_bdms.model import NewProduct
+from ctao_bdms.replication import Replication
 
 if TYPE_CHECKING:
     import io
@@ -56,7 +57,8 @@ class Bdms:
         now: Callable[[], dt.datetime] = _now,
         quarantine: Path | None = None,
     ) -> None:
-        self._connected = Connected(catalogue=catalogue, policy=policy, now=now, quarantine_folder=quarantine)
+        replication = Replication(catalogue, policy, now)
+        self._connected = Connected(catalogue=catalogue, replication=replication, quarantine_folder=quarantine)
 
     def __repr__(self) -> str:
         return f"Bdms({self.catalogue!r})"
@@ -67,14 +69,9 @@ class Bdms:
         return self._connected.catalogue
 
     @property
-    def policy(self) -> Policy:
-        """How products are kept."""
-        return self._connected.policy
-
-    @property
-    def now(self) -> Callable[[], dt.datetime]:
-        """The clock (aware)."""
-        return self._connected.now
+    def replication(self) -> Replication:
+        """The replication of its blocks, with the policy and the clock; `rules` has the verbs of operators."""
+        return self._connected.replication
 
     @property
     def health(self) -> access.Health:
@@ -103,8 +100,8 @@ class Bdms:
 
     def through(self, catalogue: Catalogue) -> Bdms:
         """Return the same archive, asked through another catalogue."""
-        here = self._connected
-        return Bdms(catalogue, policy=here.policy, now=here.now, quarantine=here.quarantine_folder)
+        here = self.replication
+        return Bdms(catalogue, policy=here.policy, now=here.now, quarantine=self._connected.quarantine_folder)
 
     def ingest(
         self,
@@ -188,7 +185,7 @@ class Bdms:
             here.onsite(rse, given), limits=limits, checks=checks, sidecars=sidecars, jobs=jobs, on_bytes=on_bytes
         )
         items = site.read(site.find(given))
-        return foresee(site.plan(items), items, here.catalogue, now=here.now, policy=here.policy)
+        return foresee(site.plan(items), items, here.catalogue, here.replication.placement)
 
     def put(
         self,
@@ -246,8 +243,7 @@ class Bdms:
         said = product or NewProduct()
         put = upload.Put(
             catalogue=self.catalogue,
-            policy=self.policy,
-            now=self.now,
+            replication=self.replication,
             retention=upload.retention_class(storage, said),
             rse=rse,
             near=near,
@@ -406,7 +402,7 @@ class Bdms:
             If the archive does not know one of the names.
         """
         files = self.catalogue.content(access.names_of(names)).values()
-        return list(preservation.read_back(files, now=self.now, on_bytes=on_bytes))
+        return list(preservation.read_back(files, now=self.replication.now, on_bytes=on_bytes))
 
 
 def _paths(paths: Iterable[Path | str] | Path | str) -> list[Path]:

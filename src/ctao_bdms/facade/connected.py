@@ -1,23 +1,22 @@
-"""What all verbs of the archive share: a catalogue, a policy, a clock, and the quarantine's folder."""
+"""What all verbs of the archive share: its catalogue and replication, and the quarantine's folder."""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ctao_bdms import ingest, replication
+from ctao_bdms import ingest
 from ctao_bdms.access import Health
 from ctao_bdms.catalogue import Catalogue
 from ctao_bdms.naming import DEFAULT_VO, blocks_pattern
 from ctao_bdms.processes import PerProcess
-from ctao_bdms.replication import Policy
+from ctao_bdms.replication import Replication
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Sequence
 
     from ctao_bdms.model import Night, Rse, Site
 
@@ -29,11 +28,15 @@ class Connected:
     """What all verbs of the archive share; `Bdms` says what the attributes are."""
 
     catalogue: Catalogue
-    policy: Policy
-    now: Callable[[], dt.datetime]
+    replication: Replication
     quarantine_folder: Path | None = None
     #: Which storage elements have failed of late, as far as this process knows.
     health: PerProcess[Health] = attrs.field(factory=lambda: PerProcess(Health), eq=False, repr=False)
+
+    @property
+    def now(self) -> Callable[[], dt.datetime]:
+        """The clock (aware)."""
+        return self.replication.now
 
     def scopes(self, scope: str) -> Sequence[str]:
         """Return a scope that is named, else all that hold products."""
@@ -58,8 +61,8 @@ class Connected:
             catalogue=self.catalogue,
             storage=storage,
             now=self.now,
-            retention_of=self.policy.retention_of,
-            first_rule=self.policy.first_rule,
-            begin_rules=lambda blocks: replication.begin(self.catalogue, blocks, now=self.now, policy=self.policy),
+            retention_of=self.replication.policy.retention_of,
+            first_rule=self.replication.policy.first_rule,
+            begin_rules=self.replication.begin,
             **{name: value for name, value in settings.items() if value is not None},
         )

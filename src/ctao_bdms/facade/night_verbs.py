@@ -52,9 +52,8 @@ class NightVerbs:
             vo=DEFAULT_VO,
             scope=scope,
             cases=here.quarantine(storage).cases(),
-            policy=here.policy,
             entries=() if journal is None else journal.entries(night=chosen),
-            now=here.now,
+            replication=here.replication,
         )
 
     def track(self, night: Night | str, *, scope: str = "", site: Site | None = None) -> nights.TrackedCopies:
@@ -106,7 +105,7 @@ class NightVerbs:
             storage,
             scope,
             blocks_pattern(DEFAULT_VO, scope, Site(storage.site), night),
-            policy or preservation.ReleasePolicy.of_days(here.policy.onsite_days),
+            policy or preservation.ReleasePolicy.of_days(here.replication.policy.onsite_days),
             now=here.now,
             low_water=low_water,
             apply=apply,

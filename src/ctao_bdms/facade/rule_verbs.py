@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import attrs
+
 from ctao_bdms import replication
 from ctao_bdms.naming import BlockName
 
@@ -26,6 +28,7 @@ class RuleVerbs:
 
     def __init__(self, connected: Connected) -> None:
         self._connected = connected
+        self._replication = connected.replication
 
     def reconcile(
         self,
@@ -57,21 +60,13 @@ class RuleVerbs:
         CatalogueError
             If something could not be done about one rule: the first such error, when all others have been seen to.
         """
-        here = self._connected
+        chosen = attrs.evolve(self._replication, patience=patience)
         refused: list[CatalogueError] = []
         states = replication.BlockStates(
             state
-            for each, pattern in here.blocks(scope, site, night)
-            for state in replication.reconcile(
-                here.catalogue,
-                each,
-                pattern,
-                now=here.now,
-                policy=here.policy,
-                patience=patience,
-                prune=prune,
-                on_rule=on_rule,
-                on_refused=lambda _action, error: refused.append(error),
+            for each, pattern in self._connected.blocks(scope, site, night)
+            for state in chosen.reconcile(
+                each, pattern, prune=prune, on_rule=on_rule, on_refused=lambda _action, error: refused.append(error)
             )
         )
         if refused:
@@ -87,24 +82,21 @@ class RuleVerbs:
         patience: dt.timedelta = replication.PATIENCE,
     ) -> replication.Difference:
         """Return what `reconcile` would do about the rules of blocks, and why; nothing is changed."""
-        here = self._connected
+        chosen = attrs.evolve(self._replication, patience=patience)
         return replication.Difference(
             action
-            for each, pattern in here.blocks(scope, site, night)
-            for action in replication.compare(
-                here.catalogue, each, pattern, now=here.now, policy=here.policy, patience=patience
-            )
+            for each, pattern in self._connected.blocks(scope, site, night)
+            for action in chosen.compare(each, pattern)
         )
 
     def states(
         self, scope: str = "", *, site: Site | None = None, night: Night | None = None
     ) -> replication.BlockStates:
         """Return how far the replication of each closed block is; nothing is changed."""
-        here = self._connected
         return replication.BlockStates(
             state
-            for each, pattern in here.blocks(scope, site, night)
-            for state in replication.look(here.catalogue, each, pattern, now=here.now, policy=here.policy)
+            for each, pattern in self._connected.blocks(scope, site, night)
+            for state in self._replication.states(each, pattern)
         )
 
     def explain(
@@ -127,14 +119,11 @@ class RuleVerbs:
         InvalidNameError
             If `what` is neither.
         """
-        here = self._connected
         if _RULE_ID.fullmatch(what):
-            return replication.explain(here.catalogue, rule_id=what, now=here.now, policy=here.policy)
-        named = [(BlockName.parse(what).scope, what)] if what else here.blocks(scope, site, night)
+            return self._replication.explain(rule_id=what)
+        named = [(BlockName.parse(what).scope, what)] if what else self._connected.blocks(scope, site, night)
         return replication.Explanations(
-            explanation
-            for each, pattern in named
-            for explanation in replication.explain(here.catalogue, each, pattern, now=here.now, policy=here.policy)
+            explanation for each, pattern in named for explanation in self._replication.explain(each, pattern)
         )
 
     def retry(self, rule_id: str) -> None:
@@ -145,14 +134,11 @@ class RuleVerbs:
         NotFoundError
             If there is no such rule.
         """
-        self._connected.catalogue.retry_rule(rule_id)
+        self._replication.catalogue.retry_rule(rule_id)
 
     def centres(self, *, patience: dt.timedelta = replication.PATIENCE) -> replication.Centres:
         """Return the data centres, and what is expected of each now."""
-        here = self._connected
-        keep_free = here.policy.placement.keep_free_bytes
-        found = replication.centres_of(here.catalogue.rses().values(), here.now(), patience, keep_free)
-        return replication.Centres(found.values())
+        return attrs.evolve(self._replication, patience=patience).centres()
 
     def lose_centre(self, centre: str, reason: str) -> list[str]:
         """Mark a centre as lost and shut it; return its storage elements.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ctao_bdms import replication
-from ctao_bdms.catalogue import Comparison, Condition, Find, Lookup, Query
+from ctao_bdms.catalogue import Comparison, Condition, Find, KnowStorage, Lookup, Query
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import DataLevel, Lfn
 from ctao_bdms.naming import blocks_pattern, is_beside_tree, lfn_of_path, scope_of
@@ -14,21 +13,20 @@ from ctao_bdms.nights.judging import Archive, Evidence, in_quarantine, judge
 from ctao_bdms.nights.report import NightReport
 from ctao_bdms.nights.storage import stored_files
 from ctao_bdms.nights.values import Lag
-from ctao_bdms.replication import Looking
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from ctao_bdms.ingest import Case
     from ctao_bdms.ingest.journal import Entry
     from ctao_bdms.model import Night, Rse, Site
+    from ctao_bdms.replication import Replication
 
 __all__ = ["look"]
 
 
-class _Asked(Find, Lookup, Looking, Protocol):
+class _Asked(Find, Lookup, KnowStorage, Protocol):
     """What looking at a night asks of a catalogue; it changes nothing there."""
 
 
@@ -43,8 +41,7 @@ def look(
     scope: str = "",
     cases: Iterable[Case],
     entries: Iterable[Entry] = (),
-    now: Callable[[], dt.datetime],
-    policy: replication.Policy | None = None,
+    replication: Replication,
 ) -> NightReport:
     """Return what became of a night.
 
@@ -62,12 +59,9 @@ def look(
         The quarantine.
     entries
         What the journal says of the night.
-    now
-        The clock.
-    policy
-        How products are kept; by default as the observatory's own policy says.
+    replication
+        The replication of its blocks.
     """
-    policy = policy or replication.Policy.load()
     known: dict[Path, Evidence] = {}
 
     def about(path: Path) -> Evidence:
@@ -93,13 +87,11 @@ def look(
     archive = Archive(
         onsite=onsite,
         elements=elements,
-        centres=replication.placed_now(catalogue, site, night, now=now, policy=policy),
+        centres=replication.placement_of_night(site, night),
         blocks={
             state.did: state
             for area in sorted({scope_of(str(e.lfn)) for e in known.values() if e.archived is not None})
-            for state in replication.look(
-                catalogue, area, blocks_pattern(vo, area, site, night), now=now, policy=policy
-            )
+            for state in replication.states(area, blocks_pattern(vo, area, site, night))
         },
     )
     judged = (judge(evidence, archive) for evidence in known.values())

@@ -7,22 +7,18 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import FindTransfers
+from ctao_bdms.catalogue import FindTransfers, KnowStorage
 from ctao_bdms.errors import ForbiddenError, NotFoundError
 from ctao_bdms.model import Attempt, Block, Did, Rule, RuleState
-from ctao_bdms.naming import is_block
 from ctao_bdms.replication.causes import CAUSES, CauseRow, CopyCause, cause_of_text
-from ctao_bdms.replication.centres import PATIENCE
 from ctao_bdms.replication.difference import Action, Kind, Wanted, difference
-from ctao_bdms.replication.policy import Policy
-from ctao_bdms.replication.reconcile import Looking, wanted_of
 from ctao_bdms.replication.rules import centre_of
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Explaining", "Explanation", "Explanations", "explain"]
+__all__ = ["Explanation", "Explanations", "explain_block"]
 
 #: Of how many copies of a rule it is asked what the transfers said.
 _LOOKED_AT = 3
@@ -32,7 +28,7 @@ _SOON = dt.timedelta(minutes=10)
 _BY_CAUSE: Mapping[CopyCause, CauseRow] = {row.cause: row for row in CAUSES}
 
 
-class Explaining(Looking, FindTransfers, Protocol):
+class ExplainCatalogue(KnowStorage, FindTransfers, Protocol):
     """What explaining asks of a catalogue."""
 
 
@@ -100,57 +96,30 @@ class Explanations(Rows[Explanation]):
     )
 
 
-def explain(
-    catalogue: Explaining,
-    scope: str = "",
-    pattern: str = "",
-    *,
-    rule_id: str = "",
-    now: Callable[[], dt.datetime],
-    policy: Policy | None = None,
-    patience: dt.timedelta = PATIENCE,
-) -> Explanations:
-    """Say of each copy that blocks must have and that is not there yet why.
+def explain_block(
+    catalogue: ExplainCatalogue, block: Block, rules: Sequence[Rule], wanted: Wanted | None, now: dt.datetime
+) -> Iterator[Explanation]:
+    """Yield why copies of one closed block are not there yet.
 
     Parameters
     ----------
     catalogue
         The archive; it is only asked.
-    scope, pattern
-        The scope, and the names of the blocks, with ``*``.
-    rule_id
-        Only this rule; scope and pattern are not needed then.
+    block, rules
+        The block, and the rules that it has.
+    wanted
+        What it must have; None if it is no block of ours.
     now
-        The clock.
-    policy
-        How products are kept; by default as the observatory's own policy says.
-    patience
-        How long a centre that is shut is waited for.
+        The time (aware).
     """
-    if rule_id:
-        did = catalogue.rule(rule_id).did
-        scope, pattern = did.scope, did.name
-    blocks = [block for block in catalogue.blocks(scope, pattern) if not block.is_open and block.n_files]
-    if not blocks:
-        return Explanations(())
-    rules = catalogue.rules(scope, [block.did.name for block in blocks])
-    found: list[Explanation] = []
-    for block in blocks:
-        ours = [rule for rule in rules[block.did.name] if rule.account == block.account]
-        wanted = (
-            wanted_of(catalogue, policy or Policy.load(), block.did, ours, now(), patience)
-            if is_block(block.did.name)
-            else None
-        )
-        found += _Block(catalogue, block, rules[block.did.name], wanted, now()).explanations()
-    return Explanations(each for each in found if rule_id in {"", each.rule_id})
+    yield from _Block(catalogue, block, rules, wanted, now).explanations()
 
 
 class _Block:
     """The rules of one block, explained."""
 
     def __init__(
-        self, catalogue: Explaining, block: Block, rules: Sequence[Rule], wanted: Wanted | None, now: dt.datetime
+        self, catalogue: ExplainCatalogue, block: Block, rules: Sequence[Rule], wanted: Wanted | None, now: dt.datetime
     ) -> None:
         self.catalogue, self.block, self.rules, self.wanted, self.now = catalogue, block, rules, wanted, now
 

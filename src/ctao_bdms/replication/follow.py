@@ -10,9 +10,6 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from ctao_bdms.naming import is_block
-from ctao_bdms.replication.centres import PATIENCE
-from ctao_bdms.replication.policy import Policy
-from ctao_bdms.replication.reconcile import reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
     from ctao_bdms.errors import CatalogueError
     from ctao_bdms.model import Did
     from ctao_bdms.replication.difference import Action
-    from ctao_bdms.replication.reconcile import Replicating
+    from ctao_bdms.replication.reconcile import Replication
 
 __all__ = ["Follower"]
 
@@ -36,20 +33,14 @@ class Follower:
 
     Parameters
     ----------
-    catalogue
-        The archive.
-    now
-        The clock.
+    replication
+        The replication of the archive.
     everything
         Returns scopes and patterns of the names of all blocks that are to be followed; by default all that there are.
     everything_after
         The time after which everything is looked at again: what a crash has left is found then.
-    policy
-        How products are kept; by default as the observatory's own policy says.
     on_rule
         Called with block and RSE expression for each rule that is made.
-    patience
-        How long a centre that is shut is waited for.
     on_refused
         Called with what could not be done about one rule, and why; by default such an error is raised.
     on_complete
@@ -60,25 +51,21 @@ class Follower:
 
     def __init__(
         self,
-        catalogue: Replicating,
+        replication: Replication,
         *,
-        now: Callable[[], dt.datetime],
         everything: Callable[[], Iterable[tuple[str, str]]] | None = None,
         everything_after: dt.timedelta = dt.timedelta(minutes=10),
-        policy: Policy | None = None,
         on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
-        patience: dt.timedelta = PATIENCE,
         on_refused: Callable[[Action, CatalogueError], None] | None = None,
         on_complete: Callable[[tuple[Did, ...]], None] = lambda _blocks: None,
         on_stalled: Callable[[tuple[Did, ...]], None] = lambda _blocks: None,
     ) -> None:
-        self._catalogue = catalogue
-        self._now = now
+        self._replication = replication
+        self._catalogue = replication.catalogue
+        self._now = replication.now
         self._everything = everything or self._all_blocks
         self._everything_after = everything_after
-        self._policy = policy or Policy.load()
         self._on_rule = on_rule
-        self._patience = patience
         self._on_refused = on_refused
         self._on_complete = on_complete
         self._on_stalled = on_stalled
@@ -136,16 +123,7 @@ class Follower:
 
     def _reconcile(self, scope: str, pattern: str) -> None:
         """Reconcile blocks."""
-        states = reconcile(
-            self._catalogue,
-            scope,
-            pattern,
-            now=self._now,
-            policy=self._policy,
-            patience=self._patience,
-            on_rule=self._on_rule,
-            on_refused=self._on_refused,
-        )
+        states = self._replication.reconcile(scope, pattern, on_rule=self._on_rule, on_refused=self._on_refused)
         complete = tuple(state.did for state in states if state.is_complete)
         if complete:
             self._complete.update(complete)

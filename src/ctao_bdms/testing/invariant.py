@@ -36,7 +36,7 @@ from ctao_bdms.naming import (
     path_of_lfn,
     scope_of,
 )
-from ctao_bdms.replication import placement_of, wanted_rules
+from ctao_bdms.replication import Requirements, centres_of, wanted_rules
 from ctao_bdms.sealing import disagreements
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ctao_bdms.model import Block, Night, Product, Rule
-    from ctao_bdms.replication import WantedRule
+    from ctao_bdms.replication import Policy, WantedRule
     from ctao_bdms.testing.dl0 import WrittenFile
 
 __all__ = ["Audited", "Expected", "violations"]
@@ -119,6 +119,7 @@ def violations(
     storages: Mapping[str, Path],
     quarantine: Path,
     account: str,
+    policy: Policy,
 ) -> list[str]:
     """Return what does not hold, each as a sentence; an empty list says that everything is as it must be.
 
@@ -136,25 +137,29 @@ def violations(
         The folder of the quarantine.
     account
         The account of the ingest. Only its rules preserve raw data.
+    policy
+        How products are kept.
     """
     sound = {file.lfn: file for file in expected if file.is_sound}
     said = [f"{file.trigger}: the trigger stands still" for file in expected if os.path.lexists(file.trigger)]
     archive = catalogue.files(sorted({file.lfn for file in expected}))
     said += [f"{lfn}: it is bad and stands in the catalogue" for lfn in archive if lfn not in sound]
-    centres = {name: about.centre for name, about in catalogue.rses().items()}
+    rses = catalogue.rses()
+    centres = {name: about.centre for name, about in rses.items()}
+    required = Requirements(policy, rses, centres_of(rses.values(), dt.datetime.now(dt.UTC)))
     for file in sound.values():
-        said += _registered(file, archive.get(file.lfn), catalogue, rse, centres)
+        said += _registered(file, archive.get(file.lfn), required, rse, centres)
     nights = {(file.lfn.vo, scope_of(str(file.lfn)), AcadaPath.parse(file.lfn).night) for file in expected}
     manifests: dict[Lfn, Product] = {}
     for vo, scope, night in sorted(nights, key=str):
         said += _metadata(sound, catalogue, scope, night)
         blocks = _of_night(catalogue, vo, scope, night)
         held = {block.did: catalogue.products_in(block.did) for block in blocks}
-        said += _blocks(sound, archive, catalogue, rse, account, blocks, held)
+        said += _blocks(sound, archive, catalogue, required, rse, account, blocks, held)
         said += [problem for did in held for problem in disagreements(did, held[did], storages[rse])]
         manifests.update((file.lfn, file) for files in held.values() for file in files if is_manifest(file.lfn.text))
     archive = {**archive, **catalogue.files(sorted(manifests))}
-    said += [problem for lfn in sorted(manifests) for problem in _copied(archive[lfn], catalogue, rse, centres)]
+    said += [problem for lfn in sorted(manifests) for problem in _copied(archive[lfn], required, rse, centres)]
     right = {lfn: ("sha256", file.sha256) for lfn, file in sound.items()}
     right |= {lfn: ("adler32", file.adler32) for lfn, file in manifests.items()}
     triggers = {file.trigger for file in expected}
@@ -166,7 +171,7 @@ def violations(
 
 
 def _registered(
-    file: Expected, archived: ArchivedFile | None, catalogue: KnowStorage, rse: str, centres: Mapping[str, str]
+    file: Expected, archived: ArchivedFile | None, required: Requirements, rse: str, centres: Mapping[str, str]
 ) -> Iterator[str]:
     """Say what is wrong with the entry of a sound file."""
     if archived is None:
@@ -174,7 +179,7 @@ def _registered(
         return
     if archived.size_bytes != file.size_bytes:
         yield f"{file.lfn}: the catalogue says {archived.size_bytes} bytes, it has {file.size_bytes}"
-    yield from _copied(archived, catalogue, rse, centres)
+    yield from _copied(archived, required, rse, centres)
     directories = [directory.did for directory in directories_of(file.lfn)]
     leaf = directories[-1]
     datasets = _own_datasets(archived)
@@ -193,7 +198,7 @@ def _own_datasets(archived: ArchivedFile) -> list[Did]:
     return sorted(did for did in archived.datasets if did.scope == scope_of(str(archived.lfn)))
 
 
-def _copied(archived: ArchivedFile, catalogue: KnowStorage, rse: str, centres: Mapping[str, str]) -> Iterator[str]:
+def _copied(archived: ArchivedFile, required: Requirements, rse: str, centres: Mapping[str, str]) -> Iterator[str]:
     """Say what is wrong with the copies of a file."""
     for replica in archived.replicas:
         if replica.state is not ReplicaState.AVAILABLE:
@@ -202,15 +207,10 @@ def _copied(archived: ArchivedFile, catalogue: KnowStorage, rse: str, centres: M
         yield f"{archived.lfn}: it has no copy on site, at {rse}"
     blocks = [did for did in _own_datasets(archived) if is_block(did.name)]
     where = Counter(centres.get(replica.rse, "") for replica in archived.replicas if replica.rse != rse)
-    wanted = Counter(centre for did in blocks[:1] for centre in _centres(catalogue, did))
+    wanted = Counter(centre for did in blocks[:1] for centre in required.placement(did))
     if where != wanted:
         found = ", ".join(sorted(where.elements())) or "none"
         yield f"{archived.lfn}: there are copies at {found} instead of {', '.join(sorted(wanted)) or 'none'}"
-
-
-def _centres(catalogue: KnowStorage, block: Did) -> tuple[str, ...]:
-    """Return the centres that a block belongs to, in the order in which they receive it."""
-    return placement_of(catalogue, block, now=lambda: dt.datetime.now(dt.UTC))
 
 
 def _metadata(sound: Mapping[Lfn, Expected], catalogue: Find, scope: str, night: Night) -> Iterator[str]:
@@ -236,6 +236,7 @@ def _blocks(
     sound: Mapping[Lfn, Expected],
     archive: Mapping[Lfn, ArchivedFile],
     catalogue: Audited,
+    required: Requirements,
     rse: str,
     account: str,
     blocks: Sequence[Block],
@@ -256,7 +257,7 @@ def _blocks(
             rules = catalogue.rules(block.did.scope, [block.did.name])[block.did.name]
             own = [rule for rule in rules if rule.account == account]
             elements = {f"centre={each.centre}": each.name for each in catalogue.rses().values() if each.centre}
-            yield from _ruled(block.did, held, own, wanted_rules(rse, _centres(catalogue, block.did)), elements)
+            yield from _ruled(block.did, held, own, wanted_rules(rse, required.placement(block.did)), elements)
 
 
 def _of_night(catalogue: FindBlocks, vo: str, scope: str, night: Night) -> list[Block]:

@@ -16,20 +16,19 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms import ingest, replication
+from ctao_bdms import ingest
 from ctao_bdms.catalogue import Catalogue
 from ctao_bdms.errors import CatalogueError, QuotaError, UnreachableError, UsageError
 from ctao_bdms.ingest import BlockLimits, Outcome
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, RetentionClass, Site
 from ctao_bdms.naming import DEFAULT_VO, BlockName, BlockSeries, scope_of
-from ctao_bdms.replication import Policy
+from ctao_bdms.replication import Replication
 from ctao_bdms.storage import open_sink
 from ctao_bdms.upload.bring import absent, bring
 from ctao_bdms.upload.claims import Claims, take_back
@@ -142,10 +141,8 @@ class Put:
     ----------
     catalogue
         The archive.
-    policy
-        How products are kept.
-    now
-        The clock (aware).
+    replication
+        The replication of its blocks, with the policy and the clock.
     retention
         The retention class; None if the policy says it.
     rse, near
@@ -161,8 +158,7 @@ class Put:
     """
 
     catalogue: Catalogue
-    policy: Policy
-    now: Callable[[], dt.datetime]
+    replication: Replication
     retention: RetentionClass | None = None
     rse: str = ""
     near: str = ""
@@ -230,21 +226,21 @@ class Put:
             return ""
         if held := held_at(archive.get(item.file.lfn)):
             return held
-        now = self.now()
+        now = self.replication.now()
         target = site_and_night(item.metadata, now)
         retention = self._class_of(item.metadata, item.file.lfn)
         rses = self.catalogue.rses()
-        return chosen_rse(rses, target, retention, self.policy, now, rse=self.rse, near=self.near).name
+        return chosen_rse(rses, target, retention, self.replication.policy, now, rse=self.rse, near=self.near).name
 
     def _class_of(self, metadata: ProductMetadata, lfn: Lfn) -> RetentionClass:
-        return self.retention or self.policy.retention_for(metadata, scope=scope_of(str(lfn)))
+        return self.retention or self.replication.policy.retention_for(metadata, scope=scope_of(str(lfn)))
 
     def _plan(self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str) -> Plan:
         """Return what is still to be done with files that enter at one storage element."""
         origin = self.catalogue.rses()[rse].centre if rse else ""
 
         def series_of(file: Registration) -> BlockSeries:
-            site, night = site_and_night(file.metadata, self.now())
+            site, night = site_and_night(file.metadata, self.replication.now())
             return BlockSeries(
                 vo=file.lfn.vo,
                 scope=scope_of(str(file.lfn)),
@@ -259,7 +255,7 @@ class Put:
             archive,
             rse=rse,
             site=Site.EXTERNAL,
-            now=self.now(),
+            now=self.replication.now(),
             token=lambda: secrets.token_hex(4),
             limits=self.limits,
             series_of=series_of,
@@ -273,7 +269,7 @@ class Put:
         room, wanted = self.catalogue.room(), Counter[str]()
         total, quotas = 0, set[int]()
         for rse, block in entering:
-            terms = self.policy.retention(BlockName.parse(block.did.name).retention)
+            terms = self.replication.policy.retention(BlockName.parse(block.did.name).retention)
             size_bytes = sum(file.size_bytes for file in block.files)
             wanted[rse] += size_bytes
             total += size_bytes * terms.copies
@@ -315,7 +311,7 @@ class Put:
                 arrived = bring(
                     list(there.values()),
                     sink,
-                    now=self.now,
+                    now=self.replication.now,
                     jobs=self.jobs,
                     brought=brought,
                     renew=claims.renew,
@@ -383,15 +379,13 @@ class Put:
             items,
             self.catalogue,
             quarantine=None,
-            now=self.now,
-            first_rule=self.policy.first_rule,
-            begin_rules=partial(replication.begin, self.catalogue, now=self.now, policy=self.policy),
+            now=self.replication.now,
+            first_rule=self.replication.policy.first_rule,
+            begin_rules=self.replication.begin,
             on_outcome=self.on_outcome,
         )
         for did in sorted(set(plan.known.values())):
-            replication.reconcile(
-                self.catalogue, did.scope, did.name, now=self.now, policy=self.policy, abandoned_after=_ABANDONED_AFTER
-            )
+            self.replication.reconcile(did.scope, did.name, abandoned_after=_ABANDONED_AFTER)
         return report
 
 
