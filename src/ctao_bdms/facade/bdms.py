@@ -6,6 +6,8 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from ctao_bdms import access, nights, preservation, upload
 from ctao_bdms.facade.block_verbs import BlockVerbs
 from ctao_bdms.facade.connected import Connected
@@ -13,7 +15,7 @@ from ctao_bdms.facade.night_verbs import NightVerbs
 from ctao_bdms.facade.quarantine_verbs import QuarantineVerbs
 from ctao_bdms.facade.rule_verbs import RuleVerbs
 from ctao_bdms.foresee import Foreseen, foresee
-from ctao_bdms.ingest import BlockLimits
+from ctao_bdms.ingest import BlockLimits, CheckPolicy
 from ctao_bdms.model import NewProduct
 from ctao_bdms.replication import Replication
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ctao_bdms.catalogue import Catalogue
-    from ctao_bdms.ingest import CheckPolicy, IngestReport, LocalFile, Outcome
+    from ctao_bdms.ingest import IngestReport, LocalFile, Outcome
     from ctao_bdms.model import Did, FileFacts, Lfn
     from ctao_bdms.nights import TrackedCopies
     from ctao_bdms.replication import Policy
@@ -145,10 +147,10 @@ class Bdms:
         """
         given = _paths(paths)
         storage = self._connected.onsite(rse, given)
-        site = self._connected.site_ingest(
-            storage,
-            limits=limits,
-            checks=checks,
+        site = attrs.evolve(
+            self._connected.site_ingest(storage),
+            limits=limits or BlockLimits(),
+            checks=checks or CheckPolicy(),
             sidecars=sidecars,
             jobs=jobs,
             on_scanned=on_scanned,
@@ -181,8 +183,13 @@ class Bdms:
             What would become of each file, and which blocks, copies and requests that would take.
         """
         here, given = self._connected, _paths(paths)
-        site = here.site_ingest(
-            here.onsite(rse, given), limits=limits, checks=checks, sidecars=sidecars, jobs=jobs, on_bytes=on_bytes
+        site = attrs.evolve(
+            here.site_ingest(here.onsite(rse, given)),
+            limits=limits or BlockLimits(),
+            checks=checks or CheckPolicy(),
+            sidecars=sidecars,
+            jobs=jobs,
+            on_bytes=on_bytes,
         )
         items = site.read(site.find(given))
         return foresee(site.plan(items), items, here.catalogue, here.replication.placement)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -55,8 +55,8 @@ class Connected:
         """Return the quarantine of a storage element on site."""
         return ingest.quarantine_of(self.catalogue.rses(), storage, self.quarantine_folder)
 
-    def site_ingest(self, storage: Rse, **settings: Any) -> ingest.SiteIngest:  # noqa: ANN401
-        """Return how files of `storage` are ingested; `settings` that are None have their default."""
+    def site_ingest(self, storage: Rse) -> ingest.SiteIngest:
+        """Return how files of `storage` are ingested, if nothing else is said."""
         return ingest.SiteIngest(
             catalogue=self.catalogue,
             storage=storage,
@@ -64,5 +64,4 @@ class Connected:
             retention_of=self.replication.policy.retention_of,
             first_rule=self.replication.policy.first_rule,
             begin_rules=self.replication.begin,
-            **{name: value for name, value in settings.items() if value is not None},
         )

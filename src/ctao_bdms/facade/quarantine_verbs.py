@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from ctao_bdms import ingest
 
 if TYPE_CHECKING:
@@ -63,7 +65,13 @@ class QuarantineVerbs:
             If another file or a trigger stands at the old place of one.
         """
         storage = self._connected.onsite(rse)
-        site = self._connected.site_ingest(storage, checks=checks, sidecars=sidecars, jobs=jobs, on_bytes=on_bytes)
+        site = attrs.evolve(
+            self._connected.site_ingest(storage),
+            checks=checks or ingest.CheckPolicy(),
+            sidecars=sidecars,
+            jobs=jobs,
+            on_bytes=on_bytes,
+        )
         chosen = [cases] if isinstance(cases, ingest.Case) else cases
         return ingest.retry(site, self.at(rse), chosen, why, on_left=on_left)
 
@@ -96,5 +104,9 @@ class QuarantineVerbs:
         UsageError
             If there is no reason, or a defect that nobody can accept, a conflict for one.
         """
-        site = self._connected.site_ingest(self._connected.onsite(rse), checks=checks, sidecars=sidecars)
+        site = attrs.evolve(
+            self._connected.site_ingest(self._connected.onsite(rse)),
+            checks=checks or ingest.CheckPolicy(),
+            sidecars=sidecars,
+        )
         return ingest.accept(site, self.at(rse), case, why)
