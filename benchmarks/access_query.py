@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctao_bdms.access import parse_words, question
-from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.archive import Bdms
+from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
 from ctao_bdms.embedded import start
-from ctao_bdms.facade import Bdms
 from ctao_bdms.replication import Policy
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ctao_bdms.ingest.journal import FileState, JournalReader
+from ctao_bdms.journal import FileState, JournalReader
 from ctao_bdms.testing.ingestd import IngestdFolder
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctao_bdms.embedded import Instance
-    from ctao_bdms.ingest.journal import Entry
+    from ctao_bdms.journal import Entry
     from ctao_bdms.model import Night
 
 #: How long a start may take, in seconds: a new journal is filled from the catalogue, which replicates meanwhile.

@@ -24,9 +24,9 @@ import attrs
 from ingestd import IN_ARCHIVE, Ingestd, lags_s, percentiles
 from machine import memory_mb
 
-from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
 from ctao_bdms.embedded import start
-from ctao_bdms.ingest.journal import FileState
+from ctao_bdms.journal import FileState
 from ctao_bdms.model import Night, ReplicaState
 from ctao_bdms.testing.dl0 import night_specs, write_dl0
 from ctao_bdms.testing.ingestd import ONSITE

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ctao_bdms.ingest import Watch
+from ctao_bdms.inbox import Watch
 
 NAME = "TEL001_SDH0001_20261121T221500_SBID0000000002_OBSID0000000002_CHUNK{:03d}.fits.fz"
 

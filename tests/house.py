@@ -8,22 +8,22 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.causes import Cause
 from ctao_bdms.daemon.clocks import Clocks
 from ctao_bdms.daemon.composition import Resources, build
+from ctao_bdms.daemon.config.settings import Inbox, Replication, Settings, State, Storage, Workers
 from ctao_bdms.daemon.context import StageContext
-from ctao_bdms.daemon.metrics import Metrics
-from ctao_bdms.daemon.notify import Notifier
-from ctao_bdms.daemon.settings import Inbox, Replication, Settings, State, Storage, Workers
+from ctao_bdms.daemon.face.metrics import Metrics
+from ctao_bdms.daemon.face.notify import Notifier
 from ctao_bdms.errors import BdmsError, JournalUnavailableError, NoWorkerError
-from ctao_bdms.facade import Bdms
-from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import FileState, Journal
-from ctao_bdms.ingest.workers import Scans
+from ctao_bdms.journal import FileState, Journal
 from ctao_bdms.model import FileFacts, Rse, Site
 from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import NIGHT, ONSITE
 from ctao_bdms.testing.dl0 import night_specs, write_night
+from ctao_bdms.workers import Scans
 
 if TYPE_CHECKING:
     import os
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ctao_bdms.daemon.lease import Lease
-    from ctao_bdms.ingest import Case
-    from ctao_bdms.ingest.journal.writing import Transaction
+    from ctao_bdms.journal.writing import Transaction
     from ctao_bdms.model import ArchivedFile, Did, Lfn, Registration
+    from ctao_bdms.quarantine import Case
     from ctao_bdms.testing.dl0 import WrittenFile
 
 _P = ParamSpec("_P")

@@ -17,16 +17,16 @@ from sphinx.pycode import ModuleAnalyzer
 
 from ctao_bdms import errors
 from ctao_bdms.access import SPECIAL, WORDS
-from ctao_bdms.daemon.example import example
-from ctao_bdms.daemon.families import FAMILIES
-from ctao_bdms.daemon.settings import Settings
-from ctao_bdms.daemon.sources import keys
+from ctao_bdms.causes import Cause
+from ctao_bdms.daemon.config.example import example
+from ctao_bdms.daemon.config.settings import Settings
+from ctao_bdms.daemon.config.sources import keys
+from ctao_bdms.daemon.face.families import FAMILIES
 from ctao_bdms.embedded import RSES
 from ctao_bdms.ingest import CheckPolicy
-from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import FileState
 from ctao_bdms.integrity import DL0_KINDS
 from ctao_bdms.integrity.dl3 import DL3_CLASSES
+from ctao_bdms.journal import FileState
 from ctao_bdms.model import METADATA, DataLevel, DefectKind, Flag, RetentionClass
 from ctao_bdms.replication import CentreTerms, PlacementTerms, ProductEntry, Retention
 from ctao_bdms.replication.policyfile import DEFAULT
@@ -97,13 +97,13 @@ def _defects() -> str:
 
 def _journal_states() -> str:
     """Return the table of states of a file in the journal."""
-    remarks = _remarks("ctao_bdms.ingest.journal.values", "FileState")
+    remarks = _remarks("ctao_bdms.journal.values", "FileState")
     return _table(("state", "what it means"), ((f"`{state.value}`", remarks[state.name]) for state in FileState))
 
 
 def _causes() -> str:
     """Return the table of causes for which files wait."""
-    remarks = _remarks("ctao_bdms.ingest.causes", "Cause")
+    remarks = _remarks("ctao_bdms.causes", "Cause")
     return _table(
         ("cause", "shared", "what it means"),
         ((f"`{cause.value}`", "yes" if cause.is_shared else "", remarks[cause.name]) for cause in Cause),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctao_bdms import Night
-from ctao_bdms.daemon import remote
+from ctao_bdms.daemon.face import remote
 from ctao_bdms.embedded import start
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.testing.damage import Damage, damage

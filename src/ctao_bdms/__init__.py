@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ctao_bdms.access import Range as Range
+    from ctao_bdms.archive import Bdms as Bdms
+    from ctao_bdms.archive import connect as connect
     from ctao_bdms.errors import BdmsError as BdmsError
-    from ctao_bdms.facade import Bdms as Bdms
-    from ctao_bdms.facade import connect as connect
     from ctao_bdms.integrity import scan as scan
     from ctao_bdms.model import ArrayElement as ArrayElement
     from ctao_bdms.model import DataLevel as DataLevel
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ArrayElement": "model",
-    "Bdms": "facade",
+    "Bdms": "archive",
     "BdmsError": "errors",
     "DataLevel": "model",
     "Did": "model",
@@ -45,7 +45,7 @@ _HOMES = {
     "Range": "access",
     "Site": "model",
     "Verdict": "model",
-    "connect": "facade",
+    "connect": "archive",
     "scan": "integrity",
 }
 

@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
 from ctao_bdms.embedded import INGEST
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.errors import BdmsError
-from ctao_bdms.ingest.journal import FileState, JournalReader
 from ctao_bdms.integrity import digest_file
+from ctao_bdms.journal import FileState, JournalReader
 from ctao_bdms.model import Lfn, ReplicaState
 from ctao_bdms.naming import path_of_lfn
 from ctao_bdms.replication import Policy

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import attrs
 import pytest
 
-from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.archive import Bdms
+from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
 from ctao_bdms.embedded import READER
 from ctao_bdms.errors import CatalogueError, NotFoundError, UnreachableError
-from ctao_bdms.facade import Bdms
 from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 from tests.contract.test_stock_metadata import _changed

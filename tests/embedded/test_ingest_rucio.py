@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from ctao_bdms.facade import Bdms
+    from ctao_bdms.archive import Bdms
     from ctao_bdms.model import Did
     from ctao_bdms.replication import BlockStates
     from ctao_bdms.testing.plugin import RucioNamespace

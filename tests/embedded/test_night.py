@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from ctao_bdms.daemon import remote
+from ctao_bdms.daemon.face import remote
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.model import Night
 from ctao_bdms.testing.damage import Damage, damage

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from ctao_bdms.archive import Bdms
 from ctao_bdms.embedded import READER, ROOT
-from ctao_bdms.facade import Bdms
 from ctao_bdms.model import Lfn, ReplicaState
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.replication import Policy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ctao_bdms.facade import Bdms
+from ctao_bdms.archive import Bdms
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn, ReplicaState
 from ctao_bdms.naming import BlockName

@@ -25,7 +25,7 @@ def _loaded(code: str) -> set[str]:
         ("import ctao_bdms.naming, ctao_bdms.model, ctao_bdms.errors, ctao_bdms.catalogue", set()),
         ("import ctao_bdms; ctao_bdms.scan", {"numpy"}),
         ("import ctao_bdms; ctao_bdms.connect, ctao_bdms.Bdms", {"numpy"}),
-        ("import ctao_bdms.daemon, ctao_bdms.daemon.example, ctao_bdms.daemon.deploy", {"numpy"}),
+        ("import ctao_bdms.daemon, ctao_bdms.daemon.config.example, ctao_bdms.daemon.deploy", {"numpy"}),
         ("import ctao_bdms.embedded", {"numpy"}),
         ("import ctao_bdms.testing.plugin", set()),
     ],

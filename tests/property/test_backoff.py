@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from ctao_bdms.causes import Cause
 from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
-from ctao_bdms.ingest.causes import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,10 +24,10 @@ from tests.house import Archive, House, Reader
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.errors import UnreachableError, UsageError
-from ctao_bdms.ingest import Deed, release
-from ctao_bdms.ingest.journal import FileState
+from ctao_bdms.journal import FileState
 from ctao_bdms.model import Lfn, RuleState
 from ctao_bdms.naming import is_block
+from ctao_bdms.quarantine import Deed, release
 from ctao_bdms.testing.contract import NIGHT
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_night

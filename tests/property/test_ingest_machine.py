@@ -26,25 +26,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from ctao_bdms.archive import Bdms
+from ctao_bdms.blocks import disagreements
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import BdmsError, UnreachableError
-from ctao_bdms.facade import Bdms
-from ctao_bdms.ingest import (
-    ACCEPTABLE,
-    Batches,
-    BatchSize,
-    BlockLimits,
-    BlockPolicy,
-    Registrar,
-    Status,
-    read_all,
-    survey,
-)
+from ctao_bdms.inbox import survey
+from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Registrar, Status, read_all
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Lfn, Rse
 from ctao_bdms.naming import directories_of, is_block, is_manifest
+from ctao_bdms.quarantine import ACCEPTABLE
 from ctao_bdms.replication import Policy, Replication
-from ctao_bdms.sealing import disagreements
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_night
 

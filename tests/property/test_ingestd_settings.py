@@ -10,8 +10,8 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctao_bdms.daemon import Settings, settings_from
-from ctao_bdms.daemon.sources import keys
+from ctao_bdms.daemon.config import Settings, settings_from
+from ctao_bdms.daemon.config.sources import keys
 from ctao_bdms.errors import InvalidSettingsError
 from ctao_bdms.settings import Key, toml
 

@@ -12,18 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from ctao_bdms.ingest.journal import (
-    NO_FILE,
-    FileState,
-    Journal,
-    Order,
-    Rejected,
-    Scanned,
-    Sighting,
-    Stamp,
-    Tally,
-    Waiting,
-)
+from ctao_bdms.inbox import Sighting, Stamp
+from ctao_bdms.journal import NO_FILE, FileState, Journal, Order, Rejected, Scanned, Tally, Waiting
 from ctao_bdms.model import Did, FileFacts, Night
 
 BLOCKS = [Did("acada", f"/ctao/acada/blocks/CTAO-North/2026/11/21/permanent-20261122T010000-{n:08x}") for n in range(2)]

@@ -13,12 +13,12 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from ctao_bdms.blocks import BlockManifest, differences, disagreements, seal
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import InvalidNameError, ManifestError, StorageError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import METADATA, Lfn, Product, ProductMetadata, Rse, Value, ValueType
 from ctao_bdms.naming import BlockName, ManifestName, explain, is_manifest, path_of_lfn, read_lfn
-from ctao_bdms.sealing import BlockManifest, differences, disagreements, seal
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import attrs
 import pytest
 
 from ctao_bdms.access import Fetching, conditions, locate, parse_words, ranked, retrieve
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import Comparison, Condition, InMemoryCatalogue, Query
-from ctao_bdms.catalogue.filters import Filter, filters, plain_filters, portions
+from ctao_bdms.catalogue.rucio.filters import Filter, filters, plain_filters, portions
 from ctao_bdms.errors import InvalidMetadataError, NotFoundError, RetrievalError, UsageError
-from ctao_bdms.facade import Bdms
 from ctao_bdms.model import ArchivedFile, ArrayElement, Cone, DataLevel, Lfn, Night, Replica, ReplicaState, Rse
 from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import ONSITE, block_of, registration

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ctao_bdms import Bdms
-from ctao_bdms.facade import BlockVerbs, NightVerbs, QuarantineVerbs, RuleVerbs
+from ctao_bdms.archive import BlockVerbs, NightVerbs, QuarantineVerbs, RuleVerbs
 
 VERBS = {"count", "ingest", "locate", "open", "plan", "put", "query", "retrieve", "track", "verify"}
 GROUPS = {"blocks", "nights", "quarantine", "rules"}

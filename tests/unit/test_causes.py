@@ -8,9 +8,9 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 
 from ctao_bdms import errors
-from ctao_bdms.ingest.causes import Cause, cause_of, cause_of_defects
-from ctao_bdms.ingest.journal import NO_FILE
+from ctao_bdms.causes import Cause, cause_of, cause_of_defects
 from ctao_bdms.integrity.errors import SourceChangedError, UnreadableError
+from ctao_bdms.journal import NO_FILE
 from ctao_bdms.model import Defect, DefectKind
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctao_bdms import access
+from ctao_bdms.archive import Bdms
 from ctao_bdms.cli.app import app, run
-from ctao_bdms.facade import Bdms
 from ctao_bdms.model import NewProduct
 
 if TYPE_CHECKING:

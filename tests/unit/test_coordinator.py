@@ -12,17 +12,18 @@ import attrs
 import pytest
 from tests.house import Clock, context_of
 
+from ctao_bdms.causes import Cause
 from ctao_bdms.daemon.backoff import Backoff, Circuits
 from ctao_bdms.daemon.clocks import Clocks
-from ctao_bdms.daemon.coordinator import Coordinator
+from ctao_bdms.daemon.config.settings import Settings, Storage
+from ctao_bdms.daemon.face.notify import Notifier
 from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.holder import Holder
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.daemon.notify import Notifier
-from ctao_bdms.daemon.settings import Settings, Storage
+from ctao_bdms.daemon.loop import Coordinator
 from ctao_bdms.errors import ForbiddenError, JournalUnavailableError, LeaseLostError, UnreachableError
-from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import Journal, Sighting, Stamp, Waiting
+from ctao_bdms.inbox import Sighting, Stamp
+from ctao_bdms.journal import Journal, Waiting
 from ctao_bdms.model import Site
 
 if TYPE_CHECKING:

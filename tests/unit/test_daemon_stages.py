@@ -16,22 +16,23 @@ import pytest
 from astropy.io import fits
 from tests.house import BEGIN, House, Reader
 
-from ctao_bdms.daemon import reading
+from ctao_bdms.causes import Cause
+from ctao_bdms.daemon.config.settings import Checks, Http
 from ctao_bdms.daemon.draining import drain
-from ctao_bdms.daemon.entering import FAILED, REFUSED
 from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.service import Service
-from ctao_bdms.daemon.settings import Checks, Http
+from ctao_bdms.daemon.stages import scan as reading
+from ctao_bdms.daemon.stages.register import FAILED, REFUSED
 from ctao_bdms.errors import (
     AuthenticationError,
     RefusedError,
     UnreachableError,
     UsageError,
 )
-from ctao_bdms.ingest import Deed, Quarantine, Status, release
-from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import FileState, Order
+from ctao_bdms.ingest import Status
+from ctao_bdms.journal import FileState, Order
 from ctao_bdms.model import FileFacts, Rse
+from ctao_bdms.quarantine import Deed, Quarantine, release
 from ctao_bdms.testing.contract import NIGHT, ONSITE
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_dl0
@@ -39,8 +40,8 @@ from ctao_bdms.testing.dl0 import night_specs, write_dl0
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from ctao_bdms.inbox.files import LocalFile
     from ctao_bdms.ingest.describe import Described
-    from ctao_bdms.ingest.inbox import LocalFile
     from ctao_bdms.model import ArchivedFile, Lfn, Rule
     from ctao_bdms.testing.dl0 import WrittenFile
 

@@ -14,26 +14,14 @@ import attrs
 import pytest
 from astropy.io import fits
 
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.facade import Bdms
-from ctao_bdms.ingest import (
-    BlockLimits,
-    CheckPolicy,
-    Deed,
-    Described,
-    LocalFile,
-    Plan,
-    Quarantine,
-    Severity,
-    Status,
-    describe,
-    plan,
-    release,
-    survey,
-)
+from ctao_bdms.inbox import LocalFile, survey
+from ctao_bdms.ingest import BlockLimits, CheckPolicy, Described, Plan, Severity, Status, describe, plan
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, FileFacts, Lfn, ProductMetadata, RetentionClass, Rse, Site
 from ctao_bdms.naming import BlockName
+from ctao_bdms.quarantine import Deed, Quarantine, release
 from ctao_bdms.replication import Policy, ProductEntry
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night

@@ -19,6 +19,7 @@ from ctao_bdms.errors import (
     RefusedError,
     UnreachableError,
 )
+from ctao_bdms.inbox import survey
 from ctao_bdms.ingest import (
     Batches,
     BatchSize,
@@ -29,7 +30,6 @@ from ctao_bdms.ingest import (
     Registrar,
     Status,
     read_all,
-    survey,
 )
 from ctao_bdms.ingest.batches import Refused
 from ctao_bdms.model import DefectKind, Did, Night, Registration, RetentionClass, Rse, Site

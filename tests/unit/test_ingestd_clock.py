@@ -6,8 +6,8 @@ import datetime as dt
 
 import pytest
 
-from ctao_bdms.catalogue.identity import Identity
-from ctao_bdms.daemon.check import _clock
+from ctao_bdms.catalogue.rucio.identity import Identity
+from ctao_bdms.daemon.config.check import _clock
 
 NOW = dt.datetime(2026, 11, 21, 22, 0, 0, 700_000, tzinfo=dt.UTC)
 

@@ -15,11 +15,11 @@ from tests.house import context_of
 from ctao_bdms import replication
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon.clocks import Clocks
-from ctao_bdms.daemon.copying import Copying
-from ctao_bdms.daemon.settings import Replication, Settings, Storage
+from ctao_bdms.daemon.config.settings import Replication, Settings, Storage
+from ctao_bdms.daemon.stages.replicate import Copying
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.ingest import BlockPolicy, Registrar
-from ctao_bdms.ingest.journal import Journal
+from ctao_bdms.journal import Journal
 from ctao_bdms.model import Did, FirstRule, Rse, Site
 from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import ONSITE, block_of, registration

@@ -15,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.debian import demand
 
 from ctao_bdms.cli.app import app
+from ctao_bdms.daemon.config.example import example
 from ctao_bdms.daemon.deploy import FILES, deployed, unit
-from ctao_bdms.daemon.example import example
-from ctao_bdms.daemon.metrics import Metrics
+from ctao_bdms.daemon.face.metrics import Metrics
 from ctao_bdms.errors import UsageError
 
 RULE_TESTS = Path(__file__).parent / "data" / "alerts_test.yml"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from ctao_bdms.daemon.http import StatusServer
-from ctao_bdms.daemon.metrics import CONTENT_TYPE, Metrics
-from ctao_bdms.daemon.settings import Http
+from ctao_bdms.daemon.config.settings import Http
+from ctao_bdms.daemon.face.http import StatusServer
+from ctao_bdms.daemon.face.metrics import CONTENT_TYPE, Metrics
 from ctao_bdms.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:

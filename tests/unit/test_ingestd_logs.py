@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ctao_bdms.daemon.logs import about, configure
-from ctao_bdms.daemon.notify import Notifier
-from ctao_bdms.daemon.settings import Log, LogForm, LogLevel
+from ctao_bdms.daemon.config.settings import Log, LogForm, LogLevel
+from ctao_bdms.daemon.face.logs import about, configure
+from ctao_bdms.daemon.face.notify import Notifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from tests.debian import demand
 
-from ctao_bdms.daemon.families import FAMILIES, Kind
-from ctao_bdms.daemon.metrics import CONTENT_TYPE, Metrics
+from ctao_bdms.daemon.face.families import FAMILIES, Kind
+from ctao_bdms.daemon.face.metrics import CONTENT_TYPE, Metrics
 from ctao_bdms.model import DefectKind
 
 

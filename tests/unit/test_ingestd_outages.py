@@ -21,20 +21,22 @@ from tests.house import AtOnce, context_of
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon.backoff import Backoff, Circuits
 from ctao_bdms.daemon.clocks import Clocks
-from ctao_bdms.daemon.coordinator import Coordinator
-from ctao_bdms.daemon.entering import Entering
+from ctao_bdms.daemon.config.settings import Settings, Storage
+from ctao_bdms.daemon.face.notify import Notifier
 from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.lease import Lease, current
-from ctao_bdms.daemon.notify import Notifier
+from ctao_bdms.daemon.loop import Coordinator
 from ctao_bdms.daemon.recovery import settle
-from ctao_bdms.daemon.settings import Settings, Storage
-from ctao_bdms.ingest import Described, Quarantine, Registrar
-from ctao_bdms.ingest import quarantine as ingest_quarantine
-from ctao_bdms.ingest.inbox import local_file
-from ctao_bdms.ingest.journal import FileState, Journal, Scanned, Sighting, Stamp
+from ctao_bdms.daemon.stages.register import Entering
+from ctao_bdms.inbox import Sighting, Stamp
+from ctao_bdms.inbox.files import local_file
+from ctao_bdms.ingest import Described, Registrar
 from ctao_bdms.ingest.plan import Reject
 from ctao_bdms.integrity import scan
+from ctao_bdms.journal import FileState, Journal, Scanned
 from ctao_bdms.model import Defect, DefectKind, ProductMetadata, Rse, Site
+from ctao_bdms.quarantine import Quarantine
+from ctao_bdms.quarantine import folder as quarantine_folder
 from ctao_bdms.testing.dl0 import night_specs, write_night
 
 if TYPE_CHECKING:
@@ -132,7 +134,7 @@ def test_what_a_predecessor_was_putting_into_quarantine_is_put_there(
         item = Described(file=file, facts=facts, metadata=ProductMetadata({}), defects=(defect,))
         with monkeypatch.context() as patch, suppress(InterruptedError):
             if not is_trigger_moved:  # it is killed after the file and before the trigger
-                patch.setattr(ingest_quarantine, "_move_trigger", _killed)
+                patch.setattr(quarantine_folder, "_move_trigger", _killed)
             quarantine.admit(Reject(item=item, defects=(defect,), quarantine=True), dt.datetime.now(dt.UTC))
         assert bad.trigger.is_symlink() is not is_trigger_moved
         (folder,) = (case.folder for case in quarantine.cases())

@@ -14,18 +14,18 @@ import pytest
 from tests.house import context_of
 
 from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.daemon import Settings, settings_from
+from ctao_bdms.causes import Cause
 from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
 from ctao_bdms.daemon.clocks import Clocks
-from ctao_bdms.daemon.consistency import restart_needed
-from ctao_bdms.daemon.example import example
+from ctao_bdms.daemon.config import Settings, settings_from
+from ctao_bdms.daemon.config.consistency import restart_needed
+from ctao_bdms.daemon.config.example import example
+from ctao_bdms.daemon.config.settings import Batches, Blocks, LogLevel, Storage
+from ctao_bdms.daemon.config.sources import keys
 from ctao_bdms.daemon.recovery import begin
 from ctao_bdms.daemon.service import Service
-from ctao_bdms.daemon.settings import Batches, Blocks, LogLevel, Storage
-from ctao_bdms.daemon.sources import keys
 from ctao_bdms.errors import InvalidSettingsError, UsageError
-from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import Journal, Order
+from ctao_bdms.journal import Journal, Order
 from ctao_bdms.model import Rse, Site
 from ctao_bdms.replication import Policy
 from ctao_bdms.settings import Key, toml

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ctao_bdms.daemon import trials
+from ctao_bdms.daemon.config import trials
 
 
 def test_folders_that_are_fit(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.facade import Bdms
 from ctao_bdms.model import DefectKind, Did, ProductMetadata, ReplicaState, Rse, RuleState
 from ctao_bdms.naming import directories_of, is_block, is_manifest, path_of_lfn
 from ctao_bdms.replication import Policy, Replication

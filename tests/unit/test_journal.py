@@ -19,21 +19,9 @@ from ctao_bdms.errors import (
     LeaseLostError,
     NotFoundError,
 )
-from ctao_bdms.ingest import LocalFile
-from ctao_bdms.ingest.inbox import local_file
-from ctao_bdms.ingest.journal import (
-    NO_FILE,
-    FileState,
-    Journal,
-    JournalReader,
-    Order,
-    Rejected,
-    Scanned,
-    Sighting,
-    Stamp,
-    Tally,
-    Waiting,
-)
+from ctao_bdms.inbox import LocalFile, Sighting, Stamp
+from ctao_bdms.inbox.files import local_file
+from ctao_bdms.journal import NO_FILE, FileState, Journal, JournalReader, Order, Rejected, Scanned, Tally, Waiting
 from ctao_bdms.model import ArchivedFile, Did, FileFacts, Lfn, Night, Replica, ReplicaState, Site
 
 if TYPE_CHECKING:

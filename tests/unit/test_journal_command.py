@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ctao_bdms.cli.app import run
-from ctao_bdms.ingest.journal import Journal, Rejected, Sighting, Stamp, Waiting
+from ctao_bdms.inbox import Sighting, Stamp
+from ctao_bdms.journal import Journal, Rejected, Waiting
 from ctao_bdms.model import Night
 
 NOW = dt.datetime(2026, 11, 22, 1, tzinfo=dt.UTC)

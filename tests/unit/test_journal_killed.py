@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from ctao_bdms.ingest.journal import FileState, Journal
+from ctao_bdms.journal import FileState, Journal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WRITER = """
 import datetime as dt, sys
 from pathlib import Path
-from ctao_bdms.ingest.journal import FileState, Journal, Scanned, Sighting, Stamp
+from ctao_bdms.journal import FileState, Journal, Scanned, Sighting, Stamp
 from ctao_bdms.model import Did, FileFacts
 
 journal = Journal(Path(sys.argv[1]), by="writer", now=lambda: dt.datetime.now(dt.UTC))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.house import House, Reader
 
-from ctao_bdms.daemon import reading
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.ingest.workers import Scans, WorkerPool
+from ctao_bdms.daemon.stages import scan as reading
 from ctao_bdms.integrity import scan
+from ctao_bdms.workers import Scans, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

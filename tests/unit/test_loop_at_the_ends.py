@@ -17,13 +17,13 @@ import pytest
 from astropy.io import fits
 from tests.house import House, Reader
 
+from ctao_bdms.causes import Cause
 from ctao_bdms.cli.app import run
-from ctao_bdms.daemon.entering import Entering
 from ctao_bdms.daemon.lease import Lease
+from ctao_bdms.daemon.stages.register import Entering
 from ctao_bdms.errors import UsageError
-from ctao_bdms.ingest import Quarantine
-from ctao_bdms.ingest.causes import Cause
 from ctao_bdms.model import METADATA
+from ctao_bdms.quarantine import Quarantine
 from ctao_bdms.testing.contract import NIGHT
 from ctao_bdms.testing.dl0 import night_specs, write_dl0
 
@@ -292,12 +292,12 @@ def _raise(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, odd: str) 
 
 
 PLACES: Mapping[str, tuple[object, str]] = {
-    "the trigger is looked at": (import_module("ctao_bdms.ingest.watch"), "contradiction"),
-    "the place of the file is looked at": (import_module("ctao_bdms.ingest.watch"), "local_file"),
-    "the sighting is written down": (import_module("ctao_bdms.ingest.journal.observing"), "observe"),
+    "the trigger is looked at": (import_module("ctao_bdms.inbox.watch"), "contradiction"),
+    "the place of the file is looked at": (import_module("ctao_bdms.inbox.watch"), "local_file"),
+    "the sighting is written down": (import_module("ctao_bdms.journal.observing"), "observe"),
     "the file is given to a worker": (Reader, "submit"),
-    "what it says is written down": (import_module("ctao_bdms.ingest.journal.journal"), "facts_to_bytes"),
-    "what it says is described": (import_module("ctao_bdms.daemon.entering"), "local_file"),
+    "what it says is written down": (import_module("ctao_bdms.journal.journal"), "facts_to_bytes"),
+    "what it says is described": (import_module("ctao_bdms.daemon.stages.register"), "local_file"),
     "the plan is made": (import_module("ctao_bdms.ingest.plan"), "_conflicts"),
     "it is registered": (import_module("ctao_bdms.ingest.execute"), "_is_as_read"),
     "what became of it is counted": (Entering, "_count"),

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.cli.night import show
 from ctao_bdms.cli.output import Output
 from ctao_bdms.daemon import Lease
+from ctao_bdms.daemon.config.settings import Checks
 from ctao_bdms.daemon.replay import replay, to_walk
-from ctao_bdms.daemon.settings import Checks
 from ctao_bdms.errors import LeaseHeldError
-from ctao_bdms.facade import Bdms
-from ctao_bdms.ingest import survey
-from ctao_bdms.ingest.journal import Journal, JournalReader, Sighting, Waiting
+from ctao_bdms.inbox import Sighting, survey
+from ctao_bdms.journal import Journal, JournalReader, Waiting
 from ctao_bdms.model import Lfn, Night, Rse
 from ctao_bdms.naming import AcadaPath
 from ctao_bdms.nights import Lag, NightFile, NightReport, Stage, gaps

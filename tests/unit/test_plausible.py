@@ -12,7 +12,8 @@ import pytest
 from astropy.io import fits
 
 from ctao_bdms.errors import InvalidMetadataError
-from ctao_bdms.ingest import CheckPolicy, LocalFile, Severity, describe
+from ctao_bdms.inbox import LocalFile
+from ctao_bdms.ingest import CheckPolicy, Severity, describe
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import METADATA, DefectKind, Lfn, MetadataKey, NewProduct, Value, ValueType, implausibilities
 from ctao_bdms.testing.dl0 import night_specs, write_night

@@ -13,10 +13,10 @@ import pytest
 from tests.unit.test_retrieve import Archive
 
 from ctao_bdms.access import Health, open_file
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import JournalError
-from ctao_bdms.facade import Bdms
-from ctao_bdms.ingest.journal import Journal, JournalReader
+from ctao_bdms.journal import Journal, JournalReader
 from ctao_bdms.processes import PerProcess, this_process
 from ctao_bdms.replication import Policy
 

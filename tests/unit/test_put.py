@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import InvalidMetadataError, QuotaError, UploadError, UsageError
-from ctao_bdms.facade import Bdms
 from ctao_bdms.ingest import Status
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import DefectKind, Lfn, NewProduct, RetentionClass, Rse, Verdict

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.cli.app import run
 from ctao_bdms.errors import UsageError
-from ctao_bdms.facade import Bdms
-from ctao_bdms.ingest import Case, Deed, Quarantine, Registrar, Status, read_all, release, survey
+from ctao_bdms.inbox import survey
+from ctao_bdms.ingest import Registrar, Status, read_all
 from ctao_bdms.model import DefectKind, Rse
+from ctao_bdms.quarantine import Case, Deed, Quarantine, release
 from ctao_bdms.replication import Policy
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night

@@ -14,9 +14,9 @@ from astropy import units as u
 from astropy.time import Time
 
 from ctao_bdms.access import Products, Range, alternatives, conditions, newest, orders, parse_words
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import Condition, InMemoryCatalogue, Query
 from ctao_bdms.errors import InvalidMetadataError, MissingExtraError, UsageError
-from ctao_bdms.facade import Bdms
 from ctao_bdms.model import Cone, Lfn, Product, ProductMetadata, Rse
 from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import ONSITE, block_of, registration

@@ -13,9 +13,9 @@ from ctao_bdms import replication
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon import recovery
 from ctao_bdms.daemon.clocks import Clocks
+from ctao_bdms.daemon.config.settings import Settings, Storage
 from ctao_bdms.daemon.recovery import recover
-from ctao_bdms.daemon.settings import Settings, Storage
-from ctao_bdms.ingest.journal import FileState, Journal
+from ctao_bdms.journal import FileState, Journal
 from ctao_bdms.model import Night, ProductMetadata, Registration, RetentionClass, Rse, Site
 from ctao_bdms.naming import BlockName
 from ctao_bdms.replication import Policy

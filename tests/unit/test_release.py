@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 import pytest
 
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.cli.common import Archive as CommandArchive
 from ctao_bdms.cli.release import release as release_command
@@ -28,7 +29,6 @@ from ctao_bdms.errors import (
     NotFoundError,
     UnreachableError,
 )
-from ctao_bdms.facade import Bdms
 from ctao_bdms.model import Did, Night, ReplicaState, RetentionClass, Rse, RuleState
 from ctao_bdms.naming import is_block, is_manifest, path_of_lfn
 from ctao_bdms.preservation import (

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import NotFoundError, UnreachableError, UsageError
-from ctao_bdms.facade import Bdms
 from ctao_bdms.model import Did, Night, RetentionClass, Rse, Rule, RuleState, Site
 from ctao_bdms.naming import BlockName, blocks_pattern
 from ctao_bdms.replication import (

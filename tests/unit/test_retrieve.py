@@ -27,6 +27,7 @@ from rich.console import Console
 
 from ctao_bdms.access import Fault, Fetched, Fetching, Health, Progress, locate, open_file, ranked, retrieve
 from ctao_bdms.access.parts import part_of
+from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.cli.files_bar import FilesBar
 from ctao_bdms.cli.output import Output
@@ -39,7 +40,6 @@ from ctao_bdms.errors import (
     UnreachableError,
     UsageError,
 )
-from ctao_bdms.facade import Bdms
 from ctao_bdms.model import ArchivedFile, Lfn, Replica, ReplicaState, Rse
 from ctao_bdms.replication import Policy
 from ctao_bdms.storage import Sources

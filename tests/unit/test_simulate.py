@@ -14,9 +14,9 @@ from ctao_bdms.cli.app import run
 from ctao_bdms.errors import MissingExtraError, UsageError
 from ctao_bdms.model import Night, RetentionClass, Site
 from ctao_bdms.replication import CentreTerms, Policy
-from ctao_bdms.replication.plot import plot
-from ctao_bdms.replication.simulate import Change, ChangeKind, Simulation, simulate
-from ctao_bdms.replication.volumes import dark_hours, nights_of
+from ctao_bdms.replication.simulation.plot import plot
+from ctao_bdms.replication.simulation.simulate import Change, ChangeKind, Simulation, simulate
+from ctao_bdms.replication.simulation.volumes import dark_hours, nights_of
 
 if TYPE_CHECKING:
     from pathlib import Path

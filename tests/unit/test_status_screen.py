@@ -16,9 +16,9 @@ from rich.console import Console
 
 from ctao_bdms.cli.app import run
 from ctao_bdms.cli.screen import line, screen, silent
-from ctao_bdms.daemon.http import StatusServer
-from ctao_bdms.daemon.remote import Speedometer, address_in, ask
-from ctao_bdms.daemon.settings import Http
+from ctao_bdms.daemon.config.settings import Http
+from ctao_bdms.daemon.face.http import StatusServer
+from ctao_bdms.daemon.face.remote import Speedometer, address_in, ask
 from ctao_bdms.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:

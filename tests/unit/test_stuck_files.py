@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.house import House, Reader
 
-from ctao_bdms.daemon.copying import STUCK
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.ingest.journal import FileState
+from ctao_bdms.daemon.stages.replicate import STUCK
+from ctao_bdms.journal import FileState
 from ctao_bdms.model import ReplicaState
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctao_bdms.ingest import Poll, Watch, survey
-from ctao_bdms.ingest.folders import Round
-from ctao_bdms.ingest.stamps import Stamp
+from ctao_bdms.inbox import Poll, Watch, survey
+from ctao_bdms.inbox.folders import Round
+from ctao_bdms.inbox.stamps import Stamp
 from ctao_bdms.model import DefectKind
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def test_an_unchanged_folder_is_not_listed_but_within_the_tick_of_the_clock_it_i
     watch: Watch, folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file system whose folders never change their times: every change comes within the same tick."""
-    monkeypatch.setattr("ctao_bdms.ingest.watch.folder_stamp", lambda status: (status.st_dev, status.st_ino, 0, 0))
+    monkeypatch.setattr("ctao_bdms.inbox.watch.folder_stamp", lambda status: (status.st_dev, status.st_ino, 0, 0))
     first = add(folder, 1)
     assert paths(watch.poll()) == [first]
     clock.now_s += 1
@@ -453,7 +453,7 @@ def test_many_come_in_portions(tmp_path: Path, folder: Path) -> None:
 
 
 def test_more_folders_than_are_asked_in_one_poll(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctao_bdms.ingest.watch._ASKED", 10)
+    monkeypatch.setattr("ctao_bdms.inbox.watch._ASKED", 10)
     root = tmp_path / "onsite"
     for number in range(60):
         (root / f"f{number:02d}").mkdir(parents=True)
@@ -483,7 +483,7 @@ def test_what_is_known_takes_little_memory(tmp_path: Path) -> None:
     """Packed names: a tenth of what sets of names would take."""
     import tracemalloc
 
-    from ctao_bdms.ingest.folders import Folder
+    from ctao_bdms.inbox.folders import Folder
 
     names = {os.fsencode(NAME.format(number) + ".trigger"): hash(number) for number in range(1000)}
     tracemalloc.start()

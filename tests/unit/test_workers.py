@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ctao_bdms.causes import Cause, cause_of_defects
 from ctao_bdms.errors import BdmsError, MissingExtraError, NoWorkerError, RetrievalError, UsageError, WorkerLostError
-from ctao_bdms.ingest.causes import Cause, cause_of_defects
-from ctao_bdms.ingest.workers import Scans, TimeLimit, WorkerPool
-from ctao_bdms.ingest.workers.wire import portable
 from ctao_bdms.integrity import NotAFileError, scan
 from ctao_bdms.model import DefectKind, Verdict
 from ctao_bdms.processes import ProcessId
+from ctao_bdms.workers import Scans, TimeLimit, WorkerPool
+from ctao_bdms.workers.wire import portable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,7 +159,7 @@ def test_a_stop_takes_no_longer_than_its_grace() -> None:
 def test_nothing_outlives_a_pool_whose_process_is_killed() -> None:
     program = """
 import os, signal, time
-from ctao_bdms.ingest.workers import WorkerPool
+from ctao_bdms.workers import WorkerPool
 pool = WorkerPool(2)
 first, second = pool.submit(os.getpid).result(), None
 busy = pool.submit(time.sleep, 600), pool.submit(signal.raise_signal, signal.SIGSTOP)

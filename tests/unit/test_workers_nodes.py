@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import distributed
 import pytest
 
+from ctao_bdms.daemon.config.settings import Workers
 from ctao_bdms.daemon.scans import scans_of
-from ctao_bdms.daemon.settings import Workers
 from ctao_bdms.errors import UnreachableError
-from ctao_bdms.ingest.workers import Scans, TimeLimit, scans_on_nodes
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import DefectKind, Verdict
+from ctao_bdms.workers import Scans, TimeLimit, scans_on_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

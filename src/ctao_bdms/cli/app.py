@@ -88,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=os.environ.get("BDMS_LOG", "ERROR").upper(), format="%(levelname)s %(name)s: %(message)s")
     # Rucio's client logs what it then raises; the sentence of the error says it once.
-    logging.getLogger("ctao_bdms.catalogue.login").setLevel(logging.CRITICAL)
+    logging.getLogger("ctao_bdms.catalogue.rucio.login").setLevel(logging.CRITICAL)
     errors = Console(stderr=True, highlight=False)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends a command so has it clean up
     try:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 from cyclopts import Parameter
 
+from ctao_bdms.archive import connect
 from ctao_bdms.cli.output import Output
 from ctao_bdms.errors import UsageError
-from ctao_bdms.facade import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ctao_bdms.facade import Bdms
+    from ctao_bdms.archive import Bdms
 
 __all__ = [
     "DEFAULT_ARCHIVE",

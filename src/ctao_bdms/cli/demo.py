@@ -16,10 +16,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from ctao_bdms.archive import connect
 from ctao_bdms.cli.common import Json
 from ctao_bdms.cli.output import Output, save_picture
 from ctao_bdms.errors import MissingExtraError, UsageError
-from ctao_bdms.facade import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from ctao_bdms.archive import Bdms
     from ctao_bdms.embedded import Instance
-    from ctao_bdms.facade import Bdms
     from ctao_bdms.testing.dl0 import Dl0Spec
 
 __all__ = ["Display", "play"]

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 
 if TYPE_CHECKING:
-    from ctao_bdms.foresee import Foreseen
+    from ctao_bdms.dry_run import Foreseen
     from ctao_bdms.ingest import IngestReport
 
 __all__ = ["ingest", "summary"]

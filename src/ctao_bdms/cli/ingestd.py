@@ -54,7 +54,7 @@ def ingestd(
     if shown is not None:
         print(_text(shown, config), end="")
         return 0
-    from ctao_bdms.daemon import Settings, settings_from
+    from ctao_bdms.daemon.config import Settings, settings_from
 
     def read() -> Settings:
         return settings_from(config, os.environ, dict(map(_pair, setting)))
@@ -65,7 +65,7 @@ def ingestd(
 
         Service(settings, reload=read, notify=os.environ.get("NOTIFY_SOCKET", "")).run()
         return 0
-    from ctao_bdms.daemon.check import check as tried
+    from ctao_bdms.daemon.config.check import check as tried
 
     findings = tried(settings)
     Output(as_json=as_json).rows(findings)
@@ -81,8 +81,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _text(shown: Shown, config: Path | None) -> str:
     """Return a file of the deployment."""
+    from ctao_bdms.daemon.config.example import example
     from ctao_bdms.daemon.deploy import deployed, unit
-    from ctao_bdms.daemon.example import example
 
     if shown is Shown.EXAMPLE:
         return example()

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from ctao_bdms.cli.common import Json
 from ctao_bdms.cli.output import Output
-from ctao_bdms.ingest.journal import FileState, JournalEntries, JournalEvents, JournalReader, happenings
+from ctao_bdms.journal import FileState, JournalEntries, JournalEvents, JournalReader, happenings
 from ctao_bdms.model import Night
 
 __all__ = ["journal"]
@@ -58,6 +58,6 @@ def journal(
 
 def _of_settings(config: Path | None) -> Path:
     """Return the journal of the daemon with these settings."""
-    from ctao_bdms.daemon import settings_from
+    from ctao_bdms.daemon.config import settings_from
 
     return settings_from(config, os.environ).journal

@@ -9,8 +9,8 @@ from typing import Annotated
 import attrs
 from cyclopts import Parameter
 
+from ctao_bdms.archive import Bdms, connect
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive, policy_file
-from ctao_bdms.facade import Bdms, connect
 from ctao_bdms.ingest import CheckPolicy
 
 __all__ = ["DEFAULT_SITE", "Config", "OnSite", "SiteChoice"]
@@ -77,7 +77,7 @@ class SiteChoice:
         """Connect to what is meant; the options, and a `quarantine` that is named, win over the settings."""
         if self.config is None:
             return OnSite(bdms=archive.connect(quarantine), rse=self.rse, journal=self.journal)
-        from ctao_bdms.daemon import settings_from
+        from ctao_bdms.daemon.config import settings_from
 
         settings = settings_from(self.config, os.environ)
         is_named = archive != attrs.evolve(DEFAULT_ARCHIVE, as_json=archive.as_json, policy=archive.policy)

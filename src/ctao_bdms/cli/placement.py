@@ -50,9 +50,9 @@ def simulate(
     Example: `bdms placement simulate --years 5 --join CSCS@2028-01 --leave PIC@2029-06 --plot placement.png`
     """
     from ctao_bdms.replication import Policy
-    from ctao_bdms.replication.plot import plot as draw
-    from ctao_bdms.replication.simulate import Change, ChangeKind
-    from ctao_bdms.replication.simulate import simulate as simulated
+    from ctao_bdms.replication.simulation.plot import plot as draw
+    from ctao_bdms.replication.simulation.simulate import Change, ChangeKind
+    from ctao_bdms.replication.simulation.simulate import simulate as simulated
 
     if not 1 <= years <= 50 or not 0 < petabytes < 1e6:
         raise UsageError("a simulation takes 1 to 50 years, and some petabytes a year")

@@ -30,7 +30,7 @@ def doctor(*, archive: Archive = DEFAULT_ARCHIVE) -> int:
 
     Example: `bdms policy doctor --rucio-config /etc/rucio.cfg`
     """
-    from ctao_bdms.catalogue.doctor import examine
+    from ctao_bdms.doctor.doctor import examine
 
     findings = examine(archive.config_file())
     archive.output.rows(findings)

@@ -14,8 +14,8 @@ from cyclopts import Parameter
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.cli.onsite import Config, SiteChoice
 from ctao_bdms.errors import UsageError
-from ctao_bdms.ingest import Case, Cases, Deed, Quarantine, release
 from ctao_bdms.model import DefectKind, Night
+from ctao_bdms.quarantine import Case, Cases, Deed, Quarantine, release
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Held:
             return Quarantine(self.folder.absolute())
         if self.config is None:
             return archive.connect().quarantine.at(self.rse)
-        from ctao_bdms.daemon import settings_from
+        from ctao_bdms.daemon.config import settings_from
 
         return Quarantine(settings_from(self.config, os.environ).quarantine)
 

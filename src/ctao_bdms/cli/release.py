@@ -16,7 +16,7 @@ from ctao_bdms.model import Night
 from ctao_bdms.preservation import ReleasePolicy, Releases, Verdict
 
 if TYPE_CHECKING:
-    from ctao_bdms.facade import Bdms
+    from ctao_bdms.archive import Bdms
 
 __all__ = ["release"]
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.cli.night import as_document
 from ctao_bdms.cli.onsite import DEFAULT_SITE, SiteChoice
-from ctao_bdms.ingest.journal import Happening, JournalEvents, JournalReader, happenings
+from ctao_bdms.journal import Happening, JournalEvents, JournalReader, happenings
 from ctao_bdms.model import Night
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from ctao_bdms.daemon.remote import Rates
+    from ctao_bdms.daemon.face.remote import Rates
 
 __all__ = ["line", "screen", "silent"]
 

@@ -63,7 +63,7 @@ def status(
     address = _address(ingestd, config)
     if not address:
         return show(home_path(home), output)
-    from ctao_bdms.daemon import remote
+    from ctao_bdms.daemon.face import remote
 
     said = remote.ask(address)
     code = 0
@@ -115,10 +115,10 @@ def _address(url: str, config: Path | None) -> str:
     """Return where the daemon answers that options or environment name; empty if they name none."""
     if url:
         return url
-    from ctao_bdms.daemon import remote
+    from ctao_bdms.daemon.face import remote
 
     if config is not None:
-        from ctao_bdms.daemon import settings_from
+        from ctao_bdms.daemon.config import settings_from
 
         return remote.address_in(settings_from(config, os.environ).address_file)
     folder = os.environ.get(_STATE_FOLDER)
@@ -127,7 +127,7 @@ def _address(url: str, config: Path | None) -> str:
 
 def _watch(output: Output, url: str, config: Path | None, interval_s: float, svg: Path | None) -> None:
     """Show a daemon until Ctrl-C. One that stops and starts again is found again."""
-    from ctao_bdms.daemon import remote
+    from ctao_bdms.daemon.face import remote
 
     if not (url or config is not None or os.environ.get(_STATE_FOLDER)):
         raise UsageError(f"say which daemon: --ingestd URL, --config FILE, or {_STATE_FOLDER}")

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.cli.onsite import DEFAULT_SITE, SiteChoice
 from ctao_bdms.errors import UsageError
-from ctao_bdms.ingest.journal import JournalReader
+from ctao_bdms.journal import JournalReader
 from ctao_bdms.model import Night, Site
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.ingest.causes import Cause
+from ctao_bdms.causes import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from collections.abc import Set as AbstractSet
     from typing import Self
 
-    from ctao_bdms.daemon.settings import Retries
+    from ctao_bdms.daemon.config import Retries
 
 __all__ = ["Backoff", "Circuits", "Ticket"]
 

@@ -12,19 +12,15 @@ import attrs
 from ctao_bdms.catalogue import Catalogue
 from ctao_bdms.daemon.backoff import Circuits
 from ctao_bdms.daemon.connection import Connection
-from ctao_bdms.daemon.coordinator import Coordinator
-from ctao_bdms.daemon.copying import Copying
-from ctao_bdms.daemon.entering import Entering
+from ctao_bdms.daemon.face import Notifier
 from ctao_bdms.daemon.heartbeat import Heartbeat
-from ctao_bdms.daemon.intake import Intake
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.daemon.notify import Notifier
-from ctao_bdms.daemon.reading import Reading
+from ctao_bdms.daemon.loop import Coordinator
 from ctao_bdms.daemon.recovery import begin
-from ctao_bdms.daemon.upkeep import Upkeep
-from ctao_bdms.ingest import Watch
-from ctao_bdms.ingest.workers import Scans
+from ctao_bdms.daemon.stages import Copying, Entering, Intake, Reading, Upkeep
+from ctao_bdms.inbox import Watch
 from ctao_bdms.replication import Policy, Replication
+from ctao_bdms.workers import Scans
 
 if TYPE_CHECKING:
     from ctao_bdms.daemon.context import StageContext

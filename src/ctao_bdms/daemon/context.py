@@ -11,12 +11,12 @@ import attrs
 
 from ctao_bdms.daemon.backoff import Backoff
 from ctao_bdms.daemon.clocks import Clocks
-from ctao_bdms.daemon.metrics import Metrics
-from ctao_bdms.daemon.settings import Settings
-from ctao_bdms.ingest.journal import Journal, Waiting
+from ctao_bdms.daemon.config import Settings
+from ctao_bdms.daemon.face import Metrics
+from ctao_bdms.journal import Journal, Waiting
 
 if TYPE_CHECKING:
-    from ctao_bdms.ingest.journal import Entry
+    from ctao_bdms.journal import Entry
 
 __all__ = ["StageContext"]
 

@@ -9,8 +9,8 @@ from ctao_bdms.errors import LeaseLostError
 
 if TYPE_CHECKING:
     from ctao_bdms.daemon.context import StageContext
+    from ctao_bdms.daemon.face import Notifier
     from ctao_bdms.daemon.lease import Lease
-    from ctao_bdms.daemon.notify import Notifier
 
 __all__ = ["BEAT_S", "Heartbeat"]
 

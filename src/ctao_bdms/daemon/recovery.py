@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctao_bdms.catalogue import Comparison, Condition, Query
+from ctao_bdms.causes import cause_of, is_unforeseen
 from ctao_bdms.errors import UnknownRseError
-from ctao_bdms.ingest import Batches, BlockLimits, BlockPolicy, Quarantine, Registrar
-from ctao_bdms.ingest.causes import cause_of, is_unforeseen
-from ctao_bdms.ingest.inbox import local_file
-from ctao_bdms.ingest.journal import FileState, Rejected
+from ctao_bdms.inbox.files import local_file
+from ctao_bdms.ingest import Batches, BlockLimits, BlockPolicy, Registrar
+from ctao_bdms.journal import FileState, Rejected
 from ctao_bdms.model import Night
 from ctao_bdms.naming import DEFAULT_VO, BlockName, blocks_pattern, is_block
+from ctao_bdms.quarantine import Quarantine
 from ctao_bdms.replication import Replication
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ctao_bdms.catalogue import Catalogue
     from ctao_bdms.daemon.context import StageContext
     from ctao_bdms.errors import CatalogueError
-    from ctao_bdms.ingest.journal import Journal
+    from ctao_bdms.journal import Journal
     from ctao_bdms.model import Site
     from ctao_bdms.replication import Action, Policy
 

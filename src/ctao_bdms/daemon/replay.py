@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.archive import Bdms
 from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.facade import Bdms
-from ctao_bdms.ingest import IngestReport, Outcome, onsite_rse, survey
-from ctao_bdms.ingest.journal import FileState, Journal, Sighting
+from ctao_bdms.inbox import Sighting, survey
+from ctao_bdms.ingest import IngestReport, Outcome, onsite_rse
 from ctao_bdms.ingest.record import record
+from ctao_bdms.journal import FileState, Journal
 from ctao_bdms.model import Night, Rse, Site
 from ctao_bdms.naming import DEFAULT_VO, blocks_pattern, scope_of
 from ctao_bdms.nights import NightReport

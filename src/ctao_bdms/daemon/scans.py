@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ctao_bdms.ingest.workers import Scans, TimeLimit, WorkerPool, scans_on_nodes
+from ctao_bdms.workers import Scans, TimeLimit, WorkerPool, scans_on_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ctao_bdms.daemon.settings import Workers
+    from ctao_bdms.daemon.config import Workers
 
 __all__ = ["scans_of"]
 

@@ -11,25 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
-from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.causes import Cause
 from ctao_bdms.daemon.backoff import Backoff
 from ctao_bdms.daemon.clocks import Clocks
 from ctao_bdms.daemon.composition import Resources, build
-from ctao_bdms.daemon.consistency import contradictions, restart_needed, taken_over
+from ctao_bdms.daemon.config import contradictions, restart_needed, taken_over
 from ctao_bdms.daemon.context import StageContext
 from ctao_bdms.daemon.draining import drain
+from ctao_bdms.daemon.face import CONTENT_TYPE, Metrics, Notifier, StatusServer, configure
 from ctao_bdms.daemon.heartbeat import BEAT_S
-from ctao_bdms.daemon.http import StatusServer
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.daemon.logs import configure
-from ctao_bdms.daemon.metrics import CONTENT_TYPE, Metrics
-from ctao_bdms.daemon.notify import Notifier
 from ctao_bdms.daemon.scans import scans_of
 from ctao_bdms.daemon.signals import handled
 from ctao_bdms.daemon.starting import patiently
 from ctao_bdms.errors import InvalidSettingsError
-from ctao_bdms.ingest.causes import Cause
-from ctao_bdms.ingest.journal import FileState, Journal
+from ctao_bdms.journal import FileState, Journal
 from ctao_bdms.processes import process_name
 
 if TYPE_CHECKING:
@@ -38,8 +35,8 @@ if TYPE_CHECKING:
     import requests
 
     from ctao_bdms.daemon.composition import Daemon
-    from ctao_bdms.daemon.settings import Settings
-    from ctao_bdms.ingest.workers import Scans
+    from ctao_bdms.daemon.config import Settings
+    from ctao_bdms.workers import Scans
 
 __all__ = ["Service"]
 

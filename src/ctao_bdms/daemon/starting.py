@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
+from ctao_bdms.causes import Cause, cause_of
 from ctao_bdms.errors import BdmsError
-from ctao_bdms.ingest.causes import Cause, cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctao_bdms.catalogue.rucio import RucioCatalogue
+from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.replication import Follower, Policy, Replication
 
@@ -57,7 +57,7 @@ def _refused(action: Action, error: CatalogueError) -> None:
 
 def _main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("ctao_bdms.catalogue.login").setLevel(logging.CRITICAL)  # it logs what it then raises
+    logging.getLogger("ctao_bdms.catalogue.rucio.login").setLevel(logging.CRITICAL)  # it logs what it then raises
     _LOG.setLevel(logging.INFO)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signum, _frame: stop.set())

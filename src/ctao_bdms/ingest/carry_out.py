@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
-    from ctao_bdms.ingest.blocks import FirstRuleOf
+    from ctao_bdms.blocks import Sealing
     from ctao_bdms.ingest.describe import Described
+    from ctao_bdms.ingest.open_blocks import FirstRuleOf
     from ctao_bdms.ingest.plan import Plan
-    from ctao_bdms.ingest.quarantine import Quarantine
     from ctao_bdms.ingest.report import IngestReport, Outcome
-    from ctao_bdms.sealing import Sealing
+    from ctao_bdms.quarantine import Quarantine
 
 __all__ = ["FIRST_BATCH", "BeginRules", "carry_out"]
 

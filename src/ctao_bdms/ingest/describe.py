@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.errors import InvalidNameError
+from ctao_bdms.inbox import LocalFile
 from ctao_bdms.ingest import sidecar
 from ctao_bdms.ingest.checks import CheckPolicy, Severity, disagreements
-from ctao_bdms.ingest.inbox import LocalFile
 from ctao_bdms.model import METADATA, DataLevel, Defect, DefectKind, FileFacts, ProductMetadata, Verdict
 from ctao_bdms.naming import AcadaPath
 

@@ -12,27 +12,27 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ctao_bdms.blocks import seal
+from ctao_bdms.causes import cause_of
 from ctao_bdms.errors import NoRoomError
+from ctao_bdms.inbox import Stamp
 from ctao_bdms.ingest.batches import Batches, Refused
-from ctao_bdms.ingest.blocks import held_for_ever
-from ctao_bdms.ingest.causes import cause_of
+from ctao_bdms.ingest.open_blocks import held_for_ever
 from ctao_bdms.ingest.plan import Reject
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
-from ctao_bdms.ingest.stamps import Stamp
 from ctao_bdms.integrity import SourceChangedError
 from ctao_bdms.model import Defect, DefectKind
-from ctao_bdms.sealing import seal
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
-    from ctao_bdms.ingest.blocks import FirstRuleOf
+    from ctao_bdms.blocks import Sealing
     from ctao_bdms.ingest.describe import Described
+    from ctao_bdms.ingest.open_blocks import FirstRuleOf
     from ctao_bdms.ingest.plan import Plan, PlannedBlock
-    from ctao_bdms.ingest.quarantine import Quarantine
     from ctao_bdms.model import Did, FirstRule, Lfn
-    from ctao_bdms.sealing import Sealing
+    from ctao_bdms.quarantine import Quarantine
 
 __all__ = ["execute"]
 

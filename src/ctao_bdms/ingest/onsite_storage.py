@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctao_bdms.errors import UsageError
-from ctao_bdms.ingest.quarantine import Quarantine
+from ctao_bdms.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

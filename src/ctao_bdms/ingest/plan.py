@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.ingest.blocks import BlockLimits, OpenBlock
 from ctao_bdms.ingest.describe import Described
+from ctao_bdms.ingest.open_blocks import BlockLimits, OpenBlock
 from ctao_bdms.model import (
     ArchivedFile,
     Defect,

@@ -13,7 +13,7 @@ from ctao_bdms.integrity import scan
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ctao_bdms.ingest.inbox import LocalFile
+    from ctao_bdms.inbox import LocalFile
     from ctao_bdms.model import FileFacts
 
 __all__ = ["read_all"]

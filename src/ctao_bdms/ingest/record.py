@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ctao_bdms.ingest.journal import Rejected
 from ctao_bdms.ingest.report import Status
+from ctao_bdms.journal import Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ctao_bdms.ingest.journal import Journal
     from ctao_bdms.ingest.report import Outcome
+    from ctao_bdms.journal import Journal
     from ctao_bdms.model import Did
 
 __all__ = ["record"]

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
+from ctao_bdms.blocks import Sealing, seal
 from ctao_bdms.errors import NotFoundError, StorageError, TakesNothingError
 from ctao_bdms.ingest.batches import Batches, Registering
-from ctao_bdms.ingest.blocks import BlockPolicy, FirstRuleOf, OpenBlock, held_for_ever
 from ctao_bdms.ingest.execute import execute
+from ctao_bdms.ingest.open_blocks import BlockPolicy, FirstRuleOf, OpenBlock, held_for_ever
 from ctao_bdms.ingest.plan import Plan, RetentionOf, permanent, plan
-from ctao_bdms.ingest.quarantine import Quarantine
 from ctao_bdms.ingest.report import IngestReport, Status
 from ctao_bdms.model import Did, Rse, Site
-from ctao_bdms.sealing import Sealing, seal
+from ctao_bdms.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

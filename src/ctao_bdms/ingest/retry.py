@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.errors import UsageError
-from ctao_bdms.ingest.deeds import Deed, tell_outcome
-from ctao_bdms.ingest.release import accepted, close_case, put_back, require_acceptable
+from ctao_bdms.errors import InvalidNameError, UsageError
 from ctao_bdms.ingest.report import IngestReport, Status
+from ctao_bdms.model import ProductMetadata
+from ctao_bdms.naming import AcadaPath
+from ctao_bdms.quarantine import ACCEPTABLE, Deed, close_case, put_back, require_acceptable, tell_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from ctao_bdms.ingest.cases import Case
+    from ctao_bdms.inbox import LocalFile
     from ctao_bdms.ingest.describe import Described
-    from ctao_bdms.ingest.inbox import LocalFile
-    from ctao_bdms.ingest.quarantine import Quarantine
     from ctao_bdms.ingest.report import Outcome
     from ctao_bdms.ingest.site_ingest import SiteIngest
+    from ctao_bdms.model import Defect
+    from ctao_bdms.quarantine import Case, Quarantine
 
 __all__ = ["accept", "retry"]
 
@@ -82,7 +83,7 @@ def accept(site: SiteIngest, quarantine: Quarantine, case: Case, why: str) -> In
         raise UsageError("a file is accepted for a reason; say which")
     require_acceptable(case)
     deed = Deed.now("accept", site.now(), why)
-    return _ingest_again(site, quarantine, [case], deed, lambda item, case: accepted(item, case.defects, deed))
+    return _ingest_again(site, quarantine, [case], deed, lambda item, case: _accepted(item, case.defects, deed))
 
 
 def _ingest_again(
@@ -116,8 +117,36 @@ def _ingest_again(
 
     def told(outcome: Outcome) -> None:
         case = by_path[outcome.path]
-        tell_outcome(quarantine.folder, case.id, outcome, site.now())
+        tell_outcome(
+            quarantine.folder,
+            case.id,
+            outcome.status.value,
+            outcome.path,
+            site.now(),
+            block=outcome.block,
+            into=outcome.case,
+        )
         if outcome.status is not Status.REFUSED:
             close_case(quarantine, case)
 
     return site.register(items, quarantine, told)
+
+
+def _accepted(item: Described, defects: Iterable[Defect], deed: Deed) -> Described:
+    """Return `item` as it enters the archive in spite of `defects`.
+
+    Defects of other kinds still keep it out. What the headers do not say of level and night is taken from the path, and
+    the disclaimer of the product says what was accepted, by whom and why.
+    """
+    kinds = {defect.kind for defect in defects} & ACCEPTABLE
+    try:
+        path = None if item.file.lfn is None else AcadaPath.parse(item.file.lfn)
+    except InvalidNameError:
+        path = None
+    if path is None or item.file.lfn is None or not {defect.kind for defect in item.defects} <= kinds:
+        return item
+    found = ", ".join(dict.fromkeys(defect.kind.value for defect in item.defects))
+    metadata = {"data__level": "DL0", "instance__observing_night": path.night.date, **item.metadata}
+    if found:
+        metadata["disclaimer"] = f"accepted by {deed.who} on {deed.when:%F} in spite of: {found}. {deed.why}"
+    return attrs.evolve(item, defects=(), metadata=ProductMetadata(metadata))

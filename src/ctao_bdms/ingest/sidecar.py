@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.ingest.causes import cause_of
+from ctao_bdms.causes import cause_of
 from ctao_bdms.model import Defect, DefectKind
 
 if TYPE_CHECKING:

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.ingest.blocks import BlockLimits, FirstRuleOf
+from ctao_bdms.blocks import Sealing
+from ctao_bdms.inbox import LocalFile, survey
 from ctao_bdms.ingest.carry_out import BeginRules, carry_out
 from ctao_bdms.ingest.checks import CheckPolicy
-from ctao_bdms.ingest.inbox import LocalFile, survey
+from ctao_bdms.ingest.open_blocks import BlockLimits, FirstRuleOf
 from ctao_bdms.ingest.plan import Plan, RetentionOf, plan
 from ctao_bdms.ingest.read import read_all
 from ctao_bdms.model import FileFacts, Rse, Site
-from ctao_bdms.sealing import Sealing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ctao_bdms.ingest.describe import Described
-    from ctao_bdms.ingest.quarantine import Quarantine
     from ctao_bdms.ingest.report import IngestReport, Outcome
+    from ctao_bdms.quarantine import Quarantine
 
 __all__ = ["SiteIngest"]
 

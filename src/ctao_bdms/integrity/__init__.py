@@ -8,7 +8,8 @@ from ctao_bdms.integrity.errors import (
     SourceChangedError,
     UnreadableError,
 )
-from ctao_bdms.integrity.formats import FileFormat, Findings, Reading, format_of
+from ctao_bdms.integrity.formats.port import FileFormat, Findings, Reading
+from ctao_bdms.integrity.formats.table import format_of
 from ctao_bdms.integrity.many import scan_many
 from ctao_bdms.integrity.scanner import Scanner
 from ctao_bdms.integrity.scanning import scan

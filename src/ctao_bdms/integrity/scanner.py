@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctao_bdms.integrity.checksums import new_digests
-from ctao_bdms.integrity.formats import Findings, Previewing, format_of
+from ctao_bdms.integrity.formats.port import Findings, Previewing
+from ctao_bdms.integrity.formats.table import format_of
 from ctao_bdms.model import Defect, DefectKind, FileFacts, Flag
 
 if TYPE_CHECKING:

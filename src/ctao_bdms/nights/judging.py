@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.ingest.journal import Entry, FileState
+from ctao_bdms.journal import Entry, FileState
 from ctao_bdms.model import ArchivedFile, Did, Lfn, ReplicaState, Rse, RuleState
 from ctao_bdms.naming import is_block
 from ctao_bdms.nights.storage import Stored
@@ -18,7 +18,7 @@ from ctao_bdms.replication import BlockState, centre_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ctao_bdms.ingest import Case
+    from ctao_bdms.quarantine import Case
 
 __all__ = ["Archive", "Evidence", "in_quarantine", "judge"]
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from ctao_bdms.ingest import Case
-    from ctao_bdms.ingest.journal import Entry
+    from ctao_bdms.journal import Entry
     from ctao_bdms.model import Night, Rse, Site
+    from ctao_bdms.quarantine import Case
     from ctao_bdms.replication import Replication
 
 __all__ = ["look"]

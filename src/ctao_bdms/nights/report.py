@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.ingest.journal import Tally
+from ctao_bdms.journal import Tally
 from ctao_bdms.nights.values import NightFile, Stage, StreamTally
 from ctao_bdms.rows import Rows
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.inbox.triggers import data_of, is_trigger_name
 from ctao_bdms.ingest import DIGEST_SUFFIXES
-from ctao_bdms.ingest.triggers import data_of, is_trigger_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
+from ctao_bdms.blocks import BlockManifest, differences, manifest_of
 from ctao_bdms.catalogue import FindBlocks, FindContent, Lookup
 from ctao_bdms.errors import ManifestError, NotFoundError
 from ctao_bdms.model import Did, Lfn, ReplicaState
@@ -13,7 +14,6 @@ from ctao_bdms.naming import is_manifest
 from ctao_bdms.preservation.fixity import read_back
 from ctao_bdms.preservation.verifiers import VERIFIERS, ask
 from ctao_bdms.rows import Rows
-from ctao_bdms.sealing import BlockManifest, differences, manifest_of
 
 if TYPE_CHECKING:
     import datetime as dt

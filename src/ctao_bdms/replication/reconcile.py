@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
+from ctao_bdms.blocks import Sealing, seal
 from ctao_bdms.catalogue import AddRules, ChangeRules, EndRules, FindRules, FindTransfers
 from ctao_bdms.errors import StorageError, UsageError
 from ctao_bdms.model import ReplicaState, RuleState
@@ -20,7 +21,6 @@ from ctao_bdms.replication.explain import Explanations, explain_block
 from ctao_bdms.replication.policy import Policy
 from ctao_bdms.replication.requirements import Requirements
 from ctao_bdms.replication.states import BlockStates, state_of
-from ctao_bdms.sealing import Sealing, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.blocks import onsite_of
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import RetentionClass, Rse, RuleState
 from ctao_bdms.naming import BlockName
@@ -15,7 +16,6 @@ from ctao_bdms.replication.difference import Wanted
 from ctao_bdms.replication.placement import place, shut_centres, tape_centres
 from ctao_bdms.replication.policy import Policy
 from ctao_bdms.replication.rules import centre_of, centres_held, wanted_rules
-from ctao_bdms.sealing import onsite_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.errors import MissingExtraError
-from ctao_bdms.ingest import TRIGGER_SUFFIX
+from ctao_bdms.inbox import TRIGGER_SUFFIX
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.naming import path_of_lfn
 from ctao_bdms.testing.dl0_content import stamp, tables

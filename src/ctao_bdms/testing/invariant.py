@@ -19,11 +19,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
+from ctao_bdms.blocks import disagreements
 from ctao_bdms.catalogue import Comparison, Condition, Find, FindBlocks, FindRules, KnowStorage, Lookup, Query
 from ctao_bdms.errors import InvalidNameError
-from ctao_bdms.ingest import Quarantine
-from ctao_bdms.ingest.cases import REASON, TRIGGER, stored_name
-from ctao_bdms.ingest.quarantine import CLOSED
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import ArchivedFile, DefectKind, Did, Lfn, ReplicaState, RuleState
 from ctao_bdms.naming import (
@@ -36,8 +34,10 @@ from ctao_bdms.naming import (
     path_of_lfn,
     scope_of,
 )
+from ctao_bdms.quarantine import Quarantine
+from ctao_bdms.quarantine.cases import REASON, TRIGGER, stored_name
+from ctao_bdms.quarantine.folder import CLOSED
 from ctao_bdms.replication import Requirements, centres_of, wanted_rules
-from ctao_bdms.sealing import disagreements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ctao_bdms.catalogue.rucio import RucioCatalogue
+    from ctao_bdms.archive import Bdms
+    from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
     from ctao_bdms.embedded import Instance
-    from ctao_bdms.facade import Bdms
 
 __all__ = [
     "RucioNamespace",
@@ -50,7 +50,7 @@ class RucioNamespace:
     @property
     def bdms(self) -> Bdms:
         """The archive, as the ingest account sees it."""
-        from ctao_bdms.facade import Bdms
+        from ctao_bdms.archive import Bdms
         from ctao_bdms.replication import Policy
 
         return Bdms(self.catalogue, policy=Policy.load())
@@ -93,7 +93,7 @@ def embedded_rucio_xrootd(embedded_rucio_xrootd_instance: Instance) -> RucioName
 
 def _namespace(instance: Instance) -> RucioNamespace:
     """Make a scope of a random name."""
-    from ctao_bdms.catalogue.rucio import RucioCatalogue
+    from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
     from ctao_bdms.embedded.namespace import add_scope
 
     scope = f"t{secrets.token_hex(4)}"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.errors import InvalidMetadataError, InvalidNameError
-from ctao_bdms.ingest import CheckPolicy, Described, LocalFile, Severity
+from ctao_bdms.inbox import LocalFile
+from ctao_bdms.ingest import CheckPolicy, Described, Severity
 from ctao_bdms.ingest.describe import is_unreadable, ledger
 from ctao_bdms.model import (
     DataLevel,

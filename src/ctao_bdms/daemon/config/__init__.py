@@ -1,0 +1,18 @@
+"""The settings of the daemon: read, validated, documented and tried."""
+
+from ctao_bdms.daemon.config.consistency import contradictions, restart_needed, taken_over
+from ctao_bdms.daemon.config.settings import Http, Log, LogForm, Retries, Settings, Workers
+from ctao_bdms.daemon.config.sources import settings_from
+
+__all__ = [
+    "Http",
+    "Log",
+    "LogForm",
+    "Retries",
+    "Settings",
+    "Workers",
+    "contradictions",
+    "restart_needed",
+    "settings_from",
+    "taken_over",
+]

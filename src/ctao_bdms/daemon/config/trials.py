@@ -1,0 +1,122 @@
+"""Small deeds that show whether a machine lets the daemon work; each cleans up behind itself."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ctao_bdms.workers import Scans, TimeLimit, WorkerPool
+
+__all__ = [
+    "Trial",
+    "free",
+    "inside",
+    "listed",
+    "moved",
+    "nearest",
+    "readers",
+    "same_place",
+    "worker_started",
+    "written",
+]
+
+#: Does something in a folder and says what came of it; OSError if it cannot be done.
+Trial = Callable[[Path], str]
+
+_OPTIONAL = {"h5py": "HDF5", "netCDF4": "NetCDF"}
+_WORKER_LIMIT_S = 60.0
+
+
+def same_place(one: str | Path, other: str | Path) -> bool:
+    """Whether two paths lead to the same place, links resolved."""
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def inside(path: str | Path, folder: str | Path) -> bool:
+    """Whether `path` lies in `folder` or is it, links resolved."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def nearest(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
+
+
+def listed(folder: Path) -> str:
+    """List a folder."""
+    with os.scandir(folder) as entries:
+        some = next(entries, None)
+    return f"{folder} can be read{'' if some else ', and is empty'}."
+
+
+def _probe(folder: Path) -> Path:
+    """Make a small file, on the disk, that no trigger and no data file is called."""
+    path = folder / f".bdms-check-{secrets.token_hex(8)}"
+    with path.open("xb") as stream:
+        try:
+            stream.write(b"bdms ingestd --check\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        except OSError:
+            path.unlink()
+            raise
+    return path
+
+
+def written(folder: Path) -> str:
+    """Make a file in a folder and delete it."""
+    _probe(folder).unlink()
+    return f"Files can be made and deleted in {folder}."
+
+
+def moved(source: Path, target: Path) -> str:
+    """Move a file from one folder to another by renaming: one file system, and one mount of it."""
+    probe = _probe(source)
+    arrived = target / probe.name
+    try:
+        probe.rename(arrived)
+    except OSError:
+        probe.unlink()
+        raise
+    arrived.unlink()
+    return f"A file can be moved from {source} to {target} by renaming."
+
+
+def free(folder: Path, least_bytes: int) -> str:
+    """See that there is enough space."""
+    found = shutil.disk_usage(folder).free
+    if found < least_bytes:
+        text = f"{found / 1e9:.1f} GB are free, and at least {least_bytes / 1e9:.1f} GB are wanted"
+        raise OSError(errno.ENOSPC, text)
+    return f"{found / 1e9:.1f} GB are free at {folder}."
+
+
+def readers() -> str:
+    """Say which of the optional readers of formats are here."""
+    said = [
+        f"{form} is read by {module}" if importlib.util.find_spec(module) else f"{form} needs {module}, which is absent"
+        for module, form in _OPTIONAL.items()
+    ]
+    return f"FITS is read by ctao-bdms; {'; '.join(said)}."
+
+
+def worker_started(memory_bytes: int) -> float:
+    """Have a worker with its limit of memory read a small file; return the seconds it took."""
+    begun = time.monotonic()
+    with (
+        tempfile.NamedTemporaryFile(suffix=".txt") as file,
+        WorkerPool(1, memory_bytes=memory_bytes, attempts=1) as pool,
+    ):
+        file.write(b"bdms ingestd --check\n")
+        file.flush()
+        facts = Scans(pool, TimeLimit(base_s=_WORKER_LIMIT_S)).submit(file.name).result()
+    if not facts.digests:
+        raise ChildProcessError("; ".join(defect.message for defect in facts.defects))
+    return time.monotonic() - begun

@@ -1,0 +1,15 @@
+"""What the daemon shows of itself: HTTP, metrics, logs, systemd."""
+
+from ctao_bdms.daemon.face.http import StatusServer
+from ctao_bdms.daemon.face.logs import about, configure
+from ctao_bdms.daemon.face.metrics import CONTENT_TYPE, Metrics
+from ctao_bdms.daemon.face.notify import Notifier
+
+__all__ = [
+    "CONTENT_TYPE",
+    "Metrics",
+    "Notifier",
+    "StatusServer",
+    "about",
+    "configure",
+]

@@ -1,0 +1,100 @@
+"""Log lines of the daemon: with the file that they are about, as JSON for programs or as text for terminals."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import socket
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, ClassVar, TextIO
+
+from ctao_bdms.daemon.config import LogForm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ctao_bdms.daemon.config import Log
+
+__all__ = ["FIELDS", "JsonFormatter", "TextFormatter", "about", "configure"]
+
+#: What a line can be about; set by `about`, or by ``extra=`` of one call.
+FIELDS = ("file_id", "lfn", "night", "block")
+_ABOUT: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039 - nobody writes into it
+
+
+@contextmanager
+def about(**fields: object) -> Iterator[None]:
+    """Say what the lines logged inside are about; a value of None takes a field away.
+
+    Parameters
+    ----------
+    **fields
+        Any of `FIELDS`; what an outer `about` said stays, unless it is said anew.
+    """
+    merged = _ABOUT.get() | {name: str(value) for name, value in fields.items() if value is not None}
+    token = _ABOUT.set({name: value for name, value in merged.items() if fields.get(name, value) is not None})
+    try:
+        yield
+    finally:
+        _ABOUT.reset(token)
+
+
+def _subject(record: logging.LogRecord) -> dict[str, str]:
+    """Return what a line is about, in the order of `FIELDS`."""
+    said = _ABOUT.get() | {name: str(record.__dict__[name]) for name in FIELDS if name in record.__dict__}
+    return {name: said[name] for name in FIELDS if name in said}
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, what it is about, host, pid, and the exception's text."""
+
+    host: ClassVar[str] = socket.gethostname()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as one line of ASCII."""
+        line: dict[str, object] = {
+            "time": _time(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_subject(record),
+            "host": self.host,
+            "pid": record.process,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people: time, level, message, what it is about, logger."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as a line, and its exception below."""
+        subject = "".join(f" {name}={value}" for name, value in _subject(record).items())
+        line = f"{_time(record)} {record.levelname:<7} {record.getMessage()}{subject} ({record.name})"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def configure(log: Log, stream: TextIO) -> None:
+    """Have everything that is logged in this process written to `stream`; call it again to change form or level.
+
+    Parameters
+    ----------
+    log
+        The form of lines, and how much is logged.
+    stream
+        Where to.
+    """
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter() if log.form is LogForm.JSON else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(log.level.value)

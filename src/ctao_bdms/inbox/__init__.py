@@ -1,0 +1,18 @@
+"""The inbox: which data files and triggers lie on the storage of the site."""
+
+from ctao_bdms.inbox.files import LocalFile, survey
+from ctao_bdms.inbox.sightings import Notice, Poll, Sighting
+from ctao_bdms.inbox.stamps import Stamp
+from ctao_bdms.inbox.triggers import TRIGGER_SUFFIX
+from ctao_bdms.inbox.watch import Watch
+
+__all__ = [
+    "LocalFile",
+    "Notice",
+    "Poll",
+    "Sighting",
+    "Stamp",
+    "TRIGGER_SUFFIX",
+    "Watch",
+    "survey",
+]

@@ -1,7 +1,0 @@
-"""Processes that read files, and die without harm to the others."""
-
-from ctao_bdms.ingest.workers.nodes import scans_on_nodes
-from ctao_bdms.ingest.workers.pool import WorkerPool
-from ctao_bdms.ingest.workers.scans import Scans, TimeLimit
-
-__all__ = ["Scans", "TimeLimit", "WorkerPool", "scans_on_nodes"]

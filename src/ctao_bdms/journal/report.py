@@ -1,0 +1,76 @@
+"""The journal's answers as tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+from ctao_bdms.journal.values import Entry
+from ctao_bdms.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ctao_bdms.journal.reader import JournalReader
+
+__all__ = ["Happening", "JournalEntries", "JournalEvents", "happenings"]
+
+
+@attrs.frozen(kw_only=True)
+class Happening:
+    """Something that happened to one of many files.
+
+    Attributes
+    ----------
+    time, event, detail, by
+        As in `Event`.
+    path
+        Where the file lies.
+    """
+
+    time: dt.datetime
+    path: str
+    event: str
+    detail: str
+    by: str
+
+    @property
+    def file(self) -> str:
+        """The name of the file, without its directory."""
+        return self.path.rpartition("/")[2]
+
+
+def happenings(journal: JournalReader, entries: Iterable[Entry]) -> Iterator[Happening]:
+    """Yield what happened to each of `entries`, file after file."""
+    for entry in entries:
+        for event in journal.events(entry.path):
+            yield Happening(time=event.time, path=str(entry.path), event=event.event, detail=event.detail, by=event.by)
+
+
+class JournalEntries(Rows[Entry]):
+    """How far files are, one row a file."""
+
+    columns: ClassVar = (
+        ("file", "file"),
+        ("night", "night"),
+        ("state", "state"),
+        ("waits for", "cause"),
+        ("attempts", "attempts"),
+        ("bytes", "size_bytes"),
+        ("found", "found"),
+        ("why", "why"),
+    )
+
+
+class JournalEvents(Rows[Happening]):
+    """What happened to files, one row an event."""
+
+    columns: ClassVar = (
+        ("time", "time"),
+        ("file", "file"),
+        ("event", "event"),
+        ("detail", "detail"),
+        ("by", "by"),
+    )

@@ -1,0 +1,1 @@
+"""Simulated years of nights: what centres and links have to carry."""
