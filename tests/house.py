@@ -200,7 +200,7 @@ class House:
                 replicating=AtOnce(),
             ),
         )
-        self.circuits, self.coordinator = self.daemon.circuits, self.daemon.loop
+        self.circuits, self.loop = self.daemon.circuits, self.daemon.loop
         self.intake, self.reading, self.entering = self.daemon.intake, self.daemon.reading, self.daemon.entering
         self.copying, self.upkeep = self.daemon.copying, self.daemon.upkeep
 
@@ -211,7 +211,7 @@ class House:
     def turn(self, turns: int = 1, *, seconds: float = 1.0) -> None:
         """Turn so often, with time in between; wait for scans that are under way, as the loop would."""
         for _ in range(turns):
-            self.coordinator.turn()
+            self.loop.turn()
             for running in list(self.reading._running.values()):
                 running.future.exception(30)
             self.clock.now_s += seconds

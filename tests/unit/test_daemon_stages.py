@@ -606,7 +606,7 @@ def test_files_that_wait_for_their_own_time_let_the_loop_sleep(house: House) -> 
     assert {cause: tally.files for cause, tally in house.journal.waiting().items()} == {FAILED: 4}
     while house.journal.due(FileState.SCANNED, 1, now=house.clock.now()):
         house.turn(seconds=0.01)
-    house.coordinator.turn()
+    house.loop.turn()
     assert house.entering.due_in_s() > 0.1
 
 

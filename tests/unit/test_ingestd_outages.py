@@ -25,7 +25,7 @@ from ctao_bdms.daemon.config.settings import Settings, Storage
 from ctao_bdms.daemon.face.notify import Notifier
 from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.lease import Lease, current
-from ctao_bdms.daemon.loop import Coordinator
+from ctao_bdms.daemon.loop import Loop
 from ctao_bdms.daemon.recovery import settle
 from ctao_bdms.daemon.stages.register import Entering
 from ctao_bdms.inbox import Sighting, Stamp
@@ -86,11 +86,9 @@ def test_a_lease_that_cannot_be_written_does_not_end_the_daemon(
     with Journal(tmp_path / "journal", by="test", now=lambda: dt.datetime.now(dt.UTC)) as journal:
         context = context_of(lambda: _settings(tmp_path), journal, Clocks())
         heartbeat = Heartbeat(context, lease, Notifier())
-        coordinator = Coordinator(
-            context, (), circuits=circuits, heartbeat=heartbeat, on_turn=lambda: turns.append(None)
-        )
+        loop = Loop(context, (), circuits=circuits, heartbeat=heartbeat, on_turn=lambda: turns.append(None))
         with nothing_can_be_written():
-            coordinator.turn()
+            loop.turn()
     assert turns == [None]
     assert f"the lease cannot be written: [Errno {errno.EFBIG}]" in caplog.text
 

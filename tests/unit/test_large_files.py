@@ -48,7 +48,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 def _turn(house: House, times: int) -> None:
     """Turn without waiting for the scans that are held."""
     for _ in range(times):
-        house.coordinator.turn()
+        house.loop.turn()
         for running in list(house.reading._running.values()):
             if running.entry.path not in house.scans.large:  # type: ignore[attr-defined]
                 running.future.exception(30)

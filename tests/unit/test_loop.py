@@ -20,7 +20,7 @@ from ctao_bdms.daemon.face.notify import Notifier
 from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.holder import Holder
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.daemon.loop import Coordinator
+from ctao_bdms.daemon.loop import Loop
 from ctao_bdms.errors import ForbiddenError, JournalUnavailableError, LeaseLostError, UnreachableError
 from ctao_bdms.inbox import Sighting, Stamp
 from ctao_bdms.journal import Journal, Waiting
@@ -74,12 +74,10 @@ def lease(tmp_path: Path) -> Iterator[Lease]:
         yield lease
 
 
-def loop(
-    *stages: Part, lease: Lease, circuits: Circuits, journal: Journal, clocks: Clocks | None = None
-) -> Coordinator:
+def loop_of(*stages: Part, lease: Lease, circuits: Circuits, journal: Journal, clocks: Clocks | None = None) -> Loop:
     context = context_of(lambda: SETTINGS, journal, clocks or Clocks())
     heartbeat = Heartbeat(context, lease, Notifier())
-    return Coordinator(context, stages, circuits=circuits, heartbeat=heartbeat, on_turn=lambda: None)
+    return Loop(context, stages, circuits=circuits, heartbeat=heartbeat, on_turn=lambda: None)
 
 
 def stages(*names: str, causes: frozenset[Cause] = frozenset({Cause.CATALOGUE, Cause.JOURNAL})) -> list[Part]:
@@ -90,29 +88,29 @@ def test_one_probe_a_time_by_the_stage_that_met_it(
     clock: Clock, circuits: Circuits, journal: Journal, lease: Lease
 ) -> None:
     one, two = stages("one", "two")
-    coordinator = loop(one, two, lease=lease, circuits=circuits, journal=journal)
+    loop = loop_of(one, two, lease=lease, circuits=circuits, journal=journal)
     two.error = UnreachableError("it does not answer")
-    coordinator.turn()
+    loop.turn()
     assert (one.steps, two.steps) == ([False], [False])
     for _ in range(50):
-        coordinator.turn()
+        loop.turn()
     assert (one.steps, two.steps) == ([False], [False]), "both wait"
-    assert coordinator._sleep_s() == 1.0
+    assert loop._sleep_s() == 1.0
     clock.now_s = 1.0
     for _ in range(50):
-        coordinator.turn()
+        loop.turn()
     assert (one.steps, two.steps) == ([False], [False, True]), "one probe, of the one that met it"
     clock.now_s = 3.0
     two.due_s = 5.0
     one.error = UnreachableError("still")
-    coordinator.turn()
+    loop.turn()
     assert one.steps == [False, True], "the one that met it has nothing to do: another one probes"
     clock.now_s = 7.0
     one.error = two.error = None
     two.due_s = 0.0
-    coordinator.turn()
+    loop.turn()
     assert not circuits.open
-    coordinator.turn()
+    loop.turn()
     assert one.steps[-1] is two.steps[-1] is False
 
 
@@ -124,20 +122,20 @@ def test_what_waited_goes_on_when_the_outage_is_over(
     journal.waits([Waiting(path=path, cause=Cause.CATALOGUE, why="down")])
     (one,) = stages("one")
     one.error = UnreachableError("down")
-    coordinator = loop(one, lease=lease, circuits=circuits, journal=journal)
-    coordinator.turn()
+    loop = loop_of(one, lease=lease, circuits=circuits, journal=journal)
+    loop.turn()
     assert journal.waiting().keys() == {Cause.CATALOGUE}
     one.error, clock.now_s = None, 1.0
-    coordinator.turn()
+    loop.turn()
     assert not journal.waiting()
 
 
 def test_a_stage_that_fails_does_not_stop_the_others(circuits: Circuits, journal: Journal, lease: Lease) -> None:
     bad = Part("bad", frozenset({Cause.CATALOGUE, Cause.JOURNAL}), error=UnreachableError("down"))
     good = Part("good", frozenset({Cause.STORAGE, Cause.JOURNAL}))
-    coordinator = loop(bad, good, lease=lease, circuits=circuits, journal=journal)
+    loop = loop_of(bad, good, lease=lease, circuits=circuits, journal=journal)
     for _ in range(5):
-        coordinator.turn()
+        loop.turn()
     assert (len(bad.steps), len(good.steps)) == (1, 5)
 
 
@@ -156,13 +154,13 @@ def test_whatever_fails_is_waited_for(
     """A failure that is none of the stage's own would be tried again at once, and for ever."""
     (one,) = stages("one")
     one.error = error
-    coordinator = loop(one, lease=lease, circuits=circuits, journal=journal)
+    loop = loop_of(one, lease=lease, circuits=circuits, journal=journal)
     for _ in range(20):
-        coordinator.turn()
+        loop.turn()
     assert (len(one.steps), set(circuits.open)) == (1, {cause})
-    assert coordinator._sleep_s() > 0
+    assert loop._sleep_s() > 0
     one.error, clock.now_s = None, 2.0
-    coordinator.turn()
+    loop.turn()
     assert not circuits.open
 
 
@@ -170,18 +168,18 @@ def test_two_outages_at_once_do_not_wait_for_each_other(
     clock: Clock, circuits: Circuits, journal: Journal, lease: Lease
 ) -> None:
     one, two = stages("one", "two")
-    coordinator = loop(one, two, lease=lease, circuits=circuits, journal=journal)
+    loop = loop_of(one, two, lease=lease, circuits=circuits, journal=journal)
     one.error, two.due_s = UnreachableError("down"), 1.0
-    coordinator.turn()
+    loop.turn()
     one.due_s, two.due_s = 1.0, 0.0
     two.error = JournalUnavailableError("/j", "full")
     clock.now_s = 1.0
-    coordinator.turn()
+    loop.turn()
     assert set(circuits.open) == {Cause.CATALOGUE, Cause.JOURNAL}
     one.due_s, one.error, two.error = 0.0, None, None
     clock.now_s = 100.0
     for _ in range(3):
-        coordinator.turn()
+        loop.turn()
     assert not circuits.open
 
 
@@ -189,7 +187,7 @@ def test_the_loop_does_not_spin_while_a_probe_is_under_way(
     clock: Clock, circuits: Circuits, journal: Journal, lease: Lease
 ) -> None:
     (one,) = stages("one", causes=frozenset({Cause.STORAGE, Cause.JOURNAL}))
-    coordinator = loop(one, lease=lease, circuits=circuits, journal=journal)
+    loop = loop_of(one, lease=lease, circuits=circuits, journal=journal)
     ticket = circuits.admit({Cause.STORAGE})
     assert ticket is not None
     circuits.settle(ticket, Cause.STORAGE)
@@ -197,28 +195,28 @@ def test_the_loop_does_not_spin_while_a_probe_is_under_way(
     probe = circuits.admit({Cause.STORAGE})  # a scan, in another process
     assert probe is not None
     assert probe.probes == {Cause.STORAGE}
-    coordinator.turn()
+    loop.turn()
     assert one.steps == []
-    assert coordinator._sleep_s() == 1.0
+    assert loop._sleep_s() == 1.0
 
 
 def test_it_sleeps_until_something_is_due(circuits: Circuits, journal: Journal, lease: Lease) -> None:
     one, two = stages("one", "two")
-    coordinator = loop(one, two, lease=lease, circuits=circuits, journal=journal)
+    loop = loop_of(one, two, lease=lease, circuits=circuits, journal=journal)
     one.due_s, two.due_s = 0.25, 30.0
-    assert coordinator._sleep_s() == 0.25
+    assert loop._sleep_s() == 0.25
     one.due_s = float("inf")
-    assert coordinator._sleep_s() == 1.0, "the lease wants its beat"
+    assert loop._sleep_s() == 1.0, "the lease wants its beat"
     one.due_s = -3.0
-    assert coordinator._sleep_s() == 0.0
+    assert loop._sleep_s() == 0.0
 
 
 def test_stop_ends_the_loop_after_the_turn(circuits: Circuits, journal: Journal, lease: Lease) -> None:
     (one,) = stages("one")
-    coordinator = loop(one, lease=lease, circuits=circuits, journal=journal)
-    coordinator.stop()
-    assert coordinator.is_stopping
-    coordinator.run()
+    loop = loop_of(one, lease=lease, circuits=circuits, journal=journal)
+    loop.stop()
+    assert loop.is_stopping
+    loop.run()
     assert one.steps == []
 
 
@@ -226,12 +224,12 @@ def test_a_lost_lease_ends_it_at_once(
     circuits: Circuits, journal: Journal, lease: Lease, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (one,) = stages("one")
-    coordinator = loop(one, lease=lease, circuits=circuits, journal=journal)
-    coordinator.turn()
+    loop = loop_of(one, lease=lease, circuits=circuits, journal=journal)
+    loop.turn()
     other = Lease(tmp_path / "lease", lease.token + 1, Holder.this_process(), 5.0, lambda: 0.0)
     assert other._take()
     with caplog.at_level(logging.ERROR), pytest.raises(LeaseLostError):
-        coordinator.turn()
+        loop.turn()
     assert len(one.steps) == 1
     assert not caplog.records
 
@@ -260,11 +258,11 @@ def test_stage_over_which_the_software_fails_waits_alone(
     error: Exception,
 ) -> None:
     one, two = stages("one", "two")
-    coordinator = loop(one, two, lease=lease, circuits=circuits, journal=journal, clocks=clock.clocks)
-    metrics = coordinator._metrics
+    loop = loop_of(one, two, lease=lease, circuits=circuits, journal=journal, clocks=clock.clocks)
+    metrics = loop._metrics
     one.error = error
     for _ in range(100):
-        coordinator.turn()
+        loop.turn()
         clock.now_s += 1
     assert len(two.steps) == 100
     assert 5 <= len(one.steps) <= 10, "100 s with doubling waits"
@@ -273,8 +271,8 @@ def test_stage_over_which_the_software_fails_waits_alone(
     assert sum(record.exc_info is not None for record in caplog.records) == 1
     one.error = None
     clock.now_s += 60
-    coordinator.turn()
-    coordinator.turn()
+    loop.turn()
+    loop.turn()
     assert b'circuit_open{cause="failed"} 0.0' in metrics.exposition()
     assert len(two.steps) == 102
 
@@ -285,7 +283,7 @@ def test_stage_that_cannot_say_when_it_is_due_waits_alone(circuits: Circuits, jo
             raise OverflowError("too large")
 
     one, two = Mute("one", frozenset({Cause.JOURNAL})), Part("two", frozenset({Cause.JOURNAL}))
-    coordinator = loop(one, two, lease=lease, circuits=circuits, journal=journal)
-    coordinator.turn()
+    loop = loop_of(one, two, lease=lease, circuits=circuits, journal=journal)
+    loop.turn()
     assert (len(one.steps), len(two.steps)) == (0, 1)
-    assert coordinator._sleep_s() <= 1
+    assert loop._sleep_s() <= 1

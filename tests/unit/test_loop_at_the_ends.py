@@ -104,7 +104,7 @@ def _shown(house: House) -> None:
 
 def _went_on(house: House, caplog: pytest.LogCaptureFixture, others: int = 3) -> None:
     """Check that nothing was held up, and nobody has to report anything."""
-    assert house.coordinator._held == {}
+    assert house.loop._held == {}
     assert "please report" not in caplog.text
     assert not house.circuits.open
     assert house.states()["registered"] >= others
@@ -246,7 +246,7 @@ def test_what_others_left_in_the_quarantine_stops_nothing(house: House, caplog: 
     house.entering._registrar = None
     house.write(4)
     house.turn(10)
-    assert house.coordinator._held == {}
+    assert house.loop._held == {}
     assert house.states() == {"registered": 4}
 
 
@@ -274,7 +274,7 @@ def test_clock_that_jumps_stalls_nothing(house: House, caplog: pytest.LogCapture
     house.turn(4, seconds=31)
     assert house.states() == {"replicated": 5}
     assert not any(os.path.lexists(file.trigger) for file in (*files, late))
-    assert house.coordinator._held == {}
+    assert house.loop._held == {}
     _shown(house)
 
 
@@ -314,7 +314,7 @@ def test_failure_of_the_software_over_one_file_is_that_files_own(
     mended = _raise(monkeypatch, *PLACES[place], odd)
     house.turn(60)
     assert house.states()["registered"] >= 3
-    assert house.coordinator._held == {}
+    assert house.loop._held == {}
     waits = [*house.journal.entries(waiting=True)]
     held = [str(path) for path in house.intake.watch.waiting()]
     told = [entry.why for entry in waits] + list(house.intake.watch.waiting().values())

@@ -15,7 +15,7 @@ from ctao_bdms.daemon.connection import Connection
 from ctao_bdms.daemon.face import Notifier
 from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.daemon.loop import Coordinator
+from ctao_bdms.daemon.loop import Loop
 from ctao_bdms.daemon.recovery import begin
 from ctao_bdms.daemon.stages import Copying, Entering, Intake, Reading, Upkeep
 from ctao_bdms.inbox import Watch
@@ -57,7 +57,7 @@ class Daemon:
     entering: Entering
     copying: Copying
     intake: Intake
-    loop: Coordinator
+    loop: Loop
     circuits: Circuits
     heartbeat: Heartbeat
 
@@ -112,7 +112,7 @@ def build(context: StageContext, resources: Resources, *, on_turn: Callable[[], 
         entering=entering,
         copying=copying,
         intake=intake,
-        loop=Coordinator(context, stages, circuits=circuits, heartbeat=heartbeat, on_turn=on_turn),
+        loop=Loop(context, stages, circuits=circuits, heartbeat=heartbeat, on_turn=on_turn),
         circuits=circuits,
         heartbeat=heartbeat,
     )

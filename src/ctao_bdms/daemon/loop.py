@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ctao_bdms.daemon.heartbeat import Heartbeat
     from ctao_bdms.daemon.stages import Stage
 
-__all__ = ["Coordinator"]
+__all__ = ["Loop"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class _Held:
     until_s: float
 
 
-class Coordinator:
+class Loop:
     """Runs the stages until it is told to stop.
 
     A stage that fails for a reason that passes opens the circuit of its cause; all stages that depend on it wait, and
