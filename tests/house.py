@@ -201,8 +201,8 @@ class House:
             ),
         )
         self.circuits, self.loop = self.daemon.circuits, self.daemon.loop
-        self.intake, self.reading, self.entering = self.daemon.intake, self.daemon.reading, self.daemon.entering
-        self.copying, self.upkeep = self.daemon.copying, self.daemon.upkeep
+        self.discover, self.scan, self.register = self.daemon.discover, self.daemon.scan, self.daemon.register
+        self.replicate, self.report = self.daemon.replicate, self.daemon.report
 
     def _connect(self) -> Archive:
         self.connections += 1
@@ -212,7 +212,7 @@ class House:
         """Turn so often, with time in between; wait for scans that are under way, as the loop would."""
         for _ in range(turns):
             self.loop.turn()
-            for running in list(self.reading._running.values()):
+            for running in list(self.scan._running.values()):
                 running.future.exception(30)
             self.clock.now_s += seconds
 

@@ -81,7 +81,7 @@ def _until_registered(house: House) -> None:
     files = house.write()
     for _ in range(50):
         house.turn()
-        if house.entering.busy and len(house.archive.files([file.lfn for file in files])) == 4:
+        if house.register.busy and len(house.archive.files([file.lfn for file in files])) == 4:
             return
     raise AssertionError(house.states())
 
@@ -89,15 +89,15 @@ def _until_registered(house: House) -> None:
 def _answer(house: House) -> None:
     """Let the archive answer."""
     house.archive.may_answer.set()
-    while house.entering.due_in_s() > 0:
+    while house.register.due_in_s() > 0:
         assert house.context.wake.wait(30)
         house.context.wake.clear()
 
 
 def test_the_loop_goes_on_while_files_are_registered(beside: House) -> None:
     _until_registered(beside)
-    assert beside.entering.due_in_s() == float("inf")
-    assert beside.entering.has_due
+    assert beside.register.due_in_s() == float("inf")
+    assert beside.register.has_due
     more = write_dl0(night_specs(5, megabytes=0.02, night=NIGHT)[4], beside.root)
     beside.turn(3)
     assert beside.states() == {"scanned": 5}
@@ -106,8 +106,8 @@ def test_the_loop_goes_on_while_files_are_registered(beside: House) -> None:
     assert beside.states() == {"registered": 4, "scanned": 1}
     beside.turn(3)
     beside.archive.may_answer.set()
-    beside.entering.finish()
-    assert beside.entering.close(everything=True)
+    beside.register.finish()
+    assert beside.register.close(everything=True)
     assert beside.states() == {"registered": 5}
     assert not os.path.lexists(more.trigger)
 
@@ -128,7 +128,7 @@ def test_what_happens_to_a_file_while_it_is_registered_is_written_afterwards(bes
     beside.turn(4)
     events = [event.event for event in beside.journal.events(gone.path)]
     assert "withdrawn" not in events
-    beside.entering.finish()
+    beside.register.finish()
     assert beside.states() == {"registered": 3, "quarantined": 1}
 
 
@@ -142,7 +142,7 @@ def test_an_archive_that_fails_beside_the_loop_is_probed(beside: House) -> None:
     beside.archive.error = None
     for _ in range(200):
         beside.turn()
-    beside.entering.finish()
+    beside.register.finish()
     assert beside.states() == {"registered": 4}
 
 
@@ -159,9 +159,9 @@ def test_from_trigger_to_two_centres(house: House) -> None:
     house.turn(3)
     assert house.states() == {"replicated": 4}
     house.turn(2)
-    totals = house.upkeep.snapshot["files"]
+    totals = house.report.snapshot["files"]
     assert totals["replicated"]["files"] == 4
-    assert house.upkeep.snapshot["outages"] == {}
+    assert house.report.snapshot["outages"] == {}
 
 
 def test_a_night_that_was_complete_is_looked_at_again(house: House) -> None:
@@ -219,7 +219,7 @@ def test_an_outage_costs_one_probe_a_time_and_all_go_on_after_it(house: House) -
     house.turn(200, seconds=0.1)
     assert house.states() == {"scanned": 6}
     assert 1 <= house.archive.asked - begin <= 6, "20 s with doubling waits, whatever the number of files"
-    assert house.upkeep.snapshot["outages"].keys() == {"catalogue"}
+    assert house.report.snapshot["outages"].keys() == {"catalogue"}
     house.archive.error = None
     house.turn(70)
     assert house.states() == {"registered": 6}
@@ -277,7 +277,7 @@ def test_bad_files_go_to_quarantine_and_stop_nobody(house: House) -> None:
     house.turn(8)
     assert house.states() == {"registered": 2, "quarantined": 2}
     assert len(Quarantine(house.settings.quarantine).cases()) == 2
-    assert house.reading.nameless == {}
+    assert house.scan.nameless == {}
 
 
 def _wrong(house: House) -> Path:
@@ -537,14 +537,14 @@ def test_a_file_over_which_the_software_fails_waits_alone(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = house.write(6)
-    describe = house.entering._describe
+    describe = house.register._describe
 
     def fail(file: LocalFile, facts: FileFacts | None) -> Described:
         if file.path == files[3].path:
             raise ValueError("a date that nobody thought of")
         return describe(file, facts)
 
-    monkeypatch.setattr(house.entering, "_describe", fail)
+    monkeypatch.setattr(house.register, "_describe", fail)
     house.turn(60)
     assert house.states() == {"registered": 5, "scanned": 1}
     (waiting,) = house.journal.entries(waiting=True)
@@ -558,14 +558,14 @@ def test_a_file_over_which_the_software_fails_waits_alone(
 
 def test_a_storage_that_fails_over_one_file_is_probed_by_another(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     files = house.write(6)
-    describe = house.entering._describe
+    describe = house.register._describe
 
     def fail(file: LocalFile, facts: FileFacts | None) -> Described:
         if file.path == files[-1].path:
             raise OSError(errno.EIO, "Input/output error")
         return describe(file, facts)
 
-    monkeypatch.setattr(house.entering, "_describe", fail)
+    monkeypatch.setattr(house.register, "_describe", fail)
     house.turn(200)
     assert house.states() == {"registered": 5, "scanned": 1}
     (waiting,) = house.journal.entries(waiting=True)
@@ -607,7 +607,7 @@ def test_files_that_wait_for_their_own_time_let_the_loop_sleep(house: House) -> 
     while house.journal.due(FileState.SCANNED, 1, now=house.clock.now()):
         house.turn(seconds=0.01)
     house.loop.turn()
-    assert house.entering.due_in_s() > 0.1
+    assert house.register.due_in_s() > 0.1
 
 
 @pytest.mark.parametrize("at_once", [39, 3, 1])
@@ -666,12 +666,12 @@ def test_storage_that_fails_is_probed_by_one_file(house: House, monkeypatch: pyt
 
 def test_draining_hands_out_nothing_more(house: House) -> None:
     house.turn(2)
-    house.reading.drain()
+    house.scan.drain()
     house.write(2)
     house.turn(5)
     assert house.states() == {"found": 2}
-    assert house.reading.running == 0
-    assert not house.entering.has_due
+    assert house.scan.running == 0
+    assert not house.register.has_due
 
 
 def finish(house: House, limit_s: float = 10) -> None:
@@ -724,10 +724,10 @@ def test_a_daemon_that_is_told_to_stop_waits_for_what_is_under_way_though_the_co
         raise UnreachableError("the rules cannot be asked for")
 
     _until_registered(beside)
-    monkeypatch.setattr(beside.copying, "close_all", fail)
+    monkeypatch.setattr(beside.replicate, "close_all", fail)
     threading.Timer(0.5, beside.archive.may_answer.set).start()
     finish(beside, limit_s=0)
-    assert not beside.entering.busy
+    assert not beside.register.busy
     assert beside.states() == {"registered": 4}
 
 
@@ -743,7 +743,7 @@ def test_a_withdrawn_trigger_takes_its_file_out(house: House) -> None:
 @pytest.mark.parametrize("with_file", [True, False])
 def test_what_was_withdrawn_while_no_daemon_ran_is_withdrawn(make: Callable[[], House], with_file: bool) -> None:
     first = make()
-    first.reading.drain()
+    first.scan.drain()
     gone, _ = first.write(2)
     first.turn(2)
     assert first.states() == {"found": 2}
@@ -771,14 +771,14 @@ def test_a_trigger_that_was_removed_because_its_file_was_registered_withdraws_no
     first.journal.close()
     second = make()
     second.archive = first.archive
-    second.intake.step(probe=False)
+    second.discover.step(probe=False)
     second.turn(6)
     assert second.states() == {"registered": 2}
 
 
 def test_a_storage_that_is_not_mounted_withdraws_nothing_for_good(make: Callable[[], House]) -> None:
     first = make()
-    first.reading.drain()
+    first.scan.drain()
     first.write(2)
     first.turn(2)
     away = first.root.with_name("away")
@@ -814,21 +814,21 @@ def test_two_triggers_of_one_file_are_both_done_with(house: House, is_first: boo
     file, other = _linked(house)
     if is_first:
         away = file.trigger.rename(house.settings.state.folder / "away")
-        house.reading.drain()
+        house.scan.drain()
         house.turn(2)
         away.rename(file.trigger)
         house.turn(2)
-        house.reading._is_draining = False
+        house.scan._is_draining = False
     house.turn(8)
     assert house.states() == {"registered": 1}
     assert (os.path.lexists(file.trigger), os.path.lexists(other)) == (False, False)
-    assert house.intake._linked == {}
-    assert house.intake._others == {}
+    assert house.discover._linked == {}
+    assert house.discover._others == {}
 
 
 def test_a_file_is_withdrawn_when_no_trigger_stands_for_it(house: House) -> None:
     file, other = _linked(house)
-    house.reading.drain()
+    house.scan.drain()
     house.turn(3)
     assert house.states() == {"found": 1}
     file.trigger.unlink()
@@ -905,10 +905,10 @@ def test_a_file_that_waits_for_anything_counts_as_waiting(house: House) -> None:
             break
     else:
         raise AssertionError(house.journal.waiting())
-    house.upkeep.step(probe=False)
+    house.report.step(probe=False)
     assert _shown(house, "waiting_files", cause="worker") == 1
     assert _shown(house, "oldest_waiting_timestamp_seconds") == pytest.approx(triggered_s, abs=0.001)
-    assert house.upkeep.snapshot["oldest_waiting"]
+    assert house.report.snapshot["oldest_waiting"]
     house.scans.raised.clear()
     house.turn(20)
     assert house.states() == {"registered": 1}
@@ -922,8 +922,8 @@ def test_an_inbox_that_cannot_be_looked_at_is_shown_and_told(house: House, caplo
     for number in range(30):
         (house.root / f"x{number}.fits.trigger").touch()
     house.turn(3)
-    inbox = house.upkeep.snapshot["inbox"]
-    assert (inbox["waiting_triggers"], len(inbox["waiting"]), house.upkeep.hidden_folders) == (30, 20, 0)
+    inbox = house.report.snapshot["inbox"]
+    assert (inbox["waiting_triggers"], len(inbox["waiting"]), house.report.hidden_folders) == (30, 20, 0)
     assert _shown(house, "inbox_waiting_triggers") == 30
     assert sum("x7.fits.trigger' waits: " in record.getMessage() for record in caplog.records) == 1
     house.root.rename(house.root.with_name("unmounted"))
@@ -934,11 +934,11 @@ def test_an_inbox_that_cannot_be_looked_at_is_shown_and_told(house: House, caplo
     checks = json.loads(body)["checks"]
     assert (status, [name for name, check in checks.items() if not check["ok"]]) == (503, ["inbox"])
     assert checks["inbox"]["said"].startswith("1 folders cannot be looked at")
-    assert house.upkeep.hidden_folders == 1
+    assert house.report.hidden_folders == 1
     assert _shown(house, "inbox_errors", kind="folder") == 1
     house.root.with_name("unmounted").rename(house.root)
     house.turn(3)
-    assert house.upkeep.hidden_folders == 0
+    assert house.report.hidden_folders == 0
     assert _shown(house, "inbox_errors", kind="folder") == 0
 
 
@@ -978,9 +978,9 @@ def test_status_is_shown_while_the_storage_is_away(house: House) -> None:
     house.turn(3)
     house.root.rename(house.root.with_name("unmounted"))
     house.turn(3)
-    assert house.upkeep.snapshot["time"] == (BEGIN + dt.timedelta(seconds=house.clock.now_s - 1)).isoformat()
-    assert house.upkeep.snapshot["free_bytes"].keys() == {"state"}
-    assert house.upkeep.snapshot["inbox"]["errors"]
+    assert house.report.snapshot["time"] == (BEGIN + dt.timedelta(seconds=house.clock.now_s - 1)).isoformat()
+    assert house.report.snapshot["free_bytes"].keys() == {"state"}
+    assert house.report.snapshot["inbox"]["errors"]
 
 
 def test_what_the_settings_say_of_cross_checks_holds(house: House) -> None:

@@ -27,7 +27,7 @@ from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.lease import Lease, current
 from ctao_bdms.daemon.loop import Loop
 from ctao_bdms.daemon.recovery import settle
-from ctao_bdms.daemon.stages.register import Entering
+from ctao_bdms.daemon.stages.register import RegisterStage
 from ctao_bdms.inbox import Sighting, Stamp
 from ctao_bdms.inbox.files import local_file
 from ctao_bdms.ingest import Described, Registrar
@@ -103,11 +103,11 @@ def test_what_a_predecessor_has_begun_is_ended_also_if_no_file_comes(tmp_path: P
 
     with Journal(tmp_path / "journal", by="test", now=lambda: dt.datetime.now(dt.UTC)) as journal:
         context = context_of(lambda: _settings(tmp_path), journal, Clocks())
-        entering = Entering(context, registrar, nameless={}, look_again=_never, executor=AtOnce())
-        assert entering.due_in_s() <= 0
-        entering.step(probe=False)
-        assert entering.registrar is made[0]
-        assert entering.due_in_s() == float("inf")
+        register = RegisterStage(context, registrar, nameless={}, look_again=_never, executor=AtOnce())
+        assert register.due_in_s() <= 0
+        register.step(probe=False)
+        assert register.registrar is made[0]
+        assert register.due_in_s() == float("inf")
 
 
 def _killed(source: Path, target: Path) -> None:

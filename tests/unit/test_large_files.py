@@ -49,7 +49,7 @@ def _turn(house: House, times: int) -> None:
     """Turn without waiting for the scans that are held."""
     for _ in range(times):
         house.loop.turn()
-        for running in list(house.reading._running.values()):
+        for running in list(house.scan._running.values()):
             if running.entry.path not in house.scans.large:  # type: ignore[attr-defined]
                 running.future.exception(30)
         house.clock.now_s += 1.0

@@ -20,7 +20,7 @@ from tests.house import House, Reader
 from ctao_bdms.causes import Cause
 from ctao_bdms.cli.app import run
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.daemon.stages.register import Entering
+from ctao_bdms.daemon.stages.register import RegisterStage
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import METADATA
 from ctao_bdms.quarantine import Quarantine
@@ -94,7 +94,7 @@ def claim(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str, int], None]:
 
 def _shown(house: House) -> None:
     """Check that what is shown of it can be shown, by the daemon and by commands."""
-    json.dumps(dict(house.upkeep.snapshot))
+    json.dumps(dict(house.report.snapshot))
     assert house.metrics.exposition()
     house.journal.oldest_open()
     path = str(house.journal.path)
@@ -108,7 +108,7 @@ def _went_on(house: House, caplog: pytest.LogCaptureFixture, others: int = 3) ->
     assert "please report" not in caplog.text
     assert not house.circuits.open
     assert house.states()["registered"] >= others
-    assert house.upkeep.snapshot
+    assert house.report.snapshot
 
 
 FIELDS = [
@@ -243,7 +243,7 @@ def test_what_others_left_in_the_quarantine_stops_nothing(house: House, caplog: 
     naive = json.dumps({"what": "registered", "block": None, "path": str(case.path), "when": "2026-11-21T00:00:00"})
     log = case.folder.parent / "events.jsonl"
     log.write_text("\n".join([*ODD_LINES, naive, ""]))
-    house.entering._registrar = None
+    house.register._registrar = None
     house.write(4)
     house.turn(10)
     assert house.loop._held == {}
@@ -300,7 +300,7 @@ PLACES: Mapping[str, tuple[object, str]] = {
     "what it says is described": (import_module("ctao_bdms.daemon.stages.register"), "local_file"),
     "the plan is made": (import_module("ctao_bdms.ingest.plan"), "_conflicts"),
     "it is registered": (import_module("ctao_bdms.ingest.execute"), "_is_as_read"),
-    "what became of it is counted": (Entering, "_count"),
+    "what became of it is counted": (RegisterStage, "_count"),
 }
 
 
@@ -316,8 +316,8 @@ def test_failure_of_the_software_over_one_file_is_that_files_own(
     assert house.states()["registered"] >= 3
     assert house.loop._held == {}
     waits = [*house.journal.entries(waiting=True)]
-    held = [str(path) for path in house.intake.watch.waiting()]
-    told = [entry.why for entry in waits] + list(house.intake.watch.waiting().values())
+    held = [str(path) for path in house.discover.watch.waiting()]
+    told = [entry.why for entry in waits] + list(house.discover.watch.waiting().values())
     assert len(waits) + len(held) == 1
     assert "OverflowError: nobody has thought of this" in told[0]
     assert all(entry.cause == Cause.FAILED for entry in waits)

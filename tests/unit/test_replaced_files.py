@@ -140,12 +140,12 @@ def test_file_that_went_away_during_registration_waits_and_is_taken(
     swapper.after_registration()
     house.turn(10)
     assert os.path.lexists(file.trigger)
-    assert set(house.intake.watch.waiting()) == {file.trigger}
+    assert set(house.discover.watch.waiting()) == {file.trigger}
     away.rename(file.path)
     house.turn(10)
     assert house.states() == {"registered": 1}
     assert not os.path.lexists(file.trigger)
-    assert house.intake.watch.n_waiting == 0
+    assert house.discover.watch.n_waiting == 0
 
 
 def test_folder_that_was_away_for_a_moment_leaves_no_trigger(
@@ -171,12 +171,12 @@ def test_folder_that_was_away_for_a_moment_leaves_no_trigger(
 def test_trigger_that_was_made_again_as_old_as_before_is_seen(house: House) -> None:
     """Copying tools put times back, and a file system gives a freed inode to the next file."""
     (file,) = house.write(1)
-    house.reading.drain()
+    house.scan.drain()
     house.turn(3)
     status = file.trigger.lstat()
     os.utime(file.trigger, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
     file.path.with_name("other").touch()  # something in its folder was made
-    assert [seen.trigger for seen in house.intake.watch.poll().found] == [file.trigger]
+    assert [seen.trigger for seen in house.discover.watch.poll().found] == [file.trigger]
 
 
 def test_right_given_to_a_file_that_waits_costs_one_reading(house: House) -> None:

@@ -17,7 +17,7 @@ from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.loop import Loop
 from ctao_bdms.daemon.recovery import begin
-from ctao_bdms.daemon.stages import Copying, Entering, Intake, Reading, Upkeep
+from ctao_bdms.daemon.stages import DiscoverStage, RegisterStage, ReplicateStage, ReportStage, ScanStage
 from ctao_bdms.inbox import Watch
 from ctao_bdms.replication import Policy, Replication
 from ctao_bdms.workers import Scans
@@ -52,11 +52,11 @@ class Resources:
 class Daemon:
     """The loop, its stages in the order of a turn, and what tells how they are."""
 
-    upkeep: Upkeep
-    reading: Reading
-    entering: Entering
-    copying: Copying
-    intake: Intake
+    report: ReportStage
+    scan: ScanStage
+    register: RegisterStage
+    replicate: ReplicateStage
+    discover: DiscoverStage
     loop: Loop
     circuits: Circuits
     heartbeat: Heartbeat
@@ -82,15 +82,15 @@ def build(context: StageContext, resources: Resources, *, on_turn: Callable[[], 
         settle_s=settings.inbox.settle_s,
         monotonic=clocks.monotonic,
     )
-    reading = Reading(context, resources.scans, circuits)
-    entering = Entering(
+    scan = ScanStage(context, resources.scans, circuits)
+    register = RegisterStage(
         context,
         lambda: begin(context, connection, policy=policy, alive=heartbeat.recovering),
-        nameless=reading.nameless,
+        nameless=scan.nameless,
         look_again=watch.look_again,
         executor=resources.registering,
     )
-    copying = Copying(
+    replicate = ReplicateStage(
         context,
         Replication(
             Connection(resources.connect, lease.check),
@@ -98,20 +98,20 @@ def build(context: StageContext, resources: Resources, *, on_turn: Callable[[], 
             clocks.now,
             dt.timedelta(seconds=settings.replication.patience_s),
         ),
-        entering.close,
+        register.close,
         executor=resources.replicating,
     )
-    intake = Intake(context, watch, busy=lambda: entering.busy)
-    upkeep = Upkeep(
-        context, intake=intake, reading=reading, entering=entering, circuits=circuits, lease_token=lease.token
+    discover = DiscoverStage(context, watch, busy=lambda: register.busy)
+    report = ReportStage(
+        context, discover=discover, scan=scan, register=register, circuits=circuits, lease_token=lease.token
     )
-    stages = (upkeep, reading, entering, copying, intake)
+    stages = (report, scan, register, replicate, discover)
     return Daemon(
-        upkeep=upkeep,
-        reading=reading,
-        entering=entering,
-        copying=copying,
-        intake=intake,
+        report=report,
+        scan=scan,
+        register=register,
+        replicate=replicate,
+        discover=discover,
         loop=Loop(context, stages, circuits=circuits, heartbeat=heartbeat, on_turn=on_turn),
         circuits=circuits,
         heartbeat=heartbeat,

@@ -36,15 +36,15 @@ def drain(daemon: Daemon, *, limit_s: float, clocks: Clocks) -> None:
     end_s = clocks.monotonic() + limit_s
 
     def finish() -> None:
-        daemon.reading.drain()
-        while clocks.monotonic() < end_s and (daemon.reading.running or daemon.entering.has_due):
+        daemon.scan.drain()
+        while clocks.monotonic() < end_s and (daemon.scan.running or daemon.register.has_due):
             daemon.loop.turn()
             clocks.sleep(_PAUSE_S)
 
     steps = (
         ("files at hand", finish),
-        ("files that were being registered", daemon.entering.finish),
-        ("open blocks", daemon.copying.close_all),
+        ("files that were being registered", daemon.register.finish),
+        ("open blocks", daemon.replicate.close_all),
     )
     for what, step in steps:
         try:

@@ -140,7 +140,7 @@ class Service:
             scans=stack.enter_context(scans_of(self.settings.workers)),
             connect=self._connect,
             registering=_one_thread(stack, "registering"),
-            replicating=_one_thread(stack, "copying"),
+            replicating=_one_thread(stack, "replicating"),
         )
 
     def _connect(self) -> RucioCatalogue:
@@ -159,7 +159,7 @@ class Service:
 
         def ready() -> Mapping[str, str]:
             is_open = daemon.circuits.open
-            low, hidden = daemon.upkeep.low_on_space, daemon.upkeep.hidden_folders
+            low, hidden = daemon.report.low_on_space, daemon.report.hidden_folders
             return {
                 **{str(cause): "it fails and is probed" if cause in is_open else "" for cause in _CONDITIONS},
                 "inbox": f"{hidden} folders cannot be looked at; /status says which and why" if hidden else "",
@@ -171,7 +171,7 @@ class Service:
             metrics=lambda: (self._metrics.exposition(), CONTENT_TYPE),
             heartbeat_age_s=lambda: daemon.heartbeat.age_s,
             ready=ready,
-            status=lambda: daemon.upkeep.snapshot,
+            status=lambda: daemon.report.snapshot,
             address_file=self.settings.address_file,
         )
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ctao_bdms.inbox.watch import Watch
     from ctao_bdms.journal import Entry
 
-__all__ = ["Intake"]
+__all__ = ["DiscoverStage"]
 
 #: How often the files that the journal holds as found are compared with the triggers that stand, in seconds; and how
 #: many of them at once.
@@ -32,7 +32,7 @@ _OPEN = {FileState.FOUND, FileState.SCANNED}
 _log = logging.getLogger(__name__)
 
 
-class Intake:
+class DiscoverStage:
     """Looks into the inbox, and writes what is new into the journal.
 
     Parameters
@@ -44,7 +44,7 @@ class Intake:
         what has become of them.
     """
 
-    name: ClassVar[str] = "intake"
+    name: ClassVar[str] = "discover"
     causes: ClassVar[frozenset[Cause]] = frozenset({Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL})
 
     def __init__(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest.registrar import Registrar
     from ctao_bdms.model import Did, FileFacts
 
-__all__ = ["FAILED", "REFUSED", "Entering"]
+__all__ = ["FAILED", "REFUSED", "RegisterStage"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class _Asked:
     answer: Future[None]
 
 
-class Entering:
+class RegisterStage:
     """Registers what has been read, in batches.
 
     Parameters
@@ -74,7 +74,7 @@ class Entering:
         One thread in which the archive is asked while the loop goes on.
     """
 
-    name: ClassVar[str] = "entering"
+    name: ClassVar[str] = "register"
     causes: ClassVar[frozenset[Cause]] = frozenset(
         {Cause.CATALOGUE, Cause.CREDENTIALS, Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL}
     )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Did, Lfn
     from ctao_bdms.replication import Action
 
-__all__ = ["STUCK", "Copying", "Review"]
+__all__ = ["STUCK", "ReplicateStage", "Review"]
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Review:
         return Night(now.date() - dt.timedelta(days=self.turn(now) % self.days))
 
 
-class Copying:
+class ReplicateStage:
     """Sees to the copies.
 
     Parameters
@@ -109,7 +109,7 @@ class Copying:
         One thread in which the server is asked while the loop goes on.
     """
 
-    name: ClassVar[str] = "copying"
+    name: ClassVar[str] = "replicate"
     causes: ClassVar[frozenset[Cause]] = frozenset({Cause.CATALOGUE, Cause.CREDENTIALS, Cause.MACHINE, Cause.JOURNAL})
 
     def __init__(

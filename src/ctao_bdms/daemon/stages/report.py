@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from ctao_bdms.daemon.backoff import Circuits
     from ctao_bdms.daemon.context import StageContext
-    from ctao_bdms.daemon.stages.discover import Intake
-    from ctao_bdms.daemon.stages.register import Entering
-    from ctao_bdms.daemon.stages.scan import Reading
+    from ctao_bdms.daemon.stages.discover import DiscoverStage
+    from ctao_bdms.daemon.stages.register import RegisterStage
+    from ctao_bdms.daemon.stages.scan import ScanStage
     from ctao_bdms.journal import Tally
 
-__all__ = ["Upkeep"]
+__all__ = ["ReportStage"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,27 +34,27 @@ _NIGHTS = 7
 _SHOWN = 20
 
 
-class Upkeep:
+class ReportStage:
     """Shows how things are, every second, and makes the journal smaller, every hour.
 
     Parameters
     ----------
-    intake, reading, entering, circuits
+    discover, scan, register, circuits
         What is shown.
     lease_token
         The number of the lease.
     """
 
-    name: ClassVar[str] = "upkeep"
+    name: ClassVar[str] = "report"
     causes: ClassVar[frozenset[Cause]] = frozenset({Cause.JOURNAL})
 
     def __init__(
         self,
         context: StageContext,
         *,
-        intake: Intake,
-        reading: Reading,
-        entering: Entering,
+        discover: DiscoverStage,
+        scan: ScanStage,
+        register: RegisterStage,
         circuits: Circuits,
         lease_token: int,
     ) -> None:
@@ -62,9 +62,9 @@ class Upkeep:
         self._journal = context.journal
         self._metrics = context.metrics
         self._now, self._monotonic = context.clocks.now, context.clocks.monotonic
-        self._intake = intake
-        self._reading = reading
-        self._entering = entering
+        self._discover = discover
+        self._scan = scan
+        self._register = register
         self._circuits = circuits
         self._lease_token = lease_token
         self._since = self._now()
@@ -89,7 +89,7 @@ class Upkeep:
         tallies = self._journal.tallies()
         waiting = {cause: tally.files for cause, tally in self._journal.waiting().items()}
         oldest = self._oldest(tallies[FileState.FOUND] + tallies[FileState.SCANNED])
-        registrar = self._entering.registrar
+        registrar = self._register.registrar
         open_blocks = () if registrar is None else registrar.open_blocks
         self._metrics.queue(
             {state: tally.files for state, tally in tallies.items()},
@@ -109,7 +109,7 @@ class Upkeep:
             "outages": {str(cause): self._circuits.failures(cause) for cause in self._circuits.open},
             "next_probe_in_s": self._circuits.next_probe_in_s(),
             "inbox": self._inbox(),
-            "reading": self._reading.running,
+            "reading": self._scan.running,
             "workers": self._settings().workers.number,
             "batch_files": None if registrar is None else registrar.batches.size.files,
             "open_blocks": [
@@ -147,7 +147,7 @@ class Upkeep:
 
     def _inbox(self) -> dict[str, Any]:
         """Show what is wrong in the inbox; of many, the first."""
-        watch, troubles = self._intake.watch, self._intake.watch.troubles
+        watch, troubles = self._discover.watch, self._discover.watch.troubles
         self.hidden_folders = troubles.n_hidden
         self._metrics.inbox(
             hidden_folders=troubles.n_hidden, odd_names=troubles.n_odd, waiting_triggers=watch.n_waiting

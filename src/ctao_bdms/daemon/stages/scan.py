@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ctao_bdms.journal import Tally
     from ctao_bdms.workers import Scans
 
-__all__ = ["Reading"]
+__all__ = ["ScanStage"]
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _scanned(running: _Running, facts: FileFacts) -> Scanned:
     return Scanned(path=entry.path, stamp=running.stamp, facts=facts, category=category, priority=priority)
 
 
-class Reading:
+class ScanStage:
     """Has files read that the journal says are due, and writes what they say into the journal.
 
     Parameters
@@ -87,7 +87,7 @@ class Reading:
         What works; a scan that fails opens a circuit, as a stage does.
     """
 
-    name: ClassVar[str] = "reading"
+    name: ClassVar[str] = "scan"
     causes: ClassVar[frozenset[Cause]] = frozenset({Cause.JOURNAL})
 
     def __init__(self, context: StageContext, scans: Scans, circuits: Circuits) -> None:

@@ -16,7 +16,7 @@ from ctao_bdms import replication
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.daemon.clocks import Clocks
 from ctao_bdms.daemon.config.settings import Replication, Settings, Storage
-from ctao_bdms.daemon.stages.replicate import Copying
+from ctao_bdms.daemon.stages.replicate import ReplicateStage
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.ingest import BlockPolicy, Registrar
 from ctao_bdms.journal import Journal
@@ -66,7 +66,7 @@ class Setting:
     """The stage, and what it works with."""
 
     archive: Archive
-    copying: Copying
+    replicate: ReplicateStage
     woken: threading.Event
 
 
@@ -85,8 +85,8 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
     ):
         context = context_of(lambda: SETTINGS, journal, Clocks(now=lambda: NOW, monotonic=lambda: 0.0))
         rules = replication.Replication(archive, Policy.load(), lambda: NOW)
-        copying = Copying(context, rules, registrar.close, executor=executor)
-        yield Setting(archive, copying, context.wake)
+        replicate = ReplicateStage(context, rules, registrar.close, executor=executor)
+        yield Setting(archive, replicate, context.wake)
         archive.may_answer.set()
 
 
@@ -95,38 +95,38 @@ def _rules(archive: Archive) -> int:
 
 
 def test_the_loop_goes_on_while_rules_are_made(setting: Setting) -> None:
-    setting.copying.step(probe=False)
+    setting.replicate.step(probe=False)
     assert _rules(setting.archive) == 1
-    assert setting.copying.due_in_s() == float("inf")
+    assert setting.replicate.due_in_s() == float("inf")
     setting.archive.may_answer.set()
     assert setting.woken.wait(10)
-    assert setting.copying.due_in_s() <= 0
+    assert setting.replicate.due_in_s() <= 0
     assert _rules(setting.archive) == 2
-    setting.copying.step(probe=False)
-    assert 0 < setting.copying.due_in_s() < 10, "an answer is no reason to ask again at once"
+    setting.replicate.step(probe=False)
+    assert 0 < setting.replicate.due_in_s() < 10, "an answer is no reason to ask again at once"
 
 
 def test_what_the_server_could_not_do_is_told_by_the_next_step(setting: Setting) -> None:
     setting.archive.is_down = True
-    setting.copying.step(probe=False)
+    setting.replicate.step(probe=False)
     setting.archive.may_answer.set()
     assert setting.woken.wait(10)
     with pytest.raises(UnreachableError):
-        setting.copying.step(probe=False)
+        setting.replicate.step(probe=False)
 
 
 def test_a_probe_waits_for_the_answer(setting: Setting) -> None:
     setting.archive.is_down = True
     setting.archive.may_answer.set()
     with pytest.raises(UnreachableError):
-        setting.copying.step(probe=True)
+        setting.replicate.step(probe=True)
     setting.archive.is_down = False
-    setting.copying.step(probe=True)
+    setting.replicate.step(probe=True)
     assert _rules(setting.archive) == 2
 
 
 def test_at_the_end_it_waits_for_the_answer(setting: Setting) -> None:
-    setting.copying.step(probe=False)
+    setting.replicate.step(probe=False)
     setting.archive.may_answer.set()
-    setting.copying.close_all()
+    setting.replicate.close_all()
     assert _rules(setting.archive) == 2
