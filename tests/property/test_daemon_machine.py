@@ -195,7 +195,7 @@ class Daemon(RuleBasedStateMachine):
             self._check()
         finally:
             self.house.journal.close()
-            self.lease.release()
+            self.lease.close()
             self.threads.shutdown()
             shutil.rmtree(self.home)
 

@@ -68,7 +68,7 @@ def test_a_lease_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) ->
     with nothing_can_be_written():
         with pytest.raises(OSError) as raised:
             lease.beat()
-        lease.release()
+        lease.close()
     assert raised.value.errno == errno.EFBIG
     assert [path.name for path in tmp_path.iterdir()] == ["lease.1"]
     lease.beat()

@@ -50,7 +50,7 @@ try:
 except LeaseLostError as error:
     print("lost", error.holder, flush=True)
 else:
-    lease.release()
+    lease.close()
     print("released", flush=True)
 """
 
@@ -262,7 +262,7 @@ for line in sys.stdin:
     stop.set()
     if beating:
         beating.join()
-        lease.release()
+        lease.close()
     print("done", flush=True)
 """
 

@@ -193,7 +193,7 @@ class Lease:
         self._write(released=False)
         return True
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Give the lease back, so that the next one need not wait; nothing happens if it is lost already."""
         try:
             self.check()
@@ -209,7 +209,7 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.release()
+        self.close()
 
 
 def current(folder: Path) -> Holder | None:
