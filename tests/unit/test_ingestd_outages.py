@@ -26,7 +26,7 @@ from ctao_bdms.daemon.face.notify import Notifier
 from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.lease import Lease, current
 from ctao_bdms.daemon.loop import Loop
-from ctao_bdms.daemon.recovery import settle
+from ctao_bdms.daemon.recovery import finish_quarantine
 from ctao_bdms.daemon.stages.register import RegisterStage
 from ctao_bdms.inbox import Sighting, Stamp
 from ctao_bdms.inbox.files import local_file
@@ -136,7 +136,7 @@ def test_what_a_predecessor_was_putting_into_quarantine_is_put_there(
             quarantine.admit(Reject(item=item, defects=(defect,), quarantine=True), dt.datetime.now(dt.UTC))
         assert bad.trigger.is_symlink() is not is_trigger_moved
         (folder,) = (case.folder for case in quarantine.cases())
-        settle(journal, Quarantine.beside(root), root)
+        finish_quarantine(journal, Quarantine.beside(root), root)
         entry = journal.entry(bad.path)
         assert entry is not None
         assert (entry.state, entry.why) == (FileState.QUARANTINED, "corrupt: a bit is another")
@@ -147,7 +147,7 @@ def test_what_a_predecessor_was_putting_into_quarantine_is_put_there(
         shutil.copyfile(other.path, bad.path)
         bad.trigger.symlink_to(bad.path.name)
         journal.observe([Sighting.of(file)])
-        settle(journal, Quarantine.beside(root), root)
+        finish_quarantine(journal, Quarantine.beside(root), root)
         assert len(list(journal.entries(state=FileState.FOUND))) == 2
         assert bad.trigger.is_symlink()
 

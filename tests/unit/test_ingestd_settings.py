@@ -22,7 +22,7 @@ from ctao_bdms.daemon.config.consistency import restart_needed
 from ctao_bdms.daemon.config.example import example
 from ctao_bdms.daemon.config.settings import Batches, Blocks, LogLevel, Storage
 from ctao_bdms.daemon.config.sources import keys
-from ctao_bdms.daemon.recovery import begin
+from ctao_bdms.daemon.recovery import open_registrar
 from ctao_bdms.daemon.service import Service
 from ctao_bdms.errors import InvalidSettingsError, UsageError
 from ctao_bdms.journal import Journal, Order
@@ -287,7 +287,7 @@ def test_batches_may_become_as_large_as_the_settings_say_later(tmp_path: Path) -
     archive = InMemoryCatalogue([Rse(name="NORTH", prefix=str(root), site="CTAO-North")])
     with Journal(tmp_path / "journal.sqlite", by="test", now=lambda: NOW) as journal:
         context = context_of(lambda: small, journal, Clocks(now=lambda: NOW))
-        size = begin(context, archive, policy=Policy.load()).batches.size
+        size = open_registrar(context, archive, policy=Policy.load()).batches.size
     assert size.files >= 300
     assert size.largest == 1000
 

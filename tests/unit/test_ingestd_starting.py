@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctao_bdms.daemon.backoff import Backoff
-from ctao_bdms.daemon.starting import patiently
+from ctao_bdms.daemon.starting import retry_at_start
 from ctao_bdms.errors import JournalUnavailableError, LeaseHeldError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def test_what_passes_is_waited_for_longer_and_longer(tmp_path: Path, caplog: pyt
     full = OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
     locked = JournalUnavailableError(tmp_path, "database is locked")
     caplog.set_level(logging.INFO)
-    made = patiently(
+    made = retry_at_start(
         _failing(read_only, full, locked, OSError(errno.EMFILE, "Too many open files")),
         backoff=Backoff(first_s=1.0, cap_s=4.0),
         dice=lambda: 1.0,
@@ -63,13 +63,13 @@ def test_what_passes_is_waited_for_longer_and_longer(tmp_path: Path, caplog: pyt
 )
 def test_what_somebody_must_change_ends_the_start(error: OSError) -> None:
     with pytest.raises(OSError, match=error.strerror or "") as raised:
-        patiently(_failing(error), backoff=Backoff(), dice=lambda: 0.5, pause=_never)
+        retry_at_start(_failing(error), backoff=Backoff(), dice=lambda: 0.5, pause=_never)
     assert raised.value is error
 
 
 def test_a_second_daemon_does_not_wait_for_the_first(tmp_path: Path) -> None:
     with pytest.raises(LeaseHeldError):
-        patiently(
+        retry_at_start(
             _failing(LeaseHeldError(tmp_path, "lapalma", 4711, 60.0)),
             backoff=Backoff(),
             dice=lambda: 0.5,

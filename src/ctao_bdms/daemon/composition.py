@@ -16,7 +16,7 @@ from ctao_bdms.daemon.face import Notifier
 from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.loop import Loop
-from ctao_bdms.daemon.recovery import begin
+from ctao_bdms.daemon.recovery import open_registrar
 from ctao_bdms.daemon.stages import DiscoverStage, RegisterStage, ReplicateStage, ReportStage, ScanStage
 from ctao_bdms.inbox import Watch
 from ctao_bdms.replication import Policy, Replication
@@ -85,7 +85,7 @@ def build(context: StageContext, resources: Resources, *, on_turn: Callable[[], 
     scan = ScanStage(context, resources.scans, circuits)
     register = RegisterStage(
         context,
-        lambda: begin(context, connection, policy=policy, alive=heartbeat.recovering),
+        lambda: open_registrar(context, connection, policy=policy, alive=heartbeat.recovering),
         nameless=scan.nameless,
         look_again=watch.look_again,
         executor=resources.registering,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Site
     from ctao_bdms.replication import Action, Policy
 
-__all__ = ["begin", "recover", "settle"]
+__all__ = ["finish_quarantine", "open_registrar", "recover"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ _AT_ONCE = dt.timedelta.min
 _CHUNK = 5000
 
 
-def begin(
+def open_registrar(
     context: StageContext, catalogue: Catalogue, *, policy: Policy, alive: Callable[[], None] = lambda: None
 ) -> Registrar:
     """End what a predecessor has begun, and return what registers files from now on.
@@ -63,7 +63,7 @@ def begin(
     if rse not in elements:
         raise UnknownRseError(rse, elements)
     quarantine = Quarantine(settings.quarantine)
-    settle(context.journal, quarantine, Path(os.path.realpath(settings.storage.root)), alive=alive)
+    finish_quarantine(context.journal, quarantine, Path(os.path.realpath(settings.storage.root)), alive=alive)
     recover(context, catalogue, policy=policy, alive=alive)
     limits = BlockLimits(files=settings.blocks.files, size_bytes=settings.blocks.size_bytes)
     return Registrar(
@@ -142,7 +142,9 @@ def _close_and_rule(
     return incomplete
 
 
-def settle(journal: Journal, quarantine: Quarantine, root: Path, *, alive: Callable[[], None] = lambda: None) -> None:
+def finish_quarantine(
+    journal: Journal, quarantine: Quarantine, root: Path, *, alive: Callable[[], None] = lambda: None
+) -> None:
     """Finish what a predecessor has begun to put into quarantine: move the trigger after its file, and write it down.
 
     A trigger without its file waits for it, and nobody looks at it again; an entry of the journal waits with it.

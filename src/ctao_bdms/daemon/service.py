@@ -23,8 +23,8 @@ from ctao_bdms.daemon.face import CONTENT_TYPE, Metrics, Notifier, StatusServer,
 from ctao_bdms.daemon.heartbeat import BEAT_S
 from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.scans import scans_of
-from ctao_bdms.daemon.signals import handled
-from ctao_bdms.daemon.starting import patiently
+from ctao_bdms.daemon.signals import signal_handlers
+from ctao_bdms.daemon.starting import retry_at_start
 from ctao_bdms.errors import InvalidSettingsError
 from ctao_bdms.journal import FileState, Journal
 from ctao_bdms.processes import process_name
@@ -80,8 +80,8 @@ class Service:
         settings = self.settings
         configure(settings.log, sys.stderr)
         with ExitStack() as stack:
-            lease = stack.enter_context(self._patiently(self._claim))
-            journal = stack.enter_context(self._patiently(lambda: self._journal(lease)))
+            lease = stack.enter_context(self._retry_at_start(self._claim))
+            journal = stack.enter_context(self._retry_at_start(lambda: self._journal(lease)))
             context = StageContext(
                 settings=lambda: self.settings,
                 journal=journal,
@@ -94,7 +94,7 @@ class Service:
             daemon = build(context, resources, on_turn=lambda: self._turned(resources.scans))
             stack.enter_context(self._server(daemon))
             stop = daemon.loop.stop
-            with handled({signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: self._want_reload}):
+            with signal_handlers({signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: self._want_reload}):
                 self._notifier.ready()
                 _log.info("working: inbox %s, lease %d", ", ".join(map(str, settings.inbox_roots)), lease.token)
                 daemon.loop.run()
@@ -123,9 +123,9 @@ class Service:
             longest_wait_s=lambda: self.settings.retries.cap_s,
         )
 
-    def _patiently(self, make: Callable[[], _T]) -> _T:
+    def _retry_at_start(self, make: Callable[[], _T]) -> _T:
         """Return what `make` makes, as soon as it can be made."""
-        return patiently(make, backoff=Backoff.of(self.settings.retries), dice=random.random, pause=self._pause)
+        return retry_at_start(make, backoff=Backoff.of(self.settings.retries), dice=random.random, pause=self._pause)
 
     def _pause(self, seconds: float) -> None:
         """Wait during the start, and have systemd wait, too."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["handled"]
+__all__ = ["signal_handlers"]
 
 
 @contextmanager
-def handled(calls: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+def signal_handlers(calls: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
     """Have signals call something; afterwards they do what they did before.
 
     Parameters

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.daemon.backoff import Backoff
 
-__all__ = ["patiently"]
+__all__ = ["retry_at_start"]
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 _PASSES = frozenset({Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL})
 
 
-def patiently(
+def retry_at_start(
     make: Callable[[], _T], *, backoff: Backoff, dice: Callable[[], float], pause: Callable[[float], object]
 ) -> _T:
     """Return what `make` returns, however long a storage that is full or read-only, or a lack of memory, keeps it.
@@ -47,7 +47,7 @@ def patiently(
     Examples
     --------
     >>> from ctao_bdms.daemon.backoff import Backoff
-    >>> patiently(lambda: "made", backoff=Backoff(), dice=lambda: 0.5, pause=lambda _: None)
+    >>> retry_at_start(lambda: "made", backoff=Backoff(), dice=lambda: 0.5, pause=lambda _: None)
     'made'
     """
     failures = 0
