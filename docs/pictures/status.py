@@ -81,7 +81,7 @@ def until(address: Path, is_so: Callable[[dict[str, Any]], bool], limit_s: float
     end_s = time.monotonic() + limit_s
     while time.monotonic() < end_s:
         try:
-            said = remote.ask(remote.address_in(address))
+            said = remote.fetch_status(remote.read_address(address))
         except UnreachableError:
             said = {}
         if said and is_so(said):

@@ -68,7 +68,7 @@ class Site:
 
     def said(self) -> dict[str, Any]:
         try:
-            return remote.ask(remote.address_in(self.address))
+            return remote.fetch_status(remote.read_address(self.address))
         except UnreachableError:
             return {}
 

@@ -15,7 +15,7 @@ from ctao_bdms.cli.night import show
 from ctao_bdms.cli.output import Output
 from ctao_bdms.daemon import Lease
 from ctao_bdms.daemon.config.settings import Checks
-from ctao_bdms.daemon.replay import replay, to_walk
+from ctao_bdms.daemon.replay import replay, replayable_files
 from ctao_bdms.errors import LeaseHeldError
 from ctao_bdms.inbox import Sighting, survey
 from ctao_bdms.journal import Journal, JournalReader, Waiting
@@ -262,7 +262,7 @@ def test_replay_walks_what_is_not_complete(
     path = tmp_path / "journal.sqlite"
     with Journal(path, by="daemon", now=lambda: NOW) as journal:
         journal.observe(Sighting.of(file) for file in survey([rest[0]], root))
-    assert set(to_walk(bdms.nights.report(NIGHT))) == {through, *rest}
+    assert set(replayable_files(bdms.nights.report(NIGHT))) == {through, *rest}
     done = replay(bdms, NIGHT, journal=path)
     assert {outcome.path: outcome.status.value for outcome in done.report} == {
         through: "known",

@@ -18,7 +18,7 @@ from ctao_bdms.cli.app import run
 from ctao_bdms.cli.screen import line, screen, silent
 from ctao_bdms.daemon.config.settings import Http
 from ctao_bdms.daemon.face.http import StatusServer
-from ctao_bdms.daemon.face.remote import Speedometer, address_in, ask
+from ctao_bdms.daemon.face.remote import RateMeter, fetch_status, read_address
 from ctao_bdms.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def daemon(tmp_path: Path) -> Iterator[StatusServer]:
 
 
 def test_the_screen_has_all_that_matters() -> None:
-    text = drawn(screen(SAID, Speedometer().rates(0.0, SAID), NOW))
+    text = drawn(screen(SAID, RateMeter().rates(0.0, SAID), NOW))
     for part in (
         "north1 process 42", "up 5 h 0 min", "lease 7", "1 replaced", "70,000", "12.5 TB",
         "catalogue: 5 failures in a row; next probe in 12 s", "3 for catalogue", BLOCK, "30 s",
@@ -84,31 +84,31 @@ def test_the_screen_has_all_that_matters() -> None:
         assert part in text
     assert text.index("2026-11-21  ") < text.index("2026-11-20  ")
     assert "seen" not in text
-    assert "seen 1 min 1 s ago" in drawn(screen(SAID, Speedometer().rates(0.0, SAID), NOW + dt.timedelta(minutes=1)))
+    assert "seen 1 min 1 s ago" in drawn(screen(SAID, RateMeter().rates(0.0, SAID), NOW + dt.timedelta(minutes=1)))
 
 
 def test_a_daemon_that_has_not_looked_yet_and_one_with_nothing_to_do() -> None:
-    assert "has not looked yet" in drawn(screen({}, Speedometer().rates(0.0, {}), NOW))
+    assert "has not looked yet" in drawn(screen({}, RateMeter().rates(0.0, {}), NOW))
     idle = {key: SAID[key] for key in ("time", "host", "pid", "since", "lease")}
-    text = drawn(screen(idle, Speedometer().rates(0.0, idle), NOW))
+    text = drawn(screen(idle, RateMeter().rates(0.0, idle), NOW))
     assert "nothing waits" in text
     assert "outages" not in text
     trigger = "/data/y.fits.fz.trigger"
     idle["inbox"] = {"waiting_triggers": 1200, "waiting": {trigger: "/data/y.fits.fz: No such file or directory"}}
-    text = drawn(screen(idle, Speedometer().rates(0.0, idle), NOW))
+    text = drawn(screen(idle, RateMeter().rates(0.0, idle), NOW))
     assert "1,200 triggers stand for nothing" in text
     assert "y.fits.fz.trigger: /data/y.fits.fz: No such file" in text
     assert "nothing waits" not in text
 
 
 def test_silence_stands_above_what_was_said_last() -> None:
-    text = drawn(silent("the daemon does not answer", 65.0, screen(SAID, Speedometer().rates(0.0, SAID), NOW)))
+    text = drawn(silent("the daemon does not answer", 65.0, screen(SAID, RateMeter().rates(0.0, SAID), NOW)))
     assert text.startswith("the daemon does not answer; for 1 min 5 s")
     assert "north1" in text
 
 
 def test_rates_over_the_last_seconds() -> None:
-    meter = Speedometer()
+    meter = RateMeter()
     for second in range(31):
         files = 10.0 * second if second <= 10 else 100.0 + 2 * (second - 10)
         rates = meter.rates(second, {"pid": 1, "totals": {"registered_files_total": files}})
@@ -117,7 +117,7 @@ def test_rates_over_the_last_seconds() -> None:
 
 
 def test_rates_begin_anew_with_another_process() -> None:
-    meter = Speedometer()
+    meter = RateMeter()
     assert meter.rates(0.0, SAID).files_per_s["registered"] is None
     meter.rates(1.0, SAID)
     again = SAID | {"pid": 43, "totals": {"registered_files_total": 1.0}}
@@ -127,25 +127,25 @@ def test_rates_begin_anew_with_another_process() -> None:
 
 
 def test_one_line() -> None:
-    said = line(SAID, Speedometer().rates(0.0, SAID), NOW)
+    said = line(SAID, RateMeter().rates(0.0, SAID), NOW)
     expected = "3 found, 70000 replicated; catalogue fails; the oldest waits for 12 min 5 s"
     assert said == f"2026-11-22T01:00:05Z; {expected}"
 
 
 def test_ask(daemon: StatusServer, tmp_path: Path) -> None:
-    assert ask(address_in(tmp_path / "address")) == SAID
-    assert ask(daemon.url + "/") == SAID
+    assert fetch_status(read_address(tmp_path / "address")) == SAID
+    assert fetch_status(daemon.url + "/") == SAID
 
 
 def test_nobody_answers(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(UnreachableError, match=r"does not answer: .*refused"):
-        ask(f"http://127.0.0.1:{port}")
+        fetch_status(f"http://127.0.0.1:{port}")
     with pytest.raises(UnreachableError, match="no daemon runs"):
-        address_in(tmp_path / "none")
+        read_address(tmp_path / "none")
     with pytest.raises(UsageError, match="written as http"):
-        ask("file:///etc")
+        fetch_status("file:///etc")
 
 
 def test_status_of_a_daemon_alone(

@@ -105,9 +105,9 @@ def _foresee(
     output: Output, meant: OnSite, before: NightReport, history: list[Happening], pattern: str, jobs: int
 ) -> int:
     """Say what a replay would do."""
-    from ctao_bdms.daemon.replay import to_walk
+    from ctao_bdms.daemon.replay import replayable_files
 
-    paths = to_walk(before, pattern)
+    paths = replayable_files(before, pattern)
     with output.bytes_bar("reading", None) as advance:
         foreseen = meant.bdms.plan(
             paths, rse=meant.rse, checks=meant.checks, sidecars=meant.sidecars, jobs=jobs, on_bytes=advance

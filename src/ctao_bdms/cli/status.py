@@ -65,7 +65,7 @@ def status(
         return show(home_path(home), output)
     from ctao_bdms.daemon.face import remote
 
-    said = remote.ask(address)
+    said = remote.fetch_status(address)
     code = 0
     if home is not None or home_path(home).exists():
         from ctao_bdms import embedded
@@ -76,7 +76,7 @@ def status(
         output.line("")
     else:
         output.json({"ingestd": said})
-    shown = screen(said, remote.Speedometer().rates(0.0, said), dt.datetime.now(dt.UTC))
+    shown = screen(said, remote.RateMeter().rates(0.0, said), dt.datetime.now(dt.UTC))
     output.console.print(shown, width=min(output.console.width, 120))
     _draw(shown, svg)
     return code
@@ -120,9 +120,9 @@ def _address(url: str, config: Path | None) -> str:
     if config is not None:
         from ctao_bdms.daemon.config import settings_from
 
-        return remote.address_in(settings_from(config, os.environ).address_file)
+        return remote.read_address(settings_from(config, os.environ).address_file)
     folder = os.environ.get(_STATE_FOLDER)
-    return remote.address_in(Path(folder, "address")) if folder else ""
+    return remote.read_address(Path(folder, "address")) if folder else ""
 
 
 def _watch(output: Output, url: str, config: Path | None, interval_s: float, svg: Path | None) -> None:
@@ -131,7 +131,7 @@ def _watch(output: Output, url: str, config: Path | None, interval_s: float, svg
 
     if not (url or config is not None or os.environ.get(_STATE_FOLDER)):
         raise UsageError(f"say which daemon: --ingestd URL, --config FILE, or {_STATE_FOLDER}")
-    meter, last, lost_s = remote.Speedometer(), None, None
+    meter, last, lost_s = remote.RateMeter(), None, None
     live = None
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         if output.console.is_terminal and not output.as_json:
@@ -140,7 +140,7 @@ def _watch(output: Output, url: str, config: Path | None, interval_s: float, svg
             begin_s, now = time.monotonic(), dt.datetime.now(dt.UTC)
             shown: RenderableType
             try:
-                said = remote.ask(_address(url, config))
+                said = remote.fetch_status(_address(url, config))
             except UnreachableError as error:
                 lost_s = begin_s if lost_s is None else lost_s
                 shown, text = silent(str(error), begin_s - lost_s, last), f"{now:%Y-%m-%dT%H:%M:%SZ}; {error}"

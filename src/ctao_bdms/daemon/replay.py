@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ctao_bdms.ingest import CheckPolicy
     from ctao_bdms.model import Did
 
-__all__ = ["Replayed", "replay", "to_walk"]
+__all__ = ["ReplayReport", "replay", "replayable_files"]
 
 #: How many files are read before they are registered: what an interruption lets be read again.
 _CHUNK = 500
@@ -40,7 +40,7 @@ _AT_ONCE = dt.timedelta()
 
 
 @attrs.frozen(kw_only=True)
-class Replayed:
+class ReplayReport:
     """What walking a night again has done.
 
     Attributes
@@ -59,7 +59,7 @@ class Replayed:
     after: NightReport
 
 
-def to_walk(report: NightReport, pattern: str = "") -> list[Path]:
+def replayable_files(report: NightReport, pattern: str = "") -> list[Path]:
     """Return the files of a night for which a walk can do something: they are there, and their trigger stands.
 
     Parameters
@@ -89,7 +89,7 @@ def replay(
     jobs: int = 2,
     on_bytes: Callable[[int], None] = lambda _: None,
     on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
-) -> Replayed:
+) -> ReplayReport:
     """Walk the files of a night again that are not complete, and give its blocks the rules that they lack.
 
     To repeat it is safe. A file without a trigger is left alone: its producer has not said that it is complete.
@@ -124,14 +124,16 @@ def replay(
         book = None if journal is None else stack.enter_context(_opened(journal, bdms, held))
         fenced = bdms.through(Connection(lambda: bdms.catalogue, held.check))
         before = fenced.nights.report(night, rse=storage.name, scope=scope, journal=book)
-        walk = _Walk(fenced, storage, book, held)
-        outcomes = walk.ingest(to_walk(before, pattern), checks, on_bytes, sidecars=sidecars, jobs=jobs)
+        night_replay = _Replay(fenced, storage, book, held)
+        outcomes = night_replay.ingest(
+            replayable_files(before, pattern), checks, on_bytes, sidecars=sidecars, jobs=jobs
+        )
         archived = [file.lfn for file in (*before.files, *outcomes) if file.is_archived and file.lfn is not None]
         scopes = sorted({scope_of(lfn.text) for lfn in archived})
         blocks = _rules(fenced, scopes, Site(storage.site), night, on_rule)
-        walk.note_copies(blocks)
+        night_replay.note_copies(blocks)
         after = fenced.nights.report(night, rse=storage.name, scope=scope, journal=book)
-    return Replayed(before=before, report=IngestReport(outcomes), blocks=blocks, after=after)
+    return ReplayReport(before=before, report=IngestReport(outcomes), blocks=blocks, after=after)
 
 
 def _opened(journal: Path, bdms: Bdms, lease: Lease) -> Journal:
@@ -140,7 +142,7 @@ def _opened(journal: Path, bdms: Bdms, lease: Lease) -> Journal:
 
 
 @attrs.frozen
-class _Walk:
+class _Replay:
     """Walks files again while the lease is held, and writes down what became of them if there is a journal."""
 
     bdms: Bdms
@@ -194,7 +196,7 @@ class _Walk:
             return
         for state in blocks:
             if state.is_complete or state.has_stalled:
-                _proved(self.journal, self.bdms, state.did)
+                _note_copies(self.journal, self.bdms, state.did)
 
 
 def _beating(lease: Lease) -> Callable[[], None]:
@@ -208,7 +210,7 @@ def _beating(lease: Lease) -> Callable[[], None]:
     return beat
 
 
-def _proved(journal: Journal, bdms: Bdms, block: Did) -> None:
+def _note_copies(journal: Journal, bdms: Bdms, block: Did) -> None:
     """Write into the journal of which files of a block all copies are there."""
     paths = {entry.lfn: entry.path for entry in journal.entries(block=block, state=FileState.REGISTERED) if entry.lfn}
     journal.replicated(paths[lfn] for lfn in bdms.replication.copied(block, paths))

@@ -17,14 +17,14 @@ from ctao_bdms.errors import UnreachableError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Rates", "Speedometer", "address_in", "ask"]
+__all__ = ["Rates", "RateMeter", "read_address", "fetch_status"]
 
 _TIMEOUT_S = 5.0
 #: Over how many seconds rates are taken.
 _SPAN_S = 15.0
 
 
-def address_in(file: Path) -> str:
+def read_address(file: Path) -> str:
     """Return the URL that a running daemon has written into its address file.
 
     Raises
@@ -38,7 +38,7 @@ def address_in(file: Path) -> str:
         raise UnreachableError(f"no daemon runs: there is no {file}") from error
 
 
-def ask(url: str) -> dict[str, Any]:
+def fetch_status(url: str) -> dict[str, Any]:
     """Return what a daemon says of itself.
 
     Parameters
@@ -80,7 +80,7 @@ class Rates:
     bytes_per_s: Mapping[str, float | None]
 
 
-class Speedometer:
+class RateMeter:
     """Takes rates from totals that are seen now and then."""
 
     #: The steps whose rates are taken.
@@ -97,7 +97,7 @@ class Speedometer:
         now_s
             The time, by any clock that only goes on, in seconds.
         said
-            The answer of `ask`. One of another process begins anew.
+            The answer of `fetch_status`. One of another process begins anew.
         """
         process, totals = (said.get("pid"), said.get("since")), said.get("totals", {})
         if self._seen and self._seen[-1][1] != process:
