@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from ctao_bdms.cli.common import Json
 from ctao_bdms.cli.output import Output
-from ctao_bdms.journal import FileState, JournalEntries, JournalEvents, JournalReader, happenings
+from ctao_bdms.journal import FileState, JournalEntries, JournalEvents, JournalReader, file_events
 from ctao_bdms.model import Night
 
 __all__ = ["journal"]
@@ -41,11 +41,11 @@ def journal(
     with JournalReader(file or _of_settings(config)) as reader:
         chosen = reader.entries(state=state, night=Night.parse(night) if night else None, path=path, waiting=waiting)
         if as_json:
-            for row in happenings(reader, chosen) if events else chosen:
+            for row in file_events(reader, chosen) if events else chosen:
                 output.json(row)
             return 0
         shown = list(islice(chosen, limit))
-        output.rows(JournalEvents(happenings(reader, shown)) if events else JournalEntries(shown))
+        output.rows(JournalEvents(file_events(reader, shown)) if events else JournalEntries(shown))
         more = f"; more match than the {limit} that are shown" if next(chosen, None) is not None else ""
         tallies = reader.tallies(Night.parse(night) if night else None)
         counts = ", ".join(f"{tally.files} {name.value}" for name, tally in tallies.items() if tally.files)

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.cli.night import as_document
 from ctao_bdms.cli.onsite import DEFAULT_SITE, SiteChoice
-from ctao_bdms.journal import Happening, JournalEvents, JournalReader, happenings
+from ctao_bdms.journal import FileEvent, JournalEvents, JournalReader, file_events
 from ctao_bdms.model import Night
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def replay(
     return 0 if done.after.is_complete else 1
 
 
-def _history(journal: JournalReader | None, report: NightReport, pattern: str) -> list[Happening]:
+def _history(journal: JournalReader | None, report: NightReport, pattern: str) -> list[FileEvent]:
     """Return what happened to the files that match, or to those that are not complete, in the order of time."""
     if journal is None:
         return []
@@ -98,11 +98,11 @@ def _history(journal: JournalReader | None, report: NightReport, pattern: str) -
     else:
         found = (journal.entry(file.path) for file in report.unfinished())
         entries = [entry for entry in found if entry is not None]
-    return sorted(happenings(journal, entries), key=lambda happening: happening.time)
+    return sorted(file_events(journal, entries), key=lambda event: event.time)
 
 
 def _foresee(
-    output: Output, meant: OnSite, before: NightReport, history: list[Happening], pattern: str, jobs: int
+    output: Output, meant: OnSite, before: NightReport, history: list[FileEvent], pattern: str, jobs: int
 ) -> int:
     """Say what a replay would do."""
     from ctao_bdms.daemon.replay import replayable_files

@@ -3,14 +3,14 @@
 from ctao_bdms.journal.journal import Journal, Observed
 from ctao_bdms.journal.observing import NO_FILE
 from ctao_bdms.journal.reader import LONGEST_WAIT_S, JournalReader
-from ctao_bdms.journal.report import Happening, JournalEntries, JournalEvents, happenings
+from ctao_bdms.journal.report import FileEvent, JournalEntries, JournalEvents, file_events
 from ctao_bdms.journal.values import Entry, Event, FileState, Order, Rejected, Scanned, Tally, Waiting
 
 __all__ = [
     "Entry",
     "Event",
+    "FileEvent",
     "FileState",
-    "Happening",
     "Journal",
     "JournalEntries",
     "JournalEvents",
@@ -23,5 +23,5 @@ __all__ = [
     "Scanned",
     "Tally",
     "Waiting",
-    "happenings",
+    "file_events",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.journal import observing, upkeep
+from ctao_bdms.journal import compaction, observing
 from ctao_bdms.journal.columns import PLACE, facts_to_bytes, known_instant, microseconds, place_of, to_column, to_text
 from ctao_bdms.journal.database import converted, open_for_writing
 from ctao_bdms.journal.reader import LONGEST_WAIT_S, JournalReader
@@ -288,7 +288,7 @@ class Journal(JournalReader):
         while chunk := list(islice(rest, _CHUNK)):
             with self._writing() as work:
                 for file in chunk:
-                    upkeep.restore(work, file, rse, root)
+                    compaction.rebuild_entry(work, file, rse, root)
 
     def compact(self, *, thin_before: dt.datetime, forget_before: dt.datetime | None = None) -> int:
         """Make the journal smaller, a night at a time, and return how many entries were thinned or forgotten.
@@ -306,12 +306,14 @@ class Journal(JournalReader):
         thin_us = microseconds(thin_before)
         forget_us = 0 if forget_before is None else microseconds(forget_before)
         count = 0
-        for night in upkeep.complete_nights(self._connection, self.path):
+        for night in compaction.complete_nights(self._connection, self.path):
             while True:
                 with self._writing() as work:
-                    done = upkeep.forget(work, night, forget_us, _CHUNK) + upkeep.thin(work, night, thin_us, _CHUNK)
+                    done = compaction.forget(work, night, forget_us, _CHUNK) + compaction.thin(
+                        work, night, thin_us, _CHUNK
+                    )
                 count += done
                 if done == 0:
                     break
-        upkeep.give_back(self._connection, self.path)
+        compaction.shrink_file(self._connection, self.path)
         return count

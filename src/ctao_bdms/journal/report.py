@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from ctao_bdms.journal.reader import JournalReader
 
-__all__ = ["Happening", "JournalEntries", "JournalEvents", "happenings"]
+__all__ = ["FileEvent", "JournalEntries", "JournalEvents", "file_events"]
 
 
 @attrs.frozen(kw_only=True)
-class Happening:
+class FileEvent:
     """Something that happened to one of many files.
 
     Attributes
@@ -42,11 +42,11 @@ class Happening:
         return self.path.rpartition("/")[2]
 
 
-def happenings(journal: JournalReader, entries: Iterable[Entry]) -> Iterator[Happening]:
+def file_events(journal: JournalReader, entries: Iterable[Entry]) -> Iterator[FileEvent]:
     """Yield what happened to each of `entries`, file after file."""
     for entry in entries:
         for event in journal.events(entry.path):
-            yield Happening(time=event.time, path=str(entry.path), event=event.event, detail=event.detail, by=event.by)
+            yield FileEvent(time=event.time, path=str(entry.path), event=event.event, detail=event.detail, by=event.by)
 
 
 class JournalEntries(Rows[Entry]):
@@ -64,7 +64,7 @@ class JournalEntries(Rows[Entry]):
     )
 
 
-class JournalEvents(Rows[Happening]):
+class JournalEvents(Rows[FileEvent]):
     """What happened to files, one row an event."""
 
     columns: ClassVar = (

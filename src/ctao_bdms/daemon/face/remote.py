@@ -17,7 +17,7 @@ from ctao_bdms.errors import UnreachableError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Rates", "RateMeter", "read_address", "fetch_status"]
+__all__ = ["RateMeter", "Rates", "fetch_status", "read_address"]
 
 _TIMEOUT_S = 5.0
 #: Over how many seconds rates are taken.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ctao_bdms.journal.writing import Transaction
     from ctao_bdms.model import ArchivedFile
 
-__all__ = ["complete_nights", "forget", "give_back", "restore", "thin"]
+__all__ = ["complete_nights", "forget", "rebuild_entry", "shrink_file", "thin"]
 
 
 def complete_nights(connection: sqlite3.Connection, path: Path) -> list[str]:
@@ -61,7 +61,7 @@ def forget(work: Transaction, night: str, before_us: int, limit: int) -> int:
     return len(rows)
 
 
-def give_back(connection: sqlite3.Connection, path: Path) -> None:
+def shrink_file(connection: sqlite3.Connection, path: Path) -> None:
     """Return to the disk what the file no longer needs."""
     with converted(path):
         connection.execute("DELETE FROM tallies WHERE files = 0")
@@ -71,7 +71,7 @@ def give_back(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def restore(work: Transaction, file: ArchivedFile, rse: str, root: Path) -> None:
+def rebuild_entry(work: Transaction, file: ArchivedFile, rse: str, root: Path) -> None:
     """Write the entry of a file that the catalogue holds, unless the journal knows its path already."""
     if all(replica.rse != rse for replica in file.replicas):
         return
