@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ctao_bdms.daemon.config.settings import Log, LogForm, LogLevel
-from ctao_bdms.daemon.face.logs import about, configure
+from ctao_bdms.daemon.face.logs import configure, log_context
 from ctao_bdms.daemon.face.notify import Notifier
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ def lines(stream: io.StringIO) -> list[Any]:
 def test_a_line_says_what_it_is_about(stream: io.StringIO) -> None:
     configure(Log(), stream)
     LOG.info("begun")
-    with about(file_id=17, lfn="/ctao/acada/x", night="2026-11-21"):
+    with log_context(file_id=17, lfn="/ctao/acada/x", night="2026-11-21"):
         LOG.info("scanned %d bytes", 5)
-        with about(block="acada:b1", night=None):
+        with log_context(block="acada:b1", night=None):
             LOG.warning("line\nbreak é", extra={"lfn": "/ctao/acada/y"})
         LOG.debug("not shown")
     LOG.error("ended")
@@ -76,7 +76,7 @@ def test_an_exception_is_text_on_the_same_line(stream: io.StringIO) -> None:
 
 def test_text_for_terminals(stream: io.StringIO) -> None:
     configure(Log(form=LogForm.TEXT), stream)
-    with about(lfn="/ctao/acada/x"):
+    with log_context(lfn="/ctao/acada/x"):
         LOG.info("registered")
     try:
         raise ValueError("broken")
@@ -101,7 +101,7 @@ def test_threads_do_not_share_what_they_are_about(stream: io.StringIO) -> None:
     barrier = threading.Barrier(4)
 
     def work(number: int) -> None:
-        with about(file_id=number):
+        with log_context(file_id=number):
             barrier.wait()
             LOG.info("%d", number)
 

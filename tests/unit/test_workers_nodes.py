@@ -13,7 +13,7 @@ import distributed
 import pytest
 
 from ctao_bdms.daemon.config.settings import Workers
-from ctao_bdms.daemon.scans import scans_of
+from ctao_bdms.daemon.scans import open_scans
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import DefectKind, Verdict
@@ -89,7 +89,7 @@ def test_the_daemon_reads_where_its_settings_say(cluster: distributed.LocalClust
     path = tmp_path / "data.txt"
     path.write_bytes(b"content")
     for workers in (Workers(number=1), Workers(dask_scheduler=cluster.scheduler_address)):
-        with scans_of(workers) as scans:
+        with open_scans(workers) as scans:
             assert scans.submit(path).result(WAIT_S) == scan(path)
             assert scans.lost == 0
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from ctao_bdms.daemon.config import Workers
 
-__all__ = ["scans_of"]
+__all__ = ["open_scans"]
 
 
 @contextmanager
-def scans_of(workers: Workers) -> Iterator[Scans]:
+def open_scans(workers: Workers) -> Iterator[Scans]:
     """Yield what reads files, on this machine or on the nodes of Dask.
 
     Parameters

@@ -16,13 +16,13 @@ from ctao_bdms.causes import Cause
 from ctao_bdms.daemon.backoff import Backoff
 from ctao_bdms.daemon.clocks import Clocks
 from ctao_bdms.daemon.composition import Resources, build
-from ctao_bdms.daemon.config import contradictions, restart_needed, taken_over
+from ctao_bdms.daemon.config import contradictions, merge_reloadable, restart_needed
 from ctao_bdms.daemon.context import StageContext
 from ctao_bdms.daemon.draining import drain
 from ctao_bdms.daemon.face import CONTENT_TYPE, Metrics, Notifier, StatusServer, configure
 from ctao_bdms.daemon.heartbeat import BEAT_S
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.daemon.scans import scans_of
+from ctao_bdms.daemon.scans import open_scans
 from ctao_bdms.daemon.signals import signal_handlers
 from ctao_bdms.daemon.starting import retry_at_start
 from ctao_bdms.errors import InvalidSettingsError
@@ -137,7 +137,7 @@ class Service:
         return Resources(
             lease=lease,
             notifier=self._notifier,
-            scans=stack.enter_context(scans_of(self.settings.workers)),
+            scans=stack.enter_context(open_scans(self.settings.workers)),
             connect=self._connect,
             registering=_one_thread(stack, "registering"),
             replicating=_one_thread(stack, "replicating"),
@@ -191,7 +191,7 @@ class Service:
         """Read the settings anew, and take over what a running daemon can."""
         try:
             new = self._reload()
-            merged = taken_over(self.settings, new)
+            merged = merge_reloadable(self.settings, new)
             if said := contradictions(merged):
                 raise InvalidSettingsError(None, [f"{sentence}, until it is started anew" for sentence in said])
         except (InvalidSettingsError, OSError) as error:

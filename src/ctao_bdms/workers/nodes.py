@@ -122,7 +122,7 @@ class _Nodes(Executor):
     ) -> Future[_T]:
         """Make a call that may take a limited time in each process."""
         outer = Future[_T]()
-        inner = self._dask.submit(_here, limit_s, self._pool, fn, args, kwargs)
+        inner = self._dask.submit(_call_on_node, limit_s, self._pool, fn, args, kwargs)
 
         def done(inner: Future[_Answer]) -> None:
             error: BaseException | None
@@ -159,10 +159,10 @@ class _Answer:
 
 _lock = threading.Lock()
 _pools: dict[tuple[tuple[str, int], ...], WorkerPool] = {}
-_told = 0
+_reported = 0
 
 
-def _here(
+def _call_on_node(
     limit_s: float | None,
     settings: dict[str, int],
     fn: Callable[..., object],
@@ -170,7 +170,7 @@ def _here(
     kwargs: dict[str, object],
 ) -> _Answer:
     """Make a call in a process of this Dask worker, which waits for it no longer than that may take."""
-    global _told
+    global _reported
     import distributed
 
     with _lock:
@@ -186,5 +186,5 @@ def _here(
         ends = error.ends
     with _lock:
         total = sum(each.lost for each in _pools.values())
-        lost, _told = total - _told, total
+        lost, _reported = total - _reported, total
     return _Answer(value=value, ends=ends, lost=lost)

@@ -16,14 +16,14 @@ from ctao_bdms.model import Defect, DefectKind, FileFacts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Limiting", "Scans", "TimeLimit"]
+__all__ = ["Scans", "TimeLimit", "TimeLimitedExecutor"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 @runtime_checkable
-class Limiting(Protocol):
+class TimeLimitedExecutor(Protocol):
     """An executor that ends workers which take too long, and says how many it has lost."""
 
     @property
@@ -62,8 +62,8 @@ class Scans:
     Parameters
     ----------
     executor
-        What executes the scans. One that is `Limiting` is also told the limits of time; any other must look after
-        hanging workers itself.
+        What executes the scans. A `TimeLimitedExecutor` also gets the time limits; any other must end hanging
+        workers itself.
     limit
         The limit of time.
     """
@@ -75,7 +75,7 @@ class Scans:
     @property
     def lost(self) -> int:
         """How many workers were lost so far, if the executor counts them."""
-        return self._executor.lost if isinstance(self._executor, Limiting) else 0
+        return self._executor.lost if isinstance(self._executor, TimeLimitedExecutor) else 0
 
     def submit(
         self, path: str | os.PathLike[str], size_bytes: int = 0, *, algorithms: tuple[str, ...] = ("adler32", "sha256")
@@ -101,7 +101,7 @@ class Scans:
         """
         text, outer = os.fspath(path), Future[FileFacts]()
         call = functools.partial(_scanned, text, algorithms)
-        if isinstance(self._executor, Limiting):
+        if isinstance(self._executor, TimeLimitedExecutor):
             inner = self._executor.submit_within(self._limit.of(size_bytes), call)
         else:
             inner = self._executor.submit(call)

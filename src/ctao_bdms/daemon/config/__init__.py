@@ -1,6 +1,6 @@
 """The settings of the daemon: read, validated, documented and tried."""
 
-from ctao_bdms.daemon.config.consistency import contradictions, restart_needed, taken_over
+from ctao_bdms.daemon.config.consistency import contradictions, merge_reloadable, restart_needed
 from ctao_bdms.daemon.config.settings import Http, Log, LogForm, Retries, Settings, Workers
 from ctao_bdms.daemon.config.sources import settings_from
 
@@ -12,7 +12,7 @@ __all__ = [
     "Settings",
     "Workers",
     "contradictions",
+    "merge_reloadable",
     "restart_needed",
     "settings_from",
-    "taken_over",
 ]

@@ -7,7 +7,7 @@ import attrs
 from ctao_bdms.daemon.config.settings import Settings
 from ctao_bdms.ingest.checks import CheckPolicy
 
-__all__ = ["contradictions", "restart_needed", "taken_over"]
+__all__ = ["contradictions", "merge_reloadable", "restart_needed"]
 
 
 def contradictions(settings: Settings) -> list[str]:
@@ -56,7 +56,7 @@ def restart_needed(old: Settings, new: Settings) -> list[str]:
     ]
 
 
-def taken_over(old: Settings, new: Settings) -> Settings:
+def merge_reloadable(old: Settings, new: Settings) -> Settings:
     """Return `old` with what a running daemon can take over of `new`; the rest stays until it is started anew."""
     sections = {}
     for section in attrs.fields(Settings):

@@ -1,7 +1,7 @@
 """What the daemon shows of itself: HTTP, metrics, logs, systemd."""
 
 from ctao_bdms.daemon.face.http import StatusServer
-from ctao_bdms.daemon.face.logs import about, configure
+from ctao_bdms.daemon.face.logs import configure, log_context
 from ctao_bdms.daemon.face.metrics import CONTENT_TYPE, Metrics
 from ctao_bdms.daemon.face.notify import Notifier
 
@@ -10,6 +10,6 @@ __all__ = [
     "Metrics",
     "Notifier",
     "StatusServer",
-    "about",
     "configure",
+    "log_context",
 ]

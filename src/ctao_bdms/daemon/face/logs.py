@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 
     from ctao_bdms.daemon.config import Log
 
-__all__ = ["FIELDS", "JsonFormatter", "TextFormatter", "about", "configure"]
+__all__ = ["FIELDS", "JsonFormatter", "TextFormatter", "configure", "log_context"]
 
-#: What a line can be about; set by `about`, or by ``extra=`` of one call.
+#: What a line can be about; set by `log_context`, or by ``extra=`` of one call.
 FIELDS = ("file_id", "lfn", "night", "block")
-_ABOUT: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039 - nobody writes into it
+_CONTEXT: ContextVar[dict[str, str]] = ContextVar("log_context", default={})  # noqa: B039 - nobody writes into it
 
 
 @contextmanager
-def about(**fields: object) -> Iterator[None]:
+def log_context(**fields: object) -> Iterator[None]:
     """Say what the lines logged inside are about; a value of None takes a field away.
 
     Parameters
     ----------
     **fields
-        Any of `FIELDS`; what an outer `about` said stays, unless it is said anew.
+        Any of `FIELDS`; what an outer `log_context` said stays, unless it is said anew.
     """
-    merged = _ABOUT.get() | {name: str(value) for name, value in fields.items() if value is not None}
-    token = _ABOUT.set({name: value for name, value in merged.items() if fields.get(name, value) is not None})
+    merged = _CONTEXT.get() | {name: str(value) for name, value in fields.items() if value is not None}
+    token = _CONTEXT.set({name: value for name, value in merged.items() if fields.get(name, value) is not None})
     try:
         yield
     finally:
-        _ABOUT.reset(token)
+        _CONTEXT.reset(token)
 
 
 def _subject(record: logging.LogRecord) -> dict[str, str]:
     """Return what a line is about, in the order of `FIELDS`."""
-    said = _ABOUT.get() | {name: str(record.__dict__[name]) for name in FIELDS if name in record.__dict__}
+    said = _CONTEXT.get() | {name: str(record.__dict__[name]) for name in FIELDS if name in record.__dict__}
     return {name: said[name] for name in FIELDS if name in said}
 
 

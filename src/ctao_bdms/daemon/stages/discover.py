@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 from ctao_bdms.causes import Cause
-from ctao_bdms.daemon.stages.apart import apart
+from ctao_bdms.daemon.stages.isolation import isolate_failures
 from ctao_bdms.inbox.triggers import data_of
 from ctao_bdms.journal import FileState
 from ctao_bdms.quarantine.actions import entered_since
@@ -92,7 +92,7 @@ class DiscoverStage:
             observed = self._journal.observe(some)
             n_new, n_again = n_new + observed.new, n_again + observed.again
 
-        for seen, error in apart(observe, found):
+        for seen, error in isolate_failures(observe, found):
             assert seen.trigger is not None
             self.watch.hold(seen.trigger, error)
             del ready[seen.trigger]

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from ctao_bdms.causes import Cause, cause_of, cause_of_defects, is_unforeseen
-from ctao_bdms.daemon.face import about
-from ctao_bdms.daemon.stages.apart import apart
+from ctao_bdms.daemon.face import log_context
 from ctao_bdms.daemon.stages.description import description
+from ctao_bdms.daemon.stages.isolation import isolate_failures
 from ctao_bdms.inbox import Sighting
 from ctao_bdms.inbox.files import local_file
 from ctao_bdms.ingest.record import record
@@ -215,7 +215,7 @@ class RegisterStage:
         assert self._asked is not None
         asked, error = self._asked, self._asked.answer.exception()
         outcomes = list(asked.outcomes.values())
-        for outcome, failure in apart(lambda some: self._write(asked.entries, some), outcomes):
+        for outcome, failure in isolate_failures(lambda some: self._write(asked.entries, some), outcomes):
             self._fails(asked.entries[outcome.path], failure)
         self._asked = None
         if error is None:
@@ -261,7 +261,7 @@ class RegisterStage:
         """Have a file wait over which something has failed that nobody expected."""
         cause = cause_of(error)
         if entry.cause != FAILED and cause is None:
-            with about(file_id=entry.path, lfn=entry.lfn, night=entry.night):
+            with log_context(file_id=entry.path, lfn=entry.lfn, night=entry.night):
                 _log.error("the software fails over this file; please report it", exc_info=error)
         self._stays(entry, cause or FAILED, f"{type(error).__name__}: {error}")
         if cause is not None and cause.is_shared:
@@ -271,7 +271,7 @@ class RegisterStage:
         """Have a file wait that is not given to the archive."""
         self._journal.waits([self._context.retry_later(entry, cause, why)])
         self._nameless.pop(entry.path, None)
-        with about(file_id=entry.path, lfn=entry.lfn, night=entry.night):
+        with log_context(file_id=entry.path, lfn=entry.lfn, night=entry.night):
             _log.warning("not taken, tried again: %s", why)
 
     def _write(self, entries: dict[Path, Entry], outcomes: Collection[Outcome]) -> None:
@@ -304,7 +304,7 @@ class RegisterStage:
     def _count(self, entry: Entry, outcome: Outcome) -> None:
         """Count and log what became of a file."""
         now = self._now()
-        with about(file_id=entry.path, lfn=entry.lfn, night=entry.night, block=outcome.block):
+        with log_context(file_id=entry.path, lfn=entry.lfn, night=entry.night, block=outcome.block):
             if outcome.is_archived:
                 lag_s = (now - (entry.triggered or entry.found or now)).total_seconds()
                 self._metrics.registered(size_bytes=outcome.size_bytes or 0, lag_s=lag_s, now_s=now.timestamp())

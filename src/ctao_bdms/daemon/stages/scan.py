@@ -12,9 +12,9 @@ import attrs
 
 from ctao_bdms.causes import Cause, cause_of, cause_of_defects, is_unforeseen
 from ctao_bdms.daemon.backoff import Circuits, Ticket
-from ctao_bdms.daemon.face import about
-from ctao_bdms.daemon.stages.apart import apart
+from ctao_bdms.daemon.face import log_context
 from ctao_bdms.daemon.stages.description import algorithms_of
+from ctao_bdms.daemon.stages.isolation import isolate_failures
 from ctao_bdms.inbox import Stamp
 from ctao_bdms.inbox.sightings import priority_in
 from ctao_bdms.journal import Entry, FileState, Scanned, Waiting
@@ -160,7 +160,9 @@ class ScanStage:
             else:
                 waiting.append(self._context.retry_later(running.entry, cause, _why(facts)))
         changed: set[Path] = set()
-        failed = list(apart(lambda some: changed.update(self._journal.scanned(starmap(_scanned, some))), scanned))
+        failed = list(
+            isolate_failures(lambda some: changed.update(self._journal.scanned(starmap(_scanned, some))), scanned)
+        )
         waiting += [self._fails(running.entry, error) for (running, _), error in failed]
         again = {running.entry.path: running.entry for running, _ in self._unwritten}
         why = "it changed while it was read"
@@ -176,7 +178,7 @@ class ScanStage:
         cause = self._cause(facts)
         for closed in self._circuits.settle(running.ticket, cause):
             _log.info("%s works again; %d files go on", closed, self._journal.resume(closed))
-        with about(file_id=running.entry.path, lfn=running.entry.lfn, night=running.entry.night):
+        with log_context(file_id=running.entry.path, lfn=running.entry.lfn, night=running.entry.night):
             if cause is None:
                 self._metrics.scanned(size_bytes=facts.size_bytes, duration_s=self._monotonic() - running.begin_s)
                 level = logging.INFO if facts.verdict in {Verdict.GOOD, Verdict.UNCHECKED} else logging.WARNING
@@ -193,7 +195,7 @@ class ScanStage:
     def _fails(self, entry: Entry, error: Exception) -> Waiting:
         """Have a file wait over which this software itself fails; the log has the traceback, once."""
         if entry.cause != Cause.FAILED:
-            with about(file_id=entry.path, lfn=entry.lfn, night=entry.night):
+            with log_context(file_id=entry.path, lfn=entry.lfn, night=entry.night):
                 _log.error("the software fails over this file; please report it", exc_info=error)
         return self._context.retry_later(entry, Cause.FAILED, f"{type(error).__name__}: {error}")
 

@@ -9,12 +9,12 @@ from ctao_bdms.causes import is_unforeseen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["apart"]
+__all__ = ["isolate_failures"]
 
 _T = TypeVar("_T")
 
 
-def apart(do: Callable[[Sequence[_T]], object], items: Sequence[_T]) -> Iterator[tuple[_T, Exception]]:
+def isolate_failures(do: Callable[[Sequence[_T]], object], items: Sequence[_T]) -> Iterator[tuple[_T, Exception]]:
     """Do something with all items together, by halves where that fails; yield the items over which it fails alone.
 
     Parameters
@@ -38,5 +38,5 @@ def apart(do: Callable[[Sequence[_T]], object], items: Sequence[_T]) -> Iterator
             yield items[0], error
             return
         middle = len(items) // 2
-        yield from apart(do, items[:middle])
-        yield from apart(do, items[middle:])
+        yield from isolate_failures(do, items[:middle])
+        yield from isolate_failures(do, items[middle:])
