@@ -161,9 +161,9 @@ class AtOnce(Executor):
 
 
 def context_of(settings: Callable[[], Settings], journal: Journal, clocks: Clocks) -> StageContext:
-    """Return what stages share, with dice that always show the most."""
+    """Return what stages share, with the largest jitter always."""
     metrics = Metrics(states=FileState, causes=Cause)
-    return StageContext(settings=settings, journal=journal, metrics=metrics, clocks=clocks, dice=lambda: 1.0)
+    return StageContext(settings=settings, journal=journal, metrics=metrics, clocks=clocks, jitter=lambda: 1.0)
 
 
 class House:

@@ -19,9 +19,9 @@ SHARED = [cause for cause in Cause if cause.is_shared]
 FILE_WORD = [cause for cause in Cause if not cause.is_shared]
 
 
-@given(failures=st.integers(1, 10**6), dice=st.floats(0, 1), first=st.floats(0.01, 100), cap=st.floats(0.01, 1000))
-def test_waits_are_bounded(failures: int, dice: float, first: float, cap: float) -> None:
-    delay = Backoff(first_s=first, cap_s=cap).delay_s(failures, dice)
+@given(failures=st.integers(1, 10**6), jitter=st.floats(0, 1), first=st.floats(0.01, 100), cap=st.floats(0.01, 1000))
+def test_waits_are_bounded(failures: int, jitter: float, first: float, cap: float) -> None:
+    delay = Backoff(first_s=first, cap_s=cap).delay_s(failures, jitter)
     assert 0 < delay <= cap
     assert delay <= max(first * 2.0 ** min(failures - 1, 60), first / 10)
 
@@ -31,9 +31,9 @@ def test_waits_double_up_to_the_cap() -> None:
     assert [backoff.delay_s(n, 1.0) for n in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
-def _clocked(dice: Callable[[], float] = lambda: 1.0) -> tuple[Circuits, list[float]]:
+def _clocked(jitter: Callable[[], float] = lambda: 1.0) -> tuple[Circuits, list[float]]:
     clock = [0.0]
-    return Circuits(Backoff, monotonic=lambda: clock[0], dice=dice), clock
+    return Circuits(Backoff, monotonic=lambda: clock[0], jitter=jitter), clock
 
 
 def test_70_000_files_cost_one_probe_at_a_time() -> None:
@@ -103,8 +103,8 @@ class AnyOutage(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.dice = random.Random(0)
-        self.circuits = Circuits(Backoff, monotonic=lambda: self.now, dice=self.dice.random)
+        self.jitter = random.Random(0)
+        self.circuits = Circuits(Backoff, monotonic=lambda: self.now, jitter=self.jitter.random)
         self.out: list[Ticket] = []
 
     @rule(seconds=st.floats(0.01, 100))

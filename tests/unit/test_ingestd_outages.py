@@ -80,7 +80,7 @@ def test_a_lease_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) ->
 def test_a_lease_that_cannot_be_written_does_not_end_the_daemon(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    circuits = Circuits(Backoff, monotonic=time.monotonic, dice=random.random)
+    circuits = Circuits(Backoff, monotonic=time.monotonic, jitter=random.random)
     turns: list[None] = []
     lease = Lease.claim(tmp_path / "lease", beat_every_s=0.0)
     with Journal(tmp_path / "journal", by="test", now=lambda: dt.datetime.now(dt.UTC)) as journal:

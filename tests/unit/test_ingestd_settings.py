@@ -253,7 +253,7 @@ def _others() -> Settings:
 def test_a_running_daemon_takes_over_what_says_so_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     others = _others()
     service = Service(DEFAULTS, reload=lambda: others)
-    circuits = Circuits(lambda: Backoff.of(service.settings.retries), monotonic=lambda: 0.0, dice=lambda: 1.0)
+    circuits = Circuits(lambda: Backoff.of(service.settings.retries), monotonic=lambda: 0.0, jitter=lambda: 1.0)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:

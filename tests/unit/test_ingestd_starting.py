@@ -42,7 +42,7 @@ def test_what_passes_is_waited_for_longer_and_longer(tmp_path: Path, caplog: pyt
     made = retry_at_start(
         _failing(read_only, full, locked, OSError(errno.EMFILE, "Too many open files")),
         backoff=Backoff(first_s=1.0, cap_s=4.0),
-        dice=lambda: 1.0,
+        jitter=lambda: 1.0,
         pause=pauses_s.append,
     )
     assert made == "made"
@@ -63,7 +63,7 @@ def test_what_passes_is_waited_for_longer_and_longer(tmp_path: Path, caplog: pyt
 )
 def test_what_somebody_must_change_ends_the_start(error: OSError) -> None:
     with pytest.raises(OSError, match=error.strerror or "") as raised:
-        retry_at_start(_failing(error), backoff=Backoff(), dice=lambda: 0.5, pause=_never)
+        retry_at_start(_failing(error), backoff=Backoff(), jitter=lambda: 0.5, pause=_never)
     assert raised.value is error
 
 
@@ -72,6 +72,6 @@ def test_a_second_daemon_does_not_wait_for_the_first(tmp_path: Path) -> None:
         retry_at_start(
             _failing(LeaseHeldError(tmp_path, "lapalma", 4711, 60.0)),
             backoff=Backoff(),
-            dice=lambda: 0.5,
+            jitter=lambda: 0.5,
             pause=_never,
         )

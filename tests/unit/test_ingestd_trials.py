@@ -16,20 +16,20 @@ def test_folders_that_are_fit(tmp_path: Path) -> None:
     storage, quarantine = tmp_path / "storage", tmp_path / "quarantine"
     storage.mkdir()
     quarantine.mkdir()
-    assert trials.listed(storage) == f"{storage} can be read, and is empty."
-    assert trials.listed(tmp_path) == f"{tmp_path} can be read."
-    assert trials.written(storage).startswith("Files can be made")
-    assert trials.moved(storage, quarantine).startswith("A file can be moved")
-    assert trials.free(storage, 1).endswith(f"GB are free at {storage}.")
+    assert trials.try_listing(storage) == f"{storage} can be read, and is empty."
+    assert trials.try_listing(tmp_path) == f"{tmp_path} can be read."
+    assert trials.try_writing(storage).startswith("Files can be made")
+    assert trials.try_moving(storage, quarantine).startswith("A file can be moved")
+    assert trials.try_free_space(storage, 1).endswith(f"GB are free at {storage}.")
     assert list(storage.iterdir()) == list(quarantine.iterdir()) == []
 
 
 def test_folders_that_are_not_there(tmp_path: Path) -> None:
-    for trial in (trials.listed, trials.written):
+    for trial in (trials.try_listing, trials.try_writing):
         with pytest.raises(FileNotFoundError):
             trial(tmp_path / "none")
     with pytest.raises(FileNotFoundError):
-        trials.moved(tmp_path, tmp_path / "none")
+        trials.try_moving(tmp_path, tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -39,7 +39,7 @@ def test_another_file_system_is_found_out(tmp_path: Path) -> None:
     try:
         assert other.stat().st_dev != tmp_path.stat().st_dev
         with pytest.raises(OSError, match="cross-device"):
-            trials.moved(tmp_path, other)
+            trials.try_moving(tmp_path, other)
         assert list(tmp_path.iterdir()) == list(other.iterdir()) == []
     finally:
         shutil.rmtree(other)
@@ -47,7 +47,7 @@ def test_another_file_system_is_found_out(tmp_path: Path) -> None:
 
 def test_too_little_space(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"GB are free, and at least 1000000000.0 GB are wanted"):
-        trials.free(tmp_path, 10**18)
+        trials.try_free_space(tmp_path, 10**18)
 
 
 def test_where_paths_lead(tmp_path: Path) -> None:
@@ -64,11 +64,11 @@ def test_where_paths_lead(tmp_path: Path) -> None:
 
 
 def test_a_worker_starts_within_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert 0 < trials.worker_started(2**31) < 60
+    assert 0 < trials.time_worker_start(2**31) < 60
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ChildProcessError, match="could not be scanned"):
-        trials.worker_started(2**31)
+        trials.time_worker_start(2**31)
 
 
 def test_readers_are_named() -> None:
-    assert "FITS is read by ctao-bdms; HDF5 " in trials.readers()
+    assert "FITS is read by ctao-bdms; HDF5 " in trials.describe_readers()

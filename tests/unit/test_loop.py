@@ -59,7 +59,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def circuits(clock: Clock) -> Circuits:
-    return Circuits(lambda: Backoff(first_s=1, cap_s=60), monotonic=clock, dice=lambda: 1.0)
+    return Circuits(lambda: Backoff(first_s=1, cap_s=60), monotonic=clock, jitter=lambda: 1.0)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Waiting for what has failed: one circuit a cause, and one probe, however many files wait.
 
-Pure: the clock and the dice are arguments.
+Pure: the clock and the jitter are arguments.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ class Backoff:
         """Return what the settings say."""
         return cls(first_s=retries.first_s, cap_s=retries.cap_s)
 
-    def delay_s(self, failures: int, dice: float) -> float:
+    def delay_s(self, failures: int, jitter: float) -> float:
         """Return the wait after so many failures: anything up to the bound, so that no two come together.
 
         Parameters
         ----------
         failures
             How many there have been in a row, at least 1.
-        dice
+        jitter
             A random number from 0 to 1. A tenth of the first wait is the least, so that bad luck is no busy loop.
         """
         bound = min(self.cap_s, self.first_s * 2.0 ** min(failures - 1, _DOUBLINGS))
-        return max(bound * dice, min(self.first_s / 10, self.cap_s))
+        return max(bound * jitter, min(self.first_s / 10, self.cap_s))
 
 
 @attrs.frozen
@@ -92,16 +92,16 @@ class Circuits:
         Returns how long to wait between probes; asked anew at each failure.
     monotonic
         The clock, in seconds.
-    dice
+    jitter
         Gives random numbers from 0 to 1.
     """
 
     def __init__(
-        self, backoff: Callable[[], Backoff], *, monotonic: Callable[[], float], dice: Callable[[], float]
+        self, backoff: Callable[[], Backoff], *, monotonic: Callable[[], float], jitter: Callable[[], float]
     ) -> None:
         self._backoff = backoff
         self._monotonic = monotonic
-        self._dice = dice
+        self._jitter = jitter
         self._open: dict[Cause, _Open] = {}
 
     @property
@@ -146,7 +146,7 @@ class Circuits:
                 self._open[cause].is_probed = False
         if failure is not None and failure.is_shared and (failure not in self._open or failure in ticket.probes):
             count = self.failures(failure) + 1
-            wait_s = self._backoff().delay_s(count, self._dice())
+            wait_s = self._backoff().delay_s(count, self._jitter())
             self._open[failure] = _Open(count, self._monotonic() + wait_s)
         return frozenset(closed)
 

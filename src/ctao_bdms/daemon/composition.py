@@ -73,7 +73,7 @@ def build(context: StageContext, resources: Resources, *, on_turn: Callable[[], 
     settings, clocks, lease = context.settings(), context.clocks, resources.lease
     policy = Policy.load(settings.policy.file)
     connection = Connection(resources.connect, lease.check)
-    circuits = Circuits(context.backoff, monotonic=clocks.monotonic, dice=context.dice)
+    circuits = Circuits(context.backoff, monotonic=clocks.monotonic, jitter=context.jitter)
     heartbeat = Heartbeat(context, lease, resources.notifier)
     watch = Watch(
         settings.inbox_roots,

@@ -19,7 +19,7 @@ __all__ = ["Connection"]
 
 _VERBS = frozenset(name for name in dir(Catalogue) if not name.startswith("_"))
 #: All other verbs change the archive: a new one is fenced until it is named here.
-_READING = frozenset(
+_READ_ONLY = frozenset(
     {
         "annotations",
         "attempts",
@@ -77,7 +77,7 @@ class Connection:
         """Yield the catalogue for one call; if it refuses the credentials, the next call connects again."""
         if self._catalogue is None:
             self._catalogue = self._connect()
-        if verb not in _READING:
+        if verb not in _READ_ONLY:
             self._check()
         try:
             yield self._catalogue

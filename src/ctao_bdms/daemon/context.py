@@ -29,7 +29,7 @@ class StageContext:
     ----------
     settings
         Returns the current settings; a reload replaces those that can change while the daemon runs.
-    dice
+    jitter
         Returns a random number from 0 to 1, to spread retries.
     wake
         Any thread sets it when a stage has something to do; the loop then stops sleeping.
@@ -39,7 +39,7 @@ class StageContext:
     journal: Journal
     metrics: Metrics
     clocks: Clocks
-    dice: Callable[[], float]
+    jitter: Callable[[], float]
     wake: threading.Event = attrs.field(factory=threading.Event)
 
     def backoff(self) -> Backoff:
@@ -48,6 +48,6 @@ class StageContext:
 
     def retry_later(self, entry: Entry, cause: str, why: str) -> Waiting:
         """Return that a file waits for its own retry: the more attempts it had, the longer."""
-        delay_s = self.backoff().delay_s(entry.attempts + 1, self.dice())
+        delay_s = self.backoff().delay_s(entry.attempts + 1, self.jitter())
         next_try = self.clocks.now() + dt.timedelta(seconds=delay_s)
         return Waiting(path=entry.path, cause=cause, why=why, next_try=next_try)

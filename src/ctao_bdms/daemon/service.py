@@ -87,7 +87,7 @@ class Service:
                 journal=journal,
                 metrics=self._metrics,
                 clocks=self._clocks,
-                dice=random.random,
+                jitter=random.random,
                 wake=self._wake,
             )
             resources = self._resources(stack, lease)
@@ -125,7 +125,7 @@ class Service:
 
     def _retry_at_start(self, make: Callable[[], _T]) -> _T:
         """Return what `make` makes, as soon as it can be made."""
-        return retry_at_start(make, backoff=Backoff.of(self.settings.retries), dice=random.random, pause=self._pause)
+        return retry_at_start(make, backoff=Backoff.of(self.settings.retries), jitter=random.random, pause=self._pause)
 
     def _pause(self, seconds: float) -> None:
         """Wait during the start, and have systemd wait, too."""

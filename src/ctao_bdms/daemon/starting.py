@@ -24,7 +24,7 @@ _PASSES = frozenset({Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL})
 
 
 def retry_at_start(
-    make: Callable[[], _T], *, backoff: Backoff, dice: Callable[[], float], pause: Callable[[float], object]
+    make: Callable[[], _T], *, backoff: Backoff, jitter: Callable[[], float], pause: Callable[[float], object]
 ) -> _T:
     """Return what `make` returns, however long a storage that is full or read-only, or a lack of memory, keeps it.
 
@@ -34,7 +34,7 @@ def retry_at_start(
         What is tried.
     backoff
         How long to wait before the next try.
-    dice
+    jitter
         Gives random numbers from 0 to 1.
     pause
         Waits so many seconds.
@@ -47,7 +47,7 @@ def retry_at_start(
     Examples
     --------
     >>> from ctao_bdms.daemon.backoff import Backoff
-    >>> retry_at_start(lambda: "made", backoff=Backoff(), dice=lambda: 0.5, pause=lambda _: None)
+    >>> retry_at_start(lambda: "made", backoff=Backoff(), jitter=lambda: 0.5, pause=lambda _: None)
     'made'
     """
     failures = 0
@@ -59,7 +59,7 @@ def retry_at_start(
             if cause not in _PASSES:
                 raise
             failures += 1
-            delay_s = backoff.delay_s(failures, dice())
+            delay_s = backoff.delay_s(failures, jitter())
             level = logging.ERROR if failures == 1 else logging.INFO
             _log.log(level, "not started yet, waits for the %s: %s", cause, error)
         pause(delay_s)

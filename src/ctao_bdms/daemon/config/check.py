@@ -112,25 +112,29 @@ def _element(settings: Settings, elements: Mapping[str, Rse]) -> Finding:
 
 def _storage(settings: Settings) -> Iterator[Finding]:
     """Check the folders, by doing in each what the daemon does there."""
-    yield _tried("storage root", settings.storage.root, trials.listed, "Mount the storage and let this user read it.")
+    yield _tried(
+        "storage root", settings.storage.root, trials.try_listing, "Mount the storage and let this user read it."
+    )
     for folder in settings.inbox_roots:
         yield _tried(
-            "inbox", folder, trials.written, "Let this user make and delete files there: triggers are removed."
+            "inbox", folder, trials.try_writing, "Let this user make and delete files there: triggers are removed."
         )
-    yield _tried("state folder", settings.state.folder, trials.written, "Make it, and let this user write into it.")
+    yield _tried("state folder", settings.state.folder, trials.try_writing, "Make it, and let this user write into it.")
     above = trials.nearest(settings.lease)
-    yield _tried("lease folder", above, trials.written, "Let this user write there, or set state.lease.")
+    yield _tried("lease folder", above, trials.try_writing, "Let this user write there, or set state.lease.")
     there, inbox = trials.nearest(settings.quarantine), settings.inbox_roots[0]
     yield _tried(
         "quarantine",
         settings.quarantine,
-        lambda _: trials.moved(inbox, there),
+        lambda _: trials.try_moving(inbox, there),
         f"Choose a storage.quarantine to which a file of {inbox} can be moved by renaming.",
     )
     places = {"storage space": settings.storage.root, "state space": settings.state.folder}
     least = settings.storage.low_disk_bytes
     for name, folder in places.items():
-        yield _tried(name, folder, lambda path: trials.free(path, least), "Free some, or lower storage.low_disk_bytes.")
+        yield _tried(
+            name, folder, lambda path: trials.try_free_space(path, least), "Free some, or lower storage.low_disk_bytes."
+        )
 
 
 def _policy(settings: Settings) -> Finding:
@@ -166,10 +170,10 @@ def _outside(settings: Settings, elements: Iterable[Rse]) -> Finding:
 
 def _machine(settings: Settings) -> Iterator[Finding]:
     """Check what the processes that read files need."""
-    found = trials.readers()
+    found = trials.describe_readers()
     yield Finding(check="readers", ok=True, found=found)
     try:
-        seconds = trials.worker_started(settings.workers.memory_bytes)
+        seconds = trials.time_worker_start(settings.workers.memory_bytes)
     except OSError as error:
         remedy = "Raise workers.memory_bytes, or the limits of this user."
         yield Finding(check="workers", ok=False, found=f"No worker could be started: {error}.", remedy=remedy)

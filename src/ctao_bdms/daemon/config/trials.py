@@ -16,15 +16,15 @@ from ctao_bdms.workers import Scans, TimeLimit, WorkerPool
 
 __all__ = [
     "Trial",
-    "free",
+    "describe_readers",
     "inside",
-    "listed",
-    "moved",
     "nearest",
-    "readers",
     "same_place",
-    "worker_started",
-    "written",
+    "time_worker_start",
+    "try_free_space",
+    "try_listing",
+    "try_moving",
+    "try_writing",
 ]
 
 #: Does something in a folder and says what came of it; OSError if it cannot be done.
@@ -49,7 +49,7 @@ def nearest(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 
-def listed(folder: Path) -> str:
+def try_listing(folder: Path) -> str:
     """List a folder."""
     with os.scandir(folder) as entries:
         some = next(entries, None)
@@ -70,13 +70,13 @@ def _probe(folder: Path) -> Path:
     return path
 
 
-def written(folder: Path) -> str:
+def try_writing(folder: Path) -> str:
     """Make a file in a folder and delete it."""
     _probe(folder).unlink()
     return f"Files can be made and deleted in {folder}."
 
 
-def moved(source: Path, target: Path) -> str:
+def try_moving(source: Path, target: Path) -> str:
     """Move a file from one folder to another by renaming: one file system, and one mount of it."""
     probe = _probe(source)
     arrived = target / probe.name
@@ -89,7 +89,7 @@ def moved(source: Path, target: Path) -> str:
     return f"A file can be moved from {source} to {target} by renaming."
 
 
-def free(folder: Path, least_bytes: int) -> str:
+def try_free_space(folder: Path, least_bytes: int) -> str:
     """See that there is enough space."""
     found = shutil.disk_usage(folder).free
     if found < least_bytes:
@@ -98,7 +98,7 @@ def free(folder: Path, least_bytes: int) -> str:
     return f"{found / 1e9:.1f} GB are free at {folder}."
 
 
-def readers() -> str:
+def describe_readers() -> str:
     """Say which of the optional readers of formats are here."""
     said = [
         f"{form} is read by {module}" if importlib.util.find_spec(module) else f"{form} needs {module}, which is absent"
@@ -107,7 +107,7 @@ def readers() -> str:
     return f"FITS is read by ctao-bdms; {'; '.join(said)}."
 
 
-def worker_started(memory_bytes: int) -> float:
+def time_worker_start(memory_bytes: int) -> float:
     """Have a worker with its limit of memory read a small file; return the seconds it took."""
     begun = time.monotonic()
     with (

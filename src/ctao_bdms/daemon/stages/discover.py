@@ -67,7 +67,7 @@ class DiscoverStage:
         self._others: dict[Path, Path] = {}
         self._left: Iterator[Entry] | None = None
         self._compare_s = float("-inf")
-        self._told: dict[Path, Sighting | None] = {}
+        self._unwritten: dict[Path, Sighting | None] = {}
         self._next_s = self._monotonic()
 
     def due_in_s(self) -> float:
@@ -80,10 +80,10 @@ class DiscoverStage:
         poll = self.watch.poll()
         self._metrics.polled(self._monotonic() - begin_s)
         # The last word on a trigger counts: one that went and came again has not gone.
-        self._told.update(dict.fromkeys(poll.gone))
-        self._told.update((seen.trigger, seen) for seen in poll.found if seen.trigger is not None)
+        self._unwritten.update(dict.fromkeys(poll.gone))
+        self._unwritten.update((seen.trigger, seen) for seen in poll.found if seen.trigger is not None)
         busy = self._busy()
-        ready = {trigger: seen for trigger, seen in self._told.items() if trigger not in busy}
+        ready = {trigger: seen for trigger, seen in self._unwritten.items() if trigger not in busy}
         found = [seen for seen in ready.values() if seen is not None]
         n_new = n_again = 0
 
@@ -104,7 +104,7 @@ class DiscoverStage:
             self._others.pop(trigger, None)
         self._remember_links(seen for seen in ready.values() if seen is not None)
         # The watch tells everything once; what the journal did not take is offered again.
-        self._told = {trigger: seen for trigger, seen in self._told.items() if trigger in busy}
+        self._unwritten = {trigger: seen for trigger, seen in self._unwritten.items() if trigger in busy}
         if n_new or n_again:
             _log.info("%d new files, %d again", n_new, n_again)
         self._learn()

@@ -51,7 +51,7 @@ _IDLE_S = 0.2
 
 
 @attrs.frozen
-class _Asked:
+class _Batch:
     """A batch that the archive is being asked to take, and what has become of its files so far."""
 
     entries: dict[Path, Entry]
@@ -101,7 +101,7 @@ class RegisterStage:
         self._since_s: float | None = None
         self._most: int | None = None
         self._is_idle = False
-        self._asked: _Asked | None = None
+        self._batch: _Batch | None = None
         self._closed: deque[Did] = deque()
 
     @property
@@ -112,12 +112,12 @@ class RegisterStage:
     @property
     def has_due(self) -> bool:
         """Whether there are files that are being registered, or could be."""
-        return bool(self._asked or self._nameless or self._due(1))
+        return bool(self._batch or self._nameless or self._due(1))
 
     @property
     def busy(self) -> AbstractSet[Path]:
         """The triggers of the files that are being registered, or were, and the journal does not say so yet."""
-        entries = () if self._asked is None else self._asked.entries.values()
+        entries = () if self._batch is None else self._batch.entries.values()
         return {entry.trigger for entry in entries if entry.trigger is not None}
 
     def due_in_s(self) -> float:
@@ -127,8 +127,8 @@ class RegisterStage:
         """
         if self._registrar is None:
             return 0.0
-        if self._asked is not None:
-            return 0.0 if self._asked.answer.done() else float("inf")  # `wake` says when it is time
+        if self._batch is not None:
+            return 0.0 if self._batch.answer.done() else float("inf")  # `wake` says when it is time
         count = self._journal.tallies()[FileState.SCANNED].files + len(self._nameless)
         if not count:
             self._since_s = None
@@ -149,8 +149,8 @@ class RegisterStage:
 
     def step(self, *, probe: bool) -> None:
         """Take the answer to the last batch, and have the next one registered; a probe waits for its answer."""
-        if self._asked is not None:
-            self._answered()
+        if self._batch is not None:
+            self._finish_batch()
             if self.due_in_s() > 0:
                 return
         self._since_s = None
@@ -167,9 +167,9 @@ class RegisterStage:
         self._is_idle = not items
         if not items:
             return
-        self._asked = self._ask(self._registrar, {path: entries[path] for path in items}, list(items.values()))
-        if probe or self._asked.answer.done():
-            self._answered()
+        self._batch = self._submit(self._registrar, {path: entries[path] for path in items}, list(items.values()))
+        if probe or self._batch.answer.done():
+            self._finish_batch()
 
     def _due(self, limit: int) -> list[Entry]:
         return self._journal.due(FileState.SCANNED, limit, now=self._now(), order=self._context.settings().queue.order)
@@ -183,46 +183,46 @@ class RegisterStage:
             Close all, as at the end of the process, also if the journal cannot be written any more; a batch that is
             under way is waited for.
         """
-        if everything and self._asked is not None:
-            self._asked.answer.exception()
-        if (everything or self._asked is None) and self._registrar is not None:
+        if everything and self._batch is not None:
+            self._batch.answer.exception()
+        if (everything or self._batch is None) and self._registrar is not None:
             self._closed.extend(self._registrar.close(everything=everything))
         return tuple(self._closed.popleft() for _ in range(len(self._closed)))
 
     def finish(self) -> None:
         """Wait until no batch is under way any more, and write down what has become of its files."""
-        if self._asked is not None:
-            self._answered()
+        if self._batch is not None:
+            self._finish_batch()
 
-    def _ask(self, registrar: Registrar, entries: dict[Path, Entry], items: Sequence[Described]) -> _Asked:
+    def _submit(self, registrar: Registrar, entries: dict[Path, Entry], items: Sequence[Described]) -> _Batch:
         """Have a batch registered."""
         outcomes: dict[Path, Outcome] = {}
-        answer = self._executor.submit(self._take, registrar, items, outcomes)
+        answer = self._executor.submit(self._register_batch, registrar, items, outcomes)
         answer.add_done_callback(lambda _: self._context.wake.set())
-        return _Asked(entries, outcomes, answer)
+        return _Batch(entries, outcomes, answer)
 
-    def _take(self, registrar: Registrar, items: Sequence[Described], outcomes: dict[Path, Outcome]) -> None:
+    def _register_batch(self, registrar: Registrar, items: Sequence[Described], outcomes: dict[Path, Outcome]) -> None:
         """Register a batch, and close the blocks whose time has come: nobody else may meanwhile."""
         registrar.take(items, lambda outcome: outcomes.__setitem__(outcome.path, outcome))
         self._closed.extend(registrar.close())
 
-    def _answered(self) -> None:
+    def _finish_batch(self) -> None:
         """Wait for the answer to a batch, and write down what has become of its files.
 
         The answer is kept until the journal has taken it: triggers have gone by now, and who does not know why would
         take the files for withdrawn.
         """
-        assert self._asked is not None
-        asked, error = self._asked, self._asked.answer.exception()
-        outcomes = list(asked.outcomes.values())
-        for outcome, failure in isolate_failures(lambda some: self._write(asked.entries, some), outcomes):
-            self._fails(asked.entries[outcome.path], failure)
-        self._asked = None
+        assert self._batch is not None
+        batch, error = self._batch, self._batch.answer.exception()
+        outcomes = list(batch.outcomes.values())
+        for outcome, failure in isolate_failures(lambda some: self._write(batch.entries, some), outcomes):
+            self._fails(batch.entries[outcome.path], failure)
+        self._batch = None
         if error is None:
             if self._most is not None:
                 self._most = None if self._most >= self._context.settings().batches.files else 2 * self._most
             return
-        left = [entry for path, entry in asked.entries.items() if path not in asked.outcomes]
+        left = [entry for path, entry in batch.entries.items() if path not in batch.outcomes]
         if isinstance(error, Exception) and is_unforeseen(error):
             self._unexpected(left, error)
             return

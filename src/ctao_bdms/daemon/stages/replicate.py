@@ -131,31 +131,31 @@ class ReplicateStage:
         self._review = Review.of(settings)
         self._reviewed: int | None = None
         self._patterns: tuple[tuple[str, str], ...] = ()
-        self._told: deque[Did] = deque()
-        self._unproved: dict[Did, dict[Lfn, Path]] = {}
-        self._proved: deque[tuple[Did, set[Lfn]]] = deque()
+        self._finished: deque[Did] = deque()
+        self._unchecked: dict[Did, dict[Lfn, Path]] = {}
+        self._checked: deque[tuple[Did, set[Lfn]]] = deque()
         self._follower = replication.Follower(
             rules,
             everything=self._everything,
             everything_after=dt.timedelta(seconds=settings.replication.reconcile_interval_s),
             on_rule=self._on_rule,
             on_refused=self._on_refused,
-            on_complete=self._told.extend,
-            on_stalled=self._told.extend,
+            on_complete=self._finished.extend,
+            on_stalled=self._finished.extend,
         )
-        self._asked: Future[None] | None = None
+        self._request: Future[None] | None = None
         self._next_s = self._monotonic()
 
     def due_in_s(self) -> float:
         """Return the time until the next look; while the server is asked, `wake` says when it is time."""
-        if self._asked is None:
+        if self._request is None:
             return self._next_s - self._monotonic()
-        return 0.0 if self._asked.done() else float("inf")
+        return 0.0 if self._request.done() else float("inf")
 
     def step(self, *, probe: bool) -> None:
         """Close what is due, and have made what rules are missing; a probe waits for the answer."""
-        if self._asked is not None:
-            self._answered()
+        if self._request is not None:
+            self._finish_request()
             if self._next_s > self._monotonic() and not probe:
                 return
         closed = self._close()
@@ -164,19 +164,19 @@ class ReplicateStage:
             follow = follow or self._is_review_due
             self._patterns = tuple(self._pending()) if follow else ()
         if closed or follow:
-            self._asked = self._executor.submit(self._ask, closed, follow=follow)
-            self._asked.add_done_callback(lambda _: self._context.wake.set())
-            if probe or self._asked.done():
-                self._answered()
+            self._request = self._executor.submit(self._make_rules, closed, follow=follow)
+            self._request.add_done_callback(lambda _: self._context.wake.set())
+            if probe or self._request.done():
+                self._finish_request()
         self._next_s = self._monotonic() + _FOLLOW_S
 
     def close_all(self) -> None:
         """Close all blocks, as at the end of the process, and make their first rules."""
-        if self._asked is not None:
-            self._answered()
-        self._ask(self._close(everything=True), follow=False)
+        if self._request is not None:
+            self._finish_request()
+        self._make_rules(self._close(everything=True), follow=False)
 
-    def _ask(self, closed: tuple[Did, ...], *, follow: bool) -> None:
+    def _make_rules(self, closed: tuple[Did, ...], *, follow: bool) -> None:
         """Make the first rules of `closed`, and those whose time has come of the others.
 
         If this is interrupted, the next look at everything finds blocks that have no rules.
@@ -184,15 +184,15 @@ class ReplicateStage:
         self._replication.begin(closed, on_rule=self._on_rule, on_refused=self._on_refused)
         if follow:
             self._follower.step()
-            for did, files in self._unproved.items():
-                self._proved.append((did, self._replication.copied(did, files)))
+            for did, files in self._unchecked.items():
+                self._checked.append((did, self._replication.copied(did, files)))
 
-    def _answered(self) -> None:
+    def _finish_request(self) -> None:
         """Wait for what the server was asked, and take note of what it said."""
-        asked, self._asked = self._asked, None
+        request, self._request = self._request, None
         try:
-            if asked is not None:
-                asked.result()
+            if request is not None:
+                request.result()
         finally:
             self._write()
 
@@ -232,16 +232,16 @@ class ReplicateStage:
 
     def _write(self) -> None:
         """Take note in the journal of which files all copies are there, and have the others asked for that may be."""
-        while self._proved:
-            self._take_note(*self._proved[0])
-            self._unproved.pop(self._proved.popleft()[0], None)
-        pending = set(self._journal.blocks(FileState.REGISTERED)) if self._told else set()
-        while self._told:
-            block = self._told[0]
+        while self._checked:
+            self._take_note(*self._checked[0])
+            self._unchecked.pop(self._checked.popleft()[0], None)
+        pending = set(self._journal.blocks(FileState.REGISTERED)) if self._finished else set()
+        while self._finished:
+            block = self._finished[0]
             if block in pending:  # of the others it is known already
                 files = self._journal.entries(block=block, state=FileState.REGISTERED)
-                self._unproved[block] = {entry.lfn: entry.path for entry in files if entry.lfn is not None}
-            self._told.popleft()
+                self._unchecked[block] = {entry.lfn: entry.path for entry in files if entry.lfn is not None}
+            self._finished.popleft()
 
     def _take_note(self, block: Did, copied: set[Lfn]) -> None:
         """Take note in the journal which files of a block have all copies, and that the others are stuck."""
