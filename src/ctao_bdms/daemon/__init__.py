@@ -1,4 +1,4 @@
-"""The ingestion daemon, which takes files into the archive night after night."""
+"""The ingestion daemon: archive new files of a site continuously."""
 
 from ctao_bdms.daemon.backoff import Backoff, Circuits, Ticket
 from ctao_bdms.daemon.holder import Holder

@@ -1,6 +1,6 @@
-"""Waiting for what has failed: one circuit a cause, and one probe, however many files wait.
+"""Backoff and circuit breakers: one circuit for each cause, one probe at a time.
 
-Pure: the clock and the jitter are arguments.
+Pure: the clock and the random numbers are arguments.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _DOUBLINGS = 40  # beyond any cap; a power of two that grows for months would be
 
 @attrs.frozen(kw_only=True)
 class Backoff:
-    """How long to wait before the next try.
+    """Exponential backoff with jitter.
 
     Attributes
     ----------
     first_s
-        The most that the first wait takes, in seconds; each failure doubles it.
+        The upper bound of the first delay, in seconds; each failure doubles it.
     cap_s
-        The most that any wait takes, in seconds.
+        The upper bound of any delay, in seconds.
     """
 
     first_s: float = 1.0
@@ -40,18 +40,18 @@ class Backoff:
 
     @classmethod
     def of(cls, retries: Retries) -> Self:
-        """Return what the settings say."""
+        """Return the backoff of the settings."""
         return cls(first_s=retries.first_s, cap_s=retries.cap_s)
 
     def delay_s(self, failures: int, jitter: float) -> float:
-        """Return the wait after so many failures: anything up to the bound, so that no two come together.
+        """Return the delay after a number of failures, in seconds.
 
         Parameters
         ----------
         failures
-            How many there have been in a row, at least 1.
+            The number of failures in a row, at least 1.
         jitter
-            A random number from 0 to 1. A tenth of the first wait is the least, so that bad luck is no busy loop.
+            A random number from 0 to 1. The delay is at least a tenth of the first one, to avoid a busy loop.
         """
         bound = min(self.cap_s, self.first_s * 2.0 ** min(failures - 1, _DOUBLINGS))
         return max(bound * jitter, min(self.first_s / 10, self.cap_s))
@@ -59,12 +59,12 @@ class Backoff:
 
 @attrs.frozen
 class Ticket:
-    """Leave to do something that depends on causes.
+    """Permission to run a step that depends on causes.
 
     Attributes
     ----------
     probes
-        The causes that this is the one probe of. If there are any, little should be done with it: one file.
+        The open causes that this step probes. A step that probes should do little work: one file.
     """
 
     probes: frozenset[Cause] = frozenset()
@@ -72,7 +72,7 @@ class Ticket:
 
 @attrs.define
 class _Open:
-    """An open circuit: how often it failed, when it is probed, whether it is being probed."""
+    """An open circuit."""
 
     failures: int
     next_probe_s: float
@@ -80,20 +80,18 @@ class _Open:
 
 
 class Circuits:
-    """What works and what does not, by cause.
+    """The circuit breakers, one for each cause.
 
-    A circuit opens with the first failure. When its time has come, one ticket is the probe, and nobody else gets one.
-    If the probe succeeds, the circuit closes and everything that waited is due; if not, the wait doubles up to the
-    cap, for as long as the outage lasts. What was begun before it opened neither closes it nor makes the wait longer.
+    A circuit opens at the first failure. After the backoff, one ticket is the probe, and no other ticket is given. If
+    the probe succeeds, the circuit closes; if it fails, the backoff doubles up to the cap, as long as the outage
+    lasts. Steps that began before the circuit opened neither close it nor extend the backoff.
 
     Parameters
     ----------
     backoff
-        Returns how long to wait between probes; asked anew at each failure.
-    monotonic
-        The clock, in seconds.
+        Returns the backoff between probes; called at each failure, since a reload may change it.
     jitter
-        Gives random numbers from 0 to 1.
+        Returns random numbers from 0 to 1.
     """
 
     def __init__(
@@ -106,17 +104,17 @@ class Circuits:
 
     @property
     def open(self) -> AbstractSet[Cause]:
-        """The causes that everything waits for."""
+        """The causes whose circuits are open."""
         return self._open.keys()
 
     def failures(self, cause: Cause) -> int:
-        """Return how often a cause has failed in a row; 0 if its circuit is closed."""
+        """Return the number of failures of a cause in a row; 0 if its circuit is closed."""
         return self._open[cause].failures if cause in self._open else 0
 
     def admit(self, causes: Iterable[Cause]) -> Ticket | None:
-        """Return leave to do something that depends on `causes`; None if it has to wait.
+        """Return a ticket for a step that depends on `causes`; None if the step must wait.
 
-        Whoever gets a ticket gives it back by `settle`.
+        The caller returns the ticket with `settle`.
         """
         now_s = self._monotonic()
         circuits = {cause: self._open[cause] for cause in causes if cause in self._open}
@@ -127,15 +125,13 @@ class Circuits:
         return Ticket(frozenset(circuits))
 
     def settle(self, ticket: Ticket, failure: Cause | None = None) -> frozenset[Cause]:
-        """Take a ticket back, and return the causes whose circuits are closed now: what waited for them is due.
+        """Take a ticket back, and return the causes whose circuits it closed.
 
         Parameters
         ----------
-        ticket
-            The ticket.
         failure
-            What failed; None if all went well. A probe that failed for another cause has said nothing of its own: the
-            next one may probe at once.
+            The cause that failed; None on success. If a probe fails for another cause, its own cause stays open, and
+            the next ticket may probe it at once.
         """
         closed = set()
         for cause in ticket.probes & self._open.keys():
@@ -151,6 +147,6 @@ class Circuits:
         return frozenset(closed)
 
     def next_probe_in_s(self) -> float | None:
-        """Return after how many seconds the next circuit may be probed; None if none waits for its time."""
+        """Return the time until the next probe, in seconds; None if no circuit waits for one."""
         times = [circuit.next_probe_s for circuit in self._open.values() if not circuit.is_probed]
         return max(0.0, min(times) - self._monotonic()) if times else None

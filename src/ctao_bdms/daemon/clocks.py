@@ -17,16 +17,14 @@ def _utc_now() -> dt.datetime:
 
 @attrs.frozen(kw_only=True)
 class Clocks:
-    """How to tell the time, and how to let it pass.
+    """The wall clock, the monotonic clock, and sleep.
 
     Attributes
     ----------
     now
         Returns the wall clock time in UTC. It may be stepped: use it for records, never for intervals.
     monotonic
-        Returns seconds that only grow: for intervals.
-    sleep
-        Waits for so many seconds.
+        Returns seconds that only grow: use it for intervals.
     """
 
     now: Callable[[], dt.datetime] = _utc_now

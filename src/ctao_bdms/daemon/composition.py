@@ -1,4 +1,4 @@
-"""The daemon put together: the loop with its stages in their order, for production and for tests."""
+"""Build the daemon: the loop and its stages, for production and for tests."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = ["Daemon", "Resources", "build"]
 
 @attrs.frozen(kw_only=True)
 class Resources:
-    """What the daemon works with and does not make itself; whoever made it closes it.
+    """Resources of the daemon that its caller creates and closes.
 
     Attributes
     ----------
     connect
-        Connects to the archive. Each thread that asks the archive gets a connection of its own.
+        Connects to the archive. Each thread that uses the archive gets its own connection.
     registering, replicating
-        One thread each in which the archive is asked while the loop goes on.
+        One thread each for requests to the archive, so that the loop does not block.
     """
 
     lease: Lease
@@ -50,7 +50,7 @@ class Resources:
 
 @attrs.frozen(kw_only=True)
 class Daemon:
-    """The loop, its stages in the order of a turn, and what tells how they are."""
+    """The loop, its stages in the order of a turn, and their health."""
 
     report: ReportStage
     scan: ScanStage
@@ -63,7 +63,7 @@ class Daemon:
 
 
 def build(context: StageContext, resources: Resources, *, on_turn: Callable[[], None] = lambda: None) -> Daemon:
-    """Return the daemon, ready to run; nothing is asked of the archive yet.
+    """Build the daemon without connecting to the archive.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The daemon's connection to the archive: made when it is needed, and again after refused credentials; fenced."""
+"""The daemon's connection to the archive: lazy, reconnecting, and fenced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 _VERBS = frozenset(name for name in dir(Catalogue) if not name.startswith("_"))
-#: All other verbs change the archive: a new one is fenced until it is named here.
+#: All other methods count as writes, so that a new method is fenced until it is listed here.
 _READ_ONLY = frozenset(
     {
         "annotations",
@@ -43,14 +43,14 @@ _READ_ONLY = frozenset(
 
 
 class Connection:
-    """A catalogue that is connected at the first call, and checks before each change that it may still make it.
+    """A catalogue that connects at the first call, and checks the lease before each write.
 
     Parameters
     ----------
     connect
-        Connects to the archive.
+        Connects to the archive; also called again after rejected credentials.
     check
-        Raises `LeaseLostError` if another daemon has taken the place of this one.
+        Raises `LeaseLostError` if another daemon has taken over the lease.
     """
 
     def __init__(self, connect: Callable[[], Catalogue], check: Callable[[], None]) -> None:
@@ -68,13 +68,13 @@ class Connection:
             return getattr(catalogue, verb)(*args, **named)
 
     def find(self, query: Query) -> Iterator[Product]:
-        """Yield the products that answer `query`; credentials may be refused at each page."""
+        """Yield the products of `query`; each page may fail with rejected credentials."""
         with self._connected("find") as catalogue:
             yield from catalogue.find(query)
 
     @contextmanager
     def _connected(self, verb: str) -> Iterator[Catalogue]:
-        """Yield the catalogue for one call; if it refuses the credentials, the next call connects again."""
+        """Yield the catalogue for one call; reconnect later if it rejects the credentials."""
         if self._catalogue is None:
             self._catalogue = self._connect()
         if verb not in _READ_ONLY:

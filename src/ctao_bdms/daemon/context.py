@@ -1,4 +1,4 @@
-"""What the stages and the loop share."""
+"""The context that the stages and the loop share."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = ["StageContext"]
 
 @attrs.frozen(kw_only=True)
 class StageContext:
-    """What the stages and the loop share.
+    """The context that the stages and the loop share.
 
     Attributes
     ----------
     settings
         Returns the current settings; a reload replaces those that can change while the daemon runs.
     jitter
-        Returns a random number from 0 to 1, to spread retries.
+        Returns a random number from 0 to 1, which spreads retries.
     wake
-        Any thread sets it when a stage has something to do; the loop then stops sleeping.
+        Any thread sets it when a stage has work; it ends the sleep of the loop.
     """
 
     settings: Callable[[], Settings]
@@ -43,11 +43,11 @@ class StageContext:
     wake: threading.Event = attrs.field(factory=threading.Event)
 
     def backoff(self) -> Backoff:
-        """Return how long to wait between retries."""
+        """Return the backoff of the current settings."""
         return Backoff.of(self.settings().retries)
 
     def retry_later(self, entry: Entry, cause: str, why: str) -> Waiting:
-        """Return that a file waits for its own retry: the more attempts it had, the longer."""
+        """Return a retry of one file, with a backoff that grows with its attempts."""
         delay_s = self.backoff().delay_s(entry.attempts + 1, self.jitter())
         next_try = self.clocks.now() + dt.timedelta(seconds=delay_s)
         return Waiting(path=entry.path, cause=cause, why=why, next_try=next_try)

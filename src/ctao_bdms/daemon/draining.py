@@ -1,4 +1,4 @@
-"""What a daemon still does when it was told to stop."""
+"""Finish the work in progress before the daemon stops."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ _PAUSE_S = 0.05
 
 
 def drain(daemon: Daemon, *, limit_s: float, clocks: Clocks) -> None:
-    """Finish what is at hand, and close the open blocks; what fails now is left to the next daemon.
+    """Finish the files in progress, and close the open blocks.
 
-    Whatever fails, no batch is under way any more at the end: the next daemon would otherwise do the same beside it.
+    The next daemon repeats any step that fails here. No batch is running when this returns: otherwise the next daemon
+    would register the same files at the same time.
 
     Parameters
     ----------
     limit_s
-        How long files may still be registered, in seconds.
+        The time limit for the registration of files, in seconds.
 
     Raises
     ------
     LeaseLostError
-        If there is a next daemon already.
+        If another daemon has taken over the lease.
     """
     end_s = clocks.monotonic() + limit_s
 

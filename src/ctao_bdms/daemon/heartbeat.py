@@ -16,12 +16,12 @@ __all__ = ["BEAT_S", "Heartbeat"]
 
 _log = logging.getLogger(__name__)
 
-#: How often the lease is written, in seconds, unless it would count as silent then.
+#: The period of the lease heartbeat, in seconds; the service shortens it for a short lease timeout.
 BEAT_S = 5.0
 
 
 class Heartbeat:
-    """Shows that the loop does not hang."""
+    """Show that the loop is alive."""
 
     def __init__(self, context: StageContext, lease: Lease, notifier: Notifier) -> None:
         self._metrics = context.metrics
@@ -37,15 +37,15 @@ class Heartbeat:
         return self._clocks.monotonic() - self._shown_s
 
     def beat(self) -> None:
-        """Write the lease if it is time.
+        """Write the lease if its period has passed.
 
-        A failure is only logged, once: without its lease the daemon can change nothing, so the stages meet the same
-        failure and wait for it.
+        A failure is only logged, once: the stages check the lease before each write, so they meet the same failure and
+        wait.
 
         Raises
         ------
         LeaseLostError
-            If another daemon has taken the place of this one.
+            If another daemon has taken over the lease.
         """
         try:
             if self._lease.beat():
@@ -58,11 +58,11 @@ class Heartbeat:
             self._is_mute = True
 
     def turned(self) -> None:
-        """Show that a turn of the loop has ended."""
+        """Report the end of a turn."""
         self._show(", ".join(f"{count} {state}" for state, count in self._metrics.files.items() if count))
 
     def recovering(self) -> None:
-        """Write the lease, and show within a long recovery that the loop does not hang."""
+        """Write the lease, and report progress during a long recovery."""
         self.beat()
         if self.age_s >= BEAT_S:
             self._show("ends what a predecessor has begun")

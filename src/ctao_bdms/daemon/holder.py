@@ -1,4 +1,4 @@
-"""Who holds a lease."""
+"""The holder of a lease, as the lease file records it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["Holder"]
 
 @attrs.frozen(kw_only=True)
 class Holder:
-    """Who holds a lease, as it says itself.
+    """The process that holds a lease.
 
     Attributes
     ----------
-    host, boot, namespace
-        Its machine, the start of that machine, and the set of process numbers that `pid` belongs to.
-    pid, started
-        Its process, and when that was started, in clock ticks since the machine started.
+    boot, namespace
+        The boot id of its machine, and the PID namespace of `pid`.
+    started
+        The start time of the process, in clock ticks since boot.
     age_s
-        For how long it has held the lease, by its own count, in seconds.
+        How long it has held the lease, by its own clock, in seconds.
     beat
-        How often it has written it.
+        The number of heartbeats so far.
     released
-        Whether it has given it back.
+        Whether it has closed the lease.
     """
 
     host: str
@@ -42,7 +42,7 @@ class Holder:
 
     @classmethod
     def this_process(cls) -> Holder:
-        """Return this process as a holder."""
+        """Return the holder for this process."""
         process = ProcessId.current()
         return cls(
             host=socket.gethostname(),
@@ -54,19 +54,19 @@ class Holder:
 
     @classmethod
     def parse(cls, content: bytes | None) -> Holder | None:
-        """Return the holder that a lease names; None if nobody can read it."""
+        """Return the holder in the content of a lease file; None if it is not readable."""
         try:
             return cls(**json.loads(content or b""))
         except (ValueError, TypeError):
             return None
 
     def to_json(self) -> str:
-        """Return what a lease says."""
+        """Return the content of a lease file."""
         return json.dumps(attrs.asdict(self)) + "\n"
 
     @property
     def is_dead(self) -> bool:
-        """Whether it is certain that the process has ended: only its own machine can know."""
+        """Whether the process has certainly ended; always False for another machine."""
         here = Holder.this_process()
         if (self.host, self.boot, self.namespace) != (here.host, here.boot, here.namespace):
             return False

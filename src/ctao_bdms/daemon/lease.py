@@ -1,10 +1,10 @@
-"""One daemon at a time, also where several machines see the same folder.
+"""A lease that lets one daemon run at a time, also across machines.
 
-A lease is a file ``lease.<number>``; the highest number holds. It comes to be by `os.link`, which one of many wins on
-every file system, network storage included; no lock of the operating system is needed. The holder writes it anew every
-few seconds, from its loop and not from a thread, so that a loop that hangs looks silent. Whoever wants to take it over
-watches the file for a while of its own time: no clock is ever compared with that of another machine. The number is the
-fencing token: it only grows, and the holder makes sure of it before it writes anything.
+A lease is a file ``lease.<number>``; the highest number is valid. `os.link` creates it: exactly one process succeeds,
+on every file system including network storage, without locks of the operating system. The holder rewrites the file
+every few seconds. It does so in its loop and not in a thread, so that a loop that hangs looks silent. A process that
+wants to take over watches the file for a time by its own clock: clocks of two machines are never compared. The number
+is the fencing token: it only grows, and the holder checks it before each write.
 """
 
 from __future__ import annotations
@@ -33,29 +33,23 @@ __all__ = ["Lease"]
 _log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"lease\.(\d+)", re.ASCII)
-_LOOKS = 20  # how often a silent holder is looked at before it is replaced
+_LOOKS = 20  # number of checks of a silent holder before it is replaced
 
 
 class Lease:
-    """The right to do the work of the daemon, held by this process.
+    """The exclusive right to run as the daemon, held by this process.
 
     Parameters
     ----------
     folder
-        Where the leases are; all daemons that must exclude each other name the same.
-    token
-        The number of the lease.
-    holder
-        This process.
+        The folder of the leases, the same for all daemons that exclude each other.
     beat_every_s
-        How often it is written, in seconds.
-    monotonic
-        The clock.
+        The period of the heartbeat, in seconds.
 
     Attributes
     ----------
     token
-        The fencing token: grows with every holder.
+        The fencing token: it grows with each holder.
     """
 
     def __init__(
@@ -80,24 +74,25 @@ class Lease:
     ) -> Lease:
         """Claim the lease of `folder`.
 
-        A holder that lives is recognised at its next beat, one that has ended on this machine at once. One that is
-        silent is watched for `silent_after_s`, and then replaced.
+        A live holder shows at its next heartbeat. A holder that has ended on this machine is replaced at once. A
+        silent holder is watched for `silent_after_s`, and then replaced.
 
         Parameters
         ----------
         folder
-            Where the leases are; it is made if it is missing.
+            Created if it is missing.
         beat_every_s
-            How often the lease will be written, in seconds.
+            The period of the heartbeat, in seconds.
         silent_after_s
-            How long a holder may be silent, in seconds: longer than the longest step of the loop between two beats.
-        monotonic, pause
-            The clock, and how to wait so many seconds.
+            The silence after which a holder is replaced, in seconds: longer than the longest step between two
+            heartbeats.
+        pause
+            Sleeps for a number of seconds.
 
         Raises
         ------
         LeaseHeldError
-            If another process holds it.
+            If another process holds the lease.
         """
         folder.mkdir(parents=True, exist_ok=True)
         while True:
@@ -112,18 +107,18 @@ class Lease:
                 return lease
 
     def _take(self) -> bool:
-        """Make the file of this lease, if nobody else has; say whether it is the valid one."""
+        """Create the file of this lease; return whether it is the valid one."""
         draft = self._draft(self._holder)
         try:
             os.link(draft, self._path)
         except FileExistsError:
-            # On network storage the answer to a link that was made may be lost, and the repeated request refused.
+            # On network storage the response to a successful link may be lost, and its retry then fails.
             if draft.stat().st_nlink != 2:
                 return False
         finally:
             draft.unlink()
         if _highest(self.folder) != self.token:
-            # Its number was judged free long ago; the leases have gone on since.
+            # This process was suspended after it chose the number, and others have claimed higher ones.
             self._path.unlink(missing_ok=True)
             return False
         for number in _numbers(self.folder):
@@ -137,7 +132,7 @@ class Lease:
         return _path(self.folder, self.token)
 
     def _draft(self, holder: Holder) -> Path:
-        """Write what the lease says to a file beside it."""
+        """Write the content of the lease to a temporary file beside it."""
         draft = self.folder / f".draft-{os.getpid()}-{secrets.token_hex(4)}"
         try:
             draft.write_text(holder.to_json(), encoding="utf-8")
@@ -163,29 +158,29 @@ class Lease:
             raise
 
     def check(self) -> None:
-        """Make sure that this process may still write; to be called before each write.
+        """Check that this process still holds the lease; call it before each write.
 
         Raises
         ------
         LeaseLostError
-            If another process has taken its place.
+            If another process has taken over the lease.
         """
         highest = _highest(self.folder)
         if highest != self.token:
             raise LeaseLostError(self.token, highest)
 
     def beat(self) -> bool:
-        """Show that this process is alive; to be called in every round of the loop, it writes when it is time.
+        """Write the heartbeat if its period has passed; call it in each turn of the loop.
 
         Returns
         -------
         bool
-            Whether it was time.
+            Whether it was written.
 
         Raises
         ------
         LeaseLostError
-            If another process has taken its place.
+            If another process has taken over the lease.
         """
         if self._monotonic() - self._last_beat_s < self._beat_every_s:
             return False
@@ -194,7 +189,7 @@ class Lease:
         return True
 
     def close(self) -> None:
-        """Give the lease back, so that the next one need not wait; nothing happens if it is lost already."""
+        """Give up the lease, so that the next daemon need not wait; no effect if it is lost."""
         try:
             self.check()
             self._write(released=True)
@@ -213,7 +208,7 @@ class Lease:
 
 
 def current(folder: Path) -> Holder | None:
-    """Return who holds the lease of `folder`; None if nobody does."""
+    """Return the holder of the lease of `folder`; None if it is free."""
     number = _highest(folder)
     holder = Holder.parse(_content(folder, number)) if number else None
     return None if holder is None or holder.released else holder
@@ -233,7 +228,7 @@ def _highest(folder: Path) -> int:
 
 
 def _content(folder: Path, number: int) -> bytes | None:
-    """Return what a lease says; None if it has been replaced meanwhile."""
+    """Return the content of a lease; None if another lease has replaced it."""
     try:
         return _path(folder, number).read_bytes()
     except FileNotFoundError:
@@ -243,7 +238,7 @@ def _content(folder: Path, number: int) -> bytes | None:
 def _is_vacant(
     folder: Path, number: int, silent_after_s: float, monotonic: Callable[[], float], pause: Callable[[float], object]
 ) -> bool:
-    """Say whether the holder of a lease has given it back, has ended, or is silent; watch it if need be."""
+    """Return whether a lease is free: closed, or its holder has ended or stays silent."""
     first = _content(folder, number)
     holder = Holder.parse(first)
     if first is None:

@@ -1,4 +1,4 @@
-"""The loop of the daemon: one thread that does, again and again, what is due."""
+"""The loop of the daemon: one thread that runs the stages that are due."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["Loop"]
 
 _log = logging.getLogger(__name__)
 
-#: The longest that the loop sleeps, in seconds: lease and health want to hear of it.
+#: The longest sleep of the loop, in seconds: the lease and the health check need a heartbeat.
 _LONGEST_SLEEP_S = 1.0
 
 
 @attrs.frozen
 class _Held:
-    """A stage that waits: how often it failed in a row, how, and until when it waits."""
+    """A stage that waits after an unexpected error."""
 
     failures: int
     said: str
@@ -38,17 +38,15 @@ class _Held:
 
 
 class Loop:
-    """Runs the stages until it is told to stop.
+    """Run the stages until `stop` is called.
 
-    A stage that fails for a reason that passes opens the circuit of its cause; all stages that depend on it wait, and
-    one of them probes it when its time has come. A stage over which this software itself fails waits alone.
+    A transient failure of a stage opens the circuit of its cause. All stages that depend on this cause wait, and one
+    of them probes it after the backoff. A stage that fails because of a bug waits alone.
 
     Parameters
     ----------
     stages
-        What is to be done, in this order in each turn.
-    circuits
-        What works.
+        In the order of a turn.
     on_turn
         Called at the end of each turn.
     """
@@ -76,22 +74,22 @@ class Loop:
         self._prober: dict[Cause, Stage] = {}
 
     def stop(self) -> None:
-        """Have the loop end after the turn; may be called by any thread, and by a handler of signals."""
+        """Stop after the current turn; safe in any thread and in a signal handler."""
         self._stop.set()
         self._wake.set()
 
     @property
     def is_stopping(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether `stop` was called."""
         return self._stop.is_set()
 
     def run(self) -> None:
-        """Run until it is told to stop.
+        """Run turns until `stop` is called.
 
         Raises
         ------
         LeaseLostError
-            If another daemon has taken the place of this one.
+            If another daemon has taken over the lease.
         """
         while not self._stop.is_set():
             self._wake.clear()
@@ -99,7 +97,7 @@ class Loop:
             self._wake.wait(self._sleep_s())
 
     def turn(self) -> None:
-        """Do once what is due."""
+        """Run each stage that is due once."""
         self._heartbeat.beat()
         for stage in self._stages:
             if self._due_in_s(stage) <= 0:
@@ -111,16 +109,16 @@ class Loop:
         self._on_turn()
 
     def _sleep_s(self) -> float:
-        """Return how long nothing is due, and nothing can be probed."""
+        """Return the time until a stage is due or a circuit can be probed."""
         probe_s = self._circuits.next_probe_in_s()
-        held_s = _LONGEST_SLEEP_S if probe_s is None else probe_s  # a probe that is under way wakes the loop at its end
+        held_s = _LONGEST_SLEEP_S if probe_s is None else probe_s  # a running probe wakes the loop when it ends
         waits = [max(self._due_in_s(s), held_s if s.causes & self._circuits.open else 0.0) for s in self._stages]
         return max(0.0, min([*waits, _LONGEST_SLEEP_S]))
 
     def _due_in_s(self, stage: Stage) -> float:
-        """Return after how many seconds there is something to do for a stage.
+        """Return the time in seconds until a stage is due.
 
-        One that cannot say so is asked to do it: what fails then is met where it is understood.
+        If this fails, the stage is due now: `_run` handles the error when it occurs again.
         """
         held = self._held.get(stage.name)
         if held is not None and held.until_s > self._monotonic():
@@ -134,7 +132,7 @@ class Loop:
             return self._held[stage.name].until_s - self._monotonic()
 
     def _hold(self, stage: Stage, error: Exception) -> None:
-        """Have a stage wait over which this software itself fails; the log has the traceback, once."""
+        """Let a stage wait after an unexpected error; log the traceback once."""
         held = self._held.get(stage.name)
         count, said = 1 if held is None else held.failures + 1, repr(error)
         wait_s = self._context.backoff().delay_s(count, 1.0)
@@ -149,11 +147,11 @@ class Loop:
         )
 
     def _run(self, stage: Stage) -> None:
-        """Have a stage do what is due, unless something fails that it depends on."""
+        """Run a stage, unless a circuit that it depends on is open."""
         failing = stage.causes & self._circuits.open
         probers = [self._prober[cause] for cause in failing if cause in self._prober]
         if stage not in probers and any(prober.due_in_s() <= 0 for prober in probers):
-            return  # what has failed is tried by the one that met it, as long as it has something to do
+            return  # the stage that met the failure probes it, as long as it has work
         ticket = self._circuits.admit(stage.causes)
         if ticket is None:
             return
@@ -183,18 +181,18 @@ class Loop:
         self._resume(self._circuits.settle(ticket, failure))
 
     def _resume(self, closed: frozenset[Cause]) -> None:
-        """Let what waited for causes go on."""
+        """Resume the files that wait for causes."""
         for cause in closed:
             self._prober.pop(cause, None)
-            with suppress(OSError):  # the journal says so itself at its next use
+            with suppress(OSError):  # the next use of the journal reports the same error
                 _log.info("the %s works again; %d files go on", cause, self._journal.resume(cause))
 
 
 def _failure(stage: Stage, error: BdmsError | OSError) -> Cause:
-    """Return for which of its causes a stage waits that met `error`, so that it never tries again at once.
+    """Return the cause that a stage waits for after `error`.
 
-    A right that is missing or a storage element that is not there is no outage by its kind. For the daemon it is one
-    all the same: somebody has to change something, and then it goes on.
+    A missing permission or storage element is not transient in general. The daemon waits for it nevertheless: an
+    operator repairs it, and the daemon continues without a restart.
     """
     is_storage = isinstance(error, OSError) and not isinstance(error, CatalogueError)
     likely = Cause.STORAGE if is_storage else Cause.CATALOGUE

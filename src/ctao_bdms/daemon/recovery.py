@@ -1,4 +1,4 @@
-"""What a daemon does first when the archive answers: it ends what its predecessor has begun."""
+"""Recover after a restart: finish the work of the previous daemon."""
 
 from __future__ import annotations
 
@@ -34,24 +34,22 @@ __all__ = ["finish_quarantine", "open_registrar", "recover"]
 
 _log = logging.getLogger(__name__)
 
-#: All open blocks are closed, whatever the server's clock says of their age.
+#: Close all open blocks regardless of their age: the server's clock may differ from ours.
 _AT_ONCE = dt.timedelta.min
 
-#: How many files are asked for at once to fill a journal.
+#: Number of files in one request when a journal is rebuilt.
 _CHUNK = 5000
 
 
 def open_registrar(
     context: StageContext, catalogue: Catalogue, *, policy: Policy, alive: Callable[[], None] = lambda: None
 ) -> Registrar:
-    """End what a predecessor has begun, and return what registers files from now on.
+    """Recover, and return the registrar of this daemon.
 
     Parameters
     ----------
-    policy
-        How products are kept.
     alive
-        Called between two steps: after an outage of days they take longer together than a loop may be silent.
+        Called between two steps. After an outage of days, all steps together exceed the heartbeat limit of the loop.
 
     Raises
     ------
@@ -81,19 +79,17 @@ def open_registrar(
 def recover(
     context: StageContext, catalogue: Catalogue, *, policy: Policy, alive: Callable[[], None] = lambda: None
 ) -> None:
-    """Close the blocks that a predecessor left open, give them their rules, and fill a journal that is new.
+    """Close open blocks, create their missing rules, and rebuild a lost journal.
 
-    A journal stays new until this has come to its end, however often the daemon is started until then.
+    A journal counts as new until this function has finished, even over several restarts of the daemon.
 
-    Only the holder of the lease may do this: an open block of a daemon that lives would be closed, too. What is asked
-    does not grow with the years: if the journal is new, the blocks of the days before it was begun are looked at, and
-    the older ones that have a rule which is not fulfilled. Files whose triggers stand are walked again, whatever their
-    night.
+    Only the holder of the lease may call this: it would also close the open blocks of another running daemon. The cost
+    does not grow with the age of the archive. For a new journal it checks the blocks of the last days before the
+    journal was created, and older blocks with an incomplete rule. Files that still have a trigger are ingested again,
+    whatever their night.
 
     Parameters
     ----------
-    policy
-        How products are kept.
     alive
         Called between two steps.
     """
@@ -118,10 +114,10 @@ def recover(
 def _close_and_rule(
     context: StageContext, catalogue: Catalogue, policy: Policy, alive: Callable[[], None]
 ) -> set[tuple[str, Night]]:
-    """Close the blocks that were left open, and make their rules; return scope and night of what lacks copies."""
+    """Close open blocks and create their rules; return scope and night of incomplete blocks."""
 
     def refused(action: Action, error: CatalogueError) -> None:
-        """Say what could not be done about one rule; the loop tries it again."""
+        """Log a rejected rule; the replicate stage retries it."""
         _log.error("rule for %s on %s: %s", action.rse_expression, action.did, error, extra={"block": str(action.did)})
         alive()
 
@@ -145,18 +141,16 @@ def _close_and_rule(
 def finish_quarantine(
     journal: Journal, quarantine: Quarantine, root: Path, *, alive: Callable[[], None] = lambda: None
 ) -> None:
-    """Finish what a predecessor has begun to put into quarantine: move the trigger after its file, and write it down.
+    """Finish interrupted moves into quarantine: move the trigger, and update the journal.
 
-    A trigger without its file waits for it, and nobody looks at it again; an entry of the journal waits with it.
+    Otherwise the trigger would wait for its missing file for ever, and so would the entry of the journal.
 
     Parameters
     ----------
-    journal, quarantine
-        The journal and the quarantine.
     root
         The storage root, links resolved.
     alive
-        Called after each case.
+        Called for each case.
     """
     rejected = []
     try:
@@ -164,13 +158,13 @@ def finish_quarantine(
     except OSError as error:
         if cause_of(error) is not None:
             raise
-        _log.error("the quarantine cannot be looked at: %s", error)  # what must go there waits, and nothing else
+        _log.error("the quarantine cannot be looked at: %s", error)  # only files that must be quarantined wait
         return
     for case in cases:
         alive()
         try:
             if os.path.lexists(case.path):
-                continue  # another file of the name has come since
+                continue  # a new file with the same name has arrived
             if case.trigger is not None and quarantine.settle(local_file(case.path, case.trigger, root)) is not None:
                 _log.warning("the trigger %s follows its file into %s", case.trigger, case.folder)
             entry = journal.entry(case.path)
@@ -186,7 +180,7 @@ def finish_quarantine(
 
 
 def _patterns(context: StageContext, catalogue: Catalogue) -> Iterator[tuple[str, str, dt.datetime | None]]:
-    """Yield scopes and patterns of the blocks that may have been left behind, and since when they were opened."""
+    """Yield scope, name pattern and earliest opening time of blocks that may be incomplete."""
     settings, journal, now = context.settings(), context.journal, context.clocks.now()
     site, new_since = settings.storage.site, dt.timedelta(days=settings.state.recover_days)
     today, lacking_since = Night.of(now, site), journal.lacking_since
@@ -201,13 +195,13 @@ def _patterns(context: StageContext, catalogue: Catalogue) -> Iterator[tuple[str
 
 
 def _followed(catalogue: Catalogue, scope: str, site: Site) -> set[Night]:
-    """Return the nights, however old, that have a block with a rule which is not fulfilled."""
+    """Return the nights of any age that have a block with an incomplete rule."""
     names = [BlockName.parse(did.name) for did in catalogue.unfulfilled(scope) if is_block(did.name)]
     return {name.night for name in names if (name.vo, name.site) == (DEFAULT_VO, site)}
 
 
 def _on_their_way(journal: Journal) -> Iterator[Night]:
-    """Yield the nights of which the journal says that not all is through."""
+    """Yield the nights with files that are not yet replicated."""
     for night, tallies in journal.nights().items():
         if any(tallies.get(state) for state in (FileState.FOUND, FileState.SCANNED, FileState.REGISTERED)):
             yield night

@@ -1,4 +1,4 @@
-"""Walking a night again, by hand, while no daemon runs: what is not complete goes the way that the daemon takes."""
+"""Ingest the incomplete files of a night again, by hand, while no daemon runs."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
 
 __all__ = ["ReplayReport", "replay", "replayable_files"]
 
-#: How many files are read before they are registered: what an interruption lets be read again.
+#: Number of files that are read before they are registered: after an interruption, at most these are read again.
 _CHUNK = 500
 _AT_ONCE = dt.timedelta()
 
 
 @attrs.frozen(kw_only=True)
 class ReplayReport:
-    """What walking a night again has done.
+    """The result of a replay.
 
     Attributes
     ----------
     before, after
-        The night before and after it.
+        The state of the night before and after the replay.
     report
-        What became of the files that were walked again.
+        The outcome of each file.
     blocks
-        How far the replication of the night's blocks is.
+        The state of the replication of the night's blocks.
     """
 
     before: NightReport
@@ -60,12 +60,10 @@ class ReplayReport:
 
 
 def replayable_files(report: NightReport, pattern: str = "") -> list[Path]:
-    """Return the files of a night for which a walk can do something: they are there, and their trigger stands.
+    """Return the incomplete files of a night that still have a trigger.
 
     Parameters
     ----------
-    report
-        The night.
     pattern
         Only paths that match it, with ``*``, ``?`` and ``[...]``.
     """
@@ -90,33 +88,37 @@ def replay(
     on_bytes: Callable[[int], None] = lambda _: None,
     on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
 ) -> ReplayReport:
-    """Walk the files of a night again that are not complete, and give its blocks the rules that they lack.
+    """Ingest the incomplete files of a night again, and create the missing rules of its blocks.
 
-    To repeat it is safe. A file without a trigger is left alone: its producer has not said that it is complete.
+    It is safe to repeat. Files without a trigger are skipped: their producer has not declared them complete.
 
     Parameters
     ----------
-    rse, scope
-        The storage element on site, and the scope; by default the only one, and all.
+    rse
+        The storage element on site; by default the only one.
+    scope
+        By default all scopes.
     pattern
-        Only files whose paths match it, with ``*``, ``?`` and ``[...]``.
+        Only paths that match it, with ``*``, ``?`` and ``[...]``.
     lease
-        The folder of the daemon's lease, which is held meanwhile; by default beside the storage root.
+        The folder of the daemon's lease, which the replay holds; by default beside the storage root.
     lease_silent_s
-        How long a silent holder is watched before it is replaced, in seconds.
+        The time in seconds after which a silent holder is replaced.
     journal
-        The journal of the daemon, in which it is written down; none if None.
+        The journal of the daemon, which is updated; None for no journal.
     checks, sidecars
-        How serious the cross-checks are, and whether what producers say is compared: as the daemon's settings say.
+        As in the settings of the daemon.
     jobs
-        How many files are read at once.
-    on_bytes, on_rule
-        Called with the size of each piece that was read, and with block and RSE expression of each rule that is made.
+        The number of files that are read in parallel.
+    on_bytes
+        Called with the size of each piece that is read.
+    on_rule
+        Called with the block and the RSE expression of each new rule.
 
     Raises
     ------
     LeaseHeldError
-        If a daemon is at work. It walks by itself, and two must not.
+        If a daemon is running: it ingests the same files by itself.
     """
     storage = onsite_rse(bdms.catalogue.rses(), rse)
     with ExitStack() as stack:
@@ -137,13 +139,13 @@ def replay(
 
 
 def _opened(journal: Path, bdms: Bdms, lease: Lease) -> Journal:
-    """Return the daemon's journal, open for writing under our lease."""
+    """Open the daemon's journal for writing under our lease."""
     return Journal(journal, by=process_name("replay"), now=bdms.replication.now, fence=lease.token)
 
 
 @attrs.frozen
 class _Replay:
-    """Walks files again while the lease is held, and writes down what became of them if there is a journal."""
+    """Ingest files under the lease, and record the outcomes in the journal if there is one."""
 
     bdms: Bdms
     storage: Rse
@@ -159,7 +161,7 @@ class _Replay:
         sidecars: bool,
         jobs: int,
     ) -> list[Outcome]:
-        """Ingest the files in portions."""
+        """Ingest the files in chunks."""
         beat = _beating(self.lease)
 
         def read(count: int) -> None:
@@ -191,7 +193,7 @@ class _Replay:
         return outcomes
 
     def note_copies(self, blocks: BlockStates) -> None:
-        """Write into the journal of which files all copies are there."""
+        """Mark files with all copies as replicated in the journal."""
         if self.journal is None:
             return
         for state in blocks:
@@ -200,7 +202,7 @@ class _Replay:
 
 
 def _beating(lease: Lease) -> Callable[[], None]:
-    """Return what shows that this process lives; several threads may call it."""
+    """Return a thread-safe heartbeat of the lease."""
     lock = threading.Lock()
 
     def beat() -> None:
@@ -211,7 +213,7 @@ def _beating(lease: Lease) -> Callable[[], None]:
 
 
 def _note_copies(journal: Journal, bdms: Bdms, block: Did) -> None:
-    """Write into the journal of which files of a block all copies are there."""
+    """Mark the files of a block that have all copies as replicated in the journal."""
     paths = {entry.lfn: entry.path for entry in journal.entries(block=block, state=FileState.REGISTERED) if entry.lfn}
     journal.replicated(paths[lfn] for lfn in bdms.replication.copied(block, paths))
 
@@ -219,9 +221,9 @@ def _note_copies(journal: Journal, bdms: Bdms, block: Did) -> None:
 def _rules(
     bdms: Bdms, scopes: Iterable[str], site: Site, night: Night, on_rule: Callable[[Did, str], None]
 ) -> BlockStates:
-    """Close what a daemon has left open, and make the rules of the night's blocks that are wanted and not there.
+    """Close the open blocks of a night, and create their missing rules.
 
-    The lease is held: no block that is open is being filled.
+    Under the lease, no other process adds files to an open block.
     """
     return BlockStates(
         state

@@ -1,4 +1,4 @@
-"""Where files are read: in processes of this machine, or on the nodes of Dask."""
+"""Open the scans of files: in local processes or on Dask nodes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,14 @@ __all__ = ["open_scans"]
 
 @contextmanager
 def open_scans(workers: Workers) -> Iterator[Scans]:
-    """Yield what reads files, on this machine or on the nodes of Dask.
-
-    Parameters
-    ----------
-    workers
-        The settings.
+    """Open scans in local processes, or on Dask nodes if there is a scheduler.
 
     Raises
     ------
     MissingExtraError
         If ``ctao-bdms[dask]`` is needed and not installed.
     UnreachableError
-        If there is no scheduler.
+        If the scheduler does not answer.
     """
     limit = TimeLimit(base_s=workers.base_time_s, minimum_rate_bytes_per_s=workers.minimum_rate_bytes_per_s)
     memory_bytes, attempts = workers.memory_bytes, workers.attempts

@@ -1,4 +1,4 @@
-"""The daemon as a process: signals, lease, journal, workers, reload, and HTTP."""
+"""Run the daemon as a process: signals, lease, journal, workers, reload, HTTP."""
 
 from __future__ import annotations
 
@@ -46,16 +46,14 @@ _T = TypeVar("_T")
 
 
 class Service:
-    """The ingestion daemon.
+    """The process of the ingestion daemon.
 
     Parameters
     ----------
-    settings
-        Its settings.
     reload
-        Reads the settings anew, for SIGHUP.
+        Reads the settings again, for SIGHUP.
     notify
-        The address at which systemd listens; empty if it does not.
+        The value of ``NOTIFY_SOCKET``; empty without systemd.
     """
 
     def __init__(self, settings: Settings, *, reload: Callable[[], Settings], notify: str = "") -> None:
@@ -68,14 +66,14 @@ class Service:
         self._metrics = Metrics(states=FileState, causes=Cause)
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT.
+        """Run until SIGTERM or SIGINT.
 
         Raises
         ------
         LeaseHeldError
-            If another daemon works already.
+            If another daemon is running.
         LeaseLostError
-            If another daemon has taken the place of this one.
+            If another daemon has taken over the lease.
         """
         settings = self.settings
         configure(settings.log, sys.stderr)
@@ -103,7 +101,7 @@ class Service:
             _log.info("stopped")
 
     def _claim(self) -> Lease:
-        """Return the lease, as soon as nobody else holds it."""
+        """Return the lease when no other process holds it."""
         settings = self.settings
         settings.state.folder.mkdir(parents=True, exist_ok=True)
         return Lease.claim(
@@ -114,7 +112,6 @@ class Service:
         )
 
     def _journal(self, lease: Lease) -> Journal:
-        """Return the journal, open for writing."""
         return Journal(
             self.settings.journal,
             by=process_name("ingestd"),
@@ -124,16 +121,15 @@ class Service:
         )
 
     def _retry_at_start(self, make: Callable[[], _T]) -> _T:
-        """Return what `make` makes, as soon as it can be made."""
         return retry_at_start(make, backoff=Backoff.of(self.settings.retries), jitter=random.random, pause=self._pause)
 
     def _pause(self, seconds: float) -> None:
-        """Wait during the start, and have systemd wait, too."""
+        """Wait during the start, and extend the timeout of systemd."""
         self._notifier.waiting("waits for what the start needs", seconds)
         self._clocks.sleep(seconds)
 
     def _resources(self, stack: ExitStack, lease: Lease) -> Resources:
-        """Return what the daemon works with; `stack` closes it."""
+        """Return the resources of the daemon; `stack` closes them."""
         return Resources(
             lease=lease,
             notifier=self._notifier,
@@ -144,7 +140,7 @@ class Service:
         )
 
     def _connect(self) -> RucioCatalogue:
-        """Connect to the archive, and count what it answers."""
+        """Connect to the archive, and count its responses."""
         catalogue = RucioCatalogue.connect(self.settings.rucio.config, timeout_s=self.settings.rucio.timeout_s)
 
         def count(response: requests.Response) -> None:
@@ -155,8 +151,6 @@ class Service:
         return catalogue
 
     def _server(self, daemon: Daemon) -> StatusServer:
-        """Return what shows how things are."""
-
         def ready() -> Mapping[str, str]:
             is_open = daemon.circuits.open
             low, hidden = daemon.report.low_on_space, daemon.report.hidden_folders
@@ -176,19 +170,19 @@ class Service:
         )
 
     def _turned(self, scans: Scans) -> None:
-        """Take note of a turn of the loop."""
+        """Update metrics and settings at the end of a turn."""
         self._metrics.workers_lost(scans.lost)
         if self._is_reload_wanted:
             self._is_reload_wanted = False
             self._take_over()
 
     def _want_reload(self) -> None:
-        """Have the settings read anew at the end of the next turn."""
+        """Request a reload at the end of the next turn: a signal handler must not block."""
         self._is_reload_wanted = True
         self._wake.set()
 
     def _take_over(self) -> None:
-        """Read the settings anew, and take over what a running daemon can."""
+        """Reload the settings, and apply those that a running daemon can change."""
         try:
             new = self._reload()
             merged = merge_reloadable(self.settings, new)
@@ -205,7 +199,7 @@ class Service:
 
 
 def _one_thread(stack: ExitStack, name: str) -> ThreadPoolExecutor:
-    """Return a thread in which the archive is asked while the loop goes on."""
+    """Return a single thread for requests to the archive."""
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
     stack.callback(executor.shutdown, wait=False, cancel_futures=True)
     return executor

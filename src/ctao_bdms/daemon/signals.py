@@ -1,4 +1,4 @@
-"""What a process does when it gets a signal, for a while."""
+"""Install signal handlers for a while."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["signal_handlers"]
 
 @contextmanager
 def signal_handlers(calls: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[None]:
-    """Have signals call something; afterwards they do what they did before.
+    """Install signal handlers, and restore the previous ones at the end.
 
     Parameters
     ----------
     calls
-        What each signal calls, in the main thread, between two of its steps: it should only set something.
+        The handler of each signal. It interrupts the main thread, so it should only set a flag.
     """
     before = {number: signal.signal(number, lambda number, _: calls[signal.Signals(number)]()) for number in calls}
     try:

@@ -1,4 +1,4 @@
-"""The start of the daemon: what is out for a while is waited for, as it is when it works."""
+"""Wait for the storage and the machine when the daemon starts."""
 
 from __future__ import annotations
 
@@ -19,30 +19,28 @@ _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-#: What a start needs of the world. A right that is missing is none of it: somebody must change something first.
+#: Transient causes at the start. A missing permission is not transient: an operator must repair it first.
 _PASSES = frozenset({Cause.STORAGE, Cause.MACHINE, Cause.JOURNAL})
 
 
 def retry_at_start(
     make: Callable[[], _T], *, backoff: Backoff, jitter: Callable[[], float], pause: Callable[[float], object]
 ) -> _T:
-    """Return what `make` returns, however long a storage that is full or read-only, or a lack of memory, keeps it.
+    """Call `make` until it succeeds, and return its result.
+
+    It retries while the storage is full or read-only, or while memory is short.
 
     Parameters
     ----------
-    make
-        What is tried.
-    backoff
-        How long to wait before the next try.
     jitter
-        Gives random numbers from 0 to 1.
+        Returns random numbers from 0 to 1.
     pause
-        Waits so many seconds.
+        Sleeps for a number of seconds.
 
     Raises
     ------
     BdmsError, OSError
-        What `make` raises for a reason that does not pass by itself.
+        If `make` fails with an error that is not transient.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the daemon says of a file: what name, bytes and producer say, together."""
+"""Describe a file by its name, its content and its producer's sidecar."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ALWAYS = ("adler32", "sha256")
 
 
 def algorithms_of(entry: Entry, *, sidecars: bool) -> tuple[str, ...]:
-    """Return the digests that are to be made of a file: ours, and those that its producer gives beside it."""
+    """Return the digests to compute for a file: ours, and those in its sidecar."""
     return read_statement(entry.path, entry.trigger).algorithms if sidecars else _ALWAYS
 
 
 def description(file: LocalFile, facts: FileFacts | None, settings: Settings) -> Described:
-    """Put together what name and content say, and what the producer says of them."""
+    """Describe a file by name, content and sidecar."""
     asked = facts is not None and settings.inbox.sidecars
     said = read_statement(file.path, file.trigger) if asked else None
     return describe(file, facts, settings.checks.policy, said)

@@ -1,4 +1,4 @@
-"""From the inbox into the journal, and from the log of the quarantine."""
+"""Discover new files: from the inbox and the quarantine's log into the journal."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DiscoverStage"]
 
-#: How often the files that the journal holds as found are compared with the triggers that stand, in seconds; and how
-#: many of them at once.
+#: The period of the comparison of found files with existing triggers, in seconds; and the number of files in one step.
 _COMPARE_S, _PORTION = 600.0, 1000
 
 _OPEN = {FileState.FOUND, FileState.SCANNED}
@@ -33,15 +32,12 @@ _log = logging.getLogger(__name__)
 
 
 class DiscoverStage:
-    """Looks into the inbox, and writes what is new into the journal.
+    """Poll the inbox, and write new files into the journal.
 
     Parameters
     ----------
-    watch
-        The inbox.
     busy
-        Returns the triggers of files that are being registered: what is new of those is written down when it is known
-        what has become of them.
+        Returns the triggers of files that are being registered. Their changes are written when their outcome is known.
     """
 
     name: ClassVar[str] = "discover"
@@ -71,15 +67,15 @@ class DiscoverStage:
         self._next_s = self._monotonic()
 
     def due_in_s(self) -> float:
-        """Return the time until the next look."""
+        """Return the time until the next poll, in seconds."""
         return self._next_s - self._monotonic()
 
     def step(self, *, probe: bool) -> None:
-        """Look once."""
+        """Poll once."""
         begin_s = self._monotonic()
         poll = self.watch.poll()
         self._metrics.polled(self._monotonic() - begin_s)
-        # The last word on a trigger counts: one that went and came again has not gone.
+        # Only the last change of a trigger counts: one that was removed and created again is not gone.
         self._unwritten.update(dict.fromkeys(poll.gone))
         self._unwritten.update((seen.trigger, seen) for seen in poll.found if seen.trigger is not None)
         busy = self._busy()
@@ -99,11 +95,11 @@ class DiscoverStage:
         linked = set(self._linked.values())
         gone = [trigger for trigger, seen in ready.items() if seen is None]
         self._journal.withdrawn([path for trigger in gone if (path := self._withdrawn(trigger, linked)) is not None])
-        for trigger in gone:  # only now: if the journal did not take it, all is asked again
+        for trigger in gone:  # only after the write: if it fails, the next step needs these links again
             self._linked.pop(trigger, None)
             self._others.pop(trigger, None)
         self._remember_links(seen for seen in ready.values() if seen is not None)
-        # The watch tells everything once; what the journal did not take is offered again.
+        # The watch reports each change once, so sightings that were not written are kept for the next step.
         self._unwritten = {trigger: seen for trigger, seen in self._unwritten.items() if trigger in busy}
         if n_new or n_again:
             _log.info("%d new files, %d again", n_new, n_again)
@@ -112,7 +108,7 @@ class DiscoverStage:
         self._next_s = begin_s if poll.more else begin_s + self._context.settings().inbox.poll_interval_s
 
     def _withdrawn(self, trigger: Path, linked: Container[Path]) -> Path | None:
-        """Return the file whose trigger has gone; None if another trigger stands for it."""
+        """Return the file whose trigger is gone; None if another trigger announces the same file."""
         path = self._linked.get(trigger, data_of(trigger))
         if path == data_of(trigger) and path not in linked:
             return path
@@ -120,9 +116,9 @@ class DiscoverStage:
         return path if entry is not None and entry.trigger == trigger else None
 
     def _remember_links(self, found: Iterable[Sighting]) -> None:
-        """Remember which triggers stand for a link to a file, and so may be one of several for the same file.
+        """Remember triggers of links, since several of them may announce the same file.
 
-        The journal knows a file by one trigger. The others are looked at again when it has gone through by that one.
+        The journal knows one trigger for each file. The others are checked again when the file is done.
         """
         triggers = {seen.trigger: seen for seen in found if seen.trigger is not None}
         self._linked.update((trigger, seen.path) for trigger, seen in triggers.items() if seen.path != data_of(trigger))
@@ -140,10 +136,10 @@ class DiscoverStage:
                 self.watch.look_again(trigger)
 
     def _compare(self, busy: Container[Path]) -> None:
-        """Withdraw files whose triggers went while nobody looked, a portion of the journal at each look.
+        """Withdraw found files whose triggers were removed unnoticed, a part of the journal in each step.
 
-        Of a file that was read already it is not known whether it is in the archive and its trigger was removed for
-        that: whoever registers files finds out.
+        Scanned files are left out: their trigger may be gone because they are in the archive. The register stage
+        finds out.
         """
         if self._left is None and self._monotonic() >= self._compare_s:
             self._left = self._journal.entries(state=FileState.FOUND)
@@ -156,10 +152,10 @@ class DiscoverStage:
         self._journal.withdrawn(triggers[gone] for gone in self.watch.lacks(triggers) if gone not in busy)
 
     def _learn(self) -> None:
-        """Write into the journal which files from quarantine have entered the archive by a command."""
+        """Mark files as registered that a command has ingested from quarantine."""
         try:
             entered, read_bytes = entered_since(self._quarantine, self._read_bytes)
-        except OSError as error:  # another user's, perhaps: no reason to look at no inbox
+        except OSError as error:  # perhaps another user owns the log: the inbox must still be polled
             if str(error) != self._unread:
                 _log.warning("what commands have ingested from quarantine stays unknown: %s", error)
             self._unread = str(error)

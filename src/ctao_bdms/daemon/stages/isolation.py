@@ -1,4 +1,4 @@
-"""Many files at once, and one by one where this software itself fails over one of them."""
+"""Process many files at once, and isolate those that fail unexpectedly."""
 
 from __future__ import annotations
 
@@ -15,19 +15,17 @@ _T = TypeVar("_T")
 
 
 def isolate_failures(do: Callable[[Sequence[_T]], object], items: Sequence[_T]) -> Iterator[tuple[_T, Exception]]:
-    """Do something with all items together, by halves where that fails; yield the items over which it fails alone.
+    """Call `do` with all items, by halves after a failure; yield the items that fail alone.
 
     Parameters
     ----------
     do
-        What is done. It does all or nothing, and may be called again with the same.
-    items
-        The items.
+        Processes all items or none, and may be called again with the same items.
 
     Raises
     ------
     Exception
-        What has another reason than the items, such as a full disk.
+        If `do` fails for a reason that no single item causes, such as a full disk.
     """
     try:
         do(items)

@@ -1,7 +1,7 @@
-"""From facts into the archive: batches of files that have been read are registered, or put into quarantine.
+"""Register batches of scanned files in the archive, or quarantine them.
 
-The server takes about as long for a batch as the loop does for everything else. So it is asked in a thread of its own,
-while other files are read; the journal is written by the loop alone.
+A request to the server takes about as long as everything else in a turn. So a separate thread sends it while the loop
+continues. Only the loop writes the journal.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ __all__ = ["FAILED", "REFUSED", "RegisterStage"]
 
 _log = logging.getLogger(__name__)
 
-#: What a file waits for that is not taken though nothing is wrong with its content: somebody must see to it.
+#: The cause of a file that is rejected though its content is good: an operator must act.
 REFUSED = "refused"
 
-#: What a file waits for over which this software itself fails.
+#: The cause of a file that fails because of a bug.
 FAILED = Cause.FAILED
 
-#: How often it is looked, in seconds, whether the time of a file has come, as long as all that are there wait for one.
+#: The period of the check for due retries while all files wait, in seconds.
 _IDLE_S = 0.2
 
 
 @attrs.frozen
 class _Batch:
-    """A batch that the archive is being asked to take, and what has become of its files so far."""
+    """A batch that is being registered, with the outcomes so far."""
 
     entries: dict[Path, Entry]
     outcomes: dict[Path, Outcome]
@@ -60,18 +60,18 @@ class _Batch:
 
 
 class RegisterStage:
-    """Registers what has been read, in batches.
+    """Register scanned files in batches.
 
     Parameters
     ----------
     registrar
-        Makes what registers files, when the archive answers for the first time.
+        Recovers, and returns the registrar; called until the archive answers for the first time.
     nameless
-        Files that can have no name in the archive, by path; those that are done with are taken out.
+        Files without a valid name in the archive, by path. This stage removes those that are done.
     look_again
-        Called with a trigger that stands for another file than the one that was registered.
+        Called with a trigger whose file was replaced after the scan.
     executor
-        One thread in which the archive is asked while the loop goes on.
+        One thread for requests to the archive.
     """
 
     name: ClassVar[str] = "register"
@@ -106,29 +106,30 @@ class RegisterStage:
 
     @property
     def registrar(self) -> Registrar | None:
-        """What registers files; None until the archive has answered."""
+        """The registrar; None until the archive has answered."""
         return self._registrar
 
     @property
     def has_due(self) -> bool:
-        """Whether there are files that are being registered, or could be."""
+        """Whether files are being registered or are due."""
         return bool(self._batch or self._nameless or self._due(1))
 
     @property
     def busy(self) -> AbstractSet[Path]:
-        """The triggers of the files that are being registered, or were, and the journal does not say so yet."""
+        """The triggers of files in the current batch, until the journal has its outcome."""
         entries = () if self._batch is None else self._batch.entries.values()
         return {entry.trigger for entry in entries if entry.trigger is not None}
 
     def due_in_s(self) -> float:
-        """Return when a batch is full, or its first file has waited long enough; at once until the archive answered.
+        """Return the time until a batch is full or its first file is old enough, in seconds.
 
-        What a predecessor has begun is ended at the start, and not when the next file comes, perhaps a day later.
+        It is 0 until the archive has answered: recovery must run at the start, and not when the next file comes,
+        perhaps a day later.
         """
         if self._registrar is None:
             return 0.0
         if self._batch is not None:
-            return 0.0 if self._batch.answer.done() else float("inf")  # `wake` says when it is time
+            return 0.0 if self._batch.answer.done() else float("inf")  # `wake` ends the wait
         count = self._journal.tallies()[FileState.SCANNED].files + len(self._nameless)
         if not count:
             self._since_s = None
@@ -148,19 +149,19 @@ class RegisterStage:
         return most if self._registrar is None else min(most, self._registrar.batches.size.files)
 
     def step(self, *, probe: bool) -> None:
-        """Take the answer to the last batch, and have the next one registered; a probe waits for its answer."""
+        """Finish the last batch, and submit the next one; a probe waits for its answer."""
         if self._batch is not None:
             self._finish_batch()
             if self.due_in_s() > 0:
                 return
         self._since_s = None
         if self._registrar is None:
-            # Also when no file waits: what a predecessor has begun is ended with it.
+            # Also when no file waits: this runs the recovery.
             self._registrar = self._make_registrar()
         limit = 1 if probe else self._limit
         due = (*self._nameless.values(), *self._due(limit))
         if any(entry.cause == FAILED for entry in due):
-            # What a batch has failed over already is tried alone, and when nothing else is due.
+            # A file that made a batch fail is tried alone, and only when nothing else is due.
             due = tuple(entry for entry in due if entry.cause != FAILED) or due[:1]
         entries = {entry.path: entry for entry in (due if self._most is None else due[:limit])}
         items = {path: item for path, entry in entries.items() if (item := self._item(entry)) is not None}
@@ -180,8 +181,7 @@ class RegisterStage:
         Parameters
         ----------
         everything
-            Close all, as at the end of the process, also if the journal cannot be written any more; a batch that is
-            under way is waited for.
+            Wait for the current batch, and close all blocks, even if the journal cannot be written.
         """
         if everything and self._batch is not None:
             self._batch.answer.exception()
@@ -190,27 +190,27 @@ class RegisterStage:
         return tuple(self._closed.popleft() for _ in range(len(self._closed)))
 
     def finish(self) -> None:
-        """Wait until no batch is under way any more, and write down what has become of its files."""
+        """Wait for the current batch, and write its outcome."""
         if self._batch is not None:
             self._finish_batch()
 
     def _submit(self, registrar: Registrar, entries: dict[Path, Entry], items: Sequence[Described]) -> _Batch:
-        """Have a batch registered."""
+        """Submit a batch to the thread of the archive."""
         outcomes: dict[Path, Outcome] = {}
         answer = self._executor.submit(self._register_batch, registrar, items, outcomes)
         answer.add_done_callback(lambda _: self._context.wake.set())
         return _Batch(entries, outcomes, answer)
 
     def _register_batch(self, registrar: Registrar, items: Sequence[Described], outcomes: dict[Path, Outcome]) -> None:
-        """Register a batch, and close the blocks whose time has come: nobody else may meanwhile."""
+        """Register a batch, and close due blocks in the same thread, since the registrar is not thread-safe."""
         registrar.take(items, lambda outcome: outcomes.__setitem__(outcome.path, outcome))
         self._closed.extend(registrar.close())
 
     def _finish_batch(self) -> None:
-        """Wait for the answer to a batch, and write down what has become of its files.
+        """Wait for the answer to a batch, and write the outcome of its files.
 
-        The answer is kept until the journal has taken it: triggers have gone by now, and who does not know why would
-        take the files for withdrawn.
+        The answer is kept until the journal has it: the triggers are removed by now, and without the answer the files
+        would look withdrawn.
         """
         assert self._batch is not None
         batch, error = self._batch, self._batch.answer.exception()
@@ -227,12 +227,12 @@ class RegisterStage:
             self._unexpected(left, error)
             return
         if cause_of(error) is Cause.STORAGE:
-            # The others must not wait behind a file that cannot be moved to quarantine.
+            # Other files must not wait for a file that cannot be moved to quarantine.
             self._journal.waits(self._context.retry_later(entry, Cause.STORAGE, str(error)) for entry in left)
         raise error
 
     def _unexpected(self, entries: Sequence[Entry], error: Exception) -> None:
-        """Find out by halves over which file a batch fails, so that it waits and no other."""
+        """Halve the batches until the file that fails is found, so that only this file waits."""
         if not entries:
             raise error
         if len(entries) == 1:
@@ -242,11 +242,11 @@ class RegisterStage:
             _log.warning("%d files cannot be registered together, fewer are tried: %r", len(entries), error)
 
     def _item(self, entry: Entry) -> Described | None:
-        """Return what is known of a file; None if that cannot be said, and it waits."""
+        """Return the description of a file; None if this fails, and the file waits."""
         try:
             facts = None if entry.lfn is None else self._journal.facts(entry.path)
             item = self._describe(local_file(entry.path, entry.trigger, self._root), facts)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong over one file must not stop all others
+        except Exception as error:  # noqa: BLE001 - an error of one file must not stop the others
             self._fails(entry, error)
             return None
         if item.file.path != entry.path:
@@ -258,7 +258,7 @@ class RegisterStage:
         return description(file, facts, self._context.settings())
 
     def _fails(self, entry: Entry, error: Exception) -> None:
-        """Have a file wait over which something has failed that nobody expected."""
+        """Let a file wait after an error; raise the error if it concerns all files."""
         cause = cause_of(error)
         if entry.cause != FAILED and cause is None:
             with log_context(file_id=entry.path, lfn=entry.lfn, night=entry.night):
@@ -268,14 +268,14 @@ class RegisterStage:
             raise error
 
     def _stays(self, entry: Entry, cause: str, why: str) -> None:
-        """Have a file wait that is not given to the archive."""
+        """Let a file wait that is not registered."""
         self._journal.waits([self._context.retry_later(entry, cause, why)])
         self._nameless.pop(entry.path, None)
         with log_context(file_id=entry.path, lfn=entry.lfn, night=entry.night):
             _log.warning("not taken, tried again: %s", why)
 
     def _write(self, entries: dict[Path, Entry], outcomes: Collection[Outcome]) -> None:
-        """Write into the journal what became of files."""
+        """Write outcomes into the journal."""
         waiting, again, gone = [], [], []
         for outcome in (outcome for outcome in outcomes if outcome.status is Status.REFUSED):
             entry = entries[outcome.path]
@@ -302,7 +302,7 @@ class RegisterStage:
             self._count(entries[outcome.path], outcome)
 
     def _count(self, entry: Entry, outcome: Outcome) -> None:
-        """Count and log what became of a file."""
+        """Count and log the outcome of a file."""
         now = self._now()
         with log_context(file_id=entry.path, lfn=entry.lfn, night=entry.night, block=outcome.block):
             if outcome.is_archived:
@@ -317,9 +317,9 @@ class RegisterStage:
 
 
 def _is_withdrawn(entry: Entry) -> bool:
-    """Return whether somebody has taken a file back, its trigger with it, while no daemon saw it.
+    """Return whether a file and its trigger were removed from an existing folder.
 
-    A folder that is not there says nothing: the storage may not be mounted.
+    A missing folder does not count: the storage may not be mounted.
     """
     both = (entry.path, *([] if entry.trigger is None else [entry.trigger]))
     return entry.path.parent.is_dir() and not any(os.path.lexists(path) for path in both)

@@ -1,10 +1,10 @@
-"""From the archive to the centres: blocks are closed, get their rules, and are followed until all copies are there.
+"""Replicate blocks: close them, create their rules, and follow them until complete.
 
-To make the rule of a block takes the server seconds. That is asked in a thread of its own, with a connection of its
-own, so that files go on being read and registered meanwhile; the journal is written by the loop alone.
+The server needs seconds to create the rule of a block. So a separate thread with its own connection does this while
+files are scanned and registered. Only the loop writes the journal.
 
-A block that is complete may lack something again: a centre was lost, a rule was ended. So night after night is
-reviewed, one at a time, whatever the journal says of it.
+A complete block may become incomplete again, for example when a data centre is lost or a rule is removed. So the nights
+are reviewed one after the other, whatever the journal says of them.
 """
 
 from __future__ import annotations
@@ -38,33 +38,31 @@ __all__ = ["STUCK", "ReplicateStage", "Review"]
 
 _log = logging.getLogger(__name__)
 
-#: What a file waits for that is registered, and whose copies do not come though those of its neighbours have.
+#: The cause of a registered file without all copies in a block whose other files have theirs.
 STUCK = "stuck"
 
-#: How often it is asked which rules were fulfilled, while copies are on their way, in seconds.
+#: The period of the check for fulfilled rules while transfers are pending, in seconds.
 _FOLLOW_S = 1.0
 
 
 class Close(Protocol):
-    """Closes the blocks whose time has come, or everything; returns those that were closed and need rules."""
+    """Close due blocks, or all; return the closed blocks that need rules."""
 
     def __call__(self, *, everything: bool = False) -> tuple[Did, ...]: ...
 
 
 @attrs.frozen(kw_only=True)
 class Review:
-    """Which night is reviewed when: one after another back from today, then from today again.
+    """The schedule of the review: one night after the other, back from today.
 
-    The clock alone says which: a daemon that starts anew goes on where the last one was.
+    Only the clock determines the night, so a restarted daemon continues where the last one stopped.
 
     Attributes
     ----------
-    site
-        The site whose nights are reviewed.
     interval_s
         The time between two nights, in seconds.
     days
-        How many nights, back from today.
+        The number of nights, back from today.
     """
 
     site: Site
@@ -73,18 +71,18 @@ class Review:
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
-        """Return what the settings say; None if no night is reviewed."""
+        """Return the schedule of the settings; None if no night is reviewed."""
         terms = settings.replication
         if not terms.review_days:
             return None
         return cls(site=settings.storage.site, interval_s=terms.review_interval_s, days=terms.review_days)
 
     def turn(self, now: dt.datetime) -> int:
-        """Return the number of the turn that it is."""
+        """Return the number of the current review."""
         return int(now.timestamp() // self.interval_s)
 
     def night(self, now: dt.datetime) -> Night:
-        """Return the night whose turn it is.
+        """Return the night that is reviewed at a time.
 
         Examples
         --------
@@ -97,16 +95,14 @@ class Review:
 
 
 class ReplicateStage:
-    """Sees to the copies.
+    """Close blocks, create their rules, and mark their files as replicated.
 
     Parameters
     ----------
     rules
-        The rules of the archive; no other thread may use its connection.
-    close
-        Closes the blocks whose time has come, or everything; returns those that were closed and need rules.
+        Has its own connection: no other thread may use it.
     executor
-        One thread in which the server is asked while the loop goes on.
+        One thread for requests to the server.
     """
 
     name: ClassVar[str] = "replicate"
@@ -147,13 +143,13 @@ class ReplicateStage:
         self._next_s = self._monotonic()
 
     def due_in_s(self) -> float:
-        """Return the time until the next look; while the server is asked, `wake` says when it is time."""
+        """Return the time until the next check; during a request, `wake` ends the wait."""
         if self._request is None:
             return self._next_s - self._monotonic()
         return 0.0 if self._request.done() else float("inf")
 
     def step(self, *, probe: bool) -> None:
-        """Close what is due, and have made what rules are missing; a probe waits for the answer."""
+        """Close due blocks, and request their missing rules; a probe waits for the answer."""
         if self._request is not None:
             self._finish_request()
             if self._next_s > self._monotonic() and not probe:
@@ -171,15 +167,15 @@ class ReplicateStage:
         self._next_s = self._monotonic() + _FOLLOW_S
 
     def close_all(self) -> None:
-        """Close all blocks, as at the end of the process, and make their first rules."""
+        """Close all blocks before the process ends, and create their first rules."""
         if self._request is not None:
             self._finish_request()
         self._make_rules(self._close(everything=True), follow=False)
 
     def _make_rules(self, closed: tuple[Did, ...], *, follow: bool) -> None:
-        """Make the first rules of `closed`, and those whose time has come of the others.
+        """Create the first rules of `closed`, and the due rules of other blocks.
 
-        If this is interrupted, the next look at everything finds blocks that have no rules.
+        After an interruption, the next full check finds the blocks without rules.
         """
         self._replication.begin(closed, on_rule=self._on_rule, on_refused=self._on_refused)
         if follow:
@@ -188,7 +184,7 @@ class ReplicateStage:
                 self._checked.append((did, self._replication.copied(did, files)))
 
     def _finish_request(self) -> None:
-        """Wait for what the server was asked, and take note of what it said."""
+        """Wait for the request, and write its results."""
         request, self._request = self._request, None
         try:
             if request is not None:
@@ -201,7 +197,7 @@ class ReplicateStage:
         return self._review is not None and self._review.turn(self._now()) != self._reviewed
 
     def _everything(self) -> Iterator[tuple[str, str]]:
-        """Yield scope and pattern of the blocks that are looked at: those that are pending, and the night reviewed."""
+        """Yield scope and pattern of the blocks to check: pending ones, and those of the reviewed night."""
         yield from self._patterns
         if self._review is not None and self._is_review_due:
             now = self._now()
@@ -212,7 +208,7 @@ class ReplicateStage:
             self._reviewed = self._review.turn(now)
 
     def _pending(self) -> Iterator[tuple[str, str]]:
-        """Yield scope and pattern of the blocks, by night, that hold files whose copies are not complete."""
+        """Yield scope and pattern, by night, of blocks with incomplete files."""
         for scope, site, night, vo in sorted(
             {
                 (did.scope, name.site, name.night, name.vo)
@@ -226,25 +222,25 @@ class ReplicateStage:
         _log.info("rule for %s on %s", expression, block, extra={"block": str(block)})
 
     def _on_refused(self, action: Action, error: CatalogueError) -> None:
-        """Say what could not be done about one rule; the next look at everything tries it again."""
+        """Log a rejected rule; the next full check retries it."""
         where = action.rse_expression or "any place"
         _log.error("rule for %s on %s: %s", where, action.did, error, extra={"block": str(action.did)})
 
     def _write(self) -> None:
-        """Take note in the journal of which files all copies are there, and have the others asked for that may be."""
+        """Write checked blocks into the journal, and schedule the check of finished blocks."""
         while self._checked:
             self._take_note(*self._checked[0])
             self._unchecked.pop(self._checked.popleft()[0], None)
         pending = set(self._journal.blocks(FileState.REGISTERED)) if self._finished else set()
         while self._finished:
             block = self._finished[0]
-            if block in pending:  # of the others it is known already
+            if block in pending:  # the files of other blocks are replicated already
                 files = self._journal.entries(block=block, state=FileState.REGISTERED)
                 self._unchecked[block] = {entry.lfn: entry.path for entry in files if entry.lfn is not None}
             self._finished.popleft()
 
     def _take_note(self, block: Did, copied: set[Lfn]) -> None:
-        """Take note in the journal which files of a block have all copies, and that the others are stuck."""
+        """Mark the files of a block as replicated or stuck."""
         now = self._now()
         entries = list(self._journal.entries(block=block, state=FileState.REGISTERED))
         done = [entry for entry in entries if entry.lfn in copied]

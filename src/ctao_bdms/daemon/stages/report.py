@@ -1,4 +1,4 @@
-"""What the daemon shows of itself, and what it tidies up."""
+"""Report the state of the daemon, and compact its journal."""
 
 from __future__ import annotations
 
@@ -35,15 +35,7 @@ _SHOWN = 20
 
 
 class ReportStage:
-    """Shows how things are, every second, and makes the journal smaller, every hour.
-
-    Parameters
-    ----------
-    discover, scan, register, circuits
-        What is shown.
-    lease_token
-        The number of the lease.
-    """
+    """Update status and metrics every second, and compact the journal every hour."""
 
     name: ClassVar[str] = "report"
     causes: ClassVar[frozenset[Cause]] = frozenset({Cause.JOURNAL})
@@ -71,19 +63,19 @@ class ReportStage:
         self._next_s = self._next_oldest_s = self._monotonic()
         self._next_compact_s = self._next_s + _COMPACT_S
         self._oldest_open: dt.datetime | None = None
-        #: How things were at the last look, as JSON can carry it; replaced as a whole, so that any thread may read it.
+        #: The state at the last step, ready for JSON; replaced as a whole, so that any thread may read it.
         self.snapshot: Mapping[str, Any] = {}
-        #: The places with too little space.
+        #: The places with too little free space.
         self.low_on_space: tuple[str, ...] = ()
-        #: How many folders of the inbox cannot be looked at.
+        #: The number of inbox folders that cannot be listed.
         self.hidden_folders = 0
 
     def due_in_s(self) -> float:
-        """Return the time until the next look."""
+        """Return the time until the next update, in seconds."""
         return self._next_s - self._monotonic()
 
     def step(self, *, probe: bool) -> None:
-        """Look at everything."""
+        """Update status and metrics."""
         self._next_s = self._monotonic() + _SHOW_S
         free = self._space()
         tallies = self._journal.tallies()
@@ -132,12 +124,12 @@ class ReportStage:
             _log.info("journal: %d entries of complete nights made smaller", count)
 
     def _space(self) -> dict[str, int]:
-        """Measure and show the free space."""
+        """Measure and report the free space."""
         settings = self._settings()
         places: dict[str, Path] = {"storage": settings.storage.root, "state": settings.state.folder}
         free = {}
         for name, path in places.items():
-            with suppress(OSError):  # the stages that need it say so
+            with suppress(OSError):  # the stages that use the place report the error
                 free[name] = shutil.disk_usage(path).free
         self.low_on_space = tuple(name for name, left in free.items() if left < settings.storage.low_disk_bytes)
         self._metrics.space(
@@ -146,7 +138,7 @@ class ReportStage:
         return free
 
     def _inbox(self) -> dict[str, Any]:
-        """Show what is wrong in the inbox; of many, the first."""
+        """Report the problems in the inbox, at most the first ones."""
         watch, troubles = self._discover.watch, self._discover.watch.troubles
         self.hidden_folders = troubles.n_hidden
         self._metrics.inbox(
@@ -164,7 +156,7 @@ class ReportStage:
     def _oldest(self, open_files: Tally) -> dt.datetime | None:
         """Return the time of the oldest trigger whose file is not registered.
 
-        Among many files it is looked for less often, so that this takes a twentieth of the time at most.
+        The query is repeated only so often that it takes at most a twentieth of the time.
         """
         begin_s = self._monotonic()
         if not open_files.files:

@@ -1,4 +1,4 @@
-"""From files to facts: scans in other processes, as many at once as there are workers."""
+"""Scan files in worker processes, and write their facts into the journal."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ __all__ = ["ScanStage"]
 
 _log = logging.getLogger(__name__)
 
-#: What is handed out for each worker: the file that is read, and the next ones, so that no worker waits for the loop.
-#: Of large files a few; of small ones as many as are read while the loop waits for an answer of the catalogue.
+#: Files in the queue of each worker, so that no worker waits for the loop: a few large files, or as many small files
+#: as a worker reads while the loop waits for the catalogue.
 _AHEAD, _AHEAD_BYTES, _AHEAD_MOST = 4, 64_000_000, 256
 
-#: A file above this size, in bytes, may take minutes: of such files, all workers but one are given some.
+#: A file above this size, in bytes, may take minutes: one worker is always kept free of such files.
 _LARGE_BYTES = 10_000_000_000
 
-#: How often files are looked at that wait for a time of their own, in seconds.
+#: The period of the check for files whose retry is due, in seconds.
 _IDLE_S = 0.2
 
 
 @attrs.define(eq=False, kw_only=True)
 class _Running:
-    """A scan that is under way."""
+    """A running scan."""
 
     entry: Entry
     stamp: Stamp
@@ -54,7 +54,7 @@ class _Running:
 
 
 def _facts_of(running: _Running) -> FileFacts:
-    """Return what a scan that has ended says; if it raised, that nothing is known of its file."""
+    """Return the facts of a scan that has ended; if it raised, facts with a worker defect."""
     error = CancelledError() if running.future.cancelled() else running.future.exception()
     if error is None:
         return running.future.result()
@@ -64,12 +64,12 @@ def _facts_of(running: _Running) -> FileFacts:
 
 
 def _why(facts: FileFacts) -> str:
-    """Return all that is wrong with a file, for people."""
+    """Return the messages of all defects of a file."""
     return "; ".join(defect.message for defect in facts.defects)
 
 
 def _scanned(running: _Running, facts: FileFacts) -> Scanned:
-    """Return what a file is known to be once it was read: which category, and so how soon it is registered."""
+    """Return the result of a scan, with category and priority from the header if it has them."""
     entry = running.entry
     category = str(facts.keywords.get("DATACAT", "")) or entry.category
     priority = priority_in(category, entry.priority)
@@ -77,14 +77,12 @@ def _scanned(running: _Running, facts: FileFacts) -> Scanned:
 
 
 class ScanStage:
-    """Has files read that the journal says are due, and writes what they say into the journal.
+    """Scan the files that are due, and write their facts into the journal.
 
     Parameters
     ----------
-    scans
-        Reads files in other processes.
     circuits
-        What works; a scan that fails opens a circuit, as a stage does.
+        A failed scan opens a circuit, as a failed stage does.
     """
 
     name: ClassVar[str] = "scan"
@@ -103,16 +101,16 @@ class ScanStage:
         self._unwritten: list[tuple[_Running, FileFacts]] = []
         self._is_draining = False
         self._idle_s = self._monotonic()
-        #: Files that cannot have a name in the archive: nobody has to read them to know that.
+        #: Files without a valid name in the archive: they are quarantined without a scan.
         self.nameless: dict[Path, Entry] = {}
 
     @property
     def running(self) -> int:
-        """How many files are being read, or are next."""
+        """The number of files that are being scanned or queued for a worker."""
         return len(self._running)
 
     def due_in_s(self) -> float:
-        """Return 0 if a scan has ended or a file could be handed out; otherwise `wake` says when it is time."""
+        """Return 0 if a scan has ended or a file can be submitted; otherwise `wake` ends the wait."""
         if not self._ended.empty() or self._unwritten:
             return 0.0
         if self._is_draining:
@@ -122,7 +120,7 @@ class ScanStage:
         return self._idle_s - self._monotonic() if waiting > 0 and self._room(found) else float("inf")
 
     def _room(self, found: Tally) -> int:
-        """Return how many of the files that wait may be handed out: none until half of the last ones have been read."""
+        """Return the number of files that may be submitted: 0 until half of the last ones are scanned."""
         mean_bytes = max(1, found.size_bytes // max(1, found.files))
         most = self._workers * max(_AHEAD, min(_AHEAD_MOST, _AHEAD_BYTES // mean_bytes))
         count = len(self._running) - self._n_large
@@ -130,23 +128,23 @@ class ScanStage:
 
     @property
     def _n_large(self) -> int:
-        """How many large files are being read, or are next."""
+        """The number of large files that are being scanned or queued."""
         return sum(running.stamp.size_bytes > _LARGE_BYTES for running in self._running.values())
 
     def drain(self) -> None:
-        """Hand out no more files."""
+        """Submit no more files."""
         self._is_draining = True
 
     def step(self, *, probe: bool) -> None:
-        """Take what has been read, and hand out what is due."""
+        """Write the results of ended scans, and submit files that are due."""
         self._take()
         if not self._is_draining:
             self._hand_out(1 if probe else self._room(self._journal.tallies()[FileState.FOUND]))
-            # What is left waits for itself; it is looked at again soon enough.
+            # Files that remain wait for their own retry time.
             self._idle_s = self._monotonic() + _IDLE_S
 
     def _take(self) -> None:
-        """Write what the scans say that have ended."""
+        """Write the results of the scans that have ended."""
         while not self._ended.empty():
             running = self._ended.get()
             self._unwritten.append((running, _facts_of(running)))
@@ -173,7 +171,7 @@ class ScanStage:
         self._unwritten.clear()
 
     def _settle(self, running: _Running, facts: FileFacts) -> None:
-        """Count a scan, and say what it shows of the storage."""
+        """Count a scan, and settle its ticket."""
         self._running.pop(running.entry.path, None)
         cause = self._cause(facts)
         for closed in self._circuits.settle(running.ticket, cause):
@@ -189,18 +187,18 @@ class ScanStage:
 
     @staticmethod
     def _cause(facts: FileFacts) -> Cause | None:
-        """Return what a file waits for that could not be read; None if it could."""
+        """Return the cause if the file could not be read; None if it could."""
         return cause_of_defects(facts.defects) if facts.verdict is Verdict.ERROR else None
 
     def _fails(self, entry: Entry, error: Exception) -> Waiting:
-        """Have a file wait over which this software itself fails; the log has the traceback, once."""
+        """Let a file wait after an unexpected error; log the traceback once."""
         if entry.cause != Cause.FAILED:
             with log_context(file_id=entry.path, lfn=entry.lfn, night=entry.night):
                 _log.error("the software fails over this file; please report it", exc_info=error)
         return self._context.retry_later(entry, Cause.FAILED, f"{type(error).__name__}: {error}")
 
     def _hand_out(self, count: int) -> None:
-        """Have up to `count` more files read; while the storage fails, one, as the probe."""
+        """Submit up to `count` files; while the storage fails, one file as the probe."""
         if count <= 0:
             return
         busy = self._running.keys() | self.nameless.keys()
@@ -225,7 +223,7 @@ class ScanStage:
                 return
 
     def _submit(self, entry: Entry, ticket: Ticket) -> bool:
-        """Have one file read; return whether the storage says that it is there."""
+        """Submit one file; return False if the storage failed."""
         try:
             stamp = Stamp.of(entry.path)
         except OSError as error:
@@ -249,6 +247,6 @@ class ScanStage:
         return True
 
     def _end(self, running: _Running) -> None:
-        """Take note, in the thread of the pool, that a scan has ended."""
+        """Queue the end of a scan; called in the thread of the pool."""
         self._ended.put(running)
         self._context.wake.set()

@@ -1,4 +1,4 @@
-"""What the stages of the daemon have in common."""
+"""The protocol of the stages of the daemon."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ __all__ = ["Stage"]
 
 
 class Stage(Protocol):
-    """One of the things that the daemon does again and again."""
+    """A step of the daemon that the loop repeats."""
 
     @property
     def name(self) -> str:
-        """What it is called in the log."""
+        """Its name in the log."""
 
     @property
     def causes(self) -> frozenset[Cause]:
-        """What it depends on: while one of these fails, the stage waits, and what it does next is the probe.
+        """The causes that it depends on: while one of these fails, the stage waits, and its next step is the probe.
 
-        The journal is one of them: a failure that is none of the others counts as its.
+        It must contain the journal: a failure of no other cause counts as a failure of the journal.
         """
 
     def due_in_s(self) -> float:
-        """Return after how many seconds there is something to do; 0 or less: now."""
+        """Return the time in seconds until the stage is due; 0 or less means now."""
 
     def step(self, *, probe: bool) -> None:
-        """Do what is due; as a `probe`, only a little of it.
+        """Do the work that is due; as a `probe`, only little of it.
 
-        An error leaves nothing half remembered: the next step does the same again.
+        After an error, the next step repeats the same work.
         """
