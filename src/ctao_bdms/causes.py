@@ -1,4 +1,4 @@
-"""What a failure has to do with: what passes, and for what one waits then."""
+"""Classify failures: the transient ones by cause, which decides what waits."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ __all__ = ["Cause", "cause_of", "cause_of_defects", "is_unforeseen"]
 
 
 class Cause(StrEnum):
-    """What a file waits for.
+    """The cause of a transient failure.
 
     The value is the stable word used in the journal, in metrics and in ``--json``.
     """
 
-    #: The catalogue does not answer, or says that it cannot serve now.
+    #: The catalogue does not answer, or is temporarily unavailable.
     CATALOGUE = "catalogue"
-    #: The catalogue does not accept the credentials: somebody must renew them.
+    #: The catalogue rejects the credentials: an operator must renew them.
     CREDENTIALS = "credentials"
-    #: The storage fails, is full, read-only, or not there.
+    #: The storage fails, or is full, read-only or not mounted.
     STORAGE = "storage"
     #: This machine lacks memory, processes or open files.
     MACHINE = "machine"
@@ -47,14 +47,14 @@ class Cause(StrEnum):
     WORKER = "worker"
     #: The file changed while it was read.
     CHANGING = "changing"
-    #: The trigger stands, and the file is not there.
+    #: The trigger exists, but the file does not.
     NO_FILE = "no-file"
-    #: This software itself fails, with the traceback in the log: somebody must report it.
+    #: A bug of this software; the log has the traceback, and an operator must report it.
     FAILED = "failed"
 
     @property
     def is_shared(self) -> bool:
-        """Whether all files wait for it, and not only the one that met it."""
+        """Whether all files wait for it, and not only the one that failed."""
         return self not in {Cause.WORKER, Cause.CHANGING, Cause.NO_FILE, Cause.FAILED}
 
 
@@ -77,7 +77,7 @@ _MACHINE = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOBUF
 
 
 def cause_of(error: BaseException) -> Cause | None:
-    """Return what a failure has to do with that passes by itself; None if it will be the same the next time.
+    """Return the cause of a transient failure; None if a retry would fail the same way.
 
     Examples
     --------
@@ -105,12 +105,12 @@ def cause_of(error: BaseException) -> Cause | None:
     if isinstance(error, ConnectionError):
         return Cause.CATALOGUE
     if isinstance(error, TimeoutError):
-        return Cause.WORKER  # the operating system's own has a number; this one is a time limit of ours
+        return Cause.WORKER  # without an errno it is our own time limit, and not that of the operating system
     return Cause.CHANGING if isinstance(error, BdmsError) and error.transient else None
 
 
 def is_unforeseen(error: BaseException) -> bool:
-    """Return whether nobody expected a failure: it may lie in one file, and is then no reason for others to wait.
+    """Return whether a failure is unexpected, so that one file may cause it and others need not wait.
 
     Examples
     --------
@@ -131,6 +131,6 @@ _DEFECTS = {
 
 
 def cause_of_defects(defects: Iterable[Defect]) -> Cause | None:
-    """Return what a file waits for if its defects say nothing of its content; None if at least one does."""
+    """Return the cause if no defect concerns the content of the file; None if at least one does."""
     causes = [_DEFECTS.get(defect.kind) for defect in defects]
     return causes[0] if causes and None not in causes else None

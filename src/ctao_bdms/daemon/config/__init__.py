@@ -1,4 +1,4 @@
-"""The settings of the daemon: read, validated, documented and tried."""
+"""Read, validate, document and check the settings of the daemon."""
 
 from ctao_bdms.daemon.config.consistency import contradictions, merge_reloadable, restart_needed
 from ctao_bdms.daemon.config.settings import Http, Log, LogForm, Retries, Settings, Workers

@@ -1,4 +1,4 @@
-"""Whether a daemon with these settings could work: everything is tried, nothing is left behind."""
+"""Check that a daemon with given settings can work, without side effects."""
 
 from __future__ import annotations
 
@@ -21,24 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-#: By how much the clocks of server and daemon may differ; the server's is known to the second.
+#: The largest difference between the clocks of server and daemon, in seconds; the server's has a resolution of 1 s.
 _CLOCK_S = 5.0
 _ROLE = "ingest"
 
 
 def check(settings: Settings) -> Findings:
-    """Try everything that a daemon with these settings needs.
-
-    Parameters
-    ----------
-    settings
-        The settings.
-
-    Returns
-    -------
-    Findings
-        What each check has found, in the order in which it was made.
-    """
+    """Run all checks, and return their findings in order."""
     return Findings(_all(settings))
 
 
@@ -93,7 +82,7 @@ def _clock(us: Identity, now: dt.datetime) -> Finding:
 
 
 def _element(settings: Settings, elements: Mapping[str, Rse]) -> Finding:
-    """Check the storage element: it exists, is on site, at our site, and where we think."""
+    """Check the storage element: it exists, is on site, at our site, with our prefix."""
     name, root = settings.storage.rse, settings.storage.root
     onsite = ", ".join(sorted(rse.name for rse in elements.values() if rse.is_onsite)) or "none"
     rse = elements.get(name)
@@ -111,7 +100,7 @@ def _element(settings: Settings, elements: Mapping[str, Rse]) -> Finding:
 
 
 def _storage(settings: Settings) -> Iterator[Finding]:
-    """Check the folders, by doing in each what the daemon does there."""
+    """Check the folders with the operations of the daemon."""
     yield _tried(
         "storage root", settings.storage.root, trials.try_listing, "Mount the storage and let this user read it."
     )
@@ -138,7 +127,7 @@ def _storage(settings: Settings) -> Iterator[Finding]:
 
 
 def _policy(settings: Settings) -> Finding:
-    """Check that the policy file holds."""
+    """Check that the policy file is valid."""
     try:
         policy = Policy.load(settings.policy.file)
     except InvalidSettingsError as error:
@@ -150,7 +139,7 @@ def _policy(settings: Settings) -> Finding:
 
 
 def _zone(settings: Settings) -> Finding:
-    """Check that the local time of the site is known: nights are told apart by it."""
+    """Check that the time zone of the site is known: it defines the nights."""
     site = settings.storage.site
     try:
         return Finding(check="time zone", ok=True, found=f"{site} is in the zone {site.zone}.")
@@ -159,7 +148,7 @@ def _zone(settings: Settings) -> Finding:
 
 
 def _outside(settings: Settings, elements: Iterable[Rse]) -> Finding:
-    """Check that no storage element can reach the quarantine."""
+    """Check that the quarantine is outside all storage elements."""
     holding = [rse.name for rse in elements if rse.prefix and trials.inside(settings.quarantine, rse.prefix)]
     if holding:
         said = f"{settings.quarantine} lies in {', '.join(holding)}."
@@ -169,7 +158,7 @@ def _outside(settings: Settings, elements: Iterable[Rse]) -> Finding:
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:
-    """Check what the processes that read files need."""
+    """Check the optional readers, and start a worker."""
     found = trials.describe_readers()
     yield Finding(check="readers", ok=True, found=found)
     try:
@@ -182,7 +171,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
 
 
 def _tried(name: str, folder: Path, trial: trials.Trial, remedy: str) -> Finding:
-    """Return what a trial of a folder has found."""
+    """Return the finding of a trial on a folder."""
     try:
         return Finding(check=name, ok=True, found=trial(folder))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What settings say together: what contradicts itself, and what a running daemon cannot take over."""
+"""Check settings for contradictions, and merge those of a reload."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["contradictions", "merge_reloadable", "restart_needed"]
 
 
 def contradictions(settings: Settings) -> list[str]:
-    """Return what does not go together, each as a sentence; it needs neither storage nor server."""
+    """Return the contradictions as sentences, without access to storage or server."""
     root, said = settings.storage.root, []
     said += [
         f"inbox.roots: {folder} does not lie under storage.root, {root}"
@@ -46,7 +46,7 @@ def contradictions(settings: Settings) -> list[str]:
 
 
 def restart_needed(old: Settings, new: Settings) -> list[str]:
-    """Return the keys that differ and that a running daemon cannot take over."""
+    """Return the keys that differ and need a restart."""
     return [
         f"{section.name}.{field.name}"
         for section in attrs.fields(Settings)
@@ -57,7 +57,7 @@ def restart_needed(old: Settings, new: Settings) -> list[str]:
 
 
 def merge_reloadable(old: Settings, new: Settings) -> Settings:
-    """Return `old` with what a running daemon can take over of `new`; the rest stays until it is started anew."""
+    """Return `old` with those values of `new` that a running daemon can change."""
     sections = {}
     for section in attrs.fields(Settings):
         was, comes = getattr(old, section.name), getattr(new, section.name)

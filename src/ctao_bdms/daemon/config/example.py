@@ -1,4 +1,4 @@
-"""The commented example file, made from the settings themselves."""
+"""Generate the commented example file from the settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ _HEAD = """\
 
 
 def example() -> str:
-    """Return the example file: required settings with an example, all others commented out with their default.
+    """Return the example file.
+
+    Required settings have an example; all others are commented out with their default.
 
     Examples
     --------

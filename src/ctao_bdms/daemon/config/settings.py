@@ -1,4 +1,4 @@
-"""The settings of the ingestion daemon: one class, from which example file, reference page and messages are made."""
+"""The settings of the ingestion daemon: source of example file and reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From file, environment and flags to settings: everything that is wrong is found, and said at once."""
+"""Read settings from file, environment and flags; report all errors at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENVIRONMENT_PREFIX", "keys", "settings_from"]
 
-#: What the environment variables of settings begin with: ``BDMS_INGESTD_<SECTION>_<KEY>``.
+#: The prefix of the environment variables: ``BDMS_INGESTD_<SECTION>_<KEY>``.
 ENVIRONMENT_PREFIX = "BDMS_INGESTD_"
 
 
@@ -30,21 +30,21 @@ def keys() -> Iterator[Key]:
 def settings_from(
     path: Path | None = None, environ: Mapping[str, str] | None = None, flags: Mapping[str, str] | None = None
 ) -> Settings:
-    """Read the settings: defaults, then the file, then the environment, then flags; the later ones win.
+    """Read the settings from defaults, file, environment and flags; the later ones win.
 
     Parameters
     ----------
     path
         A TOML file; paths in it are relative to its folder.
     environ
-        Environment variables; those that begin with ``BDMS_INGESTD_`` count. Lists are separated by commas.
+        Environment variables; only those that begin with ``BDMS_INGESTD_`` are read. Commas separate lists.
     flags
-        Texts by dotted key, ``{"workers.number": "8"}``, written as in the environment.
+        Values by dotted key, such as ``{"workers.number": "8"}``, written as in the environment.
 
     Raises
     ------
     InvalidSettingsError
-        If anything is wrong; it says all of it.
+        If any setting is wrong; it lists all errors.
     """
     known = {key.dotted: key for key in keys()}
     problems: list[str] = []
@@ -81,7 +81,7 @@ def _is_about(problem: str, key: Key) -> bool:
 
 
 def _built(values: Mapping[str, object]) -> Settings:
-    """Return the settings with these values by dotted key."""
+    """Return the settings for values by dotted key."""
     sections: dict[str, Any] = {}
     for section in attrs.fields(attrs.resolve_types(Settings)):
         kind: Any = section.type
@@ -91,7 +91,7 @@ def _built(values: Mapping[str, object]) -> Settings:
 
 
 def _of_file(path: Path, known: Mapping[str, Key], problems: list[str]) -> Iterator[tuple[str, object]]:
-    """Yield the known keys of a file with their values; add the others to `problems`."""
+    """Yield the known keys of a file with their values; add unknown keys to `problems`."""
     document = document_of(path)
     sections = {key.section for key in known.values()}
     for section, table in document.items():

@@ -1,4 +1,4 @@
-"""Small deeds that show whether a machine lets the daemon work; each cleans up behind itself."""
+"""Small trials of the operations that the daemon needs; each cleans up."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
     "try_writing",
 ]
 
-#: Does something in a folder and says what came of it; OSError if it cannot be done.
+#: Try an operation in a folder, and return the result as a sentence; raise OSError if it fails.
 Trial = Callable[[Path], str]
 
 _OPTIONAL = {"h5py": "HDF5", "netCDF4": "NetCDF"}
@@ -35,29 +35,29 @@ _WORKER_LIMIT_S = 60.0
 
 
 def same_place(one: str | Path, other: str | Path) -> bool:
-    """Whether two paths lead to the same place, links resolved."""
+    """Return whether two paths are the same after links are resolved."""
     return os.path.realpath(one) == os.path.realpath(other)
 
 
 def inside(path: str | Path, folder: str | Path) -> bool:
-    """Whether `path` lies in `folder` or is it, links resolved."""
+    """Return whether `path` is `folder` or inside it after links are resolved."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def nearest(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that exists."""
+    """Return the folder, or its nearest existing parent."""
     return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 
 def try_listing(folder: Path) -> str:
-    """List a folder."""
+    """Try to list a folder."""
     with os.scandir(folder) as entries:
         some = next(entries, None)
     return f"{folder} can be read{'' if some else ', and is empty'}."
 
 
 def _probe(folder: Path) -> Path:
-    """Make a small file, on the disk, that no trigger and no data file is called."""
+    """Create a small file whose name is neither that of a trigger nor of a data file."""
     path = folder / f".bdms-check-{secrets.token_hex(8)}"
     with path.open("xb") as stream:
         try:
@@ -71,13 +71,13 @@ def _probe(folder: Path) -> Path:
 
 
 def try_writing(folder: Path) -> str:
-    """Make a file in a folder and delete it."""
+    """Try to create and delete a file in a folder."""
     _probe(folder).unlink()
     return f"Files can be made and deleted in {folder}."
 
 
 def try_moving(source: Path, target: Path) -> str:
-    """Move a file from one folder to another by renaming: one file system, and one mount of it."""
+    """Try to rename a file from one folder to another, which needs the same mount."""
     probe = _probe(source)
     arrived = target / probe.name
     try:
@@ -90,7 +90,7 @@ def try_moving(source: Path, target: Path) -> str:
 
 
 def try_free_space(folder: Path, least_bytes: int) -> str:
-    """See that there is enough space."""
+    """Check the free space."""
     found = shutil.disk_usage(folder).free
     if found < least_bytes:
         text = f"{found / 1e9:.1f} GB are free, and at least {least_bytes / 1e9:.1f} GB are wanted"
@@ -99,7 +99,7 @@ def try_free_space(folder: Path, least_bytes: int) -> str:
 
 
 def describe_readers() -> str:
-    """Say which of the optional readers of formats are here."""
+    """Return a sentence on the optional readers that are installed."""
     said = [
         f"{form} is read by {module}" if importlib.util.find_spec(module) else f"{form} needs {module}, which is absent"
         for module, form in _OPTIONAL.items()
@@ -108,7 +108,7 @@ def describe_readers() -> str:
 
 
 def time_worker_start(memory_bytes: int) -> float:
-    """Have a worker with its limit of memory read a small file; return the seconds it took."""
+    """Scan a small file in a worker with a memory limit; return the time in seconds."""
     begun = time.monotonic()
     with (
         tempfile.NamedTemporaryFile(suffix=".txt") as file,

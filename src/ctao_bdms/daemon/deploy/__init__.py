@@ -1,4 +1,4 @@
-"""The files that a deployment needs: systemd unit, container, dashboard, alerts."""
+"""Deployment files: systemd unit, container, dashboard, alerts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 __all__ = ["FILES", "deployed", "unit"]
 
-#: The files by what they are.
+#: The files by kind.
 FILES = {
     "unit": "bdms-ingestd.service",
     "container": "Containerfile",
@@ -19,7 +19,7 @@ _PROGRAM, _CONFIG = "/opt/bdms/bin/bdms", "/etc/bdms/ingestd.toml"
 
 
 def deployed(name: str) -> str:
-    """Return the text of one of `FILES`.
+    """Return the content of one of `FILES`.
 
     Examples
     --------
@@ -30,12 +30,12 @@ def deployed(name: str) -> str:
 
 
 def unit(config: Path | None = None) -> str:
-    """Return the systemd unit for the program of this installation.
+    """Return the systemd unit for this installation.
 
     Parameters
     ----------
     config
-        The settings; by default ``/etc/bdms/ingestd.toml``.
+        The settings file; by default ``/etc/bdms/ingestd.toml``.
     """
     program = Path(sys.executable).with_name("bdms")
     return deployed("unit").replace(_PROGRAM, str(program)).replace(_CONFIG, str((config or Path(_CONFIG)).absolute()))

@@ -1,4 +1,4 @@
-"""What the daemon shows of itself: HTTP, metrics, logs, systemd."""
+"""Interfaces of the daemon for operators: HTTP, metrics, logs, systemd."""
 
 from ctao_bdms.daemon.face.http import StatusServer
 from ctao_bdms.daemon.face.logs import configure, log_context

@@ -1,4 +1,4 @@
-"""The metrics of the daemon, as a table: from it come the registry, the reference page, and what a test looks up."""
+"""The table of metrics: source of the registry and of the reference page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["FAMILIES", "Family", "Kind"]
 
 
 class Kind(StrEnum):
-    """The kinds of metrics of Prometheus that are used."""
+    """The metric types of Prometheus that are used."""
 
     COUNTER = "counter"
     GAUGE = "gauge"

@@ -1,4 +1,4 @@
-"""What the daemon shows over HTTP: metrics, whether it lives, whether it is ready, and what it is doing."""
+"""The HTTP server of the daemon: metrics, health, readiness and status."""
 
 from __future__ import annotations
 
@@ -29,29 +29,27 @@ _JSON = "application/json"
 
 
 class StatusServer:
-    """Answers ``/metrics``, ``/healthz``, ``/readyz`` and ``/status``, in threads of its own.
+    """Serve ``/metrics``, ``/healthz``, ``/readyz`` and ``/status`` in separate threads.
 
-    The callables are called in those threads. An error of ours or of the system that they raise becomes an answer 503.
+    The callables run in those threads. A `BdmsError` or `OSError` in one of them becomes a response 503.
 
     Parameters
     ----------
-    http
-        Returns the settings: where to listen, and from which age on the loop counts as hung.
     metrics
         Returns the metrics, and their content type.
     heartbeat_age_s
         Returns the time since the last turn of the main loop, in seconds.
     ready
-        Returns for each condition of being ready what keeps it from holding; empty if it holds.
+        Returns the problem of each readiness condition; empty if it is met.
     status
-        Returns what goes on; it is shown as JSON.
+        Returns the status, which is sent as JSON.
     address_file
-        A file that holds the URL while the server runs.
+        A file that contains the URL while the server runs.
 
     Raises
     ------
     UsageError
-        If it cannot listen there.
+        If it cannot listen on the address.
 
     Examples
     --------
@@ -95,14 +93,14 @@ class StatusServer:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The URL of the server."""
         host, port = self._server.server_address[:2]
         name = host.decode() if isinstance(host, bytes | bytearray) else str(host)
         shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name, name)
         return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
     def __enter__(self) -> Self:
-        """Begin to answer."""
+        """Start the server, and write the address file."""
         self._thread.start()
         if self._address_file is not None:
             replace_text(self._address_file, f"{self.url}\n")
@@ -111,7 +109,7 @@ class StatusServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop, and remove the address file, unless another daemon has written its own there."""
+        """Stop, and remove the address file, unless another daemon has replaced it."""
         url = self.url
         self._server.shutdown()
         self._thread.join()
@@ -122,7 +120,7 @@ class StatusServer:
                     self._address_file.unlink()
 
     def answer(self, path: str) -> tuple[HTTPStatus, bytes, str]:
-        """Return status, body and content type of the answer to a path."""
+        """Return status, body and content type of the response to a path."""
         routes = {
             "/metrics": self._of_metrics,
             "/healthz": self._of_health,
@@ -160,7 +158,7 @@ def _json(status: HTTPStatus, value: object) -> tuple[HTTPStatus, bytes, str]:
 
 
 def _server(address: str, port: int, owner: StatusServer) -> ThreadingHTTPServer:
-    """Return a server that has `owner` answer."""
+    """Return an HTTP server that passes its requests to `owner`."""
 
     class Handler(_Handler):
         status_server = owner
@@ -172,18 +170,18 @@ def _server(address: str, port: int, owner: StatusServer) -> ThreadingHTTPServer
 
 
 class _Server(ThreadingHTTPServer):
-    """Never waits for a client, and logs what goes wrong."""
+    """An HTTP server that never waits for a client when it stops."""
 
     daemon_threads = True
     block_on_close = False
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Log the error of one answer; the others are not touched."""
+        """Log the error of one request."""
         _LOG.exception("no answer to %s", client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Speaks HTTP for a `StatusServer`."""
+    """The HTTP handler of a `StatusServer`."""
 
     status_server: ClassVar[StatusServer]
     timeout = 10  # seconds that a client may take over its request

@@ -1,4 +1,4 @@
-"""Log lines of the daemon: with the file that they are about, as JSON for programs or as text for terminals."""
+"""Log lines of the daemon with their context, as JSON or as text."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "JsonFormatter", "TextFormatter", "configure", "log_context"]
 
-#: What a line can be about; set by `log_context`, or by ``extra=`` of one call.
+#: The fields of the context; set by `log_context`, or by ``extra=`` of one call.
 FIELDS = ("file_id", "lfn", "night", "block")
 _CONTEXT: ContextVar[dict[str, str]] = ContextVar("log_context", default={})  # noqa: B039 - nobody writes into it
 
 
 @contextmanager
 def log_context(**fields: object) -> Iterator[None]:
-    """Say what the lines logged inside are about; a value of None takes a field away.
+    """Add fields to all log lines inside the context.
 
     Parameters
     ----------
     **fields
-        Any of `FIELDS`; what an outer `log_context` said stays, unless it is said anew.
+        Any of `FIELDS`. Fields of an outer context are kept; a value of None removes a field.
     """
     merged = _CONTEXT.get() | {name: str(value) for name, value in fields.items() if value is not None}
     token = _CONTEXT.set({name: value for name, value in merged.items() if fields.get(name, value) is not None})
@@ -42,7 +42,7 @@ def log_context(**fields: object) -> Iterator[None]:
 
 
 def _subject(record: logging.LogRecord) -> dict[str, str]:
-    """Return what a line is about, in the order of `FIELDS`."""
+    """Return the context of a log line, in the order of `FIELDS`."""
     said = _CONTEXT.get() | {name: str(record.__dict__[name]) for name in FIELDS if name in record.__dict__}
     return {name: said[name] for name in FIELDS if name in said}
 
@@ -53,7 +53,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, what it is about, host, pid, and the exception's text."""
+    """Format a record as one JSON object with time, level, logger, message, context, host and pid."""
 
     host: ClassVar[str] = socket.gethostname()
 
@@ -74,25 +74,17 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people: time, level, message, what it is about, logger."""
+    """Format a record as text with time, level, message, context and logger."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a record as a line, and its exception below."""
+        """Return a record as a line, followed by its traceback."""
         subject = "".join(f" {name}={value}" for name, value in _subject(record).items())
         line = f"{_time(record)} {record.levelname:<7} {record.getMessage()}{subject} ({record.name})"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 def configure(log: Log, stream: TextIO) -> None:
-    """Have everything that is logged in this process written to `stream`; call it again to change form or level.
-
-    Parameters
-    ----------
-    log
-        The form of lines, and how much is logged.
-    stream
-        Where to.
-    """
+    """Send all logs of this process to `stream`; call it again to change format or level."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if log.form is LogForm.JSON else TextFormatter())
     root = logging.getLogger()

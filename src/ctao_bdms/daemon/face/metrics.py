@@ -1,4 +1,4 @@
-"""What the daemon counts: one method for each thing that happens to it."""
+"""The metrics of the daemon: one method for each event that is counted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["CONTENT_TYPE", "Metrics"]
 
 #: The type of what `Metrics.exposition` returns, for the header of an HTTP answer.
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
-# The time at which a counter began doubles the number of series, and nobody asks for it.
+# The creation time of each counter would double the number of series.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 _STATUSES = ("2xx", "3xx", "4xx", "5xx", "none")
 
@@ -31,16 +31,14 @@ _STATUSES = ("2xx", "3xx", "4xx", "5xx", "none")
 class Metrics:
     """The metrics of one daemon.
 
-    Labels whose values are known are there from the start, with 0: a rate sees their first increase.
+    Known label values start at 0, so that a rate includes their first increase.
 
     Parameters
     ----------
     registry
-        Where the metrics are registered; by default one of their own.
-    states
-        The states of files.
-    causes
-        The causes of transient failures.
+        By default a new one.
+    states, causes
+        The known label values.
 
     Examples
     --------
@@ -59,7 +57,7 @@ class Metrics:
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
-        #: Number of files by state, as `queue` was last told.
+        #: Number of files by state, from the last call of `queue`.
         self.files: Mapping[str, int] = {}
         self._states: set[str] = set()
         self._causes: set[str] = set()
@@ -78,7 +76,7 @@ class Metrics:
         self._begin(states, causes)
 
     def _begin(self, states: Iterable[str], causes: Iterable[str]) -> None:
-        """Show 0 for what has not happened yet."""
+        """Set all known labels to 0."""
         for state in states:
             self._files(state, 0)
         for cause in causes:
@@ -103,11 +101,11 @@ class Metrics:
         self._gauges["waiting_files"].labels(cause).set(number)
 
     def exposition(self) -> bytes:
-        """Return all metrics as Prometheus reads them, in the format of `CONTENT_TYPE`."""
+        """Return all metrics for Prometheus, in the format of `CONTENT_TYPE`."""
         return prometheus_client.generate_latest(self.registry)
 
     def totals(self) -> dict[str, float]:
-        """Return what was done since the start, and how many workers were lost, by the name of the counter."""
+        """Return the counters since the start, by name."""
         totals = {
             name: self.registry.get_sample_value(f"bdms_ingestd_{name}")
             for name in (
@@ -128,57 +126,57 @@ class Metrics:
         return {name: value or 0.0 for name, value in (totals | counts).items()}
 
     def registered(self, *, size_bytes: int, lag_s: float, now_s: float) -> None:
-        """Take note of a file that was registered, `lag_s` after its trigger, at `now_s` since the epoch."""
+        """Count a registered file, `lag_s` after its trigger, at `now_s` since the epoch."""
         self._counters["registered_bytes_total"].inc(size_bytes)
         self._histograms["registration_lag_seconds"].observe(max(lag_s, 0.0))
         self._gauges["last_success_timestamp_seconds"].set(now_s)
 
     def replicated(self, *, size_bytes: int, lag_s: float) -> None:
-        """Take note of a file that has all its copies, `lag_s` after its trigger."""
+        """Count a file with all its copies, `lag_s` after its trigger."""
         self._counters["replicated_bytes_total"].inc(size_bytes)
         self._histograms["replication_lag_seconds"].observe(max(lag_s, 0.0))
 
     def scanned(self, *, size_bytes: int, duration_s: float) -> None:
-        """Take note of a file that was read."""
+        """Count a scanned file."""
         self._counters["scanned_bytes_total"].inc(size_bytes)
         self._histograms["scan_seconds"].observe(duration_s)
 
     def batch(self, files: int) -> None:
-        """Take note of a request that registered `files` files."""
+        """Count a request that registered `files` files."""
         self._histograms["batch_files"].observe(files)
 
     def request(self, status: int | None) -> None:
-        """Take note of an answer of the catalogue; None if none came."""
+        """Count a response of the catalogue; None if there was none."""
         self._counters["catalogue_requests_total"].labels("none" if status is None else f"{status // 100}xx").inc()
 
     def retried(self, cause: str) -> None:
-        """Take note of an attempt after a failure by `cause`."""
+        """Count a retry after a failure by `cause`."""
         self._counters["retries_total"].labels(cause).inc()
 
     def circuit(self, cause: str, *, is_open: bool) -> None:
-        """Say whether `cause` holds work up."""
+        """Set whether the circuit of `cause` is open."""
         self._gauges["circuit_open"].labels(cause).set(is_open)
 
     def quarantined(self, reason: DefectKind | str) -> None:
-        """Take note of a file that went to quarantine, by the kind of its first defect."""
+        """Count a quarantined file by the kind of its first defect."""
         self._counters["quarantined_files_total"].labels(str(reason)).inc()
 
     def workers_lost(self, total: int) -> None:
-        """Show how many workers were lost since the start."""
+        """Set the number of workers lost since the start."""
         counter = self._counters["workers_restarted_total"]
         before = self.registry.get_sample_value("bdms_ingestd_workers_restarted_total") or 0.0
         counter.inc(max(0.0, total - before))
 
     def polled(self, duration_s: float) -> None:
-        """Take note of a look into the inbox."""
+        """Record the duration of an inbox poll."""
         self._histograms["inbox_poll_seconds"].observe(duration_s)
 
     def beat(self, now_s: float) -> None:
-        """Take note of a turn of the main loop, at `now_s` since the epoch."""
+        """Record a turn of the main loop, at `now_s` since the epoch."""
         self._gauges["heartbeat_timestamp_seconds"].set(now_s)
 
     def inbox(self, *, hidden_folders: int, odd_names: int, waiting_triggers: int) -> None:
-        """Show what is wrong in the inbox, and what waits there."""
+        """Set the number of problems and waiting triggers in the inbox."""
         self._gauges["inbox_errors"].labels("folder").set(hidden_folders)
         self._gauges["inbox_errors"].labels("name").set(odd_names)
         self._gauges["inbox_waiting_triggers"].set(waiting_triggers)
@@ -191,18 +189,16 @@ class Metrics:
         oldest_waiting_s: float | None,
         open_blocks: int,
     ) -> None:
-        """Show what is at hand.
+        """Set the size of the backlog.
 
         Parameters
         ----------
         files
-            Number of files by state; a state that is left out has none.
+            Number of files by state; a missing state has none.
         waiting
-            Number of files that wait by cause; a cause that is left out has none.
+            Number of waiting files by cause; a missing cause has none.
         oldest_waiting_s
-            Time of the oldest trigger whose file is not registered, since the epoch; None if none waits.
-        open_blocks
-            Blocks that are being filled.
+            Time of the oldest trigger whose file is not registered, since the epoch; None if there is none.
         """
         self.files = files
         for state in self._states | files.keys():
@@ -213,7 +209,7 @@ class Metrics:
         self._gauges["open_blocks"].set(open_blocks)
 
     def space(self, *, journal_bytes: int, free_bytes: Mapping[str, int], low_disk_bytes: int) -> None:
-        """Show the size of the journal, the free space by place (``storage``, ``state``), and what is too little."""
+        """Set the size of the journal, the free space by place, and the limit for low space."""
         self._gauges["journal_bytes"].set(journal_bytes)
         self._gauges["low_disk_bytes"].set(low_disk_bytes)
         for place, number in free_bytes.items():

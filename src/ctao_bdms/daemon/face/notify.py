@@ -1,4 +1,4 @@
-"""How the daemon tells systemd how it is: a few words to a socket."""
+"""Notify systemd of the state of the daemon."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ __all__ = ["Notifier"]
 
 _LOG = logging.getLogger(__name__)
 
-#: How much longer than a wait systemd is asked to be patient, in seconds.
+#: The margin by which the timeout of systemd exceeds a wait, in seconds.
 _MARGIN_S = 60.0
 
 
 @attrs.frozen
 class Notifier:
-    """Speaks the protocol of ``sd_notify``.
+    """A client of the ``sd_notify`` protocol.
 
     Attributes
     ----------
     address
-        What systemd puts into ``NOTIFY_SOCKET``; empty if nobody listens.
+        The value of ``NOTIFY_SOCKET``; empty without systemd.
     """
 
     address: str = ""
 
     def waiting(self, status: str, for_s: float) -> None:
-        """Say that the start takes longer, and for what it waits the next `for_s` seconds."""
+        """Extend the start timeout by `for_s` seconds, with the reason as status."""
         more_us = round((for_s + _MARGIN_S) * 1e6)
         self._say(f"EXTEND_TIMEOUT_USEC={more_us}\nSTATUS={' '.join(status.split())}")
 
     def ready(self) -> None:
-        """Say that the daemon has started."""
+        """Report that the daemon has started."""
         self._say("READY=1")
 
     def alive(self, status: str) -> None:
-        """Say that the main loop turns, and in a line what it does; systemd's watchdog waits for it."""
+        """Reset the watchdog of systemd, and set the status line."""
         self._say(f"WATCHDOG=1\nSTATUS={' '.join(status.split())}")
 
     def stopping(self) -> None:
-        """Say that the daemon ends."""
+        """Report that the daemon is stopping."""
         self._say("STOPPING=1")
 
     def _say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""A running daemon as others see it: where it answers, what it says, and how fast it goes."""
+"""Read the address, the status and the rates of a running daemon."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["RateMeter", "Rates", "fetch_status", "read_address"]
 
 _TIMEOUT_S = 5.0
-#: Over how many seconds rates are taken.
+#: The time window of the rates, in seconds.
 _SPAN_S = 15.0
 
 
 def read_address(file: Path) -> str:
-    """Return the URL that a running daemon has written into its address file.
+    """Return the URL in the address file of a running daemon.
 
     Raises
     ------
     UnreachableError
-        If there is no such file: no daemon runs there.
+        If there is no such file: no daemon is running.
     """
     try:
         return file.read_text(encoding="ascii").strip()
@@ -39,19 +39,19 @@ def read_address(file: Path) -> str:
 
 
 def fetch_status(url: str) -> dict[str, Any]:
-    """Return what a daemon says of itself.
+    """Fetch the status of a daemon.
 
     Parameters
     ----------
     url
-        Where it answers, ``http://127.0.0.1:9465``.
+        The URL of the daemon, such as ``http://127.0.0.1:9465``.
 
     Raises
     ------
     UsageError
-        If `url` is none of HTTP.
+        If `url` is not an HTTP URL.
     UnreachableError
-        If nothing answers there, or something that is no daemon of ours.
+        If no ingestion daemon answers.
     """
     if urlsplit(url).scheme not in {"http", "https"}:
         raise UsageError(f"{url} is no address of a daemon; it is written as http://127.0.0.1:9465")
@@ -68,12 +68,12 @@ def fetch_status(url: str) -> dict[str, Any]:
 
 @attrs.frozen(kw_only=True)
 class Rates:
-    """How fast a daemon goes; None if it is not known yet.
+    """The rates of a daemon.
 
     Attributes
     ----------
     files_per_s, bytes_per_s
-        By step: ``scanned``, ``registered``, ``replicated``.
+        By step: ``scanned``, ``registered``, ``replicated``; None if not yet known.
     """
 
     files_per_s: Mapping[str, float | None]
@@ -81,23 +81,23 @@ class Rates:
 
 
 class RateMeter:
-    """Takes rates from totals that are seen now and then."""
+    """Compute rates from successive totals."""
 
-    #: The steps whose rates are taken.
+    #: The steps with a rate.
     STEPS = ("scanned", "registered", "replicated")
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, tuple[object, object], Mapping[str, float]]] = deque()
 
     def rates(self, now_s: float, said: Mapping[str, Any]) -> Rates:
-        """Take note of what a daemon has said, and return its rates over the last seconds.
+        """Add a status of the daemon, and return the rates over the last seconds.
 
         Parameters
         ----------
         now_s
-            The time, by any clock that only goes on, in seconds.
+            The time by any monotonic clock, in seconds.
         said
-            The answer of `fetch_status`. One of another process begins anew.
+            The result of `fetch_status`. The status of another process resets the meter.
         """
         process, totals = (said.get("pid"), said.get("since")), said.get("totals", {})
         if self._seen and self._seen[-1][1] != process:
