@@ -1,4 +1,4 @@
-"""How values stand in the columns of the journal."""
+"""Convert values to and from the columns of the journal."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 _SIGN, _WORD = 1 << 63, 1 << 64
 
-#: The largest size that is kept, in bytes: 9 PB. No real file is larger, and sums of many stay numbers of 64 bits.
+#: The largest size that is stored, in bytes: 9 PB. No real file is larger, and sums of many files fit into 64 bits.
 _MOST_BYTES = 1 << 53
 
-#: What can be counted since 1970 in nanoseconds of 64 bits with a sign: the years 1677 to 2262.
+#: The range of signed 64-bit nanoseconds since 1970: the years 1677 to 2262.
 _FIRST_NS, _LAST_NS = 1 - _SIGN, _SIGN - 1
 
-#: The columns that `entry_of` reads, and where they come from.
+#: The columns that `entry_of` reads, and their tables.
 ENTRY = """
     e.id, e.path, e.lfn, e.trigger_path, e.trigger_ns, e.device, e.inode, e.size_bytes, e.modified_ns, e.night, e.site,
     e.category, e.priority, e.state, e.cause, e.attempts, e.next_try_us, e.why, b.scope, b.name,
@@ -53,13 +53,13 @@ ENTRY = """
 ENTRY_FROM = "FROM entries e LEFT JOIN blocks b ON b.id = e.block"
 
 
-#: Sets the columns of `place_of`.
+#: Assignments of the columns of `place_of`.
 PLACE = ", ".join(f"{name} = :{name}" for name in attrs.fields_dict(Stamp))
-_ZLIB_LEVEL = 1  # headers repeat themselves: the fastest level makes a sixth of them already
+_ZLIB_LEVEL = 1  # the fastest level already compresses headers to a sixth
 
 
 def to_column(path: PurePath | str) -> str | bytes:
-    """Return a path as the database can hold it: as text, or as bytes if it is none."""
+    """Return a path for the database: text, or bytes if it is not valid text."""
     text = os.fspath(path)
     try:
         text.encode()
@@ -69,43 +69,43 @@ def to_column(path: PurePath | str) -> str | bytes:
 
 
 def to_text(text: str) -> str:
-    """Return `text` as the database can hold it: names and headers may have bytes that are no text."""
+    """Return `text` for the database; names and headers may contain invalid UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def trigger_time(time_ns: int) -> tuple[int, bool]:
-    """Return the time of a trigger as the journal keeps it, and whether that tells it from other times.
+    """Return the time of a trigger as stored, and whether the stored time is exact.
 
-    Broken clocks write times that 64 bits do not count: the first and the last one stand for all of those.
+    Broken clocks write times outside of 64 bits: these are stored as the first or the last possible time.
     """
     kept_ns = min(max(time_ns, _FIRST_NS), _LAST_NS)
     return kept_ns, _FIRST_NS < kept_ns < _LAST_NS
 
 
 def _path_of(value: str | bytes) -> Path:
-    """Return the path that `to_column` made `value` of."""
+    """Return the path of a column written by `to_column`."""
     return Path(os.fsdecode(value))
 
 
 def microseconds(time: dt.datetime) -> int:
-    """Return an aware instant in microseconds since 1970."""
+    """Return the microseconds since 1970 of an aware time."""
     return (time - _EPOCH) // _MICROSECOND
 
 
 def known_instant(time_us: int) -> dt.datetime:
-    """Return the instant, UTC, that is so many microseconds after 1970."""
+    """Return the UTC time of microseconds since 1970."""
     return _EPOCH + time_us * _MICROSECOND
 
 
 def instant(time_us: int | None) -> dt.datetime | None:
-    """Return the instant, UTC, that is so many microseconds after 1970; None for None."""
+    """Return the UTC time of microseconds since 1970; None for None."""
     return None if time_us is None else known_instant(time_us)
 
 
 def place_of(stamp: Stamp | None) -> dict[str, int | None]:
-    """Return the columns that hold a stamp; the database counts 64 bits with a sign.
+    """Return the columns of a stamp.
 
-    They tell files apart: of device, inode and times the lower 64 bits do that as well as all of them.
+    The database has signed 64-bit numbers. The lower 64 bits of device, inode and times suffice to distinguish files.
     """
     if stamp is None:
         return {"device": None, "inode": None, "size_bytes": 0, "modified_ns": None, "changed_ns": None}
@@ -119,12 +119,12 @@ def place_of(stamp: Stamp | None) -> dict[str, int | None]:
 
 
 def _wrapped(number: int) -> int:
-    """Return the lower 64 bits of a number, with a sign."""
+    """Return the lower 64 bits of a number as a signed number."""
     return (number + _SIGN) % _WORD - _SIGN
 
 
 def stamp_of(place: tuple[int | None, int | None, int, int | None, int | None]) -> Stamp | None:
-    """Return the stamp that the columns of `place_of` hold."""
+    """Return the stamp in the columns of `place_of`."""
     device, inode, size_bytes, modified_ns, changed_ns = place
     if device is None or inode is None or modified_ns is None:
         return None
@@ -132,13 +132,13 @@ def stamp_of(place: tuple[int | None, int | None, int, int | None, int | None]) 
 
 
 def as_stored(stamp: Stamp) -> Stamp | None:
-    """Return a stamp as the columns give it back, to be compared with what they hold."""
+    """Return a stamp as it would be read back, to compare it with stored ones."""
     device, inode, size_bytes, modified_ns, changed_ns = place_of(stamp).values()
     return stamp_of((device, inode, size_bytes or 0, modified_ns, changed_ns))
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:
-    """Return a row of `ENTRY` as an entry."""
+    """Return the entry in a row of `ENTRY`."""
     return Entry(
         path=_path_of(row[1]),
         lfn=None if row[2] is None else Lfn(row[2]),
@@ -164,10 +164,10 @@ def entry_of(row: tuple[Any, ...]) -> Entry:
 
 
 def facts_to_bytes(facts: FileFacts) -> bytes:
-    """Return `facts` as the journal stores them."""
+    """Serialise facts for the journal."""
     return zlib.compress(json.dumps(facts.to_wire(), separators=(",", ":")).encode(), _ZLIB_LEVEL)
 
 
 def facts_from_bytes(body: bytes) -> FileFacts:
-    """Return the facts that `facts_to_bytes` made `body` of."""
+    """Read facts serialised by `facts_to_bytes`."""
     return FileFacts.from_wire(json.loads(zlib.decompress(body)))

@@ -1,4 +1,4 @@
-"""The journal made smaller, and filled anew."""
+"""Compact the journal, and rebuild its entries from the catalogue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["complete_nights", "forget", "rebuild_entry", "shrink_file", "thin"]
 
 
 def complete_nights(connection: sqlite3.Connection, path: Path) -> list[str]:
-    """Return the nights of which no file is on its way any more; files without a night are as one of them."""
+    """Return the nights without files in progress; the files without a night count as complete."""
     with converted(path):
         rows = connection.execute(
             "SELECT night FROM tallies GROUP BY night "
@@ -31,7 +31,7 @@ def complete_nights(connection: sqlite3.Connection, path: Path) -> list[str]:
 
 
 def thin(work: Transaction, night: str, before_us: int, limit: int) -> int:
-    """Fold the history of replicated files of a night into one event each, and drop their facts; return how many."""
+    """Merge the events of replicated files of a night into one each, and drop their facts; return their number."""
     rows = work.run(
         "SELECT id FROM entries WHERE night = ? AND state = 'replicated' AND thinned = 0 AND replicated_us < ? LIMIT ?",
         *(night, before_us, limit),
@@ -46,7 +46,7 @@ def thin(work: Transaction, night: str, before_us: int, limit: int) -> int:
 
 
 def forget(work: Transaction, night: str, before_us: int, limit: int) -> int:
-    """Remove the entries of files of a night that were replicated or withdrawn long ago; return how many."""
+    """Remove old entries of replicated or withdrawn files of a night; return their number."""
     rows = work.run(
         "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE night = :night AND "
         "((state = 'replicated' AND replicated_us < :before_us) OR (state = 'withdrawn' AND found_us < :before_us)) "
@@ -62,17 +62,17 @@ def forget(work: Transaction, night: str, before_us: int, limit: int) -> int:
 
 
 def shrink_file(connection: sqlite3.Connection, path: Path) -> None:
-    """Return to the disk what the file no longer needs."""
+    """Shrink the database file to the size that it needs."""
     with converted(path):
         connection.execute("DELETE FROM tallies WHERE files = 0")
         connection.execute("DELETE FROM blocks WHERE id NOT IN (SELECT block FROM entries WHERE block IS NOT NULL)")
-        # It gives back a page a step and has no rows: execute() would stop after the first.
+        # It frees one page a step without returning rows: execute() would stop after the first page.
         connection.executescript("PRAGMA incremental_vacuum")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def rebuild_entry(work: Transaction, file: ArchivedFile, rse: str, root: Path) -> None:
-    """Write the entry of a file that the catalogue holds, unless the journal knows its path already."""
+    """Add the entry of a file in the catalogue, unless the journal has its path already."""
     if all(replica.rse != rse for replica in file.replicas):
         return
     block = next((did for did in sorted(file.datasets, key=str) if is_block(did.name)), None)

@@ -1,7 +1,7 @@
-"""The file of the journal: opened, proved whole, set aside if it is not.
+"""Open the database file of the journal, and set a damaged file aside.
 
-The state folder must be on a disk of this machine: SQLite's write-ahead log shares memory between processes, which no
-network storage offers.
+The state folder must be on a local disk: SQLite's write-ahead log needs memory shared between processes, which network
+storage does not offer.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _BUSY_TIMEOUT_S = 10.0
 
 @contextmanager
 def converted(path: Path) -> Iterator[None]:
-    """Turn the errors of the database into ours."""
+    """Convert errors of SQLite to journal errors."""
     try:
         yield
     except sqlite3.Error as error:
-        # The lower byte is the kind, the rest its variety. A file that is no database at all may come without a code.
+        # The lower byte is the kind of error. The error of a file that is no database may have no code.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in _DAMAGED:
             raise JournalCorruptError(path, str(error)) from error
@@ -54,14 +54,14 @@ def converted(path: Path) -> Iterator[None]:
 
 
 def open_for_writing(path: Path, now: dt.datetime) -> tuple[sqlite3.Connection, Path | None]:
-    """Open the journal at `path`, or begin one.
+    """Open the journal at `path`, or create it.
 
     Returns
     -------
     sqlite3.Connection
         The open journal.
     Path or None
-        Where a damaged one was put, which was found at `path`.
+        The new path of a damaged journal that was set aside.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -81,8 +81,8 @@ def _opened(path: Path, now: dt.datetime) -> sqlite3.Connection:
             if problems != ["ok"]:
                 raise JournalCorruptError(path, problems[0])
             connection.execute("PRAGMA journal_mode = WAL")
-            # A power cut may take the last moments, never the file. What they held is found again: a file by its
-            # trigger, what its bytes say by reading them, what was registered by asking the catalogue.
+            # A power cut may lose the last transactions, never the file. The lost state can be recovered: files by
+            # their triggers, facts by a new scan, registrations from the catalogue.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = OFF")
             connection.execute("PRAGMA cache_size = -32768")
@@ -94,14 +94,14 @@ def _opened(path: Path, now: dt.datetime) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open the journal at `path` without the means to change it, also while a daemon writes.
+    """Open the journal at `path` read-only, also while a daemon writes.
 
     Raises
     ------
     NotFoundError
         If there is no journal.
     JournalError
-        If it is none of ours, or of another form.
+        If the file is not a journal, or has another schema version.
     """
     if not path.is_file():
         raise NotFoundError(f"there is no journal at {path}; the daemon's state folder holds it")
@@ -121,7 +121,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    """Connect for reading; where nobody writes and the folder is not ours to write in, to the file alone."""
+    """Connect read-only; without write access to the folder, bypass the write-ahead log if there is none."""
     uri = path.absolute().as_uri()
     connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
     try:
@@ -135,7 +135,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 def _set_aside(path: Path, now: dt.datetime) -> Path:
-    """Rename a damaged journal, with the files beside it, to a name that is free; return that."""
+    """Rename a damaged journal and its log files to a free name; return the new path."""
     stem = f"{path.name}.damaged-{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}"
     aside = path.with_name(stem)
     number = 1

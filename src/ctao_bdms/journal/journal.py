@@ -1,4 +1,4 @@
-"""The journal as its one writer sees it."""
+"""The writer of the journal."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Journal", "Observed"]
 
-#: How many sightings are written at once.
+#: Number of rows in one transaction.
 _CHUNK = 5000
 
-#: A file that failed so often goes on waiting for its own time when the cause has gone.
+#: After this number of attempts, a file keeps its own retry time even if its cause is gone.
 _PATIENCE = 3
 
 _IS_OPEN = "state IN ('found', 'scanned')"
@@ -41,16 +41,16 @@ _IS_OPEN = "state IN ('found', 'scanned')"
 
 @attrs.frozen(kw_only=True)
 class Observed:
-    """What became of sightings.
+    """The number of sightings by result.
 
     Attributes
     ----------
     new
         Files that the journal did not know.
     again
-        Files that have changed, or whose trigger is a new one, since they were last seen.
+        Files that have changed or have a new trigger.
     known
-        Files of which nothing is new.
+        Files without a change.
     """
 
     new: int = 0
@@ -59,37 +59,34 @@ class Observed:
 
 
 class Journal(JournalReader):
-    """The journal, open for writing; one process at a time.
+    """The journal, open for writing by one process.
 
-    Every method writes all or nothing, and may be called again with the same: what is true already stays.
+    Each method writes all or nothing. All methods are idempotent.
 
     Parameters
     ----------
     path
-        The file, on a disk of this machine. A new one is begun if there is none, or if the one there is damaged.
+        The file, on a local disk. It is created if it is missing or damaged.
     by
-        Who writes, for the events.
-    now
-        The clock.
+        The name of the writer in the events.
     fence
-        The number of the lease that allows to write. Once a higher number has opened the journal, a lower one cannot
-        write any more.
+        The fencing token of the lease. After a higher token has opened the journal, a lower one cannot write any more.
     longest_wait_s
-        Returns the longest that a file waits for a time, in seconds: so much can a clock that was ahead cost.
+        Returns the longest wait before a retry, in seconds. It bounds the delay after a clock that was ahead.
 
     Attributes
     ----------
     damaged
-        Where the journal was put that was found damaged; None if none was.
+        The path of a damaged journal that was set aside; None if there was none.
 
     Raises
     ------
     JournalError
-        If a newer version of the software wrote it, or it is something else.
+        If a newer version of the software wrote the file, or it is not a journal.
     JournalUnavailableError
-        If it cannot be opened now.
+        If the file cannot be opened now. Each method that writes may raise it, too.
     LeaseLostError
-        If a higher number than `fence` has opened it. Every method that writes raises both of these, too.
+        If a higher token has opened the journal. Each method that writes may raise it, too.
     """
 
     def __init__(
@@ -124,11 +121,10 @@ class Journal(JournalReader):
         return transaction(self._connection, self.path, fence=self._fence, writer=self._writer, now_us=now_us)
 
     def observe(self, sightings: Iterable[Sighting]) -> Observed:
-        """Take note of triggers that stand, in portions, so that there may be any number.
+        """Record existing triggers, in chunks, so that any number is possible.
 
-        A file whose stamp is known, at this path or at another one, keeps what its bytes said. A file that changed
-        begins anew. A file that was registered begins anew if its trigger is a new one: it walks again, and nothing is
-        done twice.
+        A file whose stamp is known at this path or another one keeps its facts. A file that has changed starts again as
+        found. A registered file starts again if its trigger is new: it is ingested again, which is idempotent.
         """
         counts: Counter[str] = Counter()
         rest = iter(sightings)
@@ -138,12 +134,12 @@ class Journal(JournalReader):
         return Observed(**counts)
 
     def scanned(self, scans: Iterable[Scanned]) -> list[Path]:
-        """Take note of what bytes say.
+        """Record the facts of scanned files.
 
         Returns
         -------
         list of Path
-            Files that were not taken, because they changed after the stamp was taken; they are still due.
+            Files that changed after their stamp was taken; they were not recorded, and are still due.
         """
         changed = []
         with self._writing() as work:
@@ -168,7 +164,7 @@ class Journal(JournalReader):
         return changed
 
     def registered(self, paths: Iterable[Path], block: Did | None) -> None:
-        """Take note that files are in the catalogue, in `block`; None if they were there already."""
+        """Record that files are in the catalogue, in `block`; None if they were there before."""
         with self._writing() as work:
             place = None
             if block is not None:
@@ -186,13 +182,13 @@ class Journal(JournalReader):
                     work.event(number, FileState.REGISTERED, "" if block else "the catalogue had it already")
 
     def left_standing(self, paths: Iterable[Path]) -> None:
-        """Take note that triggers stand though their files are registered: the next sighting is a new one."""
+        """Record that triggers of registered files remain, so that their next sighting counts as new."""
         with self._writing() as work:
             for path in paths:
                 work.run("UPDATE entries SET trigger_ns = 0 WHERE path = ?", to_column(path))
 
     def replicated(self, paths: Iterable[Path]) -> None:
-        """Take note that all copies of registered files are there."""
+        """Record that registered files have all their copies."""
         with self._writing() as work:
             for path in paths:
                 done = "state = 'replicated', replicated_us = :now_us"
@@ -201,7 +197,7 @@ class Journal(JournalReader):
                     work.event(number, FileState.REPLICATED)
 
     def quarantined(self, rejected: Iterable[Rejected]) -> None:
-        """Take note that files may not enter the archive; what their bytes said stands in the reason document."""
+        """Record that files are rejected, and drop their facts: the reason document has them."""
         with self._writing() as work:
             for reject in rejected:
                 number = work.move(
@@ -216,7 +212,7 @@ class Journal(JournalReader):
                     work.event(number, FileState.QUARANTINED, where + reject.why)
 
     def withdrawn(self, paths: Iterable[Path]) -> None:
-        """Take note that triggers have gone; files that are through or in quarantine stay what they are."""
+        """Record that triggers are gone; registered and quarantined files keep their state."""
         with self._writing() as work:
             for path in paths:
                 number = work.move(path, "state = 'withdrawn', why = 'its trigger has gone'", _IS_OPEN)
@@ -224,7 +220,7 @@ class Journal(JournalReader):
                     work.event(number, FileState.WITHDRAWN, "its trigger has gone")
 
     def waits(self, waiting: Iterable[Waiting]) -> None:
-        """Take note that files cannot go on now; each counts an attempt, and a new cause is an event."""
+        """Record that files must wait; each call counts an attempt, and a new cause is an event."""
         with self._writing() as work:
             latest = self._now() + dt.timedelta(seconds=self._longest_wait_s())
             for wait in waiting:
@@ -239,10 +235,10 @@ class Journal(JournalReader):
                         work.event(number, "waiting", f"{wait.cause}: {wait.why}")
 
     def resume(self, cause: str) -> int:
-        """Make due what waited for `cause`, and return how many files that are.
+        """Make the files due that wait for `cause`, and return their number.
 
-        A file that failed three times and more waits for its own time: if it is the one that fails and not what all
-        wait for, it must not come first again and again.
+        A file with three or more attempts keeps its own retry time: if the file itself causes the failure, it must not
+        block the others again and again.
         """
         with self._writing() as work:
             rows = work.run(
@@ -254,34 +250,33 @@ class Journal(JournalReader):
 
     @property
     def lacking_since(self) -> dt.datetime | None:
-        """Since when it is a new one that `rebuild` has not filled; None if it is filled.
+        """The creation time of a journal that is not yet rebuilt; None if it is complete.
 
-        It outlasts the process: until the catalogue has said everything, a journal that was lost knows of no file that
-        is on its way.
+        It survives restarts: until the rebuild from the catalogue is complete, the journal misses registered files.
         """
         rows = self._rows("SELECT value FROM meta WHERE key = ?", LACKING)
         return known_instant(rows[0][0]) if rows else None
 
     def filled(self) -> None:
-        """Take note that it holds all of the catalogue that it needs."""
+        """Record that the rebuild is complete."""
         with self._writing() as work:
             work.run("DELETE FROM meta WHERE key = ?", LACKING)
 
     def rebuild(self, found: Iterable[Sighting], archive: Iterable[ArchivedFile], rse: str, root: Path) -> None:
-        """Fill a journal that is new from what stands on the storage and in the catalogue, in as many calls as need be.
+        """Rebuild a new journal from storage and catalogue, in any number of calls.
 
-        When all is written, `filled` says so.
+        Call `filled` after the last one.
 
         Parameters
         ----------
         found
-            All triggers that stand.
+            All existing triggers.
         archive
-            The files that the catalogue holds, with their replicas and datasets.
+            The files in the catalogue, with their replicas and datasets.
         rse
-            The storage element on site: files without a replica there are left out.
+            The storage element on site; files without a replica there are skipped.
         root
-            Where its files lie, links resolved.
+            The storage root, links resolved.
         """
         self.observe(found)
         rest = iter(archive)
@@ -291,17 +286,17 @@ class Journal(JournalReader):
                     compaction.rebuild_entry(work, file, rse, root)
 
     def compact(self, *, thin_before: dt.datetime, forget_before: dt.datetime | None = None) -> int:
-        """Make the journal smaller, a night at a time, and return how many entries were thinned or forgotten.
+        """Compact complete nights, and return the number of thinned or removed entries.
 
-        Of nights whose files are all through, the files that were replicated before `thin_before` lose their history
-        but for one event, and what their bytes said: the digests stand in the catalogue. The times of the steps stay.
+        A thinned entry loses its facts, and its history becomes one event: the digests are in the catalogue. The times
+        of the steps are kept.
 
         Parameters
         ----------
         thin_before
-            What was complete before is thinned.
+            Entries of files replicated before this time are thinned.
         forget_before
-            What was complete, or withdrawn, before is forgotten altogether.
+            Entries of files replicated or withdrawn before this time are removed; by default none.
         """
         thin_us = microseconds(thin_before)
         forget_us = 0 if forget_before is None else microseconds(forget_before)

@@ -1,4 +1,4 @@
-"""What a sighting changes in the journal."""
+"""Write sightings of files into the journal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NO_FILE", "observe"]
 
-#: What a file waits for whose trigger is there before it.
+#: The cause of a file whose trigger exists before the file.
 NO_FILE = Cause.NO_FILE.value
 
 _OPEN = {FileState.FOUND, FileState.SCANNED}
@@ -34,7 +34,7 @@ def observe(work: Transaction, seen: Sighting) -> str:
     number, state, cause, trigger_ns, device, inode, size_bytes, modified_ns, changed_ns = rows[0]
     known = stamp_of((device, inode, size_bytes, modified_ns, changed_ns))
     if seen.stamp is None:
-        # What its bytes said is kept until it is back: perhaps the storage only hides it.
+        # The facts are kept: the file may be missing only because the storage is not mounted.
         if state not in _OPEN or cause == NO_FILE:
             return "known"
         work.run(f"UPDATE entries SET {RESET}, state = 'found', cause = ? WHERE id = ?", NO_FILE, number)
@@ -44,7 +44,7 @@ def observe(work: Transaction, seen: Sighting) -> str:
     is_same = known is not None and told is not None and known.is_same(told)
     seen_ns, is_told_apart = trigger_time(seen.trigger_ns)
     if is_same and cause != NO_FILE:
-        # A trigger whose time says nothing may be a new one: the file walks again, and nothing is done twice.
+        # A trigger without an exact time may be new: the file is ingested again, which is idempotent.
         if state in _OPEN or (state != FileState.WITHDRAWN and trigger_ns == seen_ns and is_told_apart):
             return "known"
     elif not is_same:
@@ -63,7 +63,7 @@ def observe(work: Transaction, seen: Sighting) -> str:
 
 
 def _add(work: Transaction, seen: Sighting) -> None:
-    """Write the entry of a file that the journal does not know."""
+    """Add the entry of a file that the journal does not know."""
     ((number,),) = work.run(
         "INSERT INTO entries (path, lfn, trigger_path, trigger_ns, device, inode, size_bytes, modified_ns, changed_ns, "
         "night, site, category, priority, state, cause, found_us) "
@@ -86,7 +86,7 @@ def _add(work: Transaction, seen: Sighting) -> None:
 
 
 def _take_facts(work: Transaction, number: int, seen: Sighting) -> None:
-    """Find by its stamp what the bytes of a file said, and mark it as scanned if that is known."""
+    """Reuse facts of the same stamp if there are any, and mark the file as scanned."""
     known = work.run(
         "SELECT e.id, e.path FROM entries e JOIN facts f ON f.entry = e.id WHERE e.inode = :inode "
         "AND e.size_bytes = :size_bytes AND e.modified_ns = :modified_ns "

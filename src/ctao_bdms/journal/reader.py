@@ -1,4 +1,4 @@
-"""What the journal can be asked."""
+"""The reader of the journal."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST_WAIT_S", "JournalReader"]
 
-#: No wait is longer than this, in seconds, unless the writer says what its longest is.
+#: The default for the longest wait before a retry, in seconds.
 LONGEST_WAIT_S = 3600.0
 
 _PAGE = 1000
 
-#: The size of many files together: sum() would fail where 64 bits are too few.
+#: The total size of files; sum() would fail on an overflow of 64 bits.
 _BYTES = "CAST(total(size_bytes) AS INTEGER)"
 
 
 def _backwards(night: str) -> tuple[int, ...]:
-    """Return a key that sorts nights from the newest to the oldest, and no night last."""
+    """Return a sort key: the newest night first, files without a night last."""
     return tuple(-ord(character) for character in night) or (1,)
 
 
-#: By order: the index that finds it, the words of it, and the key that merges two lists of rows.
+#: By order: its index, its SQL clause, and the sort key that merges two lists of rows.
 _ORDERS: dict[Order, tuple[str, str, Callable[[tuple[Any, ...]], Any]]] = {
     Order.NEWEST_NIGHT: ("entries_newest", "e.night DESC, e.id DESC", lambda row: (_backwards(row[9]), -row[0])),
     Order.OLDEST: ("entries_oldest", "e.night, e.id", lambda row: (row[9], row[0])),
@@ -71,7 +71,7 @@ class JournalReader:
     NotFoundError
         If there is no journal.
     JournalError
-        If it is none of ours, or of another form.
+        If the file is not a journal, or has another schema version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -98,7 +98,7 @@ class JournalReader:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        """The open file. SQLite forbids to use it in the child of a fork, which would break the locks of the parent."""
+        """The open database. Its use in a forked child would break the locks of the parent, so it raises there."""
         if self._process is not this_process():
             raise JournalError(f"the journal {self.path} was opened by another process; open it again in this one")
         return self._opened
@@ -117,23 +117,19 @@ class JournalReader:
         without: Collection[Path] = (),
         largest_bytes: int | None = None,
     ) -> list[Entry]:
-        """Return the files whose next step is due, the first first.
+        """Return the files whose next step is due, in order.
 
         Parameters
         ----------
         state
             `FileState.FOUND` for files to be scanned, `FileState.SCANNED` for files to be registered.
-        limit
-            The most files.
         now
-            The time, aware: files that wait for a time are due when it has come. A wait that seems to be longer than
-            the longest was written before the clock was set back, and is over.
-        order
-            Which come first.
+            An aware time. Files whose retry time has passed are due. So are files with a retry time beyond the longest
+            wait: it was written before the clock was set back.
         without
-            Files that are being worked on.
+            Files in progress.
         largest_bytes
-            Only files that are not larger; by default all.
+            Only files up to this size; by default all.
         """
         index, by, key = _ORDERS[order]
         wanted, now_us = limit + len(without), microseconds(now)
@@ -153,14 +149,14 @@ class JournalReader:
         return [entry for entry in found if entry.path not in without][:limit]
 
     def facts(self, path: Path) -> FileFacts | None:
-        """Return what the bytes of the file at `path` said; None if the journal does not hold it."""
+        """Return the facts of the file at `path`; None if the journal does not have them."""
         rows = self._rows(
             "SELECT f.body FROM facts f JOIN entries e ON e.id = f.entry WHERE e.path = ?", to_column(path)
         )
         return facts_from_bytes(rows[0][0]) if rows else None
 
     def entry(self, path: Path) -> Entry | None:
-        """Return what is known of the file at `path`; None if nothing is."""
+        """Return the entry of the file at `path`; None if there is none."""
         rows = self._rows(f"SELECT {ENTRY} {ENTRY_FROM} WHERE e.path = ?", to_column(path))
         return entry_of(rows[0]) if rows else None
 
@@ -173,18 +169,14 @@ class JournalReader:
         waiting: bool = False,
         block: Did | None = None,
     ) -> Iterator[Entry]:
-        """Yield entries in the order in which they were found.
+        """Yield entries in the order in which they were found; each argument filters them.
 
         Parameters
         ----------
-        state, night
-            Only those in this state, of this night.
         path
             A pattern with ``*``, ``?`` and ``[...]`` for the whole path.
         waiting
-            Only those that wait for something.
-        block
-            Only the files of this block.
+            Only files that wait for a cause.
         """
         where = ["e.id > ?"]
         values: list[object] = []
@@ -199,7 +191,7 @@ class JournalReader:
                 values.append(value)
         if waiting:
             where.append("e.cause <> ''")
-        # A page at a time: a reader that is slow must not keep the daemon's log from being folded into the file.
+        # Paged: an open query of a slow reader would block the checkpoint of the daemon's write-ahead log.
         sql = f"SELECT {ENTRY} {ENTRY_FROM} WHERE {' AND '.join(where)} ORDER BY e.id LIMIT {_PAGE}"
         last = 0
         while rows := self._rows(sql, last, *values):
@@ -207,7 +199,7 @@ class JournalReader:
             last = rows[-1][0]
 
     def events(self, path: Path) -> list[Event]:
-        """Return what happened to the file at `path`, the oldest first."""
+        """Return the events of the file at `path`, the oldest first."""
         rows = self._rows(
             "SELECT v.time_us, v.event, v.detail, w.name FROM events v JOIN entries e ON e.id = v.entry "
             "JOIN writers w ON w.id = v.writer WHERE e.path = ? ORDER BY v.number",
@@ -216,9 +208,9 @@ class JournalReader:
         return [Event(time=known_instant(row[0]), event=row[1], detail=row[2], by=row[3]) for row in rows]
 
     def tallies(self, night: Night | None = None) -> Mapping[FileState, Tally]:
-        """Return how many files are in each state, and how much they are; all states are named.
+        """Return number and size of the files in each state, including empty states.
 
-        The cost does not depend on how many files there are.
+        The cost does not depend on the number of files.
         """
         where, values = ("", []) if night is None else ("WHERE night = ?", [str(night)])
         rows = self._rows(f"SELECT state, sum(files), {_BYTES} FROM tallies {where} GROUP BY state", *values)
@@ -226,16 +218,16 @@ class JournalReader:
         return {state: found.get(state.value, Tally()) for state in FileState}
 
     def waiting(self) -> Mapping[str, Tally]:
-        """Return how many files wait for each cause, and how much they are."""
+        """Return number and size of the files that wait for each cause."""
         rows = self._rows(
             f"SELECT cause, sum(files), {_BYTES} FROM tallies WHERE cause <> '' AND files > 0 GROUP BY cause"
         )
         return {row[0]: Tally(row[1], row[2]) for row in rows}
 
     def oldest_open(self) -> dt.datetime | None:
-        """Return the time of the oldest trigger whose file is not registered, whatever it waits for; None if none is.
+        """Return the time of the oldest trigger whose file is not registered; None if there is none.
 
-        A file without a trigger counts from when it was found. The cost grows with the number of such files.
+        For a file without a trigger, the time of its discovery counts. The cost grows with the number of such files.
         """
         rows = self._rows(
             "SELECT min(CASE WHEN trigger_ns > 0 THEN trigger_ns / 1000 ELSE found_us END) FROM entries "
@@ -254,7 +246,7 @@ class JournalReader:
         return nights
 
     def lags_s(self, first: Night) -> Iterator[float]:
-        """Yield how long each file took from its trigger to its last copy, in seconds, from the night `first` on."""
+        """Yield the lag of each file from trigger to last copy, in seconds, from night `first` on."""
         last = 0
         while rows := self._rows(
             "SELECT id, trigger_ns, replicated_us FROM entries WHERE id > ? AND night >= ? AND trigger_ns > 0 "
@@ -275,6 +267,6 @@ class JournalReader:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the journal on the disk, in bytes."""
+        """The size of the journal on disk, in bytes."""
         beside = (self.path.with_name(self.path.name + end) for end in ("", "-wal"))
         return sum(piece.stat().st_size for piece in beside if piece.exists())

@@ -1,4 +1,4 @@
-"""The journal's answers as tables."""
+"""Tables of entries and events."""
 
 from __future__ import annotations
 
@@ -20,15 +20,7 @@ __all__ = ["FileEvent", "JournalEntries", "JournalEvents", "file_events"]
 
 @attrs.frozen(kw_only=True)
 class FileEvent:
-    """Something that happened to one of many files.
-
-    Attributes
-    ----------
-    time, event, detail, by
-        As in `Event`.
-    path
-        Where the file lies.
-    """
+    """An `Event` with the path of its file."""
 
     time: dt.datetime
     path: str
@@ -43,14 +35,14 @@ class FileEvent:
 
 
 def file_events(journal: JournalReader, entries: Iterable[Entry]) -> Iterator[FileEvent]:
-    """Yield what happened to each of `entries`, file after file."""
+    """Yield the events of `entries`, one file after the other."""
     for entry in entries:
         for event in journal.events(entry.path):
             yield FileEvent(time=event.time, path=str(entry.path), event=event.event, detail=event.detail, by=event.by)
 
 
 class JournalEntries(Rows[Entry]):
-    """How far files are, one row a file."""
+    """A table of entries, one row for each file."""
 
     columns: ClassVar = (
         ("file", "file"),
@@ -65,7 +57,7 @@ class JournalEntries(Rows[Entry]):
 
 
 class JournalEvents(Rows[FileEvent]):
-    """What happened to files, one row an event."""
+    """A table of events, one row for each event."""
 
     columns: ClassVar = (
         ("time", "time"),

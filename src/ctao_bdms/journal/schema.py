@@ -1,4 +1,4 @@
-"""The tables of the journal, and how an older form of them becomes this one."""
+"""The schema of the journal, and its migrations."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 __all__ = ["APPLICATION_ID", "LACKING", "VERSION", "prepare"]
 
-#: Says of an SQLite file that it is a journal of ours: "BDMS".
+#: The SQLite application id of a journal: "BDMS".
 APPLICATION_ID = 0x42444D53
 
-#: The key of the time, in microseconds, since when a new journal has not been filled from the catalogue.
+#: The key of the creation time, in microseconds, of a journal that is not yet rebuilt from the catalogue.
 LACKING = "lacking_us"
 
-#: The version of the tables that this code reads and writes.
+#: The schema version that this code reads and writes.
 VERSION = 2
 
-# An entry is `ready` for the step that its state says, unless it waits. The indexes on it hold only such entries, so
-# that the millions that are done cost nothing when the next file is looked for.
+# An entry is `ready` for the next step of its state, unless it waits. Its indexes contain only such entries, so that
+# the millions of files that are done do not slow down the search for the next file.
 _FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE writers (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -96,22 +96,22 @@ CREATE TRIGGER entries_moved AFTER UPDATE OF night, state, cause, size_bytes ON 
 END;
 """
 
-# What older versions have written says nothing of this time: it is not compared then.
+# Entries of older versions do not have this time: it is not compared for them.
 _CHANGED = "ALTER TABLE entries ADD COLUMN changed_ns INTEGER;"
 
-#: What makes version n of the tables from version n - 1, for n = 1, 2, ...
+#: The migrations from version n - 1 to version n, for n = 1, 2, ...
 _STEPS = (_FIRST, _CHANGED)
 
 
 def prepare(connection: sqlite3.Connection, path: str, now_us: int) -> None:
-    """Bring the tables of an open journal to this version.
+    """Migrate an open journal to this schema version.
 
-    A file that was empty may stand for a journal that was lost: it says since when it lacks what the catalogue holds.
+    An empty file may replace a lost journal: its creation time is stored until it is rebuilt from the catalogue.
 
     Raises
     ------
     JournalError
-        If a newer version of the software wrote it, or it is something else.
+        If a newer version of the software wrote the file, or it is not a journal.
     """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -128,7 +128,7 @@ def prepare(connection: sqlite3.Connection, path: str, now_us: int) -> None:
         connection.execute("VACUUM")
     lacking = f"INSERT INTO meta VALUES ('{LACKING}', {now_us});" if is_empty else ""
     for number in range(version + 1, VERSION + 1):
-        # executescript() would commit before it begins: the step and its number must come together.
+        # One script with its own transaction: the migration and its version number must be committed together.
         connection.executescript(
             f"BEGIN IMMEDIATE; {_STEPS[number - 1]} {lacking if number == VERSION else ''} "
             f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"

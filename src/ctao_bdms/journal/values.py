@@ -1,4 +1,4 @@
-"""What the journal keeps of one file."""
+"""The records of the journal."""
 
 from __future__ import annotations
 
@@ -15,53 +15,49 @@ __all__ = ["Entry", "Event", "FileState", "Order", "Rejected", "Scanned", "Tally
 
 
 class FileState(StrEnum):
-    """How far a file is.
+    """The state of a file.
 
-    Whether it waits is another matter: an entry in any state has a `cause` as long as it waits for something.
+    Independent of it, an entry in any state has a `cause` as long as it waits.
     """
 
-    #: Its trigger was seen; its bytes have not been read.
+    #: Its trigger was seen; it is not yet scanned.
     FOUND = "found"
-    #: Its bytes have been read, and what they say is kept.
+    #: It was scanned, and the journal has its facts.
     SCANNED = "scanned"
     #: It is in the catalogue.
     REGISTERED = "registered"
-    #: Its copies are complete.
+    #: It has all its copies.
     REPLICATED = "replicated"
-    #: It may not enter the archive.
+    #: It was rejected, and does not enter the archive.
     QUARANTINED = "quarantined"
-    #: Its trigger has gone before it was registered.
+    #: Its trigger was removed before it was registered.
     WITHDRAWN = "withdrawn"
 
 
 class Order(StrEnum):
-    """Which files come first when there are many."""
+    """The order in which files are processed."""
 
-    #: The newest night first, and of a night the file that was found last.
+    #: The newest night first; within a night, the file that was found last.
     NEWEST_NIGHT = "newest-night-first"
-    #: The oldest night first, and of a night the file that was found first.
+    #: The oldest night first; within a night, the file that was found first.
     OLDEST = "oldest-first"
-    #: Category A first, then B, then C, as the headers say once they are read; then events, triggers and the rest, as
-    #: the names say; among the same the newest night.
+    #: Category A first, then B, then C, from the headers of scanned files; then events, triggers and the rest, from
+    #: the file names; within the same priority, the newest night.
     PRIORITY = "priority"
 
 
 @attrs.frozen(kw_only=True)
 class Scanned:
-    """A file whose bytes were read.
+    """The result of a scan.
 
     Attributes
     ----------
-    path
-        Where it lies.
     stamp
-        Its stamp, taken before it was read.
-    facts
-        What its bytes say.
+        Its stamp, taken before the scan.
     category
-        Its processing category, if the content says so; empty leaves the one of the sighting.
+        Its processing category from the content; empty keeps that of the sighting.
     priority
-        Its priority from now on; None leaves the one of the sighting.
+        Its new priority; None keeps that of the sighting.
     """
 
     path: Path
@@ -73,16 +69,16 @@ class Scanned:
 
 @attrs.frozen(kw_only=True)
 class Rejected:
-    """A file that may not enter the archive.
+    """A file that was rejected.
 
     Attributes
     ----------
     path
-        Where it lay.
+        Its path in the inbox.
     why
-        All that is wrong, for people.
+        All its defects, as text.
     case
-        The folder in quarantine that it is in; None if it stays where it is.
+        Its folder in quarantine; None if it stays in place.
     """
 
     path: Path
@@ -92,18 +88,16 @@ class Rejected:
 
 @attrs.frozen(kw_only=True)
 class Waiting:
-    """A file that could not go on.
+    """A file that must wait.
 
     Attributes
     ----------
-    path
-        Where it lies.
     cause
-        What it waits for, one stable word.
+        The cause, one stable word.
     why
-        A sentence for people.
+        The reason, as a sentence.
     next_try
-        When it is due again, aware; None if only `Journal.resume` makes it due.
+        The time of its retry, aware; None if only `Journal.resume` makes it due.
     """
 
     path: Path
@@ -114,28 +108,26 @@ class Waiting:
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """What the journal knows of one file.
+    """The state of one file in the journal.
 
     Attributes
     ----------
     path, lfn, trigger, stamp, night, site, category, priority
-        As in `Sighting`; the stamp is that of the bytes that were read, once they were.
-    state
-        How far it is.
+        As in `Sighting`; after a scan, the stamp is that of the scanned content.
     cause
-        What it waits for; empty if it does not wait.
+        The cause that it waits for; empty if it does not wait.
     attempts
-        How often it could not go on since it last did.
+        The number of failed attempts since its last change of state.
     next_try
-        When it is due again, if it waits for a time.
+        The time of its retry, if it has one.
     why
-        A sentence on why it waits, is in quarantine or was withdrawn.
+        The reason why it waits, is in quarantine or was withdrawn.
     block
-        The block that it is in, once it is registered.
+        Its block, once it is registered.
     has_facts
-        Whether the journal holds what its bytes say.
+        Whether the journal has its facts.
     triggered, found, scanned, registered, replicated
-        The time of each step; None if it has not come, or if the journal was lost after it.
+        The time of each step; None before the step, or if the journal was lost after it.
     """
 
     path: Path
@@ -166,24 +158,22 @@ class Entry:
 
     @property
     def size_bytes(self) -> int | None:
-        """Its size; None as long as there was no file."""
+        """Its size; None if the file did not exist yet."""
         return None if self.stamp is None else self.stamp.size_bytes
 
 
 @attrs.frozen(kw_only=True)
 class Event:
-    """Something that happened to a file.
+    """A change of a file in the journal.
 
     Attributes
     ----------
     time
-        When, by the clock of the machine that wrote it.
+        The time by the clock of the machine that wrote it.
     event
-        What: a state, ``waiting``, ``resumed``, ``changed``, ``thinned``, ...
-    detail
-        What there is to say of it.
+        The new state, or ``waiting``, ``resumed``, ``changed``, ``thinned``, ...
     by
-        Who wrote it.
+        The name of the writer.
     """
 
     time: dt.datetime
@@ -194,15 +184,7 @@ class Event:
 
 @attrs.frozen
 class Tally:
-    """How many files, and how much.
-
-    Attributes
-    ----------
-    files
-        The number of files.
-    size_bytes
-        Their size together.
-    """
+    """The number of files and their total size."""
 
     files: int = 0
     size_bytes: int = 0

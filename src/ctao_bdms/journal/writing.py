@@ -1,4 +1,4 @@
-"""One transaction of the journal's writer."""
+"""Transactions of the journal."""
 
 from __future__ import annotations
 
@@ -18,22 +18,20 @@ if TYPE_CHECKING:
 
 __all__ = ["RESET", "Transaction", "transaction"]
 
-#: What an entry no longer carries once it has gone on.
+#: Assignments that clear the wait of an entry when its state changes.
 RESET = "cause = '', attempts = 0, next_try_us = NULL, why = ''"
 
 
 @attrs.frozen(kw_only=True)
 class Transaction:
-    """An open transaction: it runs statements, and writes events.
+    """An open transaction that runs statements and writes events.
 
     Attributes
     ----------
-    connection
-        The open journal.
     now_us
-        Its time, microseconds since 1970: all that is written together happened together.
+        The time of all its events, in microseconds since 1970.
     writer
-        Who writes.
+        The id of the writer.
     """
 
     connection: sqlite3.Connection
@@ -41,11 +39,11 @@ class Transaction:
     writer: int
 
     def run(self, sql: str, *values: object, **named: object) -> list[tuple[Any, ...]]:
-        """Run one statement with values, all by place or all by name, and return its rows."""
+        """Run a statement with positional or named values, and return its rows."""
         return self.connection.execute(sql, named or values).fetchall()
 
     def event(self, entry: int, event: str, detail: str = "") -> None:
-        """Append to the history of an entry."""
+        """Append an event to an entry."""
         self.connection.execute(
             "INSERT INTO events SELECT :entry, coalesce(max(number), 0) + 1, :now_us, :event, :detail, :writer "
             "FROM events WHERE entry = :entry",
@@ -59,7 +57,7 @@ class Transaction:
         )
 
     def move(self, path: Path, assignments: str, only: str, **named: object) -> int | None:
-        """Let the entry of `path` go on, if the condition `only` is true; return its number if it did."""
+        """Update the entry of `path` and clear its wait, if the condition `only` holds; return its id if it did."""
         rows = self.run(
             f"UPDATE entries SET {RESET}, {assignments} WHERE path = :path AND {only} RETURNING id",
             path=to_column(path),
@@ -72,12 +70,12 @@ class Transaction:
 def transaction(
     connection: sqlite3.Connection, path: Path, *, fence: int, writer: int, now_us: int
 ) -> Iterator[Transaction]:
-    """Run a transaction, if nobody has taken the writer's place; all of it or nothing.
+    """Run an atomic transaction if the writer still holds the lease.
 
     Raises
     ------
     LeaseLostError
-        If a higher fence than `fence` has opened the journal.
+        If a higher fencing token than `fence` has opened the journal.
     JournalUnavailableError
         If the disk is full or fails; nothing is written then.
     """
@@ -90,7 +88,7 @@ def transaction(
             yield Transaction(connection=connection, now_us=now_us, writer=writer)
             connection.execute("COMMIT")
         except BaseException:
-            # A full disk may have ended the transaction already.
+            # SQLite rolls back by itself when the disk is full.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
