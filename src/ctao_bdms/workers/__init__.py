@@ -1,4 +1,4 @@
-"""Processes that read files, and die without harm to the others."""
+"""Scan files in separate processes, so that a crash harms no other scan."""
 
 from ctao_bdms.workers.nodes import scans_on_nodes
 from ctao_bdms.workers.pool import WorkerPool

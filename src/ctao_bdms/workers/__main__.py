@@ -1,4 +1,4 @@
-"""The program of a worker: takes one call after the other from its socket, and answers."""
+"""The program of a worker: run calls from its socket, and send the results."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import socket
 import sys
 from pathlib import Path
 
-import ctao_bdms.integrity  # noqa: F401 - the heavy part, loaded before the first file comes
+import ctao_bdms.integrity  # noqa: F401 - the heavy import, loaded before the first call
 from ctao_bdms.processes import die_with_parent
 from ctao_bdms.workers.wire import pack, portable, receive
 
 
 def limit_memory(memory_bytes: int) -> None:
-    """Let this process use so much memory beyond what it has now; more is a `MemoryError`."""
+    """Limit the memory of this process beyond its current use; more raises `MemoryError`."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     found = re.search(r"^VmData:\s*(\d+) kB", status, re.MULTILINE)
     used = int(found[1]) * 1024 if found else 0
@@ -25,9 +25,9 @@ def limit_memory(memory_bytes: int) -> None:
 
 
 def main(descriptor: int, parent: int, memory_bytes: int) -> None:
-    """Work until the socket is closed, or the pool's process has died."""
+    """Run calls until the socket is closed or the process of the pool ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the pool alone says when to stop
+        signal.signal(number, signal.SIG_IGN)  # only the pool stops a worker, also after Ctrl-C in a terminal
     die_with_parent(signal.SIGKILL, parent)
     if memory_bytes:
         limit_memory(memory_bytes)
@@ -40,7 +40,7 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
                 return
             try:
                 answer = pack((function(*arguments, **words), None))
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
+            except BaseException as error:  # noqa: BLE001 - any error is sent to the caller
                 answer = pack((None, portable(error)))
             connection.sendall(answer)
 

@@ -1,7 +1,7 @@
-"""Scans on several nodes, by Dask: for a site where one node cannot read as fast as the telescopes write.
+"""Scan on several nodes with Dask, for a site where one node is too slow.
 
-Dask itself has no limit of time and cannot end a call. So each of its workers has the files read by a `WorkerPool` of
-its own, which can: a scan that hangs on one node costs a process there, and no thread of Dask.
+Dask has no time limit for a call, and cannot stop one. So each Dask worker scans in a `WorkerPool` of its own, which
+can: a scan that hangs costs one process, and no thread of Dask.
 """
 
 from __future__ import annotations
@@ -35,35 +35,28 @@ def scans_on_nodes(
     attempts: int = 3,
     timeout_s: float = 10.0,
 ) -> Iterator[Scans]:
-    """Scan on the workers of a Dask scheduler.
+    """Open scans on the workers of a Dask scheduler, and cancel unfinished ones at the end.
 
-    Each node must see the files under the same paths and have this package installed. A scan whose Dask worker dies is
-    done again elsewhere, as often as the scheduler's ``distributed.scheduler.allowed-failures`` says.
+    Each node must see the files under the same paths and have this package installed. If a Dask worker dies, its scans
+    are retried elsewhere, up to ``distributed.scheduler.allowed-failures`` of the scheduler.
 
     Parameters
     ----------
     address
         The scheduler, e.g. ``tcp://10.0.0.1:8786``.
-    limit
-        How long a scan may take.
     memory_bytes
-        The memory that one scan may use; 0: no limit.
+        The memory limit of one scan; 0 for no limit.
     attempts
-        How many processes of one node may end over one file.
+        The number of processes of one node that may be lost over one file.
     timeout_s
-        How long the scheduler may take to answer, in seconds.
-
-    Yields
-    ------
-    Scans
-        The scans; at the end, those that are not done are cancelled.
+        The timeout for the connection to the scheduler, in seconds.
 
     Raises
     ------
     MissingExtraError
         If ``ctao-bdms[dask]`` is not installed.
     UnreachableError
-        If there is no scheduler.
+        If the scheduler does not answer.
     """
     try:
         import distributed
@@ -74,7 +67,7 @@ def scans_on_nodes(
     except (OSError, ValueError) as error:
         msg = f"the Dask scheduler at {address} does not answer: {error}"
         raise UnreachableError(msg) from error
-    # Not pure: a pure call with the same arguments would be answered with the facts of the last time.
+    # Not pure: Dask would answer a repeated pure call with the old facts of the file.
     executor = client.get_executor(pure=False)
     died = (distributed.KilledWorker, distributed.comm.CommClosedError)
     nodes = _Nodes(executor, died, memory_bytes=memory_bytes, attempts=attempts)
@@ -87,7 +80,7 @@ def scans_on_nodes(
 
 
 class _Nodes(Executor):
-    """The Dask workers; each makes its calls in processes of its own, within a limit of time."""
+    """The Dask workers as an executor with time limits."""
 
     def __init__(
         self, dask: Executor, died: tuple[type[BaseException], ...], *, memory_bytes: int, attempts: int
@@ -100,11 +93,11 @@ class _Nodes(Executor):
 
     @property
     def lost(self) -> int:
-        """How many workers were lost so far: Dask's own, and the processes that they had."""
+        """The number of lost Dask workers and lost processes so far."""
         return self._lost
 
     def note(self, event: tuple[float, dict[str, Any]]) -> None:
-        """Take note of what the scheduler tells: which of its workers have gone without being asked to."""
+        """Count a Dask worker that the scheduler lost unexpectedly."""
         _, what = event
         if what.get("action") == "remove-worker" and not what.get("expected"):
             self._lose(1)
@@ -114,13 +107,13 @@ class _Nodes(Executor):
             self._lost += count
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Make a call, without a limit of time."""
+        """Submit a call without a time limit."""
         return self.submit_within(None, fn, *args, **kwargs)
 
     def submit_within(
         self, limit_s: float | None, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> Future[_T]:
-        """Make a call that may take a limited time in each process."""
+        """Submit a call with a time limit in each process."""
         outer = Future[_T]()
         inner = self._dask.submit(_call_on_node, limit_s, self._pool, fn, args, kwargs)
 
@@ -150,7 +143,7 @@ class _Nodes(Executor):
 
 @attrs.frozen(kw_only=True)
 class _Answer:
-    """What comes back from a node: what was returned or how the processes ended, and how many have since the last."""
+    """The answer of a node: the value or the ends of its processes, and its newly lost processes."""
 
     value: Any = None
     ends: tuple[str, ...] = ()
@@ -169,7 +162,7 @@ def _call_on_node(
     args: tuple[object, ...],
     kwargs: dict[str, object],
 ) -> _Answer:
-    """Make a call in a process of this Dask worker, which waits for it no longer than that may take."""
+    """Run a call in a process of this Dask worker, with a time limit."""
     global _reported
     import distributed
 

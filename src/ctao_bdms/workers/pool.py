@@ -1,8 +1,8 @@
-"""The pool of workers: every worker has a socket of its own, so that the end of one cannot harm another.
+"""The pool of workers: each worker has its own socket, so that its end harms no other.
 
-The pools that exist share pipes and locks among their workers. That of the standard library breaks as a whole when one
-worker dies; that of pebble 5.2 breaks when an idle one is killed, waits three seconds with all others while it ends a
-stopped one, waits for ever for one that hangs in the kernel, and measures time limits with the wall clock.
+Other pools share pipes and locks among their workers. The pool of the standard library breaks when one worker dies. The
+pool of pebble 5.2 breaks when an idle worker is killed, blocks all workers for three seconds while it stops one, waits
+for ever for a worker that hangs in the kernel, and measures time limits with the wall clock.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-#: How long a worker may take to start, and to end when it is told, in seconds.
+#: The time limits for the start and the regular end of a worker, in seconds.
 _START_S, _END_S = 60.0, 2.0
 
 _INFINITE_S = float("inf")
-#: The longest single wait for answers, in seconds.
+#: The longest single wait for answers, in seconds: the kernel limits the timeout to some weeks.
 _LONGEST_LOOK_S = 86_400.0
 
-#: After so many failed starts in a row, the calls that wait are told so.
+#: After this number of failed starts in a row, the waiting calls fail.
 _STARTS = 3
 
-#: A call is short beside others whose limits of time are at least so many times as long.
+#: A call is short if the time limits of all running calls are at least this many times longer.
 _LONGER = 4
 
 
 class WorkerPool(Executor):
-    """Runs calls in processes; one that dies, hangs or eats memory is replaced, and its call made again elsewhere.
+    """Run calls in processes, and replace those that die, hang or exceed their memory.
 
-    Calls that may take long never keep short ones waiting: while they hold all processes, one more is there for a call
-    whose limit of time is a fraction of theirs.
+    The call of a lost worker is retried in another one. Long calls do not block short ones: while long calls occupy all
+    processes, an additional process runs calls with a much shorter time limit.
 
-    A call crosses a pickle, so functions must be importable. Nothing is left when the process of the pool dies, however
-    it dies.
+    Calls are pickled, so functions must be importable. No worker survives the process of the pool, even if that is
+    killed.
 
     Parameters
     ----------
     number
-        How many processes; they are started when there is work for them.
+        The number of processes; they are started on demand.
     memory_bytes
-        The memory that one of them may use beyond its start; 0: no limit. More is a death.
+        The memory limit of a process beyond its use at the start; 0 for no limit.
     attempts
-        How many workers may end over one call, before it fails with `WorkerLostError`. If none can be started, the
-        calls that wait fail with `NoWorkerError`.
+        The number of lost workers after which a call fails with `WorkerLostError`. If no worker can be started, the
+        waiting calls fail with `NoWorkerError`.
 
     Examples
     --------
@@ -89,33 +89,27 @@ class WorkerPool(Executor):
 
     @property
     def lost(self) -> int:
-        """How many workers were lost so far: died, or ended because they hung or took too much memory."""
+        """The number of workers so far that died, hung or exceeded their memory."""
         return self._lost
 
     @property
     def pids(self) -> list[int]:
-        """The process numbers of the workers."""
+        """The process ids of the workers."""
         return [worker.pid for worker in list(self._workers)]
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Make a call, without a limit of time.
-
-        Parameters
-        ----------
-        fn, *args, **kwargs
-            The call.
-        """
+        """Submit a call without a time limit."""
         return self.submit_within(None, fn, *args, **kwargs)
 
     def submit_within(
         self, limit_s: float | None, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> Future[_T]:
-        """Make a call that may take a limited time in each worker.
+        """Submit a call with a time limit in each worker.
 
         Parameters
         ----------
         limit_s
-            The time after which its worker is taken for dead, in seconds; None: never.
+            The time in seconds after which its worker is killed; None for no limit.
         fn, *args, **kwargs
             The call.
 
@@ -132,23 +126,23 @@ class WorkerPool(Executor):
                 raise RuntimeError(msg)
             self._queue.append(job)
             if self._thread is None:
-                # It makes the workers and outlives them, as the kernel demands that kills them with their parent.
+                # This thread starts the workers and must outlive them: the kernel kills them when it ends.
                 self._thread = threading.Thread(target=self._run, name="bdms-workers", daemon=True)
                 self._thread.start()
             os.eventfd_write(self._wake, 1)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, grace_s: float | None = None) -> None:
-        """Take no more calls, and end the workers when what was submitted is done.
+        """Accept no more calls, and end the workers after the submitted calls.
 
         Parameters
         ----------
         wait
             Whether to return only when all workers have ended.
         cancel_futures
-            Whether to cancel the calls that no worker has yet.
+            Whether to cancel the calls that are not running.
         grace_s
-            After this time, in seconds, the workers are killed; their calls fail with `WorkerLostError`.
+            The time in seconds after which the workers are killed; their calls fail with `WorkerLostError`.
         """
         with self._lock:
             self._closed = True
@@ -164,15 +158,15 @@ class WorkerPool(Executor):
             thread.join()
 
     def _run(self) -> None:
-        """Work; if that fails in a way that nobody expected, tell all calls, so that none waits for ever."""
+        """Run the pool; after an unexpected error, let all calls fail."""
         try:
             self._work()
-        except Exception as error:  # noqa: BLE001 - whatever it is, no call may wait for ever
+        except Exception as error:  # noqa: BLE001 - after any error, no call may wait for ever
             _log.exception("the pool of workers fails, and is begun anew with the next call; please report it")
             self._break_off(error)
 
     def _break_off(self, error: Exception) -> None:
-        """Let all calls fail, and everything be as before the first one."""
+        """Let all calls fail, and reset the pool."""
         with self._lock:
             workers = [*self._workers, *self._ending]
             jobs = [worker.job for worker in workers if worker.job is not None]
@@ -193,7 +187,7 @@ class WorkerPool(Executor):
             worker.reap()
 
     def _work(self) -> None:
-        """Hand out calls and take answers until the pool is shut down and has nothing left to do."""
+        """Submit calls and take answers until the pool is shut down and idle."""
         while True:
             self._expire()
             self._staff()
@@ -207,12 +201,12 @@ class WorkerPool(Executor):
             os.close(self._wake)
 
     def _next_s(self) -> float | None:
-        """Return how long nothing can happen by itself, in seconds; the kernel counts no more than some weeks."""
+        """Return the time until the next deadline, in seconds; None if there is none."""
         next_s = min([self._kill_at_s, *(worker.deadline_s for worker in self._workers)])
         return None if next_s == float("inf") else min(max(0.0, next_s - time.monotonic()), _LONGEST_LOOK_S)
 
     def _attend(self, timeout_s: float | None) -> None:
-        """Wait for answers, ends of workers, and new calls; take note of each."""
+        """Wait for answers, ends of workers and new calls, and handle them."""
         for key, _ in self._selector.select(timeout_s):
             worker: Worker | None = key.data
             if worker is None:
@@ -223,7 +217,7 @@ class WorkerPool(Executor):
                 self._answered(worker)
 
     def _staff(self) -> None:
-        """Start workers while there is work for them, but never many beside those that cannot even be killed."""
+        """Start workers on demand, limited even if ending workers hang in the kernel."""
         busy = sum(worker.job is not None for worker in self._workers)
         wanted = min(self.number, busy + len(self._queue)) + self._is_one_more_needed
         while len(self._workers) < wanted and len(self._workers) + len(self._ending) < 2 * self.number + 1:
@@ -241,13 +235,13 @@ class WorkerPool(Executor):
 
     @property
     def _is_one_more_needed(self) -> bool:
-        """Whether a short call waits while as many workers as there may be are held by long ones."""
+        """Whether a short call waits while long ones occupy all regular workers."""
         return self._next_short() is not None
 
     def _next_short(self) -> Job | None:
-        """Return the first call that waits and is short beside all that are running; None if a worker is still free.
+        """Return the first waiting call that is short; None if there is none or a regular worker is free.
 
-        A call without a limit is as long as any.
+        A call without a time limit is longer than any other.
         """
         running = [worker.job.limit_s for worker in self._workers if worker.job is not None]
         if len(running) < self.number:
@@ -258,7 +252,7 @@ class WorkerPool(Executor):
         )
 
     def _next_job(self) -> Job | None:
-        """Take the call out of the queue that is next: while all regular workers are held, a short one."""
+        """Take the next call from the queue: a short one if all regular workers are busy."""
         if sum(worker.job is not None for worker in self._workers) < self.number:
             return self._queue.popleft() if self._queue else None
         job = self._next_short()
@@ -267,7 +261,7 @@ class WorkerPool(Executor):
         return job
 
     def _hand_out(self) -> None:
-        """Give the calls that wait to the workers that do nothing."""
+        """Give the waiting calls to idle workers."""
         idle = [worker for worker in self._workers if worker.ready and worker.job is None]
         while idle and (job := self._next_job()) is not None:
             if not job.ends and not job.future.set_running_or_notify_cancel():
@@ -276,13 +270,13 @@ class WorkerPool(Executor):
             if worker.give(job):
                 worker.deadline_s = float("inf") if job.limit_s is None else time.monotonic() + job.limit_s
             else:
-                worker.kill()  # its end makes the call wait for another
+                worker.kill()  # when its end is noticed, the call is queued again
 
     def _answered(self, worker: Worker) -> None:
-        """Take what a worker says."""
+        """Handle the messages of a worker."""
         try:
             messages = worker.inbound.take()
-        except Exception as strange:  # noqa: BLE001 - an answer may be anything
+        except Exception as strange:  # noqa: BLE001 - a broken pickle may raise anything
             self._lose(worker, f"gave an answer that cannot be read: {type(strange).__name__}: {strange}")
             return
         for message in messages:
@@ -310,7 +304,7 @@ class WorkerPool(Executor):
             self._selector.unregister(worker.connection)
 
     def _ended(self, worker: Worker) -> None:
-        """Take note of the end of a worker, and of what it said before."""
+        """Handle the end of a worker, after its last messages."""
         if worker in self._workers:
             self._answered(worker)
         self._selector.unregister(worker.handle)
@@ -320,7 +314,7 @@ class WorkerPool(Executor):
         self._ending.remove(worker)
 
     def _expire(self) -> None:
-        """Kill the workers whose time is over."""
+        """Kill the workers that exceed their deadline."""
         now_s = time.monotonic()
         stop = now_s >= self._kill_at_s
         if stop:
@@ -334,7 +328,7 @@ class WorkerPool(Executor):
                 self._lose(worker, "was stopped" if stop else f"gave no answer within {limit_s:.1f} s")
 
     def _lose(self, worker: Worker, how: str) -> None:
-        """Have a worker end, and its call made again elsewhere."""
+        """Kill a worker, and queue its call again."""
         self._workers.remove(worker)
         self._ending.append(worker)
         self._unlisten(worker)
@@ -356,12 +350,12 @@ class WorkerPool(Executor):
                 self._give_up(f"it {how}")
 
     def _give_up(self, how: str) -> None:
-        """Tell the calls that wait that no worker can be started, not by their fault; the next one tries again."""
+        """Let the waiting calls fail, since no worker can be started; a new call tries again."""
         while self._queue:
             _fail(self._queue.popleft(), NoWorkerError(how))
 
     def _dismiss(self) -> None:
-        """End all workers: those that do nothing end by themselves, the others are killed."""
+        """End all workers: idle ones when their socket closes, the others by a kill."""
         for worker in self._workers:
             self._unlisten(worker)
             worker.close()
@@ -376,6 +370,6 @@ class WorkerPool(Executor):
 
 
 def _fail(job: Job, error: Exception) -> None:
-    """Let a call fail, unless it was cancelled or has its answer."""
+    """Let a call fail, unless it is cancelled or done."""
     if job.future.running() or (not job.future.done() and job.future.set_running_or_notify_cancel()):
         job.future.set_exception(error)

@@ -1,4 +1,4 @@
-"""The scans of many files, on whatever executes calls."""
+"""Scan many files on any executor."""
 
 from __future__ import annotations
 
@@ -24,48 +24,45 @@ _T = TypeVar("_T")
 
 @runtime_checkable
 class TimeLimitedExecutor(Protocol):
-    """An executor that ends workers which take too long, and says how many it has lost."""
+    """An executor that enforces time limits, and counts its lost workers."""
 
     @property
     def lost(self) -> int:
-        """How many workers were lost so far."""
+        """The number of lost workers so far."""
 
     def submit_within(
         self, limit_s: float | None, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> Future[_T]:
-        """Make a call that may take a limited time in each worker."""
+        """Submit a call with a time limit in each worker."""
 
 
 @attrs.frozen(kw_only=True)
 class TimeLimit:
-    """How long the scan of a file may take, by its size.
+    """The time limit of a scan, by file size.
 
     Attributes
     ----------
     base_s
         The time for any file, in seconds.
     minimum_rate_bytes_per_s
-        The slowest reading that is still taken for work.
+        The slowest read rate that is accepted.
     """
 
     base_s: float = 60.0
     minimum_rate_bytes_per_s: float = 5e6
 
     def of(self, size_bytes: int) -> float:
-        """Return the limit for a file of that size, in seconds."""
+        """Return the time limit for a file of a size, in seconds."""
         return self.base_s + size_bytes / self.minimum_rate_bytes_per_s
 
 
 class Scans:
-    """Scans files in other processes.
+    """Scan files in other processes.
 
     Parameters
     ----------
     executor
-        What executes the scans. A `TimeLimitedExecutor` also gets the time limits; any other must end hanging
-        workers itself.
-    limit
-        The limit of time.
+        A `TimeLimitedExecutor` also gets the time limits; any other must end hanging workers itself.
     """
 
     def __init__(self, executor: Executor, limit: TimeLimit | None = None) -> None:
@@ -74,30 +71,27 @@ class Scans:
 
     @property
     def lost(self) -> int:
-        """How many workers were lost so far, if the executor counts them."""
+        """The number of lost workers so far, if the executor counts them."""
         return self._executor.lost if isinstance(self._executor, TimeLimitedExecutor) else 0
 
     def submit(
         self, path: str | os.PathLike[str], size_bytes: int = 0, *, algorithms: tuple[str, ...] = ("adler32", "sha256")
     ) -> Future[FileFacts]:
-        """Have a file scanned; what it leaves in the page cache is dropped.
+        """Submit the scan of a file, which also drops it from the page cache.
 
         Parameters
         ----------
-        path
-            The file.
         size_bytes
-            Its size, for the limit of time.
+            The size of the file, for the time limit.
         algorithms
-            The digests to make.
+            The digests to compute.
 
         Returns
         -------
         Future[FileFacts]
-            The facts, as of `ctao_bdms.scan`, without the values of every header: they are most of what would have to
-            travel, and to be kept. A scan over which the workers were lost again and again has the verdict
-            ``error`` and a defect of the kind ``worker``; one that no worker could be started for, of the kind
-            ``machine``. The future raises only what is wrong with the installation.
+            The facts as from `ctao_bdms.scan`, without the values of all headers, which would be most of the data. If
+            too many workers are lost, the verdict is ``error`` with a defect of kind ``worker``. If no worker can be
+            started, the kind is ``machine``. The future raises only errors of the installation.
         """
         text, outer = os.fspath(path), Future[FileFacts]()
         call = functools.partial(_scanned, text, algorithms)
@@ -132,6 +126,6 @@ def _scanned(path: str, algorithms: tuple[str, ...]) -> FileFacts:
 
 
 def _nothing_known(path: str, kind: DefectKind, error: BaseException) -> FileFacts:
-    """Return the facts of a file over which workers were lost, or that no worker could be started for."""
+    """Return the facts of a file that could not be scanned."""
     defect = Defect(kind, f"{path} could not be scanned: {error}")
     return FileFacts(path=path, size_bytes=0, modified_ns=0, digests={}, defects=(defect,))

@@ -1,4 +1,4 @@
-"""What crosses the socket between the pool and a worker: pickles, each behind its length.
+"""The messages between pool and worker: pickles, each preceded by its length.
 
 The pool never waits for the rest of a message: a worker may be stopped in the middle of one.
 """
@@ -21,7 +21,7 @@ _PIECE = 1 << 18
 
 
 def pack(message: object) -> bytes:
-    """Return a message as it is sent."""
+    """Serialise a message."""
     body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return _LENGTH.pack(len(body)) + body
 
@@ -46,7 +46,7 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 
 def portable(error: BaseException) -> BaseException:
-    """Return `error` if it survives the way through the socket, or else one with the same text."""
+    """Return `error` if it can be pickled, or else an error with the same text."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001 - another package's exception may fail in any way
@@ -55,7 +55,7 @@ def portable(error: BaseException) -> BaseException:
 
 
 class Inbound:
-    """Messages that come in pieces from a connection that does not block."""
+    """Assemble messages from a non-blocking connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -63,7 +63,7 @@ class Inbound:
         self.closed = False
 
     def take(self) -> list[Any]:
-        """Return the messages that are there, without waiting; `closed` says whether there can be more."""
+        """Return the complete messages without waiting; set `closed` at the end of the connection."""
         try:
             while piece := self._connection.recv(_PIECE):
                 self._bytes += piece

@@ -1,4 +1,4 @@
-"""One worker, as the pool sees it."""
+"""A worker process and its calls, for the pool."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ __all__ = ["Job", "Worker"]
 
 @attrs.define(eq=False, kw_only=True)
 class Job:
-    """One call, on its way from worker to worker until one of them answers.
+    """One call, which passes from worker to worker until one of them answers.
 
     Attributes
     ----------
     message
-        The call as it is sent.
-    future
-        Where the answer goes.
+        The serialised call.
     limit_s
-        How long a worker may take for it, in seconds.
+        The time limit in each worker, in seconds.
     ends
-        How the workers that had it before ended.
+        How the previous workers of this call ended.
     """
 
     message: bytes
@@ -40,23 +38,23 @@ class Job:
 
 
 class Worker:
-    """A process that takes one call at a time.
+    """A process that runs one call at a time.
 
-    Must be made by a thread that outlives it: the kernel kills the process when that thread ends.
+    The thread that creates it must outlive it: the kernel kills the process when that thread ends.
 
     Parameters
     ----------
     memory_bytes
-        The memory that it may use beyond what it needs to be there; 0: no limit.
+        The memory limit beyond its use at the start; 0 for no limit.
 
     Attributes
     ----------
     job
-        What it works at.
+        The current call.
     ready
-        Whether it has said that it can work.
+        Whether it has finished its start.
     deadline_s
-        When it is taken for dead, in seconds of the monotonic clock.
+        The time at which it is killed, in seconds of the monotonic clock.
     """
 
     def __init__(self, memory_bytes: int) -> None:
@@ -79,7 +77,7 @@ class Worker:
         self.deadline_s = float("inf")
 
     def _opened(self) -> int:
-        """Return a handle of the process, which ends if there can be none."""
+        """Return a pidfd of the process; kill the process if this fails."""
         try:
             return os.pidfd_open(self._process.pid)
         except OSError:
@@ -89,11 +87,11 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """Its process number."""
+        """Its process id."""
         return self._process.pid
 
     def give(self, job: Job) -> bool:
-        """Hand over a job; return False if the worker does not take it."""
+        """Send a call; return False if the worker does not accept it."""
         self.job = job
         try:
             return self.connection.send(job.message) == len(job.message)
@@ -101,15 +99,15 @@ class Worker:
             return False
 
     def kill(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process."""
         self._process.kill()
 
     def close(self) -> None:
-        """Let it end when it has nothing to do."""
+        """Close the socket, so that the process ends when it is idle."""
         self.connection.close()
 
     def reap(self) -> str:
-        """Take note of its end, which must have come, and say how it was."""
+        """Wait for the process, which must have ended, and return how it ended."""
         code = self._process.wait()
         os.close(self.handle)
         if code >= 0:
