@@ -77,7 +77,7 @@ _MACHINE = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOBUF
 
 
 def cause_of(error: BaseException) -> Cause | None:
-    """Return the cause of a transient failure; None if a retry would fail the same way.
+    """Return the cause of a transient failure; None for a permanent one.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def cause_of(error: BaseException) -> Cause | None:
 
 
 def is_unforeseen(error: BaseException) -> bool:
-    """Return whether a failure is unexpected, so that one file may cause it and others need not wait.
+    """Return whether a failure is unexpected: one file may cause it.
 
     Examples
     --------
@@ -131,6 +131,6 @@ _DEFECTS = {
 
 
 def cause_of_defects(defects: Iterable[Defect]) -> Cause | None:
-    """Return the cause if no defect concerns the content of the file; None if at least one does."""
+    """Return the cause, or None if a defect concerns the content of the file."""
     causes = [_DEFECTS.get(defect.kind) for defect in defects]
     return causes[0] if causes and None not in causes else None

@@ -147,6 +147,6 @@ class Circuits:
         return frozenset(closed)
 
     def next_probe_in_s(self) -> float | None:
-        """Return the time until the next probe, in seconds; None if no circuit waits for one."""
+        """Return the time until the next probe, in seconds; None without one."""
         times = [circuit.next_probe_s for circuit in self._open.values() if not circuit.is_probed]
         return max(0.0, min(times) - self._monotonic()) if times else None

@@ -43,7 +43,7 @@ _READ_ONLY = frozenset(
 
 
 class Connection:
-    """A catalogue that connects at the first call, and checks the lease before each write.
+    """A catalogue that connects when used, and checks the lease before each write.
 
     Parameters
     ----------

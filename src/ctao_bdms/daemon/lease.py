@@ -189,7 +189,7 @@ class Lease:
         return True
 
     def close(self) -> None:
-        """Give up the lease, so that the next daemon need not wait; no effect if it is lost."""
+        """Give up the lease if it is still held, so that the next daemon need not wait."""
         try:
             self.check()
             self._write(released=True)

@@ -114,7 +114,7 @@ def recover(
 def _close_and_rule(
     context: StageContext, catalogue: Catalogue, policy: Policy, alive: Callable[[], None]
 ) -> set[tuple[str, Night]]:
-    """Close open blocks and create their rules; return scope and night of incomplete blocks."""
+    """Close open blocks, create their rules, and return the incomplete nights."""
 
     def refused(action: Action, error: CatalogueError) -> None:
         """Log a rejected rule; the replicate stage retries it."""
@@ -141,7 +141,7 @@ def _close_and_rule(
 def finish_quarantine(
     journal: Journal, quarantine: Quarantine, root: Path, *, alive: Callable[[], None] = lambda: None
 ) -> None:
-    """Finish interrupted moves into quarantine: move the trigger, and update the journal.
+    """Finish interrupted moves into quarantine: move triggers, update the journal.
 
     Otherwise the trigger would wait for its missing file for ever, and so would the entry of the journal.
 
@@ -180,7 +180,7 @@ def finish_quarantine(
 
 
 def _patterns(context: StageContext, catalogue: Catalogue) -> Iterator[tuple[str, str, dt.datetime | None]]:
-    """Yield scope, name pattern and earliest opening time of blocks that may be incomplete."""
+    """Yield scope, pattern and earliest opening time of possibly incomplete blocks."""
     settings, journal, now = context.settings(), context.journal, context.clocks.now()
     site, new_since = settings.storage.site, dt.timedelta(days=settings.state.recover_days)
     today, lacking_since = Night.of(now, site), journal.lacking_since

@@ -88,7 +88,7 @@ def replay(
     on_bytes: Callable[[int], None] = lambda _: None,
     on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
 ) -> ReplayReport:
-    """Ingest the incomplete files of a night again, and create the missing rules of its blocks.
+    """Ingest the incomplete files of a night again, and create missing rules.
 
     It is safe to repeat. Files without a trigger are skipped: their producer has not declared them complete.
 
@@ -145,7 +145,7 @@ def _opened(journal: Path, bdms: Bdms, lease: Lease) -> Journal:
 
 @attrs.frozen
 class _Replay:
-    """Ingest files under the lease, and record the outcomes in the journal if there is one."""
+    """Ingest files under the lease, and record the outcomes in the journal."""
 
     bdms: Bdms
     storage: Rse

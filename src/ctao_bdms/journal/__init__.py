@@ -1,4 +1,4 @@
-"""The journal of the ingestion: the durable state of each file, in a local database."""
+"""The journal: the durable state of each file, in a local database."""
 
 from ctao_bdms.journal.journal import Journal, Observed
 from ctao_bdms.journal.observing import NO_FILE

@@ -21,7 +21,7 @@ __all__ = ["complete_nights", "forget", "rebuild_entry", "shrink_file", "thin"]
 
 
 def complete_nights(connection: sqlite3.Connection, path: Path) -> list[str]:
-    """Return the nights without files in progress; the files without a night count as complete."""
+    """Return the nights without files in progress, and "" for files without a night."""
     with converted(path):
         rows = connection.execute(
             "SELECT night FROM tallies GROUP BY night "
@@ -31,7 +31,7 @@ def complete_nights(connection: sqlite3.Connection, path: Path) -> list[str]:
 
 
 def thin(work: Transaction, night: str, before_us: int, limit: int) -> int:
-    """Merge the events of replicated files of a night into one each, and drop their facts; return their number."""
+    """Merge the events of replicated files, and drop their facts; return their number."""
     rows = work.run(
         "SELECT id FROM entries WHERE night = ? AND state = 'replicated' AND thinned = 0 AND replicated_us < ? LIMIT ?",
         *(night, before_us, limit),
@@ -46,7 +46,7 @@ def thin(work: Transaction, night: str, before_us: int, limit: int) -> int:
 
 
 def forget(work: Transaction, night: str, before_us: int, limit: int) -> int:
-    """Remove old entries of replicated or withdrawn files of a night; return their number."""
+    """Remove old entries of replicated or withdrawn files; return their number."""
     rows = work.run(
         "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE night = :night AND "
         "((state = 'replicated' AND replicated_us < :before_us) OR (state = 'withdrawn' AND found_us < :before_us)) "
@@ -72,7 +72,7 @@ def shrink_file(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def rebuild_entry(work: Transaction, file: ArchivedFile, rse: str, root: Path) -> None:
-    """Add the entry of a file in the catalogue, unless the journal has its path already."""
+    """Add the entry of a file in the catalogue, unless the journal has its path."""
     if all(replica.rse != rse for replica in file.replicas):
         return
     block = next((did for did in sorted(file.datasets, key=str) if is_block(did.name)), None)

@@ -121,7 +121,10 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    """Connect read-only; without write access to the folder, bypass the write-ahead log if there is none."""
+    """Connect read-only, also without write access to the folder.
+
+    Without write access, SQLite can open the file only as immutable, which is safe if there is no write-ahead log.
+    """
     uri = path.absolute().as_uri()
     connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
     try:

@@ -164,7 +164,7 @@ class Journal(JournalReader):
         return changed
 
     def registered(self, paths: Iterable[Path], block: Did | None) -> None:
-        """Record that files are in the catalogue, in `block`; None if they were there before."""
+        """Record that files are in the catalogue; `block` is None if they were before."""
         with self._writing() as work:
             place = None
             if block is not None:
@@ -182,7 +182,7 @@ class Journal(JournalReader):
                     work.event(number, FileState.REGISTERED, "" if block else "the catalogue had it already")
 
     def left_standing(self, paths: Iterable[Path]) -> None:
-        """Record that triggers of registered files remain, so that their next sighting counts as new."""
+        """Record remaining triggers of registered files: their next sighting is new."""
         with self._writing() as work:
             for path in paths:
                 work.run("UPDATE entries SET trigger_ns = 0 WHERE path = ?", to_column(path))
@@ -197,7 +197,7 @@ class Journal(JournalReader):
                     work.event(number, FileState.REPLICATED)
 
     def quarantined(self, rejected: Iterable[Rejected]) -> None:
-        """Record that files are rejected, and drop their facts: the reason document has them."""
+        """Record rejected files, and drop their facts: the reason document has them."""
         with self._writing() as work:
             for reject in rejected:
                 number = work.move(
@@ -212,7 +212,7 @@ class Journal(JournalReader):
                     work.event(number, FileState.QUARANTINED, where + reject.why)
 
     def withdrawn(self, paths: Iterable[Path]) -> None:
-        """Record that triggers are gone; registered and quarantined files keep their state."""
+        """Record removed triggers; registered and quarantined files keep their state."""
         with self._writing() as work:
             for path in paths:
                 number = work.move(path, "state = 'withdrawn', why = 'its trigger has gone'", _IS_OPEN)
@@ -220,7 +220,7 @@ class Journal(JournalReader):
                     work.event(number, FileState.WITHDRAWN, "its trigger has gone")
 
     def waits(self, waiting: Iterable[Waiting]) -> None:
-        """Record that files must wait; each call counts an attempt, and a new cause is an event."""
+        """Record waiting files; each call counts an attempt, a new cause is an event."""
         with self._writing() as work:
             latest = self._now() + dt.timedelta(seconds=self._longest_wait_s())
             for wait in waiting:

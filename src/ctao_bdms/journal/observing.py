@@ -26,7 +26,7 @@ _KNOWN = (
 
 
 def observe(work: Transaction, seen: Sighting) -> str:
-    """Write one sighting; return whether its file is ``new``, is looked at ``again``, or is ``known``."""
+    """Write one sighting; return ``new``, ``again`` or ``known``, as in `Observed`."""
     rows = work.run(_KNOWN, to_column(seen.path))
     if not rows:
         _add(work, seen)

@@ -98,7 +98,7 @@ class JournalReader:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        """The open database. Its use in a forked child would break the locks of the parent, so it raises there."""
+        """The open database; it raises in a forked child, which would break our locks."""
         if self._process is not this_process():
             raise JournalError(f"the journal {self.path} was opened by another process; open it again in this one")
         return self._opened
@@ -225,7 +225,7 @@ class JournalReader:
         return {row[0]: Tally(row[1], row[2]) for row in rows}
 
     def oldest_open(self) -> dt.datetime | None:
-        """Return the time of the oldest trigger whose file is not registered; None if there is none.
+        """Return the time of the oldest trigger whose file is not registered.
 
         For a file without a trigger, the time of its discovery counts. The cost grows with the number of such files.
         """
@@ -246,7 +246,7 @@ class JournalReader:
         return nights
 
     def lags_s(self, first: Night) -> Iterator[float]:
-        """Yield the lag of each file from trigger to last copy, in seconds, from night `first` on."""
+        """Yield the lag from trigger to last copy, in seconds, since night `first`."""
         last = 0
         while rows := self._rows(
             "SELECT id, trigger_ns, replicated_us FROM entries WHERE id > ? AND night >= ? AND trigger_ns > 0 "

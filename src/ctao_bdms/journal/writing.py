@@ -57,7 +57,7 @@ class Transaction:
         )
 
     def move(self, path: Path, assignments: str, only: str, **named: object) -> int | None:
-        """Update the entry of `path` and clear its wait, if the condition `only` holds; return its id if it did."""
+        """Update an entry and clear its wait if `only` holds; return its id if it did."""
         rows = self.run(
             f"UPDATE entries SET {RESET}, {assignments} WHERE path = :path AND {only} RETURNING id",
             path=to_column(path),

@@ -15,7 +15,7 @@ from ctao_bdms.workers.wire import pack, portable, receive
 
 
 def limit_memory(memory_bytes: int) -> None:
-    """Limit the memory of this process beyond its current use; more raises `MemoryError`."""
+    """Limit the memory of this process beyond its current use."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     found = re.search(r"^VmData:\s*(\d+) kB", status, re.MULTILINE)
     used = int(found[1]) * 1024 if found else 0

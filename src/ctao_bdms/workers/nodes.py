@@ -35,10 +35,11 @@ def scans_on_nodes(
     attempts: int = 3,
     timeout_s: float = 10.0,
 ) -> Iterator[Scans]:
-    """Open scans on the workers of a Dask scheduler, and cancel unfinished ones at the end.
+    """Open scans on the workers of a Dask scheduler.
 
-    Each node must see the files under the same paths and have this package installed. If a Dask worker dies, its scans
-    are retried elsewhere, up to ``distributed.scheduler.allowed-failures`` of the scheduler.
+    Unfinished scans are cancelled at the end. Each node must see the files under the same paths and have this package
+    installed. If a Dask worker dies, its scans are retried elsewhere, up to ``distributed.scheduler.allowed-failures``
+    of the scheduler.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ class _Nodes(Executor):
 
 @attrs.frozen(kw_only=True)
 class _Answer:
-    """The answer of a node: the value or the ends of its processes, and its newly lost processes."""
+    """The answer of a node: the value, or how its processes ended."""
 
     value: Any = None
     ends: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
-"""The pool of workers: each worker has its own socket, so that its end harms no other.
+"""The pool of workers.
 
-Other pools share pipes and locks among their workers. The pool of the standard library breaks when one worker dies. The
-pool of pebble 5.2 breaks when an idle worker is killed, blocks all workers for three seconds while it stops one, waits
-for ever for a worker that hangs in the kernel, and measures time limits with the wall clock.
+Each worker has its own socket, so that its end harms no other. Other pools share pipes and locks among their workers.
+The pool of the standard library breaks when one worker dies. The pool of pebble 5.2 breaks when an idle worker is
+killed, blocks all workers for three seconds while it stops one, waits for ever for a worker that hangs in the kernel,
+and measures time limits with the wall clock.
 """
 
 from __future__ import annotations
@@ -239,7 +240,7 @@ class WorkerPool(Executor):
         return self._next_short() is not None
 
     def _next_short(self) -> Job | None:
-        """Return the first waiting call that is short; None if there is none or a regular worker is free.
+        """Return the first short call that waits; None if a regular worker is free.
 
         A call without a time limit is longer than any other.
         """
@@ -350,7 +351,7 @@ class WorkerPool(Executor):
                 self._give_up(f"it {how}")
 
     def _give_up(self, how: str) -> None:
-        """Let the waiting calls fail, since no worker can be started; a new call tries again."""
+        """Let the waiting calls fail, since no worker can be started."""
         while self._queue:
             _fail(self._queue.popleft(), NoWorkerError(how))
 

@@ -63,7 +63,7 @@ class Inbound:
         self.closed = False
 
     def take(self) -> list[Any]:
-        """Return the complete messages without waiting; set `closed` at the end of the connection."""
+        """Return the complete messages without waiting; set `closed` at the end."""
         try:
             while piece := self._connection.recv(_PIECE):
                 self._bytes += piece

@@ -30,7 +30,7 @@ def keys() -> Iterator[Key]:
 def settings_from(
     path: Path | None = None, environ: Mapping[str, str] | None = None, flags: Mapping[str, str] | None = None
 ) -> Settings:
-    """Read the settings from defaults, file, environment and flags; the later ones win.
+    """Read the settings from defaults, file, environment and flags; later ones win.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def _built(values: Mapping[str, object]) -> Settings:
 
 
 def _of_file(path: Path, known: Mapping[str, Key], problems: list[str]) -> Iterator[tuple[str, object]]:
-    """Yield the known keys of a file with their values; add unknown keys to `problems`."""
+    """Yield the known keys of a file with values; add unknown keys to `problems`."""
     document = document_of(path)
     sections = {key.section for key in known.values()}
     for section, table in document.items():

@@ -29,9 +29,9 @@ _JSON = "application/json"
 
 
 class StatusServer:
-    """Serve ``/metrics``, ``/healthz``, ``/readyz`` and ``/status`` in separate threads.
+    """Serve ``/metrics``, ``/healthz``, ``/readyz`` and ``/status``.
 
-    The callables run in those threads. A `BdmsError` or `OSError` in one of them becomes a response 503.
+    The callables run in the threads of the server. A `BdmsError` or `OSError` in one of them becomes a response 503.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Format a record as one JSON object with time, level, logger, message, context, host and pid."""
+    """Format a record as one JSON object, with its context, host and pid."""
 
     host: ClassVar[str] = socket.gethostname()
 
@@ -84,7 +84,7 @@ class TextFormatter(logging.Formatter):
 
 
 def configure(log: Log, stream: TextIO) -> None:
-    """Send all logs of this process to `stream`; call it again to change format or level."""
+    """Send all logs of this process to `stream`; callable again after a reload."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if log.form is LogForm.JSON else TextFormatter())
     root = logging.getLogger()

@@ -209,7 +209,7 @@ class Metrics:
         self._gauges["open_blocks"].set(open_blocks)
 
     def space(self, *, journal_bytes: int, free_bytes: Mapping[str, int], low_disk_bytes: int) -> None:
-        """Set the size of the journal, the free space by place, and the limit for low space."""
+        """Set the size of the journal, the free space by place, and its limit."""
         self._gauges["journal_bytes"].set(journal_bytes)
         self._gauges["low_disk_bytes"].set(low_disk_bytes)
         for place, number in free_bytes.items():

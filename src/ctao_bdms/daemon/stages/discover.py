@@ -108,7 +108,7 @@ class DiscoverStage:
         self._next_s = begin_s if poll.more else begin_s + self._context.settings().inbox.poll_interval_s
 
     def _withdrawn(self, trigger: Path, linked: Container[Path]) -> Path | None:
-        """Return the file whose trigger is gone; None if another trigger announces the same file."""
+        """Return the file of a removed trigger; None if it has another trigger."""
         path = self._linked.get(trigger, data_of(trigger))
         if path == data_of(trigger) and path not in linked:
             return path
@@ -136,10 +136,10 @@ class DiscoverStage:
                 self.watch.look_again(trigger)
 
     def _compare(self, busy: Container[Path]) -> None:
-        """Withdraw found files whose triggers were removed unnoticed, a part of the journal in each step.
+        """Withdraw found files whose triggers were removed unnoticed.
 
-        Scanned files are left out: their trigger may be gone because they are in the archive. The register stage
-        finds out.
+        Each step compares a part of the journal. Scanned files are left out: their trigger may be gone because they are
+        in the archive. The register stage finds out.
         """
         if self._left is None and self._monotonic() >= self._compare_s:
             self._left = self._journal.entries(state=FileState.FOUND)

@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 def isolate_failures(do: Callable[[Sequence[_T]], object], items: Sequence[_T]) -> Iterator[tuple[_T, Exception]]:
-    """Call `do` with all items, by halves after a failure; yield the items that fail alone.
+    """Call `do` with all items, by halves on failure; yield those that fail alone.
 
     Parameters
     ----------

@@ -121,10 +121,10 @@ class RegisterStage:
         return {entry.trigger for entry in entries if entry.trigger is not None}
 
     def due_in_s(self) -> float:
-        """Return the time until a batch is full or its first file is old enough, in seconds.
+        """Return the time until a batch is due, in seconds.
 
-        It is 0 until the archive has answered: recovery must run at the start, and not when the next file comes,
-        perhaps a day later.
+        A batch is due when it is full or its first file is old enough. The time is 0 until the archive has answered:
+        recovery must run at the start, and not when the next file comes, perhaps a day later.
         """
         if self._registrar is None:
             return 0.0
@@ -176,7 +176,7 @@ class RegisterStage:
         return self._journal.due(FileState.SCANNED, limit, now=self._now(), order=self._context.settings().queue.order)
 
     def close(self, *, everything: bool = False) -> tuple[Did, ...]:
-        """Close the blocks whose time has come; return all that were closed since the last call and need rules.
+        """Close due blocks; return the blocks closed since the last call.
 
         Parameters
         ----------
@@ -202,7 +202,8 @@ class RegisterStage:
         return _Batch(entries, outcomes, answer)
 
     def _register_batch(self, registrar: Registrar, items: Sequence[Described], outcomes: dict[Path, Outcome]) -> None:
-        """Register a batch, and close due blocks in the same thread, since the registrar is not thread-safe."""
+        """Register a batch, and close due blocks."""
+        # In the same thread, since the registrar is not thread-safe.
         registrar.take(items, lambda outcome: outcomes.__setitem__(outcome.path, outcome))
         self._closed.extend(registrar.close())
 
@@ -232,7 +233,7 @@ class RegisterStage:
         raise error
 
     def _unexpected(self, entries: Sequence[Entry], error: Exception) -> None:
-        """Halve the batches until the file that fails is found, so that only this file waits."""
+        """Halve the batches to find the file that fails, so that only this file waits."""
         if not entries:
             raise error
         if len(entries) == 1:

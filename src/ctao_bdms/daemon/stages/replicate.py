@@ -1,4 +1,4 @@
-"""Replicate blocks: close them, create their rules, and follow them until complete.
+"""Replicate blocks: close them, create their rules, and follow their transfers.
 
 The server needs seconds to create the rule of a block. So a separate thread with its own connection does this while
 files are scanned and registered. Only the loop writes the journal.
@@ -197,7 +197,7 @@ class ReplicateStage:
         return self._review is not None and self._review.turn(self._now()) != self._reviewed
 
     def _everything(self) -> Iterator[tuple[str, str]]:
-        """Yield scope and pattern of the blocks to check: pending ones, and those of the reviewed night."""
+        """Yield scope and pattern of pending blocks and of the reviewed night."""
         yield from self._patterns
         if self._review is not None and self._is_review_due:
             now = self._now()
@@ -227,7 +227,7 @@ class ReplicateStage:
         _log.error("rule for %s on %s: %s", where, action.did, error, extra={"block": str(action.did)})
 
     def _write(self) -> None:
-        """Write checked blocks into the journal, and schedule the check of finished blocks."""
+        """Write checked blocks into the journal, and queue finished ones for a check."""
         while self._checked:
             self._take_note(*self._checked[0])
             self._unchecked.pop(self._checked.popleft()[0], None)

@@ -54,7 +54,7 @@ class _Running:
 
 
 def _facts_of(running: _Running) -> FileFacts:
-    """Return the facts of a scan that has ended; if it raised, facts with a worker defect."""
+    """Return the facts of an ended scan, with a worker defect if it raised."""
     error = CancelledError() if running.future.cancelled() else running.future.exception()
     if error is None:
         return running.future.result()
@@ -69,7 +69,7 @@ def _why(facts: FileFacts) -> str:
 
 
 def _scanned(running: _Running, facts: FileFacts) -> Scanned:
-    """Return the result of a scan, with category and priority from the header if it has them."""
+    """Return the result of a scan, with category and priority from the header."""
     entry = running.entry
     category = str(facts.keywords.get("DATACAT", "")) or entry.category
     priority = priority_in(category, entry.priority)
@@ -110,7 +110,7 @@ class ScanStage:
         return len(self._running)
 
     def due_in_s(self) -> float:
-        """Return 0 if a scan has ended or a file can be submitted; otherwise `wake` ends the wait."""
+        """Return 0 if a scan has ended or a file can be submitted."""
         if not self._ended.empty() or self._unwritten:
             return 0.0
         if self._is_draining:
@@ -120,7 +120,7 @@ class ScanStage:
         return self._idle_s - self._monotonic() if waiting > 0 and self._room(found) else float("inf")
 
     def _room(self, found: Tally) -> int:
-        """Return the number of files that may be submitted: 0 until half of the last ones are scanned."""
+        """Return the number of files to submit: 0 until half of the last are scanned."""
         mean_bytes = max(1, found.size_bytes // max(1, found.files))
         most = self._workers * max(_AHEAD, min(_AHEAD_MOST, _AHEAD_BYTES // mean_bytes))
         count = len(self._running) - self._n_large

@@ -19,9 +19,10 @@ class Stage(Protocol):
 
     @property
     def causes(self) -> frozenset[Cause]:
-        """The causes that it depends on: while one of these fails, the stage waits, and its next step is the probe.
+        """The causes that it depends on.
 
-        It must contain the journal: a failure of no other cause counts as a failure of the journal.
+        While one of them fails, the stage waits, and its next step is the probe. The set must contain the journal: a
+        failure of no other cause counts as a failure of the journal.
         """
 
     def due_in_s(self) -> float:
