@@ -501,10 +501,10 @@ class Ingest(RuleBasedStateMachine):
         events = quarantine.folder / "events.jsonl"
         if events.exists():
             rows = [json.loads(line) for line in events.read_text().splitlines()]
-            deeds = [row for row in rows if row["what"] in {"release", "retry", "accept"}]
-            assert all(row["who"] for row in deeds)
-            assert all(row["path"] for row in rows if row not in deeds)
-            assert {row["case"] for row in rows} <= {row["case"] for row in deeds}, "what came of it, and no deed"
+            actions = [row for row in rows if row["what"] in {"release", "retry", "accept"}]
+            assert all(row["who"] for row in actions)
+            assert all(row["path"] for row in rows if row not in actions)
+            assert {row["case"] for row in rows} <= {row["case"] for row in actions}, "what came of it, and no action"
         assert digests <= set(self.written)
 
 

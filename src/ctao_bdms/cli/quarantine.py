@@ -15,7 +15,7 @@ from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.cli.onsite import Config, SiteChoice
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import DefectKind, Night
-from ctao_bdms.quarantine import Case, Cases, Deed, Quarantine, release
+from ctao_bdms.quarantine import Case, Cases, OperatorAction, Quarantine, release
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
@@ -170,8 +170,8 @@ def show(case_id: Id, /, *, held: Held = DEFAULT_HELD, archive: Archive = DEFAUL
         output.line(f"{algorithm:<8} {digest}")
     for defect in case.defects:
         output.line(f"defect   {defect}")
-    for deed in case.reason.get("history", ()):
-        output.line(f"history  {deed['when']} {deed['what']} by {deed['who']}: {deed['why']}")
+    for action in case.reason.get("history", ()):
+        output.line(f"history  {action['when']} {action['what']} by {action['who']}: {action['why']}")
     if case.reason.get("parts"):
         output.rows(Parts(case.reason["parts"]))
     return 0
@@ -200,10 +200,10 @@ def release_(
     cases = many.chosen(folder, case_ids)
     if many.is_foreseen(archive, cases, "released"):
         return 0
-    deed, code = Deed.now("release", dt.datetime.now(dt.UTC), reason), 0
+    action, code = OperatorAction.now("release", dt.datetime.now(dt.UTC), reason), 0
     for case in cases:
         try:
-            path = release(folder, case, deed, with_trigger=not without_trigger)
+            path = release(folder, case, action, with_trigger=not without_trigger)
         except UsageError as error:
             if case_ids is not None and len(case_ids) == 1:
                 raise

@@ -11,7 +11,7 @@ from ctao_bdms.errors import InvalidNameError, UsageError
 from ctao_bdms.ingest.report import IngestReport, Status
 from ctao_bdms.model import ProductMetadata
 from ctao_bdms.naming import AcadaPath
-from ctao_bdms.quarantine import ACCEPTABLE, Deed, close_case, put_back, require_acceptable, tell_outcome
+from ctao_bdms.quarantine import ACCEPTABLE, OperatorAction, close_case, put_back, require_acceptable, tell_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,11 +56,11 @@ def retry(
     UsageError
         If another file or a trigger stands at the old place of one.
     """
-    deed = Deed.now("retry", site.now(), why)
+    action = OperatorAction.now("retry", site.now(), why)
     rest = iter(cases)
     outcomes: list[Outcome] = []
     while chunk := list(islice(rest, _CHUNK)):
-        outcomes += _ingest_again(site, quarantine, chunk, deed, lambda item, _case: item, on_left)
+        outcomes += _ingest_again(site, quarantine, chunk, action, lambda item, _case: item, on_left)
     return IngestReport(outcomes)
 
 
@@ -82,15 +82,15 @@ def accept(site: SiteIngest, quarantine: Quarantine, case: Case, why: str) -> In
     if not why.strip():
         raise UsageError("a file is accepted for a reason; say which")
     require_acceptable(case)
-    deed = Deed.now("accept", site.now(), why)
-    return _ingest_again(site, quarantine, [case], deed, lambda item, case: _accepted(item, case.defects, deed))
+    action = OperatorAction.now("accept", site.now(), why)
+    return _ingest_again(site, quarantine, [case], action, lambda item, case: _accepted(item, case.defects, action))
 
 
 def _ingest_again(
     site: SiteIngest,
     quarantine: Quarantine,
     cases: Iterable[Case],
-    deed: Deed,
+    action: OperatorAction,
     judged: Callable[[Described, Case], Described],
     on_left: Callable[[Case, UsageError], None] | None = None,
 ) -> IngestReport:
@@ -101,7 +101,7 @@ def _ingest_again(
         try:
             if case.path in by_path:
                 raise UsageError(f"case {case.id} is about the same place as case {by_path[case.path].id}")
-            (file,) = site.find([put_back(quarantine, case, deed)])
+            (file,) = site.find([put_back(quarantine, case, action)])
         except UsageError as error:
             if on_left is None:
                 raise
@@ -132,7 +132,7 @@ def _ingest_again(
     return site.register(items, quarantine, told)
 
 
-def _accepted(item: Described, defects: Iterable[Defect], deed: Deed) -> Described:
+def _accepted(item: Described, defects: Iterable[Defect], action: OperatorAction) -> Described:
     """Return `item` as it enters the archive in spite of `defects`.
 
     Defects of other kinds still keep it out. What the headers do not say of level and night is taken from the path, and
@@ -148,5 +148,5 @@ def _accepted(item: Described, defects: Iterable[Defect], deed: Deed) -> Describ
     found = ", ".join(dict.fromkeys(defect.kind.value for defect in item.defects))
     metadata = {"data__level": "DL0", "instance__observing_night": path.night.date, **item.metadata}
     if found:
-        metadata["disclaimer"] = f"accepted by {deed.who} on {deed.when:%F} in spite of: {found}. {deed.why}"
+        metadata["disclaimer"] = f"accepted by {action.who} on {action.when:%F} in spite of: {found}. {action.why}"
     return attrs.evolve(item, defects=(), metadata=ProductMetadata(metadata))

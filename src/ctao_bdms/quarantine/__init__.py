@@ -1,6 +1,6 @@
 """Files that may not enter the archive, each with the reason, and what operators do with them."""
 
-from ctao_bdms.quarantine.actions import Deed, tell_outcome
+from ctao_bdms.quarantine.actions import OperatorAction, tell_outcome
 from ctao_bdms.quarantine.cases import Case, Cases
 from ctao_bdms.quarantine.folder import Quarantine
 from ctao_bdms.quarantine.restore import ACCEPTABLE, close_case, put_back, release, require_acceptable
@@ -9,7 +9,7 @@ __all__ = [
     "ACCEPTABLE",
     "Case",
     "Cases",
-    "Deed",
+    "OperatorAction",
     "Quarantine",
     "close_case",
     "put_back",

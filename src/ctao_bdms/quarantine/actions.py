@@ -1,6 +1,6 @@
 """What operators have done with cases of the quarantine, and what came of it: one log, never changed.
 
-Each deed is written down before it is done; what became of the file, afterwards. A daemon that put a file there reads
+Each action is written down before it is done; what became of the file, afterwards. A daemon that put a file there reads
 the log on: so its journal learns what was done beside it.
 """
 
@@ -19,14 +19,14 @@ from ctao_bdms.processes import person
 from ctao_bdms.quarantine.cases import path_said
 from ctao_bdms.quarantine.reasons import named
 
-__all__ = ["EVENTS", "Deed", "Entered", "entered_since", "tell_outcome", "write_down"]
+__all__ = ["EVENTS", "OperatorAction", "Entered", "entered_since", "tell_outcome", "write_down"]
 
 #: The log in the folder of the quarantine, one JSON object a line.
 EVENTS = "events.jsonl"
 
 
 @attrs.frozen(kw_only=True)
-class Deed:
+class OperatorAction:
     """What is done with a case, by whom, when and why.
 
     Attributes
@@ -47,8 +47,8 @@ class Deed:
     why: str = ""
 
     @classmethod
-    def now(cls, what: str, when: dt.datetime, why: str = "") -> Deed:
-        """Return a deed of this process's user."""
+    def now(cls, what: str, when: dt.datetime, why: str = "") -> OperatorAction:
+        """Return an action of this process's user."""
         return cls(what=what, who=person(), when=when, why=why)
 
     def to_wire(self) -> dict[str, str]:
@@ -76,9 +76,9 @@ class Entered:
     when: dt.datetime
 
 
-def write_down(folder: Path, case_id: str, deed: Deed) -> None:
-    """Write a deed into the log of the quarantine `folder`, before it is done."""
-    _append(folder, {"case": case_id, **deed.to_wire()})
+def write_down(folder: Path, case_id: str, action: OperatorAction) -> None:
+    """Write an action into the log of the quarantine `folder`, before it is done."""
+    _append(folder, {"case": case_id, **action.to_wire()})
 
 
 def tell_outcome(

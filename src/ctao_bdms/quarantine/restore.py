@@ -27,7 +27,7 @@ from ctao_bdms.quarantine.folder import is_copy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ctao_bdms.quarantine.actions import Deed
+    from ctao_bdms.quarantine.actions import OperatorAction
     from ctao_bdms.quarantine.cases import Case
     from ctao_bdms.quarantine.folder import Quarantine
 
@@ -48,14 +48,14 @@ ACCEPTABLE = frozenset(
 )
 
 
-def release(quarantine: Quarantine, case: Case, deed: Deed, *, with_trigger: bool = True) -> Path:
+def release(quarantine: Quarantine, case: Case, action: OperatorAction, *, with_trigger: bool = True) -> Path:
     """Move the file of `case` back to where it came from; return where that is.
 
     Parameters
     ----------
     quarantine, case
         The quarantine, and the case in it.
-    deed
+    action
         Who does it, when and why.
     with_trigger
         Whether it gets a new trigger, which says what the old one said: then a daemon takes it at once.
@@ -65,7 +65,7 @@ def release(quarantine: Quarantine, case: Case, deed: Deed, *, with_trigger: boo
     UsageError
         If another file lies there by now, or the case holds none; nothing is changed.
     """
-    target = _put_back(quarantine, case, deed)
+    target = _put_back(quarantine, case, action)
     if with_trigger:
         _put_trigger(case)
     sync_folder(target.parent)
@@ -73,7 +73,7 @@ def release(quarantine: Quarantine, case: Case, deed: Deed, *, with_trigger: boo
     return target
 
 
-def put_back(quarantine: Quarantine, case: Case, deed: Deed) -> Path:
+def put_back(quarantine: Quarantine, case: Case, action: OperatorAction) -> Path:
     """Give the file of `case` its old place again, without a trigger; return where that is.
 
     No daemon touches it there. The case holds it, too, until `close_case`: a crash in between loses nothing.
@@ -88,7 +88,7 @@ def put_back(quarantine: Quarantine, case: Case, deed: Deed) -> Path:
         raise UsageError(
             f"the trigger {trigger} stands: a daemon may take what it is for; case {case.id} stays in quarantine"
         )
-    target = _put_back(quarantine, case, deed)
+    target = _put_back(quarantine, case, action)
     sync_folder(target.parent)
     return target
 
@@ -118,19 +118,19 @@ def require_acceptable(case: Case) -> None:
         )
 
 
-def _record(quarantine: Quarantine, case: Case, deed: Deed) -> None:
-    """Write `deed` into the case's document and into the log of deeds.
+def _record(quarantine: Quarantine, case: Case, action: OperatorAction) -> None:
+    """Write `action` into the case's document and into the log of the quarantine.
 
     The stamp of the file goes from the document: from now on the same file at its old place is no remainder of its
     moving here, and must not be removed there.
     """
     document = {**case.reason, "stamp": None}
-    document["history"] = [*document.get("history", []), deed.to_wire()]
+    document["history"] = [*document.get("history", []), action.to_wire()]
     replace_text(case.folder / REASON, json.dumps(document, indent=2) + "\n")
-    write_down(quarantine.folder, case.id, deed)
+    write_down(quarantine.folder, case.id, action)
 
 
-def _put_back(quarantine: Quarantine, case: Case, deed: Deed) -> Path:
+def _put_back(quarantine: Quarantine, case: Case, action: OperatorAction) -> Path:
     """Give the file of `case` its old place as a second name."""
     target = case.path
     if not os.path.lexists(case.file):
@@ -138,7 +138,7 @@ def _put_back(quarantine: Quarantine, case: Case, deed: Deed) -> Path:
     is_back = target.is_file() and is_copy(case.file, target)  # it was interrupted after the link
     if os.path.lexists(target) and not is_back:
         raise UsageError(f"there is a file at {target} by now; case {case.id} stays in quarantine")
-    _record(quarantine, case, deed)
+    _record(quarantine, case, action)
     if not is_back:
         target.parent.mkdir(parents=True, exist_ok=True)
         _link(case.file, target, case)
