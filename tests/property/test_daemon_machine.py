@@ -27,7 +27,7 @@ from ctao_bdms.errors import UnreachableError, UsageError
 from ctao_bdms.journal import FileState
 from ctao_bdms.model import Lfn, RuleState
 from ctao_bdms.naming import is_block
-from ctao_bdms.quarantine import OperatorAction, release
+from ctao_bdms.quarantine import OperatorAction, restore
 from ctao_bdms.testing.contract import NIGHT
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_night
@@ -173,7 +173,7 @@ class Daemon(RuleBasedStateMachine):
         if cases:
             # What was released before may lie there, not yet taken away again.
             with suppress(UsageError):
-                release(
+                restore(
                     quarantine,
                     cases[number % len(cases)],
                     OperatorAction.now("release", self.house.clock.now(), "again"),

@@ -32,7 +32,7 @@ from ctao_bdms.errors import (
 from ctao_bdms.ingest import Status
 from ctao_bdms.journal import FileState, Order
 from ctao_bdms.model import FileFacts, Rse
-from ctao_bdms.quarantine import OperatorAction, Quarantine, release
+from ctao_bdms.quarantine import OperatorAction, Quarantine, restore
 from ctao_bdms.testing.contract import NIGHT, ONSITE
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_dl0
@@ -295,13 +295,13 @@ def _wrong(house: House) -> Path:
 def test_a_daemon_takes_what_is_released_at_once(house: House) -> None:
     path = _wrong(house)
     case, action = house.case, OperatorAction.now("release", house.clock.now())
-    release(house.bdms.quarantine.at(), case, action)
+    restore(house.bdms.quarantine.at(), case, action)
     house.turn(6)
     assert (house.states(), path.exists()) == ({"quarantined": 1}, False)
     assert house.case.id != case.id, "it was read again, and is as wrong as before"
     assert house.case.kept_trigger.exists()
     house.settings = attrs.evolve(house.settings, checks=Checks(warn=("chunk",)))
-    release(house.bdms.quarantine.at(), house.case, action)
+    restore(house.bdms.quarantine.at(), house.case, action)
     house.turn(6)
     assert house.states() == {"registered": 1}
     assert not house.bdms.quarantine.cases()
@@ -315,7 +315,7 @@ def test_what_the_producer_said_is_compared_again(house: House) -> None:
     assert house.case.kinds == ("sidecar",)
     (outcome,) = house.bdms.quarantine.retry(house.case)
     assert (outcome.status, house.case.kinds) == (Status.QUARANTINED, ("sidecar",))
-    release(house.bdms.quarantine.at(), house.case, OperatorAction.now("release", house.clock.now()))
+    restore(house.bdms.quarantine.at(), house.case, OperatorAction.now("release", house.clock.now()))
     house.turn(6)
     assert (house.states(), house.case.kinds) == ({"quarantined": 1}, ("sidecar",))
 

@@ -21,7 +21,7 @@ from ctao_bdms.ingest import BlockLimits, CheckPolicy, Described, Plan, Severity
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, FileFacts, Lfn, ProductMetadata, RetentionClass, Rse, Site
 from ctao_bdms.naming import BlockName
-from ctao_bdms.quarantine import OperatorAction, Quarantine, release
+from ctao_bdms.quarantine import OperatorAction, Quarantine, restore
 from ctao_bdms.replication import Policy, ProductEntry
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
@@ -470,7 +470,7 @@ def test_a_quarantine_on_another_file_system_gets_a_verified_copy(root: Path) ->
         assert (case.file.read_bytes(), case.file.stat().st_mtime_ns) == (b"x", written_ns)
         assert (case.folder / "trigger").readlink() == Path(file.name)
         assert not list(file.parent.iterdir())
-        release(quarantine, case, OperatorAction.now("release", NOW))
+        restore(quarantine, case, OperatorAction.now("release", NOW))
         assert (file.read_bytes(), file.stat().st_mtime_ns) == (b"x", written_ns)
         assert trigger.readlink() == Path(file.name)
         assert sorted(path.name for path in file.parent.iterdir()) == [file.name, trigger.name]

@@ -18,7 +18,7 @@ from ctao_bdms.errors import UsageError
 from ctao_bdms.inbox import survey
 from ctao_bdms.ingest import Registrar, Status, read_all
 from ctao_bdms.model import DefectKind, Rse
-from ctao_bdms.quarantine import Case, OperatorAction, Quarantine, release
+from ctao_bdms.quarantine import Case, OperatorAction, Quarantine, restore
 from ctao_bdms.replication import Policy
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
@@ -88,10 +88,10 @@ def test_a_case_says_all_there_is_to_say(storage: Storage) -> None:
     assert "bad" in {part["datasum"] for part in case.reason["parts"]}
 
 
-def test_a_released_file_is_back_as_it_was_and_can_be_walked_again(storage: Storage) -> None:
+def test_a_restored_file_is_back_as_it_was_and_can_be_ingested_again(storage: Storage) -> None:
     content, stamp = storage.bad.path.read_bytes(), storage.bad.path.stat().st_mtime_ns
     case = storage.admit()
-    assert release(storage.quarantine, case, ACTION) == storage.bad.path
+    assert restore(storage.quarantine, case, ACTION) == storage.bad.path
     assert (storage.bad.path.read_bytes(), storage.bad.path.stat().st_mtime_ns) == (content, stamp)
     assert storage.bad.trigger.readlink() == Path(storage.bad.path.name)
     assert not storage.quarantine.cases()
@@ -110,16 +110,16 @@ def test_a_file_that_came_without_trigger_goes_back_with_one(storage: Storage) -
     storage.bdms.ingest(storage.bad.path)
     (case,) = storage.quarantine.cases()
     assert case.trigger is None
-    release(storage.quarantine, case, ACTION)
+    restore(storage.quarantine, case, ACTION)
     assert storage.bad.trigger.resolve() == storage.bad.path
 
 
-def test_a_release_never_overwrites_and_changes_nothing_then(storage: Storage) -> None:
+def test_restore_never_overwrites_and_changes_nothing_then(storage: Storage) -> None:
     case = storage.admit()
     storage.bad.path.write_bytes(b"written anew")
     before = storage.tree()
     with pytest.raises(UsageError, match="there is a file at"):
-        release(storage.quarantine, case, ACTION)
+        restore(storage.quarantine, case, ACTION)
     assert storage.tree() == before
     with pytest.raises(UsageError, match="is no case"):
         storage.quarantine.case("../onsite")
@@ -137,7 +137,7 @@ def test_a_document_that_cannot_be_read_does_not_hide_the_others(
 
 
 @pytest.mark.parametrize("name", ["reason.json", "trigger", ".hidden", "_x", "\udcff" * 100, "n" * 240, "a\nb"])
-def test_any_name_can_be_quarantined_and_released(storage: Storage, name: str) -> None:
+def test_any_name_can_be_quarantined_and_restored(storage: Storage, name: str) -> None:
     path = storage.good.path.with_name(name)
     path.write_bytes(b"unlike any other")
     before = storage.tree()
@@ -148,7 +148,7 @@ def test_any_name_can_be_quarantined_and_released(storage: Storage, name: str) -
     assert (case.path, case.defects[0].kind) == (path, DefectKind.INVALID_NAME)
     assert case.name.isprintable() or "\n" in name
     case.name.encode()
-    release(storage.quarantine, case, ACTION)
+    restore(storage.quarantine, case, ACTION)
     after = {key: value for key, value in storage.tree().items() if key in before}
     assert after == before
 

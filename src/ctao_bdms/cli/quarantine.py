@@ -15,7 +15,7 @@ from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.cli.onsite import Config, SiteChoice
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import DefectKind, Night
-from ctao_bdms.quarantine import Case, Cases, OperatorAction, Quarantine, release
+from ctao_bdms.quarantine import Case, Cases, OperatorAction, Quarantine, restore
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def release_(
     action, code = OperatorAction.now("release", dt.datetime.now(dt.UTC), reason), 0
     for case in cases:
         try:
-            path = release(folder, case, action, with_trigger=not without_trigger)
+            path = restore(folder, case, action, with_trigger=not without_trigger)
         except UsageError as error:
             if case_ids is not None and len(case_ids) == 1:
                 raise

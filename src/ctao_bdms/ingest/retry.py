@@ -11,7 +11,14 @@ from ctao_bdms.errors import InvalidNameError, UsageError
 from ctao_bdms.ingest.report import IngestReport, Status
 from ctao_bdms.model import ProductMetadata
 from ctao_bdms.naming import AcadaPath
-from ctao_bdms.quarantine import ACCEPTABLE, OperatorAction, close_case, put_back, require_acceptable, tell_outcome
+from ctao_bdms.quarantine import (
+    ACCEPTABLE,
+    OperatorAction,
+    close_case,
+    require_acceptable,
+    restore_without_trigger,
+    tell_outcome,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["accept", "retry"]
 
-#: How many files are put back before they are read: an interruption leaves so many in two places.
+#: How many files are restored before they are read: an interruption leaves so many in two places.
 _CHUNK = 500
 
 
@@ -38,7 +45,7 @@ def retry(
     *,
     on_left: Callable[[Case, UsageError], None] | None = None,
 ) -> IngestReport:
-    """Put files from quarantine back to where they came from, and ingest them again.
+    """Restore files from quarantine and ingest them again.
 
     Parameters
     ----------
@@ -101,7 +108,7 @@ def _ingest_again(
         try:
             if case.path in by_path:
                 raise UsageError(f"case {case.id} is about the same place as case {by_path[case.path].id}")
-            (file,) = site.find([put_back(quarantine, case, action)])
+            (file,) = site.find([restore_without_trigger(quarantine, case, action)])
         except UsageError as error:
             if on_left is None:
                 raise

@@ -3,7 +3,7 @@
 from ctao_bdms.quarantine.actions import OperatorAction, tell_outcome
 from ctao_bdms.quarantine.cases import Case, Cases
 from ctao_bdms.quarantine.folder import Quarantine
-from ctao_bdms.quarantine.restore import ACCEPTABLE, close_case, put_back, release, require_acceptable
+from ctao_bdms.quarantine.restore import ACCEPTABLE, close_case, require_acceptable, restore, restore_without_trigger
 
 __all__ = [
     "ACCEPTABLE",
@@ -12,8 +12,8 @@ __all__ = [
     "OperatorAction",
     "Quarantine",
     "close_case",
-    "put_back",
-    "release",
+    "restore_without_trigger",
+    "restore",
     "require_acceptable",
     "tell_outcome",
 ]

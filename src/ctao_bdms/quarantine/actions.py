@@ -19,7 +19,7 @@ from ctao_bdms.processes import person
 from ctao_bdms.quarantine.cases import path_said
 from ctao_bdms.quarantine.reasons import named
 
-__all__ = ["EVENTS", "OperatorAction", "Entered", "entered_since", "tell_outcome", "write_down"]
+__all__ = ["EVENTS", "Entered", "OperatorAction", "entered_since", "tell_outcome", "write_down"]
 
 #: The log in the folder of the quarantine, one JSON object a line.
 EVENTS = "events.jsonl"

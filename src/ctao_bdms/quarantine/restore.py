@@ -1,10 +1,10 @@
-"""Out of quarantine again: back to where a file came from, for another walk, and an operator's word that it enters.
+"""Restore quarantined files into the inbox, for another ingest.
 
-Everything is recorded before it is done, with who, when and why: in the case's document and in ``events.jsonl`` beside
-the cases. A crash in between leaves the file in its case, to be released again.
+Who restores a file, when and why is recorded first: in the case's document and in ``events.jsonl`` beside the cases.
+A crash in between leaves the file in its case, to be restored again.
 
-A trigger gives a file to a daemon. So what is released gets a new one, and what is ingested by the same command gets
-none: a daemon would read the file at the same time, and might move it away while it is registered.
+A trigger gives a file to a daemon. So a restored file gets a new one, and a file that the same command ingests gets
+none: a daemon would read it at the same time, and might move it away while it is registered.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from ctao_bdms.quarantine.cases import Case
     from ctao_bdms.quarantine.folder import Quarantine
 
-__all__ = ["ACCEPTABLE", "close_case", "put_back", "release", "require_acceptable"]
+__all__ = ["ACCEPTABLE", "close_case", "restore_without_trigger", "restore", "require_acceptable"]
 
-#: The kinds of defects in spite of which an operator may let a file into the archive.
+#: Defects that an operator may accept, so that the file enters the archive with them.
 ACCEPTABLE = frozenset(
     {
         DefectKind.CORRUPT,
@@ -48,24 +48,20 @@ ACCEPTABLE = frozenset(
 )
 
 
-def release(quarantine: Quarantine, case: Case, action: OperatorAction, *, with_trigger: bool = True) -> Path:
-    """Move the file of `case` back to where it came from; return where that is.
+def restore(quarantine: Quarantine, case: Case, action: OperatorAction, *, with_trigger: bool = True) -> Path:
+    """Move the file of `case` back to its place in the inbox; return that path.
 
     Parameters
     ----------
-    quarantine, case
-        The quarantine, and the case in it.
-    action
-        Who does it, when and why.
     with_trigger
-        Whether it gets a new trigger, which says what the old one said: then a daemon takes it at once.
+        Make a new trigger with the content of the old one, so that a daemon ingests the file at once.
 
     Raises
     ------
     UsageError
         If another file lies there by now, or the case holds none; nothing is changed.
     """
-    target = _put_back(quarantine, case, action)
+    target = _link_back(quarantine, case, action)
     if with_trigger:
         _put_trigger(case)
     sync_folder(target.parent)
@@ -73,10 +69,10 @@ def release(quarantine: Quarantine, case: Case, action: OperatorAction, *, with_
     return target
 
 
-def put_back(quarantine: Quarantine, case: Case, action: OperatorAction) -> Path:
-    """Give the file of `case` its old place again, without a trigger; return where that is.
+def restore_without_trigger(quarantine: Quarantine, case: Case, action: OperatorAction) -> Path:
+    """Link the file of `case` back to its place, without a trigger; return that path.
 
-    No daemon touches it there. The case holds it, too, until `close_case`: a crash in between loses nothing.
+    No daemon ingests it there. The case holds it, too, until `close_case`: a crash in between loses nothing.
 
     Raises
     ------
@@ -88,13 +84,13 @@ def put_back(quarantine: Quarantine, case: Case, action: OperatorAction) -> Path
         raise UsageError(
             f"the trigger {trigger} stands: a daemon may take what it is for; case {case.id} stays in quarantine"
         )
-    target = _put_back(quarantine, case, action)
+    target = _link_back(quarantine, case, action)
     sync_folder(target.parent)
     return target
 
 
 def close_case(quarantine: Quarantine, case: Case) -> None:
-    """Put a case away whose file is back at its place, or in another case by now."""
+    """Move a case to ``closed`` after its file was restored or moved to another case."""
     case.kept_trigger.unlink(missing_ok=True)
     case.file.unlink(missing_ok=True)
     if case.folder.exists():
@@ -102,12 +98,12 @@ def close_case(quarantine: Quarantine, case: Case) -> None:
 
 
 def require_acceptable(case: Case) -> None:
-    """Make sure that an operator may accept the file of `case`.
+    """Check that an operator may accept the file of `case`.
 
     Raises
     ------
     UsageError
-        If it has a defect that nobody can accept.
+        If it has a defect that cannot be accepted.
     """
     others = sorted({defect.kind.value for defect in case.defects if defect.kind not in ACCEPTABLE})
     if others or case.lfn is None:
@@ -119,10 +115,10 @@ def require_acceptable(case: Case) -> None:
 
 
 def _record(quarantine: Quarantine, case: Case, action: OperatorAction) -> None:
-    """Write `action` into the case's document and into the log of the quarantine.
+    """Record `action` in the case's document and in the log of the quarantine.
 
-    The stamp of the file goes from the document: from now on the same file at its old place is no remainder of its
-    moving here, and must not be removed there.
+    The stamp of the file is removed from the document: from now on the same file at its old place is not left from an
+    interrupted move into quarantine, and must not be removed there.
     """
     document = {**case.reason, "stamp": None}
     document["history"] = [*document.get("history", []), action.to_wire()]
@@ -130,12 +126,11 @@ def _record(quarantine: Quarantine, case: Case, action: OperatorAction) -> None:
     write_down(quarantine.folder, case.id, action)
 
 
-def _put_back(quarantine: Quarantine, case: Case, action: OperatorAction) -> Path:
-    """Give the file of `case` its old place as a second name."""
+def _link_back(quarantine: Quarantine, case: Case, action: OperatorAction) -> Path:
     target = case.path
     if not os.path.lexists(case.file):
         raise UsageError(f"case {case.id} holds no file")
-    is_back = target.is_file() and is_copy(case.file, target)  # it was interrupted after the link
+    is_back = target.is_file() and is_copy(case.file, target)  # an earlier call was interrupted after the link
     if os.path.lexists(target) and not is_back:
         raise UsageError(f"there is a file at {target} by now; case {case.id} stays in quarantine")
     _record(quarantine, case, action)
@@ -146,7 +141,7 @@ def _put_back(quarantine: Quarantine, case: Case, action: OperatorAction) -> Pat
 
 
 def _link(source: Path, target: Path, case: Case) -> None:
-    """Give a file a second name, which must be free; on another file system, give its copy that name."""
+    """Hard-link `source` to `target`, which must be free; on another file system, copy it."""
     try:
         target.hardlink_to(source)
     except FileExistsError:
@@ -170,9 +165,9 @@ def _trigger_of(path: Path) -> Path:
 
 
 def _put_trigger(case: Case) -> None:
-    """Put a new trigger, unless one stands there: the same one again would tell a daemon nothing new.
+    """Make a new trigger with the content of the old one, unless one is there already.
 
-    What the old one said is kept: a link, or what the producer said of the file.
+    A trigger that is there already, made again, would tell a daemon nothing new.
     """
     trigger, kept = case.trigger or _trigger_of(case.path), case.kept_trigger
     if os.path.lexists(trigger):
@@ -182,7 +177,7 @@ def _put_trigger(case: Case) -> None:
         if kept.is_symlink():
             trigger.symlink_to(kept.readlink())
         elif kept.is_file():
-            # It gets its name only when it is complete: it may be read at once.
+            # The trigger gets its name only when it is complete: a daemon may read it at once.
             new = trigger.with_name(f".{trigger.name[:200]}.{case.id}")
             new.write_bytes(kept.read_bytes())
             try:
