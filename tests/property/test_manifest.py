@@ -13,7 +13,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from ctao_bdms.blocks import BlockManifest, differences, disagreements, seal
+from ctao_bdms.blocks import BlockManifest, close_block, differences, disagreements
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import InvalidNameError, ManifestError, StorageError
 from ctao_bdms.integrity import digest_file
@@ -177,22 +177,22 @@ def _archive(tmp_path: Path) -> InMemoryCatalogue:
 def test_a_block_stays_open_as_long_as_its_manifest_cannot_be_written(tmp_path: Path) -> None:
     archive = _archive(tmp_path)
     with pytest.raises(StorageError, match="onsite is not there") as told:
-        seal(archive, BLOCK.did)
+        close_block(archive, BLOCK.did)
     assert told.value.transient
     assert archive.blocks("acada", BLOCK.did.name)[0].is_open
     (tmp_path / "onsite").mkdir()
-    seal(archive, BLOCK.did)
+    close_block(archive, BLOCK.did)
     assert not archive.blocks("acada", BLOCK.did.name)[0].is_open
 
 
 def test_to_close_a_block_again_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "onsite").mkdir()
     archive = _archive(tmp_path)
-    seal(archive, BLOCK.did)
+    close_block(archive, BLOCK.did)
     before = archive.products_in(BLOCK.did)
     (path,) = (tmp_path / "onsite").rglob("*.*")
     stamp = path.stat().st_mtime_ns
-    seal(archive, BLOCK.did)
+    close_block(archive, BLOCK.did)
     assert archive.products_in(BLOCK.did) == before
     assert path.stat().st_mtime_ns == stamp
     assert path.name.endswith("0a1b2c3d.bagit.tar")
@@ -203,11 +203,11 @@ def test_what_came_after_the_manifest_makes_another_one(tmp_path: Path) -> None:
     (tmp_path / "onsite").mkdir()
     archive = _archive(tmp_path)
     close, archive.close_block = archive.close_block, lambda block: None  # type: ignore[method-assign]
-    seal(archive, BLOCK.did)
+    close_block(archive, BLOCK.did)
     archive.register(BLOCK.did, ONSITE, [registration("acada", 1)])
     archive.close_block = close  # type: ignore[method-assign]
     for _ in range(2):
-        seal(archive, BLOCK.did)
+        close_block(archive, BLOCK.did)
     paths = sorted(path for path in (tmp_path / "onsite").rglob("*.tar"))
     assert [path.name.partition(".")[2] for path in paths] == ["2.bagit.tar", "bagit.tar"]
     assert [len(BlockManifest.parse(path.read_bytes()).files) for path in paths] == [2, 1]
@@ -225,14 +225,14 @@ def test_two_that_close_a_block_at_once_do_not_write_over_each_other(tmp_path: P
         if not firsts:  # the first has written its manifest: now a file enters, and the second closes the block
             firsts.append(files)
             register(block, rse, [registration("acada", 1)])
-            seal(archive, block)
+            close_block(archive, block)
         elif len(firsts) == 1:  # the second has written its own: the first registers before it
             firsts.append(files)
             register(block, rse, firsts[0])
             register(block, rse, files)
 
     archive.register = interleaved  # type: ignore[method-assign]
-    seal(archive, BLOCK.did)
+    close_block(archive, BLOCK.did)
     held = archive.products_in(BLOCK.did)
     manifests = [product for product in held if is_manifest(product.lfn.text)]
     assert [ManifestName.parse(each.lfn.text).number for each in manifests] == [2, 1]
@@ -248,7 +248,7 @@ def test_a_manifest_that_somebody_else_may_register_is_left_alone(tmp_path: Path
     there = Path(path_of_lfn(ManifestName(block=BLOCK, number=1).lfn, tmp_path / "onsite"))
     there.parent.mkdir(parents=True)
     there.write_bytes(b"the manifest of one who has seen less")
-    seal(archive, BLOCK.did)
+    close_block(archive, BLOCK.did)
     assert there.read_bytes() == b"the manifest of one who has seen less"
     held = archive.products_in(BLOCK.did)
     assert [ManifestName.parse(each.lfn.text).number for each in held if is_manifest(each.lfn.text)] == [2]
@@ -258,5 +258,5 @@ def test_a_manifest_that_somebody_else_may_register_is_left_alone(tmp_path: Path
 def test_an_empty_block_has_no_manifest(tmp_path: Path) -> None:
     archive = InMemoryCatalogue([Rse(name=ONSITE, prefix=str(tmp_path), site="CTAO-North")])
     archive.open_block(BLOCK.did)
-    seal(archive, BLOCK.did)
+    close_block(archive, BLOCK.did)
     assert (archive.products_in(BLOCK.did), list(tmp_path.iterdir())) == ([], [])

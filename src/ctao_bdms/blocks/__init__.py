@@ -1,15 +1,15 @@
-"""The end of a block: its manifest, and its closing."""
+"""Close blocks, and write, read and compare their manifests."""
 
 from ctao_bdms.blocks.agree import differences, disagreements
-from ctao_bdms.blocks.close import Sealing, manifest_of, onsite_of, seal
+from ctao_bdms.blocks.close import ClosingCatalogue, close_block, manifest_of, onsite_of
 from ctao_bdms.blocks.manifest import BlockManifest
 
 __all__ = [
     "BlockManifest",
-    "Sealing",
+    "ClosingCatalogue",
     "differences",
     "disagreements",
     "manifest_of",
     "onsite_of",
-    "seal",
+    "close_block",
 ]

@@ -1,8 +1,8 @@
-"""Closing a block: its manifest is written where its files entered, registered in it, and then the block is closed.
+"""Close a block: write its manifest, register the manifest in the block, close the block.
 
-What the catalogue says is in the block decides, never what somebody remembers: a crash between any two steps is
-repaired by doing it again, with the same bytes under the same name. Only files that entered the block after its
-manifest was written, by a request that was not answered, make another one, with the next number: nothing is replaced.
+The content of the manifest comes from the catalogue, never from memory: after a crash between any two steps the same
+steps are repeated, and write the same bytes under the same name. If a request that timed out registered more files
+after the manifest was written, a second manifest with the next number is made; a manifest is never replaced.
 """
 
 from __future__ import annotations
@@ -25,29 +25,22 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Did, Lfn, Product, Rse, Site
     from ctao_bdms.storage import Sink
 
-__all__ = ["Sealing", "manifest_of", "onsite_of", "seal"]
+__all__ = ["ClosingCatalogue", "manifest_of", "onsite_of", "close_block"]
 
 _LOG = logging.getLogger(__name__)
-#: How the scopes of users begin: what lies there is kept for a while only, and has no manifests.
+#: Prefix of user scopes. User files are kept for a limited time, and their blocks have no manifests.
 _USERS = "user."
 
 
-class Sealing(KnowStorage, FindBlocks, Register, Lookup, Protocol):
-    """What closing a block asks of a catalogue."""
+class ClosingCatalogue(KnowStorage, FindBlocks, Register, Lookup, Protocol):
+    """The catalogue operations that closing a block needs."""
 
 
-def seal(catalogue: Sealing, block: Did) -> None:
-    """Write the manifest of a block, register it in the block, and close the block for ever.
+def close_block(catalogue: ClosingCatalogue, block: Did) -> None:
+    """Write the manifest of a block, register it in the block, and close the block.
 
-    It is safe to repeat, and a block that is closed is left as it is. Closed without a manifest are empty blocks, those
-    of a user's own files, and those whose files entered at a storage element that cannot be written from here.
-
-    Parameters
-    ----------
-    catalogue
-        The archive.
-    block
-        The block.
+    It is safe to repeat; a closed block is left as it is. Empty blocks, blocks of user files, and blocks whose files
+    entered at a storage element that cannot be written from here are closed without a manifest.
 
     Raises
     ------
@@ -67,7 +60,7 @@ def seal(catalogue: Sealing, block: Did) -> None:
         number = max(taken, _number(manifest_of(held))) + 1
         lfn = ManifestName(block=BlockName.parse(block.name), number=number).lfn
         if not _write(sink, storage, lfn, manifest.to_bytes()):
-            # Somebody else has written it who saw other files, and may register it at any moment.
+            # Another process saw other files and wrote this number; it may register it at any moment.
             taken = number
             continue
         try:
@@ -79,17 +72,16 @@ def seal(catalogue: Sealing, block: Did) -> None:
 
 
 def manifest_of(held: Iterable[Product]) -> Product | None:
-    """Return the manifest that counts among what a block holds: the one with the highest number."""
+    """Return the valid manifest of a block, the one with the highest number; None if there is none."""
     return max((product for product in held if is_manifest(product.lfn.text)), key=_number, default=None)
 
 
 def _number(manifest: Product | None) -> int:
-    """Return the number of a manifest; 0 if there is none."""
     return 0 if manifest is None else ManifestName.parse(manifest.lfn.text).number
 
 
 def _missing(block: Did, held: Sequence[Product]) -> BlockManifest | None:
-    """Return the manifest that a block needs and does not hold; None if it needs none, or holds it."""
+    """Return the manifest to be written; None if the block holds it or needs none."""
     manifest = BlockManifest(block, tuple(product for product in held if not is_manifest(product.lfn.text)))
     if not manifest.files or block.scope.startswith(_USERS):
         return None
@@ -101,8 +93,8 @@ def _missing(block: Did, held: Sequence[Product]) -> BlockManifest | None:
     return None if is_there else manifest
 
 
-def _storage(catalogue: Sealing, name: BlockName, manifest: BlockManifest) -> Rse:
-    """Return the storage element where the files of a block entered the archive."""
+def _storage(catalogue: ClosingCatalogue, name: BlockName, manifest: BlockManifest) -> Rse:
+    """Return the storage element where the files of a block were registered first."""
     rses = catalogue.rses()
     if not name.origin:
         return onsite_of(rses, name.site)
@@ -117,7 +109,7 @@ def _storage(catalogue: Sealing, name: BlockName, manifest: BlockManifest) -> Rs
 
 
 def onsite_of(rses: Mapping[str, Rse], site: Site) -> Rse:
-    """Return the storage element of `site`.
+    """Return the on-site storage element of `site`.
 
     Raises
     ------
@@ -131,7 +123,7 @@ def onsite_of(rses: Mapping[str, Rse], site: Site) -> Rse:
 
 
 def _sink(storage: Rse) -> Sink | None:
-    """Return the way to write where the files of a block entered; None if there is none from here."""
+    """Return a sink for the storage of a block; None if it cannot be written from here."""
     if storage.prefix:
         return FileSink(Path(storage.prefix))
     try:
@@ -141,7 +133,10 @@ def _sink(storage: Rse) -> Sink | None:
 
 
 def _write(sink: Sink, storage: Rse, lfn: Lfn, content: bytes) -> bool:
-    """Write a manifest; False if other bytes lie under its name. Two that do it at once write the same."""
+    """Write a manifest; return False if another file exists under its name.
+
+    Processes that write it at the same time write the same bytes.
+    """
     try:
         if storage.prefix and not Path(storage.prefix).is_dir():
             raise FileNotFoundError(2, f"the storage root {storage.prefix} is not there")

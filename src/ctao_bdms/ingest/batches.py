@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Did
 
-__all__ = ["BatchSize", "Batches", "Refused", "Registering"]
+__all__ = ["BatchSize", "Batches", "Refused", "BatchCatalogue"]
 
 _LOG = logging.getLogger(__name__)
 #: Errors that no file of a batch is to blame for.
@@ -86,7 +86,7 @@ class BatchSize:
         return attrs.evolve(self, files=max(1, self.files // 2))
 
 
-class Registering(Register, Lookup, Protocol):
+class BatchCatalogue(Register, Lookup, Protocol):
     """What registering asks of a catalogue."""
 
 
@@ -137,7 +137,7 @@ class Batches:
 
     def __init__(
         self,
-        catalogue: Registering,
+        catalogue: BatchCatalogue,
         size: BatchSize | None = None,
         *,
         monotonic: Callable[[], float] = time.monotonic,

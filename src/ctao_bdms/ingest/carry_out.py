@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
-    from ctao_bdms.blocks import Sealing
+    from ctao_bdms.blocks import ClosingCatalogue
     from ctao_bdms.ingest.describe import Described
     from ctao_bdms.ingest.open_blocks import FirstRuleOf
     from ctao_bdms.ingest.plan import Plan
@@ -32,7 +32,7 @@ BeginRules = Callable[[Iterable[Did]], None]
 def carry_out(
     plan: Plan,
     items: Sequence[Described],
-    catalogue: Sealing,
+    catalogue: ClosingCatalogue,
     *,
     quarantine: Quarantine | None,
     now: Callable[[], dt.datetime],

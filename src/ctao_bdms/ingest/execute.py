@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ctao_bdms.blocks import seal
+from ctao_bdms.blocks import close_block
 from ctao_bdms.causes import cause_of
 from ctao_bdms.errors import NoRoomError
 from ctao_bdms.inbox import Stamp
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
-    from ctao_bdms.blocks import Sealing
+    from ctao_bdms.blocks import ClosingCatalogue
     from ctao_bdms.ingest.describe import Described
     from ctao_bdms.ingest.open_blocks import FirstRuleOf
     from ctao_bdms.ingest.plan import Plan, PlannedBlock
@@ -42,7 +42,7 @@ _LOG = logging.getLogger(__name__)
 def execute(
     plan: Plan,
     items: Sequence[Described],
-    catalogue: Sealing,
+    catalogue: ClosingCatalogue,
     batches: Batches,
     quarantine: Quarantine | None,
     now: Callable[[], dt.datetime],
@@ -97,7 +97,7 @@ def _fill(
     block: PlannedBlock,
     rse: str,
     by_name: Mapping[Lfn, Described],
-    catalogue: Sealing,
+    catalogue: ClosingCatalogue,
     batches: Batches,
     done: Callable[[Described, Outcome], None],
     opening: Callable[[], None],
@@ -123,11 +123,11 @@ def _fill(
             item = by_name[file.lfn]
             done(item, _released(item, Status.REGISTERED, block.did))
     if block.closes and (as_read or not block.opens):
-        seal(catalogue, block.did)
+        close_block(catalogue, block.did)
     return rejects
 
 
-def _open(catalogue: Sealing, block: Did, rule: FirstRule) -> None:
+def _open(catalogue: ClosingCatalogue, block: Did, rule: FirstRule) -> None:
     """Open a block with the rule that holds its files.
 
     Where the account may not keep more, the files are registered all the same: they lie there anyway, and what looks

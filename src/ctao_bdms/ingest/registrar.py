@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.blocks import Sealing, seal
+from ctao_bdms.blocks import ClosingCatalogue, close_block
 from ctao_bdms.errors import NotFoundError, StorageError, TakesNothingError
-from ctao_bdms.ingest.batches import Batches, Registering
+from ctao_bdms.ingest.batches import BatchCatalogue, Batches
 from ctao_bdms.ingest.execute import execute
 from ctao_bdms.ingest.open_blocks import BlockPolicy, FirstRuleOf, OpenBlock, held_for_ever
 from ctao_bdms.ingest.plan import Plan, RetentionOf, permanent, plan
@@ -37,7 +37,7 @@ __all__ = ["Registrar", "RegistrarCatalogue"]
 _LOG = logging.getLogger(__name__)
 
 
-class RegistrarCatalogue(Registering, Sealing, Protocol):
+class RegistrarCatalogue(BatchCatalogue, ClosingCatalogue, Protocol):
     """What a registrar asks of a catalogue."""
 
 
@@ -184,7 +184,7 @@ class Registrar:
         due = [did for did, block in self._open.items() if everything or self._policy.closes(block, now)]
         try:
             for did in due:
-                seal(self._catalogue, did)
+                close_block(self._catalogue, did)
                 del self._open[did]
                 self._closed.append(did)
             self._settle()
@@ -201,7 +201,7 @@ class Registrar:
         """Close the blocks of which it is not known what they hold."""
         for did in sorted(self._doubtful):
             try:
-                seal(self._catalogue, did)
+                close_block(self._catalogue, did)
             except NotFoundError:  # it was never opened
                 self._doubtful.discard(did)
                 continue

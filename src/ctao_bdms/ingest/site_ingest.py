@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.blocks import Sealing
+from ctao_bdms.blocks import ClosingCatalogue
 from ctao_bdms.inbox import LocalFile, survey
 from ctao_bdms.ingest.carry_out import BeginRules, carry_out
 from ctao_bdms.ingest.checks import CheckPolicy
@@ -57,7 +57,7 @@ class SiteIngest:
         Called after each file that was read, and after each piece of one.
     """
 
-    catalogue: Sealing
+    catalogue: ClosingCatalogue
     storage: Rse
     now: Callable[[], dt.datetime]
     retention_of: RetentionOf

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.blocks import Sealing, seal
+from ctao_bdms.blocks import ClosingCatalogue, close_block
 from ctao_bdms.catalogue import AddRules, ChangeRules, EndRules, FindRules, FindTransfers
 from ctao_bdms.errors import StorageError, UsageError
 from ctao_bdms.model import ReplicaState, RuleState
@@ -34,7 +34,7 @@ __all__ = ["Replication", "ReplicationCatalogue"]
 _LOG = logging.getLogger(__name__)
 
 
-class ReplicationCatalogue(FindRules, FindTransfers, AddRules, ChangeRules, EndRules, Sealing, Protocol):
+class ReplicationCatalogue(FindRules, FindTransfers, AddRules, ChangeRules, EndRules, ClosingCatalogue, Protocol):
     """What replication asks of a catalogue."""
 
 
@@ -105,7 +105,7 @@ class Replication:
         abandoned = [block for block in blocks if block.is_open and self.now() - block.created >= abandoned_after]
         for block in abandoned:
             try:
-                seal(self.catalogue, block.did)
+                close_block(self.catalogue, block.did)
             except (StorageError, UsageError, *OF_ONE_RULE) as error:
                 _LOG.error("block %s stays open: %s", block.did, error)
         if abandoned:
