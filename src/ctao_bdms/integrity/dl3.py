@@ -17,7 +17,7 @@ from ctao_bdms.model import Defect, DefectKind, Flag
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ctao_bdms.integrity.walk import Walked
+    from ctao_bdms.integrity.hdus import Walked
     from ctao_bdms.model import HduFacts
 
 __all__ = ["DL3_CLASSES", "HduClass", "class_of", "dl3_structure", "is_dl3"]

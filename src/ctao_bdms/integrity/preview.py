@@ -10,14 +10,14 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from ctao_bdms.integrity.hdus import BLOCK_BYTES, FitsWalk
 from ctao_bdms.integrity.reading import CHUNK_BYTES
-from ctao_bdms.integrity.walk import BLOCK_BYTES, FitsWalk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ctao_bdms.integrity.hdus import Walked
     from ctao_bdms.integrity.reading import SourceFile
-    from ctao_bdms.integrity.walk import Walked
 
 __all__ = ["preview"]
 

@@ -18,7 +18,7 @@ from ctao_bdms.model import Defect, DefectKind, Flag, SumStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ctao_bdms.integrity.walk import Walked
+    from ctao_bdms.integrity.hdus import Walked
     from ctao_bdms.model import HduFacts
 
 __all__ = ["DL0_KINDS", "Part", "ProductKind", "Structure", "dl0_structure", "kind_of", "plain_structure"]

@@ -8,17 +8,17 @@ import attrs
 
 from ctao_bdms.integrity.dl3 import dl3_structure, is_dl3
 from ctao_bdms.integrity.formats.port import Findings
+from ctao_bdms.integrity.hdus import FitsWalk
 from ctao_bdms.integrity.identification import dl3_keywords, keywords
 from ctao_bdms.integrity.payload import MAX_HEAD_BYTES, payload_keywords
 from ctao_bdms.integrity.preview import preview
 from ctao_bdms.integrity.structure import dl0_structure, plain_structure
-from ctao_bdms.integrity.walk import FitsWalk
 from ctao_bdms.model import Defect, DefectKind, Flag, SumStatus
 
 if TYPE_CHECKING:
     from ctao_bdms.integrity.formats.port import Reading
+    from ctao_bdms.integrity.hdus import Walked
     from ctao_bdms.integrity.reading import SourceFile
-    from ctao_bdms.integrity.walk import Walked
 
 __all__ = ["FITS", "FitsFormat", "OPAQUE", "OpaqueFormat", "fits_findings"]
 

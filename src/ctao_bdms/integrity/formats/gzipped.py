@@ -9,7 +9,7 @@ import attrs
 
 from ctao_bdms.integrity.formats.fits import fits_findings
 from ctao_bdms.integrity.formats.port import Findings
-from ctao_bdms.integrity.walk import FitsWalk
+from ctao_bdms.integrity.hdus import FitsWalk
 from ctao_bdms.model import Defect, DefectKind, Flag
 
 if TYPE_CHECKING:
