@@ -17,7 +17,7 @@ from ctao_bdms.model import Defect, DefectKind, Flag
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ctao_bdms.integrity.hdus import Walked
+    from ctao_bdms.integrity.hdus import ParsedFits
     from ctao_bdms.model import HduFacts
 
 __all__ = ["DL3_CLASSES", "HduClass", "class_of", "dl3_structure", "is_dl3"]
@@ -28,20 +28,20 @@ _TIME = ("MJDREFI", "MJDREFF", "TIMESYS")
 
 @attrs.frozen(kw_only=True)
 class HduClass:
-    """A class of parts.
+    """A class of HDUs.
 
     Attributes
     ----------
     words
         The first of HDUCLAS1, HDUCLAS2, ...; the class with the most of them that fit counts.
     kind
-        What a file is called of which this is the most telling part.
+        The kind of a file whose first class in `DL3_CLASSES` is this one.
     keywords, columns
-        What its header, and its table, must have.
+        Required header keywords and table columns.
     min_rows
-        How many rows it must have at least.
+        Least number of rows.
     needs
-        The HDUCLAS1 of another part that must be in the same file.
+        The HDUCLAS1 of another HDU that the same file must have.
     """
 
     words: tuple[str, ...]
@@ -58,7 +58,7 @@ def _response(*words: str, columns: tuple[str, ...] = ()) -> HduClass:
 
 _ENERGY, _THETA = ("ENERG_LO", "ENERG_HI"), ("THETA_LO", "THETA_HI")
 
-#: The classes, the most telling first.
+#: The classes, in the order in which they decide the kind of a file.
 DL3_CLASSES = (
     HduClass(
         words=("EVENTS",),
@@ -82,39 +82,39 @@ DL3_CLASSES = (
 
 
 def is_dl3(hdus: Sequence[HduFacts]) -> bool:
-    """Whether a part says that it follows the convention."""
+    """Whether an HDU declares the convention and has a known class."""
     return any(_text(hdu, "HDUCLASS").upper() in _CONVENTIONS and class_of(hdu) for hdu in hdus)
 
 
 def class_of(hdu: HduFacts) -> HduClass | None:
-    """Return the class of a part, None if it has none that is known."""
+    """Return the class of an HDU; None if it is unknown."""
     words = tuple(_text(hdu, f"HDUCLAS{number}").upper() for number in range(1, 5))
     fitting = [known for known in DL3_CLASSES if words[: len(known.words)] == known.words]
     return max(fitting, key=lambda known: len(known.words), default=None)
 
 
-def dl3_structure(walked: Walked) -> Structure:
-    """Say what is wrong with the parts of a science-ready file."""
-    plain = plain_structure(walked)
-    parts = [(hdu, known) for hdu in walked.hdus if (known := class_of(hdu)) is not None]
+def dl3_structure(parsed: ParsedFits) -> Structure:
+    """Check the HDUs of a science-ready file."""
+    plain = plain_structure(parsed)
+    parts = [(hdu, known) for hdu in parsed.hdus if (known := class_of(hdu)) is not None]
     telling = min((known for _, known in parts), key=DL3_CLASSES.index)
-    defects = [defect for hdu, known in parts for defect in _part_defects(hdu, known)]
+    defects = [defect for hdu, known in parts for defect in _hdu_defects(hdu, known)]
     there = {known.words[0] for _, known in parts}
     needed = {known.needs: known for _, known in parts if known.needs and known.needs not in there}
-    if walked.complete:
+    if parsed.complete:
         defects += [
             Defect(DefectKind.STRUCTURE, f"a file with {known.words[0]} must have a part {word} too")
             for word, known in needed.items()
         ]
-    is_cut = bool(needed) and walked.complete and not walked.trailing_bytes
-    cut = is_cut and class_of(walked.hdus[-1]) in needed.values()
+    is_cut = bool(needed) and parsed.complete and not parsed.trailing_bytes
+    cut = is_cut and class_of(parsed.hdus[-1]) in needed.values()
     return Structure(
         kind=telling.kind, defects=(*plain.defects, *defects), flags=(Flag.CUT_AT_HDU_BORDER,) if cut else ()
     )
 
 
-def _part_defects(hdu: HduFacts, known: HduClass) -> Iterator[Defect]:
-    """Yield what a part lacks."""
+def _hdu_defects(hdu: HduFacts, known: HduClass) -> Iterator[Defect]:
+    """Yield a defect for each missing keyword, column or row."""
     where = f"HDU {hdu.index} ({'/'.join(known.words)})"
     absent = [word for word in known.keywords if word not in hdu.keywords]
     if absent:

@@ -1,4 +1,4 @@
-"""The walk over a FITS file: its parts and their sums, from bytes that come once and in pieces of any size."""
+"""Parse the HDUs of a FITS file and verify their checksums, from a stream of bytes."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model.facts import Keyword
 
-__all__ = ["BLOCK_BYTES", "FitsWalk", "Walked"]
+__all__ = ["BLOCK_BYTES", "FitsParser", "ParsedFits"]
 
-#: FITS files consist of blocks of so many bytes.
+#: Size of a FITS block.
 BLOCK_BYTES = 2880
 _FIRST = b"SIMPLE  ="
 _NEXT = b"XTENSION="
 
-#: The most that all headers of one file may take, in bytes: what keeps the memory of a walk bounded.
+#: Largest size of all headers of one file together, in bytes. It bounds the memory of the parser.
 _MAX_HEADERS_BYTES = 8 * 1024 * 1024
 
-#: No file is larger than this, in bytes.
+#: Largest file size of any file system, in bytes.
 _MAX_DATA_BYTES = 2**63 - 1
 
 
 @attrs.frozen(kw_only=True)
-class Walked:
-    """What a walk found.
+class ParsedFits:
+    """The HDUs of a FITS file.
 
     Attributes
     ----------
     is_fits
-        Whether the bytes begin as a FITS file does.
+        Whether the file begins with a FITS header.
     hdus
-        The parts whose header could be read.
+        The HDUs whose header could be read.
     trailing_bytes
-        How many bytes follow the last part.
+        Number of bytes after the last HDU.
     defects
-        What is wrong with sums and lengths.
+        Checksum mismatches and wrong lengths.
     complete
-        Whether every part could be followed to its end, so that it is known which parts there are.
+        Whether every HDU was read to its end, so that the list of HDUs is complete.
     """
 
     is_fits: bool
@@ -58,23 +58,23 @@ class Walked:
 
 
 class _State(Enum):
-    """Where the walk is."""
+    """The section of the file that the next byte belongs to."""
 
     #: In a header, or before the first byte of one.
     HEADER = auto()
     DATA = auto()
-    #: Behind the last part.
+    #: After the last HDU.
     TRAILING = auto()
-    #: Behind a header that does not say where the next part begins.
+    #: After a header that does not give the length of its data.
     LOST = auto()
     #: In a file of another format.
     FOREIGN = auto()
 
 
-class FitsWalk:
-    """Follows the parts of a FITS file through the bytes that it is fed, and sums them up.
+class FitsParser:
+    """Parse a FITS file from pieces of any size, and sum up the bytes of each HDU.
 
-    Memory is bounded: one block, the present header, and the values of the headers seen.
+    Memory is bounded: one block, the current header, and the values of the headers read so far.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class FitsWalk:
         self._defects: list[Defect] = []
         self._trailing_bytes = 0
         self._all_headers_bytes = 0
-        # The present part: where it begins, the block that is being filled, and what has been read of it.
+        # The current HDU: its offset, the block that is being filled, and the bytes read so far.
         self._offset = 0
         self._block = bytearray()
         self._header = bytearray()
@@ -96,24 +96,22 @@ class FitsWalk:
 
     @property
     def missing_bytes(self) -> int:
-        """How many bytes of the data of the present part have not come yet; 0 where a header is expected."""
+        """Number of data bytes of the current HDU still to come; 0 in a header."""
         return self._missing_bytes if self._state is _State.DATA else 0
 
     @property
     def is_over(self) -> bool:
-        """Whether whatever follows says nothing more."""
+        """Whether the rest of the file has no HDUs."""
         return self._state not in {_State.HEADER, _State.DATA}
 
     def skip(self, count: int, *, are_zeros: bool) -> None:
-        """Take so many bytes without seeing them: of the data of the present part, or behind all parts.
+        """Skip `count` bytes of the data of the current HDU, or of the bytes after the last one.
 
         Parameters
         ----------
-        count
-            How many.
         are_zeros
-            Whether they are known to be zeros, which add nothing to a sum; otherwise the sums of the part are taken to
-            be what its header says.
+            Whether the bytes are known to be zero, which does not change a sum; otherwise the sums of the HDU are
+            assumed to match its header.
         """
         if self._state is _State.DATA:
             self._is_skipped = self._is_skipped or not are_zeros
@@ -124,7 +122,7 @@ class FitsWalk:
             self._trailing_bytes += count
 
     def feed(self, data: memoryview) -> None:
-        """Take the next bytes."""
+        """Parse the next bytes."""
         while data:
             if self._state is _State.HEADER:
                 taken = min(len(data), BLOCK_BYTES - len(self._block))
@@ -142,8 +140,8 @@ class FitsWalk:
                 self._trailing_bytes += taken if self._state is _State.TRAILING else 0
             data = data[taken:]
 
-    def finish(self) -> Walked:
-        """Say what was found, now that there are no more bytes."""
+    def finish(self) -> ParsedFits:
+        """Return the result, after the last byte."""
         hdus, defects, trailing_bytes = tuple(self._hdus), tuple(self._defects), self._trailing_bytes
         cut = ""
         if self._state is _State.DATA:
@@ -158,7 +156,7 @@ class FitsWalk:
             trailing_bytes = len(self._block)
         if cut:
             defects += (Defect(DefectKind.TRUNCATED, cut),)
-        return Walked(
+        return ParsedFits(
             is_fits=bool(hdus or defects),
             hdus=hdus,
             trailing_bytes=trailing_bytes,
@@ -167,11 +165,10 @@ class FitsWalk:
         )
 
     def _magic(self) -> bytes:
-        """Return how the present header must begin."""
         return _NEXT if self._hdus else _FIRST
 
     def _take_block(self) -> None:
-        """Take one block where a header goes on, or may begin."""
+        """Parse one block of a header, or the block after an HDU."""
         block = bytes(self._block)
         self._block.clear()
         if not self._header and not block.startswith(self._magic()):
@@ -186,7 +183,7 @@ class FitsWalk:
             self._open_data()
 
     def _open_data(self) -> None:
-        """Read a header that is complete, and find out how long its data are."""
+        """Parse a complete header, and compute the length of its data."""
         self._keywords, illegible = read_header(self._header)
         self._header_sum = Sum32()
         self._header_sum.update(memoryview(bytes(self._header)))
@@ -207,7 +204,7 @@ class FitsWalk:
             self._close_hdu()
 
     def _close_hdu(self) -> None:
-        """Compare the sums of a part that has been read to its end, and wait for the next."""
+        """Verify the sums of a complete HDU, and expect the next header."""
         hdu = self._facts()
         wrong = []
         if hdu.datasum is SumStatus.BAD:
@@ -223,7 +220,7 @@ class FitsWalk:
         self._state = _State.HEADER
 
     def _facts(self) -> HduFacts:
-        """Say what is known of the present part; the sums are those of the bytes that were there."""
+        """Return the facts of the current HDU, with the sums of the bytes read so far."""
         data_sum = self._data_sum.value
         return HduFacts(
             index=len(self._hdus),
@@ -238,16 +235,16 @@ class FitsWalk:
         )
 
     def _status(self, status: SumStatus) -> SumStatus:
-        """Return what a sum says, unless data were skipped: then a card that is there is believed."""
+        """Return `status`, but trust the card if data were skipped: the sum is then unknown."""
         return SumStatus.OK if self._is_skipped and status is SumStatus.BAD else status
 
     def _lose(self, reason: str) -> None:
-        """Give up: where the next part begins cannot be known."""
+        """Stop parsing: the offset of the next HDU is unknown."""
         self._defects.append(Defect(DefectKind.CORRUPT, f"{self._label()}: {reason}; what follows is unknown"))
         self._state = _State.LOST
 
     def _label(self) -> str:
-        """Name the present part for people; nothing in it can move a terminal's cursor."""
+        """Return the current HDU's name for messages, without control characters."""
         index = len(self._hdus)
         name = str(self._keywords.get("EXTNAME", "" if index else "PRIMARY"))
         if not (name.isascii() and name.isprintable()):
@@ -256,7 +253,7 @@ class FitsWalk:
 
 
 def _fault(header: bytearray, keywords: Mapping[str, Keyword], illegible: int, *, is_first: bool) -> str:
-    """Say what is wrong with a header whose data can be found nevertheless; empty if nothing is."""
+    """Return the error of a header whose data length is known; empty if it is valid."""
     if illegible:
         return f"its card {illegible} has no keyword, but bytes that are not text"
     axes = keywords["NAXIS"]
@@ -274,7 +271,7 @@ def _fault(header: bytearray, keywords: Mapping[str, Keyword], illegible: int, *
 
 @functools.lru_cache(maxsize=16)
 def _first_cards(axes: int, is_first: bool) -> tuple[bytes, ...]:
-    """Return the begins of the cards that a header must begin with, in their order."""
+    """Return the mandatory first cards of a header, in order, up to the equals sign."""
     keywords = ["SIMPLE" if is_first else "XTENSION", "BITPIX", "NAXIS"]
     keywords += [f"NAXIS{axis}" for axis in range(1, axes + 1)]
     keywords += [] if is_first else ["PCOUNT", "GCOUNT"]
@@ -282,7 +279,7 @@ def _first_cards(axes: int, is_first: bool) -> tuple[bytes, ...]:
 
 
 def _data_bytes(keywords: Mapping[str, Keyword], *, is_first: bool) -> int:
-    """Return the size of the data that a header announces, without padding. ValueError: it does not say."""
+    """Return the size of the data by the header, without padding; raise ValueError if it is invalid."""
     has_groups = keywords.get("GROUPS") is True
 
     def whole(keyword: str, default: int | None = None) -> int:
@@ -303,10 +300,10 @@ def _data_bytes(keywords: Mapping[str, Keyword], *, is_first: bool) -> int:
         raise ValueError(msg)
     lengths = [whole(f"NAXIS{axis}") for axis in range(1, axes + 1)]
     if not lengths:
-        return 0  # whatever PCOUNT says
+        return 0  # NAXIS = 0 means no data, for any PCOUNT
     if lengths[0] == 0 and has_groups:
         lengths = lengths[1:]
-    # Extensions and random groups must have both; an image in the primary has neither.
+    # PCOUNT and GCOUNT are mandatory in extensions and random groups, and absent in a primary image.
     parameters, groups = (0, 1) if is_first and not has_groups else (None, None)
     size_bytes = abs(bits) // 8 * whole("GCOUNT", groups) * (whole("PCOUNT", parameters) + math.prod(lengths))
     if size_bytes > _MAX_DATA_BYTES:  # 999 long axes make a number that Python does not even print

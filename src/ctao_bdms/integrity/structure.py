@@ -18,7 +18,7 @@ from ctao_bdms.model import Defect, DefectKind, Flag, SumStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ctao_bdms.integrity.hdus import Walked
+    from ctao_bdms.integrity.hdus import ParsedFits
     from ctao_bdms.model import HduFacts
 
 __all__ = ["DL0_KINDS", "Part", "ProductKind", "Structure", "dl0_structure", "kind_of", "plain_structure"]
@@ -33,9 +33,9 @@ class Part:
     name
         Its EXTNAME.
     message
-        The message that its rows hold: PBFHEAD.
+        The type of the messages in its rows: PBFHEAD.
     rows
-        How many rows it must have; None if any number will do.
+        The required number of rows; None for any number.
     """
 
     name: str
@@ -45,14 +45,14 @@ class Part:
 
 @attrs.frozen
 class ProductKind:
-    """A kind of product and its parts; more parts, and any order, are allowed.
+    """A kind of product and its required tables; more tables, and any order, are allowed.
 
     Attributes
     ----------
     name
-        What people call it.
-    parts
-        What it must have, in the order in which it is written.
+        Its name, as DL0v1 Telescope.
+    tables
+        The required tables, in the order in which they are written.
     """
 
     name: str
@@ -92,55 +92,54 @@ class Structure:
 
 
 def kind_of(hdus: Sequence[HduFacts]) -> ProductKind | None:
-    """Return the kind of DL0 whose first part is among `hdus`, None if there is none."""
+    """Return the kind of DL0 whose first table is among `hdus`; None if there is none."""
     messages = {(hdu.name, hdu.keywords.get("PBFHEAD")) for hdu in hdus}
     return next((kind for kind in DL0_KINDS if (kind.parts[0].name, kind.parts[0].message) in messages), None)
 
 
-def plain_structure(walked: Walked) -> Structure:
-    """Say what is wrong with a FITS file of which nothing is known but that it is FITS: only the first card."""
-    kind = kind_of(walked.hdus)
+def plain_structure(parsed: ParsedFits) -> Structure:
+    """Check a FITS file without a known kind: only its first card."""
+    kind = kind_of(parsed.hdus)
     name = kind.name if kind else ""
-    claim = walked.hdus[0].keywords.get("SIMPLE") if walked.hdus else True
+    claim = parsed.hdus[0].keywords.get("SIMPLE") if parsed.hdus else True
     if claim is True:
         return Structure(kind=name)
     message = f"SIMPLE is {claim!r:.40}, so that the file does not claim to be FITS as the standard has it"
     return Structure(kind=name, defects=(Defect(DefectKind.STRUCTURE, message),))
 
 
-def dl0_structure(walked: Walked) -> Structure:
-    """Say what is wrong with the parts of a file that must be a product of DL0.
+def dl0_structure(parsed: ParsedFits) -> Structure:
+    """Check the HDUs of a DL0 product.
 
-    Every part must carry both sums, nothing may follow the last one, and the tables of one kind must all be there.
+    Every HDU must have both sums, no bytes may follow the last one, and all tables of one kind must be present.
     """
-    kind = kind_of(walked.hdus)
-    missing = _missing(walked.hdus, kind) if walked.complete else ()
-    defects = (*plain_structure(walked).defects, *_sum_defects(walked), *missing, *_row_defects(walked.hdus, kind))
-    flags = (Flag.CUT_AT_HDU_BORDER,) if missing and _is_cut(walked, kind) else ()
+    kind = kind_of(parsed.hdus)
+    missing = _missing(parsed.hdus, kind) if parsed.complete else ()
+    defects = (*plain_structure(parsed).defects, *_sum_defects(parsed), *missing, *_row_defects(parsed.hdus, kind))
+    flags = (Flag.CUT_AT_HDU_BORDER,) if missing and _is_cut(parsed, kind) else ()
     return Structure(kind=kind.name if kind else "", defects=defects, flags=flags)
 
 
-def _sum_defects(walked: Walked) -> Iterator[Defect]:
-    """Yield the sums that are absent, and what no sum protects."""
-    for hdu in walked.hdus:
+def _sum_defects(parsed: ParsedFits) -> Iterator[Defect]:
+    """Yield a defect for each absent sum, and for bytes after the last HDU."""
+    for hdu in parsed.hdus:
         sums = (("CHECKSUM", hdu.checksum), ("DATASUM", hdu.datasum))
         absent = [card for card, status in sums if status is SumStatus.ABSENT]
         if absent:
             where = f"HDU {hdu.index}" + (f" ({ascii(hdu.name)[1:-1]})" if hdu.name else "")
             yield Defect(DefectKind.UNCHECKED, f"{where} has no {' and no '.join(absent)}")
-    if walked.trailing_bytes:
+    if parsed.trailing_bytes:
         yield Defect(
-            DefectKind.TRAILING_BYTES, f"{walked.trailing_bytes} bytes follow the last part, HDU {len(walked.hdus) - 1}"
+            DefectKind.TRAILING_BYTES, f"{parsed.trailing_bytes} bytes follow the last part, HDU {len(parsed.hdus) - 1}"
         )
 
 
 def _table(hdus: Sequence[HduFacts], part: Part) -> HduFacts | None:
-    """Return the table that is `part`."""
     return next((hdu for hdu in hdus if hdu.name == part.name and hdu.keywords.get("PBFHEAD") == part.message), None)
 
 
 def _missing(hdus: Sequence[HduFacts], kind: ProductKind | None) -> tuple[Defect, ...]:
-    """Return a defect for each part that is not there."""
+    """Return a defect for each required table that is absent."""
     if kind is None:
         known = " or ".join(kind.parts[0].message for kind in DL0_KINDS)
         return (Defect(DefectKind.STRUCTURE, f"there is no table {DL0_KINDS[0].parts[0].name} that holds {known}"),)
@@ -151,18 +150,18 @@ def _missing(hdus: Sequence[HduFacts], kind: ProductKind | None) -> tuple[Defect
     )
 
 
-def _is_cut(walked: Walked, kind: ProductKind | None) -> bool:
-    """Whether a file to which parts are missing has those that come first, and ends where the next would begin."""
-    if walked.trailing_bytes:
+def _is_cut(parsed: ParsedFits, kind: ProductKind | None) -> bool:
+    """Whether an incomplete file has its first tables and ends at an HDU border."""
+    if parsed.trailing_bytes:
         return False
     if kind is None:
-        return len(walked.hdus) == 1
-    there = [_table(walked.hdus, part) is not None for part in kind.parts]
+        return len(parsed.hdus) == 1
+    there = [_table(parsed.hdus, part) is not None for part in kind.parts]
     return there == sorted(there, reverse=True)
 
 
 def _row_defects(hdus: Sequence[HduFacts], kind: ProductKind | None) -> Iterator[Defect]:
-    """Yield the tables whose numbers of rows cannot be."""
+    """Yield a defect for each table with an impossible number of rows."""
     for part in kind.parts if kind else ():
         hdu = _table(hdus, part)
         if hdu is None:

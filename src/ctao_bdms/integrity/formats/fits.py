@@ -1,4 +1,4 @@
-"""FITS and zFITS: every part is walked in the pass, with its sums; and the content that no name announces."""
+"""Check FITS and zFITS files, and FITS content under other names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import attrs
 
 from ctao_bdms.integrity.dl3 import dl3_structure, is_dl3
 from ctao_bdms.integrity.formats.port import Findings
-from ctao_bdms.integrity.hdus import FitsWalk
+from ctao_bdms.integrity.hdus import FitsParser
 from ctao_bdms.integrity.identification import dl3_keywords, keywords
 from ctao_bdms.integrity.payload import MAX_HEAD_BYTES, payload_keywords
 from ctao_bdms.integrity.preview import preview
@@ -17,7 +17,7 @@ from ctao_bdms.model import Defect, DefectKind, Flag, SumStatus
 
 if TYPE_CHECKING:
     from ctao_bdms.integrity.formats.port import Reading
-    from ctao_bdms.integrity.hdus import Walked
+    from ctao_bdms.integrity.hdus import ParsedFits
     from ctao_bdms.integrity.reading import SourceFile
 
 __all__ = ["FITS", "FitsFormat", "OPAQUE", "OpaqueFormat", "fits_findings"]
@@ -43,7 +43,7 @@ class FitsFormat:
 
 @attrs.frozen
 class OpaqueFormat:
-    """Any other name. It promises nothing; content that begins as FITS does is walked all the same."""
+    """Any other file name: no promise, but FITS content is checked."""
 
     name: str = "opaque"
     suffixes: tuple[str, ...] = ()
@@ -59,26 +59,26 @@ class _FitsReading:
 
     def __init__(self, suffix: str) -> None:
         self._suffix = suffix
-        self._walk = FitsWalk()
+        self._parser = FitsParser()
         self._head = bytearray()
 
     def feed(self, piece: memoryview) -> None:
         if self._suffix == ".fits.fz" and len(self._head) < MAX_HEAD_BYTES:
             self._head += piece[: MAX_HEAD_BYTES - len(self._head)]
-        self._walk.feed(piece)
+        self._parser.feed(piece)
 
     def preview(self, source: SourceFile) -> Findings:
         """Say what is certainly wrong with a file that has not been read; it is read if that is nothing."""
         return self._judged(preview(source))
 
     def finish(self, path: str | None) -> Findings:
-        return self._judged(self._walk.finish())
+        return self._judged(self._parser.finish())
 
-    def _judged(self, walked: Walked) -> Findings:
-        if walked.is_fits:
-            found = fits_findings(walked, is_dl0=self._suffix == ".fits.fz")
+    def _judged(self, parsed: ParsedFits) -> Findings:
+        if parsed.is_fits:
+            found = fits_findings(parsed, is_dl0=self._suffix == ".fits.fz")
             if self._head and "OBS_ID" not in found.keywords:
-                found = attrs.evolve(found, keywords={**payload_keywords(self._head, walked.hdus), **found.keywords})
+                found = attrs.evolve(found, keywords={**payload_keywords(self._head, parsed.hdus), **found.keywords})
             return found
         message = f"the name ends in {self._suffix}, but the content does not begin as a FITS file does"
         return Findings(defects=(Defect(DefectKind.NOT_A_PRODUCT, message),))
@@ -88,40 +88,40 @@ class _OpaqueReading:
     """A file of which nothing is demanded."""
 
     def __init__(self) -> None:
-        self._walk = FitsWalk()
+        self._parser = FitsParser()
 
     def feed(self, piece: memoryview) -> None:
-        self._walk.feed(piece)
+        self._parser.feed(piece)
 
     def finish(self, path: str | None) -> Findings:
-        walked = self._walk.finish()
-        if walked.is_fits:
-            return attrs.evolve(fits_findings(walked), format=_NAME)
+        parsed = self._parser.finish()
+        if parsed.is_fits:
+            return attrs.evolve(fits_findings(parsed), format=_NAME)
         return Findings(flags=(Flag.OPAQUE,))
 
 
-def fits_findings(walked: Walked, *, is_dl0: bool = False) -> Findings:
+def fits_findings(parsed: ParsedFits, *, is_dl0: bool = False) -> Findings:
     """Say what a walk found.
 
     Parameters
     ----------
-    walked
+    parsed
         What it found.
     is_dl0
         Whether the file must be a product of DL0.
     """
-    science_ready = not is_dl0 and is_dl3(walked.hdus)
+    science_ready = not is_dl0 and is_dl3(parsed.hdus)
     judge = dl0_structure if is_dl0 else dl3_structure if science_ready else plain_structure
-    structure = judge(walked)
-    sums = {status for hdu in walked.hdus for status in (hdu.datasum, hdu.checksum)}
+    structure = judge(parsed)
+    sums = {status for hdu in parsed.hdus for status in (hdu.datasum, hdu.checksum)}
     return Findings(
         kind=structure.kind,
-        keywords=dl3_keywords(walked.hdus) if science_ready else keywords(walked.hdus),
-        checked=walked.complete and sums == {SumStatus.OK} and not walked.trailing_bytes,
-        flags=(*structure.flags, *([Flag.TRAILING_BYTES] if walked.trailing_bytes else [])),
-        defects=(*walked.defects, *structure.defects),
-        hdus=walked.hdus,
-        trailing_bytes=walked.trailing_bytes,
+        keywords=dl3_keywords(parsed.hdus) if science_ready else keywords(parsed.hdus),
+        checked=parsed.complete and sums == {SumStatus.OK} and not parsed.trailing_bytes,
+        flags=(*structure.flags, *([Flag.TRAILING_BYTES] if parsed.trailing_bytes else [])),
+        defects=(*parsed.defects, *structure.defects),
+        hdus=parsed.hdus,
+        trailing_bytes=parsed.trailing_bytes,
     )
 
 

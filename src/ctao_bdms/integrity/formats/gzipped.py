@@ -9,7 +9,7 @@ import attrs
 
 from ctao_bdms.integrity.formats.fits import fits_findings
 from ctao_bdms.integrity.formats.port import Findings
-from ctao_bdms.integrity.hdus import FitsWalk
+from ctao_bdms.integrity.hdus import FitsParser
 from ctao_bdms.model import Defect, DefectKind, Flag
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class _GzippedReading:
     """One file. gzip checks its own sum and length of everything that was packed."""
 
     def __init__(self) -> None:
-        self._walk = FitsWalk()
+        self._parser = FitsParser()
         self._unpacker = zlib.decompressobj(_GZIP)
         self._packed_bytes = 0
         self._unpacked_bytes = 0
@@ -65,7 +65,7 @@ class _GzippedReading:
             except zlib.error as error:
                 self._fail(DefectKind.CORRUPT, f"it cannot be unpacked after {self._unpacked_bytes} bytes: {error}")
                 return
-            self._walk.feed(memoryview(unpacked))
+            self._parser.feed(memoryview(unpacked))
             self._unpacked_bytes += len(unpacked)
             if self._unpacked_bytes > _FREE_BYTES + _MAX_RATIO * self._packed_bytes:
                 self._fail(DefectKind.NOT_A_PRODUCT, f"it unpacks to more than {_MAX_RATIO} times its size")
@@ -82,10 +82,10 @@ class _GzippedReading:
             self._fail(
                 DefectKind.TRUNCATED, f"it ends after {self._unpacked_bytes} unpacked bytes, before the end of gzip"
             )
-        walked = self._walk.finish()
-        if not walked.is_fits and self._defect is None:
+        parsed = self._parser.finish()
+        if not parsed.is_fits and self._defect is None:
             self._fail(DefectKind.NOT_A_PRODUCT, "what is packed in it does not begin as a FITS file does")
-        found = fits_findings(walked) if walked.is_fits else Findings()
+        found = fits_findings(parsed) if parsed.is_fits else Findings()
         if self._defect is not None:
             # What gzip says of the file as a whole; that the unpacked bytes end early follows from it.
             return attrs.evolve(found, checked=False, flags=(Flag.GZIPPED,), defects=(self._defect,))

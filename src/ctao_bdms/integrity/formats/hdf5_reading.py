@@ -137,9 +137,9 @@ class _Reader:
             _blame(error)
             self.defect("structure", f"the HDF5 library cannot open it: {_reason(error)}")
             return
-        self._walk(root)
+        self._visit(root)
 
-    def _walk(self, root: h5g.GroupID) -> None:
+    def _visit(self, root: h5g.GroupID) -> None:
         """Visit every object that is linked from the root, each once."""
         waiting: list[tuple[str, ObjectID]] = [("/", root)]
         visited = set()
