@@ -131,15 +131,15 @@ def _dl0_kinds() -> str:
     return _table(
         ("kind", "table", "`PBFHEAD`", "rows"),
         (
-            (kind.name, f"`{part.name}`", f"`{part.message}`", "any" if part.rows is None else part.rows)
+            (kind.name, f"`{table.name}`", f"`{table.message}`", "any" if table.rows is None else table.rows)
             for kind in DL0_KINDS
-            for part in kind.parts
+            for table in kind.tables
         ),
     )
 
 
 def _dl3_classes() -> str:
-    """Return what each class of part of a science-ready file must have."""
+    """Return what each class of table of a science-ready file must have."""
 
     def words(texts: Iterable[str]) -> str:
         return ", ".join(f"`{text}`" for text in texts)

@@ -146,7 +146,7 @@ def _promises(file: ScannedFile) -> list[str]:
     sentences = [each.promise for each in known if each.name == file.format][:1]
     for kind in DL0_KINDS:
         if kind.name == file.kind:
-            tables = (part.name + ("" if part.rows is None else f" (rows: {part.rows})") for part in kind.parts)
+            tables = (table.name + ("" if table.rows is None else f" (rows: {table.rows})") for table in kind.tables)
             sentences.append(f"{kind.name}: has the tables {', '.join(tables)}.")
     return sentences
 

@@ -13,7 +13,7 @@ from ctao_bdms.integrity.formats.table import format_of
 from ctao_bdms.integrity.many import scan_many
 from ctao_bdms.integrity.scanner import Scanner
 from ctao_bdms.integrity.scanning import scan
-from ctao_bdms.integrity.structure import DL0_KINDS, Part, ProductKind, kind_of
+from ctao_bdms.integrity.structure import DL0_KINDS, ProductKind, RequiredTable, kind_of
 
 __all__ = [
     "ChecksumMismatchError",
@@ -22,7 +22,7 @@ __all__ = [
     "FileFormat",
     "Findings",
     "NotAFileError",
-    "Part",
+    "RequiredTable",
     "ProductKind",
     "Reading",
     "ScanInterruptedError",

@@ -1,10 +1,10 @@
-"""What a product of DL0 must contain, as tables.
+"""Check that a DL0 product has all its tables.
 
-Sums prove the parts that are there, not that all parts are there: a file cut exactly between two parts passes every
-sum. So each kind of product names the parts that it must have, in their order.
+Checksums verify the HDUs that are present, not that all HDUs are present: a file cut exactly between two HDUs passes
+every checksum. So each kind of product lists its required tables, in their order.
 
-Source: files written by ``protozfits`` 2.13 for the DL0v1 data model: each table carries in PBFHEAD the message that
-its rows hold, and every part carries CHECKSUM and DATASUM, the primary too.
+Source: files written by ``protozfits`` 2.13 for the DL0v1 data model. PBFHEAD of each table names the message type of
+its rows, and every HDU has CHECKSUM and DATASUM, the primary too.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ctao_bdms.integrity.hdus import ParsedFits
     from ctao_bdms.model import HduFacts
 
-__all__ = ["DL0_KINDS", "Part", "ProductKind", "Structure", "dl0_structure", "kind_of", "plain_structure"]
+__all__ = ["DL0_KINDS", "RequiredTable", "ProductKind", "Structure", "dl0_structure", "kind_of", "plain_structure"]
 
 
 @attrs.frozen
-class Part:
+class RequiredTable:
     """A table that a product must have.
 
     Attributes
@@ -56,13 +56,13 @@ class ProductKind:
     """
 
     name: str
-    parts: tuple[Part, ...]
+    tables: tuple[RequiredTable, ...]
 
 
 def _dl0(stream: str, *parts: tuple[str, str, int | None]) -> ProductKind:
     tables = (("DataStream", "DataStream", 1), *parts)
     return ProductKind(
-        f"DL0v1 {stream}", tuple(Part(name, f"DL0v1.{stream}.{kind}", rows) for name, kind, rows in tables)
+        f"DL0v1 {stream}", tuple(RequiredTable(name, f"DL0v1.{stream}.{kind}", rows) for name, kind, rows in tables)
     )
 
 
@@ -76,14 +76,12 @@ DL0_KINDS = (
 
 @attrs.frozen(kw_only=True)
 class Structure:
-    """What the parts of a file say as a whole.
+    """The result of a check of the HDUs of a file.
 
     Attributes
     ----------
     kind
-        What kind of product they make; empty if it has no name.
-    defects, flags
-        What is wrong, and what else a reader should know.
+        The kind of product; empty if it is unknown.
     """
 
     kind: str = ""
@@ -94,7 +92,7 @@ class Structure:
 def kind_of(hdus: Sequence[HduFacts]) -> ProductKind | None:
     """Return the kind of DL0 whose first table is among `hdus`; None if there is none."""
     messages = {(hdu.name, hdu.keywords.get("PBFHEAD")) for hdu in hdus}
-    return next((kind for kind in DL0_KINDS if (kind.parts[0].name, kind.parts[0].message) in messages), None)
+    return next((kind for kind in DL0_KINDS if (kind.tables[0].name, kind.tables[0].message) in messages), None)
 
 
 def plain_structure(parsed: ParsedFits) -> Structure:
@@ -134,19 +132,19 @@ def _sum_defects(parsed: ParsedFits) -> Iterator[Defect]:
         )
 
 
-def _table(hdus: Sequence[HduFacts], part: Part) -> HduFacts | None:
-    return next((hdu for hdu in hdus if hdu.name == part.name and hdu.keywords.get("PBFHEAD") == part.message), None)
+def _table(hdus: Sequence[HduFacts], table: RequiredTable) -> HduFacts | None:
+    return next((hdu for hdu in hdus if hdu.name == table.name and hdu.keywords.get("PBFHEAD") == table.message), None)
 
 
 def _missing(hdus: Sequence[HduFacts], kind: ProductKind | None) -> tuple[Defect, ...]:
     """Return a defect for each required table that is absent."""
     if kind is None:
-        known = " or ".join(kind.parts[0].message for kind in DL0_KINDS)
-        return (Defect(DefectKind.STRUCTURE, f"there is no table {DL0_KINDS[0].parts[0].name} that holds {known}"),)
+        known = " or ".join(kind.tables[0].message for kind in DL0_KINDS)
+        return (Defect(DefectKind.STRUCTURE, f"there is no table {DL0_KINDS[0].tables[0].name} that holds {known}"),)
     return tuple(
-        Defect(DefectKind.STRUCTURE, f"a {kind.name} file must have a table {part.name} that holds {part.message}")
-        for part in kind.parts
-        if _table(hdus, part) is None
+        Defect(DefectKind.STRUCTURE, f"a {kind.name} file must have a table {table.name} that holds {table.message}")
+        for table in kind.tables
+        if _table(hdus, table) is None
     )
 
 
@@ -156,25 +154,25 @@ def _is_cut(parsed: ParsedFits, kind: ProductKind | None) -> bool:
         return False
     if kind is None:
         return len(parsed.hdus) == 1
-    there = [_table(parsed.hdus, part) is not None for part in kind.parts]
+    there = [_table(parsed.hdus, table) is not None for table in kind.tables]
     return there == sorted(there, reverse=True)
 
 
 def _row_defects(hdus: Sequence[HduFacts], kind: ProductKind | None) -> Iterator[Defect]:
     """Yield a defect for each table with an impossible number of rows."""
-    for part in kind.parts if kind else ():
-        hdu = _table(hdus, part)
+    for table in kind.tables if kind else ():
+        hdu = _table(hdus, table)
         if hdu is None:
             continue
         rows, tiles, length = (hdu.keywords.get(word) for word in ("ZNAXIS2", "NAXIS2", "ZTILELEN"))
         if hdu.keywords.get("ZTABLE") is not True:
             rows, tiles, length = tiles, None, None  # a table that is not compressed has its rows in NAXIS2
         if not _is_count(rows):
-            yield Defect(DefectKind.STRUCTURE, f"table {part.name} does not say how many rows it has")
-        elif part.rows not in {None, rows}:
-            yield Defect(DefectKind.STRUCTURE, f"table {part.name} has {rows} rows, but must have {part.rows}")
+            yield Defect(DefectKind.STRUCTURE, f"table {table.name} does not say how many rows it has")
+        elif table.rows not in {None, rows}:
+            yield Defect(DefectKind.STRUCTURE, f"table {table.name} has {rows} rows, but must have {table.rows}")
         elif _is_count(tiles) and _is_count(length) and rows > tiles * length:
-            message = f"table {part.name} has {rows} rows, but {tiles} tiles of at most {length}"
+            message = f"table {table.name} has {rows} rows, but {tiles} tiles of at most {length}"
             yield Defect(DefectKind.STRUCTURE, message)
 
 

@@ -101,14 +101,12 @@ class _OpaqueReading:
 
 
 def fits_findings(parsed: ParsedFits, *, is_dl0: bool = False) -> Findings:
-    """Say what a walk found.
+    """Return the findings in a parsed FITS file.
 
     Parameters
     ----------
-    parsed
-        What it found.
     is_dl0
-        Whether the file must be a product of DL0.
+        Whether the file must be a DL0 product.
     """
     science_ready = not is_dl0 and is_dl3(parsed.hdus)
     judge = dl0_structure if is_dl0 else dl3_structure if science_ready else plain_structure
