@@ -18,7 +18,7 @@ from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import InvalidNameError, ManifestError, StorageError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import METADATA, Lfn, Product, ProductMetadata, Rse, Value, ValueType
-from ctao_bdms.naming import BlockName, ManifestName, explain, is_manifest, path_of_lfn, read_lfn
+from ctao_bdms.naming import BlockName, ManifestName, explain_name, is_manifest, path_of_lfn, read_lfn
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def test_the_name_of_a_manifest(number: int) -> None:
     name = ManifestName(block=BLOCK, number=number)
     assert ManifestName.parse(str(name)) == name == read_lfn(name.lfn)
     assert is_manifest(str(name))
-    assert explain(str(name)).kind == "manifest of a block"
+    assert explain_name(str(name)).kind == "manifest of a block"
 
 
 @pytest.mark.parametrize("end", ["", ".tar", ".1.bagit.tar", ".01.bagit.tar", ".bagit.tar/x", "x.bagit.tar"])

@@ -35,7 +35,7 @@ from ctao_bdms.naming import (
     SimulationNode,
     UserPath,
     directories_of,
-    explain,
+    explain_name,
     lfn_of_path,
     lfn_of_pfn,
     path_of_lfn,
@@ -299,7 +299,7 @@ def test_only_the_area_of_a_user_is_in_the_scope_of_a_user(text: str) -> None:
 @given(st.one_of(st.text(max_size=80), LFNS, acada_names().map(str), dpps_names().map(str)))
 def test_any_text_is_explained_or_pointed_at(text: str) -> None:
     try:
-        assert explain(text).text == text or text.endswith(explain(text).text)
+        assert explain_name(text).text == text or text.endswith(explain_name(text).text)
     except InvalidNameError as error:
         assert error.text == text  # noqa: PT017 - either outcome is right
         assert error.position is None or 0 <= error.position <= len(text)  # noqa: PT017

@@ -9,7 +9,7 @@ import pytest
 from ctao_bdms.cli.app import run
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import Lfn
-from ctao_bdms.naming import AcadaPath, BlockName, DppsPath, OtherPath, UserPath, explain, read_lfn
+from ctao_bdms.naming import AcadaPath, BlockName, DppsPath, OtherPath, UserPath, explain_name, read_lfn
 
 FILE = "TEL001_SDH0001_20261121T221500_SBID2000000001_OBSID2000000002_TEL_SHOWER_CHUNK003.fits.fz"
 RAW = f"/ctao/acada/DL0/LSTN-01/ctao-n-acada/acada-adh/events/2026/11/21/{FILE}"
@@ -74,27 +74,27 @@ def test_the_place_in_the_tree_says_which_grammar_applies(lfn: str, kind: type) 
     ],
 )
 def test_parts_are_explained(text: str, what: str, value: str, meaning: str) -> None:
-    assert (what, value, meaning) in [(part.name, part.value, part.meaning) for part in explain(text).parts]
+    assert (what, value, meaning) in [(part.name, part.value, part.meaning) for part in explain_name(text).parts]
 
 
 def test_identifiers_are_those_of_rucio() -> None:
-    found = explain(RAW)
+    found = explain_name(RAW)
     assert (found.identifier, found.directory) == (f"acada:{RAW}", f"acada:{RAW.rpartition('/')[0]}")
-    assert explain("/ctao/acada").directory == "root:/ctao"
+    assert explain_name("/ctao/acada").directory == "root:/ctao"
 
 
 @pytest.mark.parametrize("prefix", ["/data/onsite", "root://storage.example:1094//data", "file:///data"])
 def test_a_storage_prefix_is_set_aside(prefix: str) -> None:
-    assert explain(prefix + RAW) == explain(RAW)
+    assert explain_name(prefix + RAW) == explain_name(RAW)
     with pytest.raises(InvalidNameError) as caught:
-        explain(prefix + RAW.replace("SDH", "sdh"))
+        explain_name(prefix + RAW.replace("SDH", "sdh"))
     assert caught.value.position == len(prefix) + RAW.index("_SDH")
 
 
 def test_another_virtual_organisation_is_named() -> None:
     lfn = "/ctao.test/acada/x"
-    assert explain(f"/data{lfn}").text == lfn
-    assert explain("/data/other/acada/x", vo="other").text == "/other/acada/x"
+    assert explain_name(f"/data{lfn}").text == lfn
+    assert explain_name("/data/other/acada/x", vo="other").text == "/other/acada/x"
 
 
 def test_the_command_shows_a_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,7 @@ from rich.markup import escape
 from ctao_bdms.cli.common import Json
 from ctao_bdms.cli.output import Output, plain
 from ctao_bdms.errors import InvalidNameError
-from ctao_bdms.naming import Part
-from ctao_bdms.naming import explain as explain_name
+from ctao_bdms.naming import NamePart, explain_name
 from ctao_bdms.rows import Rows
 
 __all__ = ["name"]
@@ -20,7 +19,7 @@ __all__ = ["name"]
 name = cyclopts.App(name="name", help="Say what names mean.")
 
 
-class _Table(Rows[Part]):
+class _Table(Rows[NamePart]):
     columns: ClassVar = (("part", "name"), ("value", "value"), ("meaning", "meaning"))
 
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter, validators
 
 from ctao_bdms.cli.common import Json
 from ctao_bdms.cli.output import Output
-from ctao_bdms.cli.scan_rows import Files, ScannedFile, explain
+from ctao_bdms.cli.scan_rows import Files, ScannedFile, explain_file
 from ctao_bdms.errors import UsageError
 from ctao_bdms.integrity import scan_many
 from ctao_bdms.model import Verdict
@@ -51,7 +51,7 @@ def scan(
             row = ScannedFile.of(facts, in_full=explain_each)
             output.json(row)
             if explain_each and not as_json:
-                explain(output, row)
+                explain_file(output, row)
             elif not as_json:
                 rows.append(row)
     if rows:

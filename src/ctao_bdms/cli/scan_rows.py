@@ -14,7 +14,7 @@ from ctao_bdms.rows import Rows
 if TYPE_CHECKING:
     from ctao_bdms.cli.output import Output
 
-__all__ = ["Files", "ScannedFile", "explain"]
+__all__ = ["Files", "ScannedFile", "explain_file"]
 
 
 @attrs.frozen
@@ -112,7 +112,7 @@ class Files(Rows[ScannedFile]):
     )
 
 
-def explain(output: Output, file: ScannedFile) -> None:
+def explain_file(output: Output, file: ScannedFile) -> None:
     """Print all that is known of one file for people: its parts, what is wrong, and what its format promises.
 
     Parameters

@@ -14,7 +14,7 @@ from ctao_bdms.naming.blocks import (
 )
 from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath
-from ctao_bdms.naming.explain import Explained, Part, explain
+from ctao_bdms.naming.explain import Explained, NamePart, explain_name
 from ctao_bdms.naming.lst import LstName
 from ctao_bdms.naming.places import lfn_of_path, lfn_of_pfn, path_of_lfn, path_of_pfn, pfn_path
 from ctao_bdms.naming.reading import OtherPath, is_dpps_name, read_lfn, read_name
@@ -35,7 +35,7 @@ __all__ = [
     "LstName",
     "ManifestName",
     "OtherPath",
-    "Part",
+    "NamePart",
     "ROOT_SCOPE",
     "SimulationNode",
     "Stream",
@@ -43,7 +43,7 @@ __all__ = [
     "block_did",
     "blocks_pattern",
     "directories_of",
-    "explain",
+    "explain_name",
     "is_beside_tree",
     "is_block",
     "is_dpps_name",

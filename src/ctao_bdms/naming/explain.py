@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from ctao_bdms.naming.reading import OtherPath
 
-__all__ = ["Explained", "Part", "explain"]
+__all__ = ["Explained", "NamePart", "explain_name"]
 
 
 @attrs.frozen
-class Part:
+class NamePart:
     """A part of a name.
 
     Attributes
@@ -63,12 +63,12 @@ class Explained:
 
     text: str
     kind: str
-    parts: tuple[Part, ...]
+    parts: tuple[NamePart, ...]
     identifier: str = ""
     directory: str = ""
 
 
-def explain(text: str, vo: str = "ctao") -> Explained:
+def explain_name(text: str, vo: str = "ctao") -> Explained:
     """Return what a logical file name, a path or URL that ends in one, or a file's own name means.
 
     Parameters
@@ -85,11 +85,13 @@ def explain(text: str, vo: str = "ctao") -> Explained:
 
     Examples
     --------
-    >>> found = explain("TEL001_SDH0001_20261121T221500_SBID2000000001_OBSID2000000002_TEL_SHOWER_CHUNK003.fits.fz")
+    >>> found = explain_name(
+    ...     "TEL001_SDH0001_20261121T221500_SBID2000000001_OBSID2000000002_TEL_SHOWER_CHUNK003.fits.fz"
+    ... )
     >>> found.kind
     'file of the acquisition (ACADA)'
     >>> found.parts[0]
-    Part(name='array element', value='TEL001', meaning='LSTN-01, large-sized telescope, CTAO-North')
+    NamePart(name='array element', value='TEL001', meaning='LSTN-01, large-sized telescope, CTAO-North')
     """
     if "/" not in text:
         name = read_name(text)
@@ -133,111 +135,111 @@ _KINDS: dict[type, str] = {
 }
 
 
-def _path(lfn: Lfn, path: AcadaPath | DppsPath | UserPath | BlockName | ManifestName | OtherPath) -> Iterator[Part]:
+def _path(lfn: Lfn, path: AcadaPath | DppsPath | UserPath | BlockName | ManifestName | OtherPath) -> Iterator[NamePart]:
     """Yield the parts of a logical file name."""
     scope = scope_of(lfn.text)
     user = username_of(scope)
-    yield Part("virtual organisation", lfn.vo)
-    yield Part("scope", scope, f"of user {user}" if user else "")
+    yield NamePart("virtual organisation", lfn.vo)
+    yield NamePart("scope", scope, f"of user {user}" if user else "")
     if isinstance(path, AcadaPath):
-        yield Part("level", "DL0", "archived raw data")
-        yield Part("directory of", path.element, _element_named(path.element))
-        yield Part("written by", path.user)
-        yield Part("stream", path.kind)
+        yield NamePart("level", "DL0", "archived raw data")
+        yield NamePart("directory of", path.element, _element_named(path.element))
+        yield NamePart("written by", path.user)
+        yield NamePart("stream", path.kind)
         yield _night(path.night)
         yield from _file(path.name)
     elif isinstance(path, DppsPath):
-        yield from (Part("area", area) for area in path.area)
-        yield Part("release", path.release.text, f"version {path.release.version}")
-        yield Part("site", path.site.value)
+        yield from (NamePart("area", area) for area in path.area)
+        yield NamePart("release", path.release.text, f"version {path.release.version}")
+        yield NamePart("site", path.site.value)
         if path.night is not None:
             yield _night(path.night)
         yield from _file(path.name)
     elif isinstance(path, UserPath):
-        yield Part("user", path.username)
-        yield Part("name", path.rest)
+        yield NamePart("user", path.username)
+        yield NamePart("name", path.rest)
     elif isinstance(path, ManifestName):
         yield from _block(path.block)
-        yield Part("number", str(path.number), "the highest counts")
+        yield NamePart("number", str(path.number), "the highest counts")
     elif isinstance(path, BlockName):
         yield from _block(path)
     else:
-        yield Part("name", "/".join(lfn.parts[2:]), "no rule of the archive applies to it")
+        yield NamePart("name", "/".join(lfn.parts[2:]), "no rule of the archive applies to it")
 
 
-def _block(name: BlockName) -> Iterator[Part]:
+def _block(name: BlockName) -> Iterator[NamePart]:
     """Yield the parts of the name of a block."""
-    yield Part("site", name.site.value)
+    yield NamePart("site", name.site.value)
     yield _night(name.night)
-    yield Part("kept", name.retention.value)
-    yield Part("opened", name.opened.isoformat(), "UTC")
-    yield Part("token", name.token, "makes the name unique")
+    yield NamePart("kept", name.retention.value)
+    yield NamePart("opened", name.opened.isoformat(), "UTC")
+    yield NamePart("token", name.token, "makes the name unique")
 
 
-def _file(name: AcadaName | DppsName | LstName) -> Iterator[Part]:
+def _file(name: AcadaName | DppsName | LstName) -> Iterator[NamePart]:
     """Yield the parts of a file's own name."""
     if isinstance(name, AcadaName):
         yield from _acada(name)
     elif isinstance(name, DppsName):
         yield from _dpps(name)
     else:
-        yield Part("array element", f"LST-{name.ae_id}", _element(name.ae_id))
-        yield Part("stream", name.stream)
-        yield Part("local run", name.run)
-        yield Part("chunk", name.part, "part of the run")
+        yield NamePart("array element", f"LST-{name.ae_id}", _element(name.ae_id))
+        yield NamePart("stream", name.stream)
+        yield NamePart("local run", name.run)
+        yield NamePart("chunk", name.part, "part of the run")
 
 
-def _acada(name: AcadaName) -> Iterator[Part]:
+def _acada(name: AcadaName) -> Iterator[NamePart]:
     digits = f"{name.owner}{name.owner_id:03d}"
     if name.owner == "SUB":
-        yield Part("subarray", digits, Subarray(name.owner_id).name)
+        yield NamePart("subarray", digits, Subarray(name.owner_id).name)
     else:
-        yield Part("array element", digits, _element(name.owner_id))
-    yield Part("source", name.source)
-    yield Part(
+        yield NamePart("array element", digits, _element(name.owner_id))
+    yield NamePart("source", name.source)
+    yield NamePart(
         "time" if name.has_time else "day", (name.start if name.has_time else name.start.date()).isoformat(), "UTC"
     )
     if name.sb_id is not None:
-        yield Part("scheduling block", name.sb, _creator(name.sb_id))
+        yield NamePart("scheduling block", name.sb, _creator(name.sb_id))
     if name.obs_id is not None:
-        yield Part("observation block", name.obs, _creator(name.obs_id))
+        yield NamePart("observation block", name.obs, _creator(name.obs_id))
     if name.run:
-        yield Part("local run", name.run)
+        yield NamePart("local run", name.run)
     if name.type:
-        yield Part("type", "_".join(filter(None, (name.type, name.subtype))))
+        yield NamePart("type", "_".join(filter(None, (name.type, name.subtype))))
     if name.counter:
-        yield Part(name.counter.lower(), name.count)
-    yield Part("holds", name.stream.value)
-    yield Part("format", name.extension)
+        yield NamePart(name.counter.lower(), name.count)
+    yield NamePart("holds", name.stream.value)
+    yield NamePart("format", name.extension)
 
 
-def _dpps(name: DppsName) -> Iterator[Part]:
-    yield Part("product type", str(name.kind))
+def _dpps(name: DppsName) -> Iterator[NamePart]:
+    yield NamePart("product type", str(name.kind))
     if name.obs_id is not None:
-        yield Part("observation block", f"{name.obs_id:010d}", _creator(name.obs_id))
+        yield NamePart("observation block", f"{name.obs_id:010d}", _creator(name.obs_id))
     if name.site is not None:
-        yield Part("site", name.site.value)
+        yield NamePart("site", name.site.value)
     if name.night is not None:
         yield _night(name.night)
     if name.ae_id is not None:
-        yield Part("array element", f"{name.ae_class}{name.ae_id:03d}", _element(name.ae_id))
+        yield NamePart("array element", f"{name.ae_class}{name.ae_id:03d}", _element(name.ae_id))
     if name.chunk_id is not None:
-        yield Part("chunk", f"{name.chunk_id:03d}")
+        yield NamePart("chunk", f"{name.chunk_id:03d}")
     if name.source:
-        yield Part("source", name.source)
+        yield NamePart("source", name.source)
     if name.sublevels:
-        yield Part("sublevels", "+".join(name.sublevels))
+        yield NamePart("sublevels", "+".join(name.sublevels))
     if name.subarray_id is not None:
-        yield Part("subarray", f"{name.subarray_id:03d}", Subarray(name.subarray_id).name)
+        yield NamePart("subarray", f"{name.subarray_id:03d}", Subarray(name.subarray_id).name)
     if name.particle is not None:
-        yield Part("particle", name.particle.name, f"PDG {name.particle.pdg_id}")
+        yield NamePart("particle", name.particle.name, f"PDG {name.particle.pdg_id}")
     if name.node is not None:
-        yield Part("node of the simulation", " ".join(name.node.pieces))
-    yield Part("format", name.extension)
+        yield NamePart("node of the simulation", " ".join(name.node.pieces))
+    yield NamePart("format", name.extension)
 
 
-def _night(night: Night) -> Part:
-    return Part("night", str(night), "date of its evening")
+def _night(night: Night) -> NamePart:
+    return NamePart("night", str(night), "date of its evening")
 
 
 def _element(number: int) -> str:
