@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ctao_bdms.archive import Bdms
-from ctao_bdms.blocks import disagreements
+from ctao_bdms.blocks import compare_stored_manifest
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import BdmsError, UnreachableError
 from ctao_bdms.inbox import survey
@@ -457,7 +457,7 @@ class Ingest(RuleBasedStateMachine):
     def _manifest(self, block: Block) -> list[Lfn]:
         """Return what the manifest of a block names; it must agree, lie everywhere, and be the only one."""
         held = self.archive.products_in(block.did)
-        assert list(disagreements(block.did, held, self.root)) == []
+        assert list(compare_stored_manifest(block.did, held, self.root)) == []
         lfns = [product.lfn for product in held if is_manifest(product.lfn.text)]
         assert len(lfns) == 1 or self.was_late
         assert len(held) == block.n_files

@@ -13,7 +13,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from ctao_bdms.blocks import BlockManifest, close_block, differences, disagreements
+from ctao_bdms.blocks import BlockManifest, close_block, compare_manifest, compare_stored_manifest
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import InvalidNameError, ManifestError, StorageError
 from ctao_bdms.integrity import digest_file
@@ -67,7 +67,7 @@ def test_what_is_written_is_read_and_the_bytes_do_not_depend_on_the_order(files:
     assert BlockManifest.parse(content) == manifest
     dice.shuffle(files)  # type: ignore[attr-defined]
     assert BlockManifest(BLOCK.did, files).to_bytes() == content
-    assert list(differences(manifest, BLOCK.did, files)) == []
+    assert list(compare_manifest(manifest, BLOCK.did, files)) == []
 
 
 @given(_BLOCKS, products(has_digest=False))
@@ -143,7 +143,7 @@ def test_what_does_not_agree_is_named() -> None:
     manifest = BlockManifest(BLOCK.did, [_product(0), _product(1), _product(2)])
     changed = ProductMetadata({**_product(2).metadata, "disclaimer": "clouds"})
     known = [_product(1, b"yz"), Product(lfn=_product(2).lfn, size_bytes=1, adler32="00790079", metadata=changed)]
-    found = list(differences(manifest, block_of("acada"), [*known, _product(3)]))
+    found = list(compare_manifest(manifest, block_of("acada"), [*known, _product(3)]))
     assert found[0].startswith(f"it is the manifest of {BLOCK.did}")
     assert found[1] == f"it names {_product(0).lfn}, which is not in the block"
     assert found[2] == f"it does not name {_product(3).lfn}, which is in the block"
@@ -239,7 +239,7 @@ def test_two_that_close_a_block_at_once_do_not_write_over_each_other(tmp_path: P
     for product in manifests:
         size, digests = digest_file(Path(path_of_lfn(product.lfn, tmp_path / "onsite")))
         assert (size, digests["adler32"]) == (product.size_bytes, product.adler32), product.lfn
-    assert list(disagreements(BLOCK.did, held, tmp_path / "onsite")) == []
+    assert list(compare_stored_manifest(BLOCK.did, held, tmp_path / "onsite")) == []
 
 
 def test_a_manifest_that_somebody_else_may_register_is_left_alone(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_manifest_that_somebody_else_may_register_is_left_alone(tmp_path: Path
     assert there.read_bytes() == b"the manifest of one who has seen less"
     held = archive.products_in(BLOCK.did)
     assert [ManifestName.parse(each.lfn.text).number for each in held if is_manifest(each.lfn.text)] == [2]
-    assert list(disagreements(BLOCK.did, held, tmp_path / "onsite")) == []
+    assert list(compare_stored_manifest(BLOCK.did, held, tmp_path / "onsite")) == []
 
 
 def test_an_empty_block_has_no_manifest(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctao_bdms.ingest.sidecar import Statement, _parse, disagreements, read_statement
+from ctao_bdms.ingest.sidecar import Statement, _parse, compare_statement, read_statement
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import DefectKind
 
@@ -47,7 +47,7 @@ def said(data: Path, trigger: str | None = None, **sidecars: str) -> Statement:
 
 def wrong(data: Path, statement: Statement) -> list[str]:
     """Return the messages of what is wrong, which are all of one kind."""
-    defects = disagreements(statement, scan(data, statement.algorithms))
+    defects = compare_statement(statement, scan(data, statement.algorithms))
     assert {defect.kind for defect in defects} <= {DefectKind.SIDECAR}
     return [defect.message for defect in defects]
 
@@ -141,11 +141,11 @@ def test_links_and_special_files_say_nothing(data: Path) -> None:
 
 
 def test_a_digest_that_was_not_made_is_not_passed_over(data: Path) -> None:
-    assert "did not make" in disagreements(Statement(digests={"md5": MD5}), scan(data))[0].message
+    assert "did not make" in compare_statement(Statement(digests={"md5": MD5}), scan(data))[0].message
 
 
 def test_nothing_is_said_of_a_file_that_could_not_be_read(data: Path) -> None:
-    assert disagreements(Statement(size_bytes=1), scan(data / "nothing")) == ()
+    assert compare_statement(Statement(size_bytes=1), scan(data / "nothing")) == ()
 
 
 @given(st.text(), st.sampled_from(["", "md5", "sha256"]))

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Did, Product
 
-__all__ = ["differences", "disagreements"]
+__all__ = ["compare_manifest", "compare_stored_manifest"]
 
 
-def disagreements(block: Did, held: Sequence[Product], root: Path) -> Iterator[str]:
+def compare_stored_manifest(block: Did, held: Sequence[Product], root: Path) -> Iterator[str]:
     """Say where the manifest of a block below a storage root does not agree with the catalogue.
 
     Parameters
@@ -42,10 +42,10 @@ def disagreements(block: Did, held: Sequence[Product], root: Path) -> Iterator[s
     except (ManifestError, OSError) as error:
         yield f"{path}: {error}"
         return
-    yield from (f"{path}: {difference}" for difference in differences(manifest, block, held))
+    yield from (f"{path}: {difference}" for difference in compare_manifest(manifest, block, held))
 
 
-def differences(manifest: BlockManifest, block: Did, held: Sequence[Product]) -> Iterator[str]:
+def compare_manifest(manifest: BlockManifest, block: Did, held: Sequence[Product]) -> Iterator[str]:
     """Say where a manifest does not agree with what the catalogue says is in its block.
 
     Parameters

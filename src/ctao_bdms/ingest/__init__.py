@@ -12,7 +12,7 @@ from ctao_bdms.ingest.read import read_all
 from ctao_bdms.ingest.registrar import Registrar
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 from ctao_bdms.ingest.retry import accept, retry
-from ctao_bdms.ingest.sidecar import DIGEST_SUFFIXES, Statement, disagreements, read_statement
+from ctao_bdms.ingest.sidecar import DIGEST_SUFFIXES, Statement, compare_statement, read_statement
 from ctao_bdms.ingest.site_ingest import SiteIngest
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "accept",
     "carry_out",
     "describe",
-    "disagreements",
+    "compare_statement",
     "execute",
     "onsite_rse",
     "plan",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import FileFacts, ProductMetadata, Value
     from ctao_bdms.naming import AcadaPath
 
-__all__ = ["CheckPolicy", "Severity", "disagreements"]
+__all__ = ["CheckPolicy", "Severity", "failed_checks"]
 
 
 class Severity(StrEnum):
@@ -87,7 +87,7 @@ _ASSOCIATIONS = {"DL0v1 Telescope": "Telescope", "DL0v1 Subarray": "Subarray", "
 _BEGIN = "observation__coverage__time__t_min"
 
 
-def disagreements(path: AcadaPath | None, facts: FileFacts, metadata: ProductMetadata) -> Iterator[tuple[str, Defect]]:
+def failed_checks(path: AcadaPath | None, facts: FileFacts, metadata: ProductMetadata) -> Iterator[tuple[str, Defect]]:
     """Yield each disagreement with the name of its check, a field of `CheckPolicy`.
 
     Parameters

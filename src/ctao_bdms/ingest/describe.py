@@ -9,7 +9,7 @@ import attrs
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.inbox import LocalFile
 from ctao_bdms.ingest import sidecar
-from ctao_bdms.ingest.checks import CheckPolicy, Severity, disagreements
+from ctao_bdms.ingest.checks import CheckPolicy, Severity, failed_checks
 from ctao_bdms.model import METADATA, DataLevel, Defect, DefectKind, FileFacts, ProductMetadata, Verdict
 from ctao_bdms.naming import AcadaPath
 
@@ -77,12 +77,12 @@ def describe(
     if not is_unreadable(facts):
         defects += faults
         defects += metadata.missing(DataLevel.DL0)
-        for check, defect in disagreements(path, facts, metadata):
+        for check, defect in failed_checks(path, facts, metadata):
             severity = policy.severity_of(check)
             if severity is not Severity.IGNORE:
                 (defects if severity is Severity.ERROR else warnings).append(defect)
     if said is not None:
-        defects += sidecar.disagreements(said, facts)
+        defects += sidecar.compare_statement(said, facts)
     metadata = ProductMetadata({**metadata, **ledger(facts)})
     return Described(file=file, facts=facts, metadata=metadata, defects=tuple(defects), warnings=tuple(warnings))
 

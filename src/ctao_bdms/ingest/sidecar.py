@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import FileFacts
 
-__all__ = ["DIGEST_SUFFIXES", "Statement", "disagreements", "read_statement"]
+__all__ = ["DIGEST_SUFFIXES", "Statement", "compare_statement", "read_statement"]
 
 #: The algorithms, and how many hexadecimal digits each has.
 _DIGITS = {"adler32": 8, "md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
@@ -108,7 +108,7 @@ def read_statement(path: Path, trigger: Path | None = None) -> Statement:
     return Statement(size_bytes=sizes[0] if sizes else None, digests=digests, defects=tuple(defects))
 
 
-def disagreements(statement: Statement, facts: FileFacts) -> tuple[Defect, ...]:
+def compare_statement(statement: Statement, facts: FileFacts) -> tuple[Defect, ...]:
     """Compare what is said with what is: pure.
 
     Parameters

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.blocks import BlockManifest, differences, manifest_of
+from ctao_bdms.blocks import BlockManifest, compare_manifest, manifest_of
 from ctao_bdms.catalogue import FindBlocks, FindContent, Lookup
 from ctao_bdms.errors import ManifestError, NotFoundError
 from ctao_bdms.model import Did, Lfn, ReplicaState
@@ -183,7 +183,7 @@ def check_manifest(
         manifest = read_manifest(catalogue, block, rse, verifiers)
     except (ManifestError, NotFoundError) as error:
         return ManifestCheck(block=block, rse=rse, lfn=latest.lfn, problems=(str(error),))
-    problems = list(differences(manifest, block, held))
+    problems = list(compare_manifest(manifest, block, held))
     n_read = 0
     if deep:
         files = catalogue.content([product.lfn for product in held])

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.blocks import disagreements
+from ctao_bdms.blocks import compare_stored_manifest
 from ctao_bdms.catalogue import Comparison, Condition, Find, FindBlocks, FindRules, KnowStorage, Lookup, Query
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.integrity import digest_file
@@ -156,7 +156,7 @@ def violations(
         blocks = _of_night(catalogue, vo, scope, night)
         held = {block.did: catalogue.products_in(block.did) for block in blocks}
         said += _blocks(sound, archive, catalogue, required, rse, account, blocks, held)
-        said += [problem for did in held for problem in disagreements(did, held[did], storages[rse])]
+        said += [problem for did in held for problem in compare_stored_manifest(did, held[did], storages[rse])]
         manifests.update((file.lfn, file) for files in held.values() for file in files if is_manifest(file.lfn.text))
     archive = {**archive, **catalogue.files(sorted(manifests))}
     said += [problem for lfn in sorted(manifests) for problem in _copied(archive[lfn], required, rse, centres)]
