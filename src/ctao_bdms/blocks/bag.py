@@ -1,7 +1,8 @@
-"""Bags of BagIt (RFC 8493) that are complete by reference, in a tar file: pure.
+"""Pack and unpack BagIt bags (RFC 8493) without payload, as tar files (pure).
 
-A bag is a base directory with tag files and the directory of the payload; here the payload is empty, and ``fetch.txt``
-says where its files are. The same tag files always make the same bytes: entries in one order, one time stamp, no owner.
+A bag is a base directory with tag files and a payload directory. Here the payload directory is empty, and
+``fetch.txt`` lists the payload files. The same tag files always give the same bytes: fixed order, one timestamp, no
+owner.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ def pack(base: str, tags: Mapping[str, str], time: dt.datetime) -> bytes:
     base
         The name of the base directory.
     tags
-        The tag files by name, but for ``bagit.txt`` and the tag manifest, which are added.
+        The tag files by name, without ``bagit.txt`` and the tag manifest, which are added.
     time
-        The time stamp of all entries (aware).
+        The timestamp of all entries (aware).
     """
     files = {"bagit.txt": _DECLARATION, **tags}
     lines = (f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in sorted(files.items()))
@@ -55,12 +56,12 @@ def pack(base: str, tags: Mapping[str, str], time: dt.datetime) -> bytes:
 
 
 def unpack(content: bytes) -> tuple[str, dict[str, str]]:
-    """Return the base directory of a bag and its tag files, verified by the tag manifest.
+    """Return the base directory of a bag and its tag files, verified with the tag manifest.
 
     Raises
     ------
     ManifestError
-        If `content` is no such bag, or a tag file is not what the tag manifest says; all that is wrong is said.
+        If `content` is no such bag, or a tag file does not match the tag manifest; it lists all problems.
     """
     base, raw = _members(content)
     problems, files = [], {}
@@ -83,7 +84,7 @@ def unpack(content: bytes) -> tuple[str, dict[str, str]]:
 
 
 def lines_of(files: Mapping[str, str], name: str, problems: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield path and digest of each line of a manifest; what is wrong is put to `problems`."""
+    """Yield path and digest of each line of a manifest; append errors to `problems`."""
     if name not in files:
         problems.append(f"{name} is absent")
         return

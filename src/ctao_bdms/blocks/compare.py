@@ -1,4 +1,4 @@
-"""Whether the manifest of a block, as it lies somewhere, agrees with what the catalogue says of the block."""
+"""Compare the manifest of a block with the catalogue."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ __all__ = ["compare_manifest", "compare_stored_manifest"]
 
 
 def compare_stored_manifest(block: Did, held: Sequence[Product], root: Path) -> Iterator[str]:
-    """Say where the manifest of a block below a storage root does not agree with the catalogue.
+    """Compare the manifest of a block below a storage root with the catalogue; yield the differences.
 
     Parameters
     ----------
-    block
-        The block.
     held
-        What the catalogue says is in it, the manifest among it. An empty block needs no manifest.
+        The content of the block by the catalogue, with the manifest. An empty block needs no manifest.
     root
         The storage root of the copy that is read.
     """
@@ -46,16 +44,14 @@ def compare_stored_manifest(block: Did, held: Sequence[Product], root: Path) -> 
 
 
 def compare_manifest(manifest: BlockManifest, block: Did, held: Sequence[Product]) -> Iterator[str]:
-    """Say where a manifest does not agree with what the catalogue says is in its block.
+    """Compare a manifest with the catalogue; yield the differences.
 
     Parameters
     ----------
-    manifest
-        The manifest.
     block
-        The block that it should be of.
+        The block that the manifest should describe.
     held
-        What the catalogue says is in it; manifests among it are passed over.
+        The content of the block by the catalogue; manifests in it are ignored.
     """
     if manifest.block != block:
         yield f"it is the manifest of {manifest.block}"

@@ -1,8 +1,7 @@
-"""The manifest of a block: what it holds, to the digest, and what is known of each file. Pure.
+"""The manifest of a block: names, sizes, digests and metadata of its files (pure).
 
-It is a bag by RFC 8493 without the bytes of its payload: ``manifest-sha256.txt`` has the digest of every file,
-``fetch.txt`` says by which name and how many bytes, ``metadata.jsonl`` holds the metadata and the Adler-32. From the
-manifests alone the catalogue could be made anew.
+It is a bag by RFC 8493 without payload: ``manifest-sha256.txt`` has the digest of every file, ``fetch.txt`` its name
+and size, ``metadata.jsonl`` its metadata and Adler-32. The catalogue can be rebuilt from the manifests alone.
 """
 
 from __future__ import annotations
@@ -36,14 +35,12 @@ def _by_name(files: Iterable[Product]) -> tuple[Product, ...]:
 
 @attrs.frozen
 class BlockManifest:
-    """What a block holds.
+    """The content of a block.
 
     Attributes
     ----------
-    block
-        The block.
     files
-        Its files with their metadata, by name.
+        Its files with their metadata, sorted by name.
 
     Examples
     --------
@@ -59,14 +56,14 @@ class BlockManifest:
 
     @property
     def size_bytes(self) -> int:
-        """The size of all files together."""
+        """Total size of the files."""
         return sum(file.size_bytes for file in self.files)
 
     def to_bytes(self) -> bytes:
-        """Return the manifest as the content of its file: the same bytes for the same block, whenever it is made."""
+        """Return the content of the manifest file: always the same bytes for the same block."""
         name = BlockName.parse(self.block.name)
         digests = {file.lfn: str(file.metadata.get(_SHA256, "")) for file in self.files}
-        # A manifest of RFC 8493 names all files: of a file that is not ours, only the Adler-32 may be known.
+        # A manifest of RFC 8493 must list all files, and the SHA-256 of a file put by another system may be unknown.
         algorithm = "sha256" if all(digests.values()) else "adler32"
         if algorithm == "adler32":
             digests = {file.lfn: file.adler32 for file in self.files}
@@ -79,19 +76,19 @@ class BlockManifest:
         return pack(self.block.name.rpartition("/")[2], tags, name.opened)
 
     def registration(self, lfn: Lfn) -> Registration:
-        """Return how the manifest is registered under `lfn`: without metadata, for it is no product."""
+        """Return the registration of the manifest as `lfn`, without metadata: it is no product."""
         content = self.to_bytes()
         adler32 = f"{zlib.adler32(content):08x}"
         return Registration(lfn=lfn, size_bytes=len(content), adler32=adler32, metadata=ProductMetadata({}))
 
     @classmethod
     def parse(cls, content: bytes) -> BlockManifest:
-        """Return the manifest that a file holds; that its parts agree with each other is verified.
+        """Parse the content of a manifest file, and verify that its tag files agree.
 
         Raises
         ------
         ManifestError
-            If it is none, or was damaged; all that is wrong is said.
+            If it is no manifest or is damaged; it lists all problems.
         """
         base, files = unpack(content)
         problems: list[str] = []
@@ -110,11 +107,10 @@ class BlockManifest:
 
     @property
     def _oxum(self) -> str:
-        """How much payload there is, as BagIt has it: bytes and files."""
+        """Payload-Oxum of BagIt: bytes and number of files."""
         return f"{self.size_bytes}.{len(self.files)}"
 
     def _info(self, name: BlockName) -> Iterator[tuple[str, str]]:
-        """Yield the lines of ``bag-info.txt``."""
         yield "Source-Organization", "Cherenkov Telescope Array Observatory"
         yield "External-Description", f"Block of the night {name.night} at {name.site}; files by reference in fetch.txt"
         yield "External-Identifier", str(self.block)
@@ -124,12 +120,11 @@ class BlockManifest:
 
 
 def _url(lfn: Lfn, block: Did) -> str:
-    """Return the reference to a file: the scope stands where a URL has the host."""
+    """Return the URL of a file in ``fetch.txt``, with the scope as the host."""
     return f"rucio://{block.scope}{lfn}"
 
 
 def _block(identifier: str, base: str, problems: list[str]) -> Did:
-    """Return the block that a manifest is about."""
     scope, _, name = identifier.partition(":")
     try:
         did = BlockName.parse(name).did
@@ -142,7 +137,6 @@ def _block(identifier: str, base: str, problems: list[str]) -> Did:
 
 
 def _line(file: Product) -> str:
-    """Return a line of the metadata file."""
     row = {
         "lfn": file.lfn.text,
         "size_bytes": file.size_bytes,
@@ -153,7 +147,7 @@ def _line(file: Product) -> str:
 
 
 def _products(files: Mapping[str, str], problems: list[str]) -> Iterator[Product]:
-    """Yield what the lines of the metadata file say."""
+    """Yield the products in the metadata file."""
     if _METADATA not in files:
         problems.append(f"{_METADATA} is absent")
     seen = set()
@@ -173,7 +167,7 @@ def _products(files: Mapping[str, str], problems: list[str]) -> Iterator[Product
 
 
 def _fetched(text: str, sizes: Mapping[str, int]) -> Iterator[str]:
-    """Say where ``fetch.txt`` and the metadata do not agree."""
+    """Yield the differences between ``fetch.txt`` and the metadata file."""
     fetched: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         match = _FETCH_LINE.fullmatch(line)
@@ -187,7 +181,7 @@ def _fetched(text: str, sizes: Mapping[str, int]) -> Iterator[str]:
 
 
 def _digested(files: Mapping[str, str], listed: Mapping[str, Product]) -> Iterator[str]:
-    """Say where the digests and the metadata do not agree."""
+    """Yield the differences between the digests and the metadata file."""
     key = "sha256" if "manifest-sha256.txt" in files else "adler32"
     problems: list[str] = []
     said = {path.removeprefix("data"): digest for path, digest in lines_of(files, f"manifest-{key}.txt", problems)}

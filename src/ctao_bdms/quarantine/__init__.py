@@ -1,4 +1,4 @@
-"""Files that may not enter the archive, each with the reason, and what operators do with them."""
+"""The quarantine of rejected files, and the actions of operators on its cases."""
 
 from ctao_bdms.quarantine.actions import OperatorAction, tell_outcome
 from ctao_bdms.quarantine.cases import Case, Cases

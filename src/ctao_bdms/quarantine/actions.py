@@ -1,7 +1,7 @@
-"""What operators have done with cases of the quarantine, and what came of it: one log, never changed.
+"""The log of operators' actions on quarantine cases, and of their outcomes; append-only.
 
-Each action is written down before it is done; what became of the file, afterwards. A daemon that put a file there reads
-the log on: so its journal learns what was done beside it.
+An action is logged before it is done, the outcome of the file afterwards. The daemon reads new lines of the log, so
+that its journal follows what operators do beside it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ctao_bdms.quarantine.reasons import named
 
 __all__ = ["EVENTS", "Entered", "OperatorAction", "entered_since", "tell_outcome", "write_down"]
 
-#: The log in the folder of the quarantine, one JSON object a line.
+#: Name of the log in the quarantine folder, with one JSON object a line.
 EVENTS = "events.jsonl"
 
 
 @attrs.frozen(kw_only=True)
 class OperatorAction:
-    """What is done with a case, by whom, when and why.
+    """An operator's action on a quarantine case.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class OperatorAction:
     who
         ``user@host``.
     when
-        When (aware).
+        Time of the action (aware).
     why
         The operator's reason; empty if none was given.
     """
@@ -48,27 +48,25 @@ class OperatorAction:
 
     @classmethod
     def now(cls, what: str, when: dt.datetime, why: str = "") -> OperatorAction:
-        """Return an action of this process's user."""
+        """Return an action by the user of this process."""
         return cls(what=what, who=person(), when=when, why=why)
 
     def to_wire(self) -> dict[str, str]:
-        """Return it as JSON can carry it."""
+        """Return a JSON object."""
         when = self.when.astimezone(dt.UTC).isoformat(timespec="seconds")
         return {"what": self.what, "who": self.who, "when": when, "why": self.why}
 
 
 @attrs.frozen(kw_only=True)
 class Entered:
-    """A file from quarantine that is in the archive now.
+    """A file from quarantine that entered the archive.
 
     Attributes
     ----------
     path
-        Where it lies.
-    block
-        The block that it is in.
+        Its path in the inbox.
     when
-        When that was known (aware).
+        Time of its log line (aware).
     """
 
     path: Path
@@ -77,27 +75,25 @@ class Entered:
 
 
 def write_down(folder: Path, case_id: str, action: OperatorAction) -> None:
-    """Write an action into the log of the quarantine `folder`, before it is done."""
+    """Log an action on a case, before it is done."""
     _append(folder, {"case": case_id, **action.to_wire()})
 
 
 def tell_outcome(
     folder: Path, case_id: str, status: str, path: Path, now: dt.datetime, *, block: Did | None, into: Path | None
 ) -> None:
-    """Write into the log what became of the file of a case.
+    """Log the outcome for the file of a case.
 
     Parameters
     ----------
     folder
-        The folder of the quarantine.
+        The quarantine folder.
     case_id
         The case that the file was taken out of.
     status, path
-        What became of the file, as an ingest says it, and where it lay.
-    now
-        The present (aware).
+        The status of the ingest, and the path of the file in the inbox.
     block, into
-        The block that holds it now, or the case that it is in; None if there is none.
+        The block or the new case that holds the file now; None if there is none.
     """
     _append(
         folder,
@@ -113,14 +109,14 @@ def tell_outcome(
 
 
 def entered_since(folder: Path, position: int) -> tuple[list[Entered], int]:
-    """Return the files that entered the archive by what was written after `position`, and where the log ends now.
+    """Return the files that entered the archive since `position` of the log, and its new end.
 
     Parameters
     ----------
     folder
-        The folder of the quarantine; there may be none yet.
+        The quarantine folder; it need not exist.
     position
-        Where the log ended at the last look, in bytes; 0 at the first. A log that is shorter is another one.
+        The end of the log at the last call, in bytes; 0 at first. A log that is shorter was replaced and is read whole.
     """
     try:
         with (folder / EVENTS).open("rb") as log:
@@ -129,7 +125,7 @@ def entered_since(folder: Path, position: int) -> tuple[list[Entered], int]:
                 return [], position
             position = position if size_bytes > position else 0
             log.seek(position)
-            whole = log.read(size_bytes - position).rpartition(b"\n")[:2]  # a line may still be written
+            whole = log.read(size_bytes - position).rpartition(b"\n")[:2]  # the last line may be incomplete
     except FileNotFoundError:
         return [], 0
     text = b"".join(whole)
@@ -138,7 +134,7 @@ def entered_since(folder: Path, position: int) -> tuple[list[Entered], int]:
 
 
 def _entered(line: bytes) -> Entered | None:
-    """Return what a line says of a file that entered; None if it says something else."""
+    """Parse a line about a file that entered; return None for any other line."""
     try:
         said: dict[str, Any] = json.loads(line)
         if said["what"] not in {"registered", "known"}:
@@ -148,11 +144,11 @@ def _entered(line: bytes) -> Entered | None:
         when = dt.datetime.fromisoformat(said["when"])
         return None if when.tzinfo is None else Entered(path=path, block=block, when=when)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None  # a power cut leaves half a line, and an editor leaves anything
+        return None  # a power cut leaves half a line, an editor anything
 
 
 def _append(folder: Path, line: dict[str, Any]) -> None:
-    """Append a line, so that it is on the disk when this returns."""
+    """Append a line and flush it to disk."""
     descriptor = os.open(folder / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         os.write(descriptor, f"{json.dumps(line)}\n".encode())

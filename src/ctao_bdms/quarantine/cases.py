@@ -1,6 +1,6 @@
-"""One case in quarantine: a file, its trigger, and the document that says why.
+"""A quarantine case: a file, its trigger, and the document with the reason.
 
-A case is a folder ``<UTC time>-<hash of the path>``. The hash finds the cases of a path without opening a document.
+A case is a folder ``<UTC time>-<hash of the path>``. The hash finds the cases of a path without reading documents.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ __all__ = [
     "stored_name",
 ]
 
-#: What the name of a case's folder is.
+#: Pattern of the folder names of cases.
 CASE_NAME = re.compile(r"\d{8}T\d{6}Z-(?P<token>[0-9a-f]{8})(?:-\d+)?", re.ASCII)
-#: The names in a case that are ours.
+#: Reserved file names in a case.
 REASON, TRIGGER = "reason.json", "trigger"
 _RESERVED = {REASON, TRIGGER}
 _LONGEST = 200
@@ -47,21 +47,19 @@ class Case:
     Attributes
     ----------
     folder
-        Its folder.
-    path
-        Where the file lay.
-    trigger
-        Where its trigger lay; None if it had none.
+        The folder of the case.
+    path, trigger
+        Paths of the file and its trigger in the inbox; None if it had no trigger.
     lfn
-        Its name in the archive; None if it cannot have one.
+        Logical file name; None if the file name is invalid.
     defects
-        Why it was put here.
+        The reasons for the quarantine.
     size_bytes, digests
-        What its bytes are; none if they were not read.
+        Size and digests of the file; None and empty if it was not read.
     when
-        When it was put here (aware).
+        Time of the quarantine (aware).
     version
-        The version of ctao-bdms that put it here.
+        Version of ctao-bdms that made the case.
     reason
         The whole document.
     """
@@ -84,7 +82,7 @@ class Case:
         Raises
         ------
         UsageError
-            If there is no such case, or its document cannot be read.
+            If there is no such case, or its document is unreadable.
         """
         try:
             reason = json.loads((folder / REASON).read_text(encoding="utf-8"))
@@ -106,27 +104,27 @@ class Case:
 
     @property
     def id(self) -> str:
-        """The name of its folder."""
+        """The case ID, the name of its folder."""
         return self.folder.name
 
     @property
     def file(self) -> Path:
-        """Where the file lies in the case."""
+        """Path of the file in the case."""
         return self.folder / stored_name(self.path)
 
     @property
     def kept_trigger(self) -> Path:
-        """Where its trigger lies in the case, if it had one."""
+        """Path of the trigger in the case, if it had one."""
         return self.folder / TRIGGER
 
     @property
     def name(self) -> str:
-        """The file's name, as text that can be printed."""
+        """The file name as printable text."""
         return path_text(Path(self.path.name))
 
     @property
     def night(self) -> str:
-        """The night that the path says; empty if it says none."""
+        """The night by the path; empty if the path has none."""
         match = re.search(r"/(\d{4})/(\d{2})/(\d{2})/[^/]*\Z", os.fspath(self.path), re.ASCII)
         return "" if match is None else "-".join(match.groups())
 
@@ -137,7 +135,7 @@ class Case:
 
     @property
     def since(self) -> str:
-        """When it was put here, as text."""
+        """Time of the quarantine as text."""
         return f"{self.when.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}"
 
 
@@ -162,12 +160,12 @@ class Cases(Rows[Case]):
 
 
 def case_token(path: Path) -> str:
-    """Return the part of a case's name that says which path it is about."""
+    """Return the hash of a path in the ID of its cases."""
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
 
 
 def stored_name(path: Path) -> str:
-    """Return the name that a file has in its case: its own, if it can be printed, is short, and is not one of ours."""
+    """Return the name of a file in its case: its own, if printable, short and not reserved."""
     text = os.fsencode(path.name).decode("ascii", "backslashreplace")
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}~{case_token(path)}"
@@ -175,10 +173,10 @@ def stored_name(path: Path) -> str:
 
 
 def path_text(path: Path) -> str:
-    """Return `path` as text that can be printed and written as UTF-8, whatever bytes it has."""
+    """Return `path` as printable UTF-8 text, for any bytes in it."""
     return os.fspath(path).encode("utf-8", "backslashreplace").decode()
 
 
 def path_said(text: str, as_bytes: str | None) -> Path:
-    """Return the path that a document names, from its bytes where the text does not say them."""
+    """Return a path of a document, from its bytes if the text does not preserve them."""
     return Path(text if as_bytes is None else os.fsdecode(bytes.fromhex(as_bytes)))

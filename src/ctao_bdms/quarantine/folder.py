@@ -1,8 +1,8 @@
-"""Where a file goes that may not enter the archive, with the reason beside it.
+"""The quarantine: a folder of cases, each with a rejected file and the reason.
 
-Each case is a folder of its own, ``<quarantine>/<UTC time>-<hash of the path>/``, with ``reason.json``, the file, and
-its trigger: nothing is ever overwritten, nothing deleted. The quarantine lies outside the storage namespace. The reason
-is written first, then the file is moved, then its trigger; a crash in between is repaired by walking again.
+Each case is a folder ``<quarantine>/<UTC time>-<hash of the path>/`` with ``reason.json``, the file, and its trigger.
+Nothing is ever overwritten or deleted. The quarantine is outside the storage namespace. The reason is written first,
+then the file is moved, then its trigger; after a crash in between, the next ingest of the file completes the case.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["CLOSED", "Quarantine", "is_copy"]
 
 _LOG = logging.getLogger(__name__)
-#: Where the documents of cases are whose file is no longer here.
+#: Folder of closed cases: their documents stay, their files were restored or moved.
 CLOSED = "closed"
 
 
@@ -46,7 +46,7 @@ class Quarantine:
     Attributes
     ----------
     folder
-        Where the cases are.
+        The folder of the cases.
     """
 
     folder: Path
@@ -59,16 +59,16 @@ class Quarantine:
         return cls(root.with_name(root.name + ".quarantine"))
 
     def admit(self, reject: Rejected, now: dt.datetime) -> Path:
-        """Move the file of `reject`, and its trigger, into a case; return the case's folder.
+        """Move a rejected file and its trigger into a case; return the folder of the case.
 
-        Across file systems the file is copied, the copy verified, and the original removed.
+        Across file systems the file is copied, the copy is verified, and the original is removed.
 
         Raises
         ------
         FileNotFoundError
-            If the file has gone meanwhile.
+            If the file was removed meanwhile.
         SourceChangedError
-            If another one came into its place meanwhile, which stays there.
+            If the file was replaced meanwhile; the new file stays where it is.
         """
         file = reject.item.file
         stamp = stamp_of(file.path)
@@ -77,7 +77,7 @@ class Quarantine:
         for case in earlier:
             stored = case / stored_name(file.path)
             if is_stamped(file.path, reason_of(case).get("stamp")) and is_copy(stored, file.path):
-                file.path.unlink()  # it was copied here, and only this was still to be done
+                file.path.unlink()  # a crash came between the copy and this removal
                 break
         else:
             case = self._new_folder(file.path, now)
@@ -91,9 +91,9 @@ class Quarantine:
         return case
 
     def settle(self, file: LocalFile) -> Path | None:
-        """Take a trigger whose file a crash has left in quarantine alone; return the case.
+        """Move a trigger into the case of its file, after a crash between the two moves; return the case.
 
-        Nothing happens if the trigger is another one than then: it speaks of a file that is still to come.
+        A new trigger stays: it announces a file that is still to come.
         """
         if file.trigger is None or not os.path.lexists(file.trigger):
             return None
@@ -105,9 +105,9 @@ class Quarantine:
         return None
 
     def cases(self) -> Cases:
-        """Return the cases that hold a file, the oldest first.
+        """Return the cases that hold a file, oldest first.
 
-        One whose document cannot be read is logged as an error, and does not hide the others.
+        A case with an unreadable document is logged as an error and left out.
         """
         cases = []
         for folder in self._folders():
@@ -134,7 +134,7 @@ class Quarantine:
         return Case.read(known.get(case_id, self.folder / Path(case_id).name))
 
     def put_away(self, case: Path) -> None:
-        """Move a case that holds no file any more to ``closed``."""
+        """Move a case that no longer holds a file to ``closed``."""
         closed = self.folder / CLOSED
         closed.mkdir(mode=0o750, exist_ok=True)
         target, number = closed / case.name, 2
@@ -143,28 +143,28 @@ class Quarantine:
         case.rename(target)
 
     def _merge(self, other: Path, case: Path, name: str) -> None:
-        """Put an earlier case away whose file is not in it, because a crash came first, or is the one in `case`."""
+        """Close an earlier case that a crash left without its file, or with the same file as `case`."""
         if other == case or not other.exists():
             return
         stored = other / name
         if stored.exists():
             if not stored.samefile(case / name):
                 return
-            stored.unlink()  # it was being released, and a crash came, or the same verdict
+            stored.unlink()  # a crash during a restore, or the same file rejected again
         if os.path.lexists(other / TRIGGER) and not os.path.lexists(case / TRIGGER):
             (other / TRIGGER).rename(case / TRIGGER)
         self.put_away(other)
 
     def _folders(self) -> Iterator[Path]:
-        """Yield the folders of the cases, the oldest first."""
+        """Yield the folders of the cases, oldest first."""
         names = sorted(os.listdir(self.folder)) if self.folder.exists() else []  # noqa: PTH208 - only names are needed
         yield from (self.folder / name for name in names if CASE_NAME.fullmatch(name))
 
     def _about(self, path: Path) -> Iterator[Path]:
         """Yield the folders of the cases about `path`.
 
-        The folder is listed once: a night of which every file is bad has a case for each. What another process does
-        meanwhile repairs nothing that would need to be known here.
+        The quarantine is listed only once, because a bad night can have thousands of cases. Cases that another process
+        makes meanwhile are not needed here.
         """
         if not self._is_listed:
             for folder in self._folders():
@@ -173,13 +173,11 @@ class Quarantine:
         yield from list(self._by_token.get(case_token(path), ()))
 
     def _remember(self, folder: Path) -> None:
-        """Remember which path the case in `folder` is about."""
         match = CASE_NAME.fullmatch(folder.name)
         if match is not None:
             self._by_token.setdefault(match["token"], []).append(folder)
 
     def _new_folder(self, path: Path, now: dt.datetime) -> Path:
-        """Make the folder of a new case."""
         stem, number = f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{case_token(path)}", 1
         while True:
             name = stem if number == 1 else f"{stem}-{number}"
@@ -196,7 +194,7 @@ class Quarantine:
 
 
 def is_copy(stored: Path, source: Path) -> bool:
-    """Whether `stored` is there and holds the bytes of `source`."""
+    """Whether `stored` exists with the same content as `source`."""
     if not stored.exists() or stored.stat().st_size != source.stat().st_size:
         return False
     algorithms = ("sha256",)
@@ -204,7 +202,7 @@ def is_copy(stored: Path, source: Path) -> bool:
 
 
 def _move(source: Path, target: Path, facts: FileFacts | None) -> None:
-    """Move a file, if it is the one that was read; across file systems copy and verify it first."""
+    """Move a file that was not replaced; across file systems copy and verify it first."""
     status = source.stat()
     try:
         source.rename(target)
@@ -221,14 +219,14 @@ def _move(source: Path, target: Path, facts: FileFacts | None) -> None:
     else:
         moved = target.lstat()
         if (moved.st_ino, moved.st_size, moved.st_mtime_ns) != (status.st_ino, status.st_size, status.st_mtime_ns):
-            with suppress(FileExistsError):  # then a third file is there, and this one is kept in the case
+            with suppress(FileExistsError):  # a third file is there: keep this one in the case
                 source.hardlink_to(target)
                 target.unlink()
             raise SourceChangedError(os.fspath(source))
 
 
 def _move_trigger(source: Path, target: Path) -> None:
-    """Move a trigger, which may be a link, into a case; nothing happens if it has gone."""
+    """Move a trigger, which may be a link, into a case, if it still exists."""
     if not os.path.lexists(source):
         return
     try:

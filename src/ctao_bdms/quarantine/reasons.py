@@ -1,4 +1,4 @@
-"""The document beside a file in quarantine: what it is, what is wrong with it, and when that was found."""
+"""The reason document of a quarantine case: the file, its defects, and the time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Examined", "Rejected", "is_stamped", "named", "reason", "reason_of",
 
 
 class Examined(Protocol):
-    """A file, and what its bytes are."""
+    """A file with the facts that were read from it."""
 
     @property
     def file(self) -> LocalFile:
@@ -29,12 +29,12 @@ class Examined(Protocol):
 
     @property
     def facts(self) -> FileFacts | None:
-        """What its bytes are; None if they were not read."""
+        """Its facts; None if it was not read."""
         ...
 
 
 class Rejected(Protocol):
-    """A file that may not enter the archive, and why."""
+    """A file that is rejected, with its defects."""
 
     @property
     def item(self) -> Examined:
@@ -43,12 +43,12 @@ class Rejected(Protocol):
 
     @property
     def defects(self) -> tuple[Defect, ...]:
-        """What is wrong with it."""
+        """The reasons for the rejection."""
         ...
 
 
 def stamp_of(path: Path) -> dict[str, int]:
-    """Return what tells a file from another one of the same name."""
+    """Return the stamp of a file for its document: it changes when the file is replaced."""
     status = path.lstat()
     return {
         "inode": status.st_ino,
@@ -59,12 +59,12 @@ def stamp_of(path: Path) -> dict[str, int]:
 
 
 def is_stamped(path: Path, stamp: object) -> bool:
-    """Whether a file is still the one of which a document holds the stamp; older documents say less."""
+    """Whether a file has the stamp in a document; older documents have fewer keys."""
     return isinstance(stamp, dict) and bool(stamp) and stamp.items() <= stamp_of(path).items()
 
 
 def reason_of(case: Path) -> dict[str, Any]:
-    """Return the document of a case; empty if a crash has left none."""
+    """Return the document of a case; empty if a crash left none."""
     try:
         document = json.loads((case / REASON).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -73,7 +73,7 @@ def reason_of(case: Path) -> dict[str, Any]:
 
 
 def named(key: str, path: Path | None) -> dict[str, object]:
-    """Return how a document names a path: as text, and as bytes if the text does not say them."""
+    """Return a path for a document: as text, and as bytes if the text does not preserve them."""
     if path is None:
         return {key: None}
     text = path_text(path)
@@ -81,7 +81,7 @@ def named(key: str, path: Path | None) -> dict[str, object]:
 
 
 def reason(reject: Rejected, stamp: dict[str, int], now: dt.datetime) -> dict[str, object]:
-    """Return the reason document: what, why, when, and what the bytes were."""
+    """Return the reason document of a rejected file."""
     file, facts = reject.item.file, reject.item.facts
     has_trigger = file.trigger is not None and os.path.lexists(file.trigger)
     return {
@@ -101,7 +101,6 @@ def reason(reject: Rejected, stamp: dict[str, int], now: dt.datetime) -> dict[st
 
 
 def _part(hdu: HduFacts) -> dict[str, object]:
-    """Return a part of a FITS file as a document says it."""
     return {
         "index": hdu.index,
         "name": hdu.name,
