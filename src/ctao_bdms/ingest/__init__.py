@@ -1,4 +1,4 @@
-"""What to do with a file, and doing it."""
+"""Ingest files: describe and check them, plan, register, quarantine, retry."""
 
 from ctao_bdms.ingest.batches import Batches, BatchSize
 from ctao_bdms.ingest.carry_out import FIRST_BATCH, carry_out

@@ -1,8 +1,8 @@
-"""Registering files in batches: their size follows the server's answers, and a bad file does not stop the others.
+"""Register files in batches of adaptive size, and isolate files that the catalogue rejects.
 
-A batch is registered whole or not at all. If the catalogue refuses one for a reason that can lie in a single file, the
-batch is halved until the file stands alone. What concerns them all (no right, no credentials, no server, a closed
-block) is raised at once.
+A batch is registered whole or not at all. If the catalogue rejects a batch for a reason that can be a single file, the
+batch is halved until the file is found. Errors that concern all files (no permission, no credentials, no server, a
+closed block) are raised at once.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ if TYPE_CHECKING:
 __all__ = ["BatchSize", "Batches", "Refused", "BatchCatalogue"]
 
 _LOG = logging.getLogger(__name__)
-#: Errors that no file of a batch is to blame for.
+#: Errors that no single file of a batch causes.
 _OF_ALL = (AuthenticationError, BlockClosedError, ForbiddenError, UnknownRseError)
-#: After so many files that were refused one by one and none that was taken, the fault is not theirs.
+#: After so many consecutive rejected files, the fault is in the catalogue, not in the files.
 _HOPELESS = 8
 
 
 @attrs.frozen(kw_only=True)
 class BatchSize:
-    """The size of the next batch: more while the server answers quickly, fewer as soon as it does not.
+    """The size of the next batch, by the response time of the server.
 
     Additive increase, multiplicative decrease (D.-M. Chiu and R. Jain, Computer Networks and ISDN Systems 17 (1989) 1):
-    several clients of one server so come to equal shares, without knowing of each other.
+    several clients of one server converge to equal shares, without knowing of each other.
 
     Attributes
     ----------
     files
-        How many files it takes.
+        Number of files in the next batch.
     largest
-        The most files that a batch may take.
+        Largest number of files in a batch.
     step
-        By how many files it grows.
+        Growth after a fast response, in files.
     target_s
-        The time that an answer may take, in seconds.
+        Longest response time that counts as fast, in seconds.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class BatchSize:
     def after_answer(self, n_files: int, elapsed_s: float) -> BatchSize:
         """Return the size after `n_files` were registered in `elapsed_s` seconds.
 
-        A batch that was not full says nothing of larger ones.
+        A batch that was not full does not show how fast a larger one would be.
         """
         if elapsed_s > self.target_s:
             return attrs.evolve(self, files=max(1, min(self.files, n_files) // 2))
@@ -82,27 +82,23 @@ class BatchSize:
         return self
 
     def after_failure(self) -> BatchSize:
-        """Return the size after the server did not answer in time, or said that it cannot serve now."""
+        """Return the size after a timeout, or after the server was unavailable."""
         return attrs.evolve(self, files=max(1, self.files // 2))
 
 
 class BatchCatalogue(Register, Lookup, Protocol):
-    """What registering asks of a catalogue."""
+    """The catalogue operations that registering batches needs."""
 
 
 @attrs.frozen
 class Refused:
-    """A file that the catalogue does not take.
+    """A file that the catalogue rejected.
 
     Attributes
     ----------
-    file
-        The file.
-    error
-        What the catalogue says.
     is_its_own_fault
-        Whether the file itself is the reason: its name, its metadata, or other content under its name. Otherwise, a
-        scope that does not exist for one, it may be taken another time.
+        Whether the file itself is the reason: its name, its metadata, or other content under its name. Otherwise (for
+        example, its scope does not exist) it may be registered later.
     """
 
     file: Registration
@@ -111,7 +107,7 @@ class Refused:
 
     @property
     def is_conflict(self) -> bool:
-        """Whether the catalogue holds other content under its name, which was looked at."""
+        """Whether the catalogue was seen to hold other content under the same name."""
         return self.is_its_own_fault and isinstance(self.error, ConflictError)
 
     @property
@@ -121,18 +117,16 @@ class Refused:
 
 
 class Batches:
-    """Registers files in batches.
+    """Register files in batches.
 
     Parameters
     ----------
-    catalogue
-        Where.
     size
-        How many files at once, to begin with.
+        The size of the first batch.
     monotonic
-        A clock in seconds that never goes back.
+        The clock for response times, in seconds.
     on_batch
-        Called after each batch with the number of its files, and the seconds that the answer took.
+        Called after each batch with its number of files and the response time in seconds.
     """
 
     def __init__(
@@ -148,29 +142,29 @@ class Batches:
         self._catalogue = catalogue
         self._monotonic = monotonic
         self._on_batch = on_batch
-        #: How many files were refused one by one since the last one was taken.
+        #: Number of files rejected one by one since the last successful registration.
         self.refused = 0
-        #: What the catalogue said of the last of them.
+        #: The error of the last rejected file.
         self.last_refusal: CatalogueError | None = None
 
     @property
     def takes_nothing(self) -> bool:
-        """Whether so many files were refused in a row that no file is to blame any more.
+        """Whether so many consecutive files were rejected that the catalogue is at fault.
 
-        A trickle of single files counts as one batch does: a server that refuses everything must not send a night to
-        quarantine, however slowly the night comes in.
+        The count continues over batches: a catalogue that rejects every file must not send a night to quarantine, even
+        if the files come one by one.
         """
         return self.refused >= _HOPELESS
 
     def prepare(self, files: Sequence[Registration]) -> None:
         """Make the directories of all `files` in a few requests.
 
-        If one of them cannot be, the files that need it are found when they are registered.
+        If one directory cannot be made, its files fail when they are registered.
 
         Raises
         ------
         UnreachableError, AuthenticationError, ForbiddenError
-            If none of them can be made.
+            If no directory can be made.
         """
         try:
             self._catalogue.ensure_directories([file.lfn for file in files])
@@ -180,7 +174,7 @@ class Batches:
             _LOG.info("some directories cannot be made: %s", error)
 
     def strangers(self, files: Sequence[Registration]) -> list[Refused]:
-        """Return `files`, which share a scope, as refused if the scope does not exist; otherwise nothing."""
+        """Return all `files`, which share a scope, as refused if the scope does not exist."""
         try:
             self._catalogue.ensure_directories([file.lfn for file in files[:1]])
         except NotFoundError as error:
@@ -194,14 +188,14 @@ class Batches:
     def register(
         self, block: Did, rse: str, files: Sequence[Registration]
     ) -> Iterator[tuple[Registration, ...] | Refused]:
-        """Register `files` at `rse` and in `block`; yield what was registered, and what was refused, as it happens.
+        """Register `files` at `rse` and in `block`; yield registered batches and refused files.
 
         Raises
         ------
         UnreachableError
-            If the catalogue does not answer; what was not yielded until then may be registered or not.
+            If the catalogue does not answer; files that were not yielded may be registered or not.
         AuthenticationError, BlockClosedError, ForbiddenError, UnknownRseError
-            If none of the files can be registered.
+            If no file can be registered.
         """
         place = 0
         while place < len(files):
@@ -212,11 +206,11 @@ class Batches:
     def _isolated(
         self, block: Did, rse: str, files: tuple[Registration, ...]
     ) -> Iterator[tuple[Registration, ...] | Refused]:
-        """Register `files`, by halves where they are refused together.
+        """Register `files`; halve a batch that is rejected, until the bad file is isolated.
 
-        A refusal is held back until another file is taken: then the catalogue works, and the file is to blame.
+        A refused file is yielded only after another file was registered, which shows that the catalogue works.
         """
-        # While nothing is taken, one file shows whether that is still so.
+        # While the catalogue rejects every file, try a single one first.
         left = [part for part in (files[1:], files[:1]) if part] if self.takes_nothing else [files]
         held: list[Refused] = []
         is_any_taken = False
@@ -246,13 +240,13 @@ class Batches:
         yield from held
 
     def _refused(self, file: Registration, error: CatalogueError) -> Refused:
-        """Say whose fault it is that `file` alone is refused: a conflict is its own if the other content is there."""
+        """Return `file` as refused; a conflict counts only if the other content is really there."""
         known = self._catalogue.files([file.lfn]).get(file.lfn) if isinstance(error, ConflictError) else None
         differs = known is not None and (known.size_bytes, known.adler32) != (file.size_bytes, file.adler32)
         return Refused(file, error, differs or isinstance(error, RefusedError))
 
     def _register(self, block: Did, rse: str, files: tuple[Registration, ...]) -> None:
-        """Register `files` in one go, and learn from the time that it takes."""
+        """Register `files` in one request, and adapt the batch size to the response time."""
         begin = self._monotonic()
         try:
             self._catalogue.ensure_directories([file.lfn for file in files])

@@ -1,4 +1,4 @@
-"""Carry out a plan within one call: register its files, then have the next rules of its blocks made."""
+"""Carry out a plan within one call: register its files, then add rules to its closed blocks."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FIRST_BATCH", "BeginRules", "carry_out"]
 
-#: How many files the first request of a call registers, until the server says otherwise.
+#: Size of the first batch of a call.
 FIRST_BATCH = BatchSize(files=1000)
 
-#: Makes the next rules of blocks that were closed just now.
+#: Adds the next rules of blocks that were just closed.
 BeginRules = Callable[[Iterable[Did]], None]
 
 
@@ -40,14 +40,9 @@ def carry_out(
     begin_rules: BeginRules,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> IngestReport:
-    """Do what `plan` says with `items`; to call it again is safe.
+    """Execute `plan` for `items`, then add rules to the blocks that were filled; safe to repeat.
 
-    Parameters
-    ----------
-    begin_rules
-        Called with the blocks that were filled and closed.
-    plan, items, catalogue, quarantine, now, first_rule, on_outcome
-        As of `execute`.
+    `begin_rules` gets the filled blocks; the other parameters are those of `execute`.
     """
     batches = Batches(catalogue, FIRST_BATCH)
     report = execute(plan, items, catalogue, batches, quarantine, now, on_outcome, first_rule=first_rule)

@@ -1,4 +1,4 @@
-"""Whether name and content of a file tell the same story, and how serious it is if not."""
+"""Compare name and content of a file, with a configurable severity for each check."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ __all__ = ["CheckPolicy", "Severity", "failed_checks"]
 
 
 class Severity(StrEnum):
-    """What a check that fails means."""
+    """The consequence of a failed check."""
 
     #: The file does not enter the archive.
     ERROR = "error"
     #: It enters, and the report says so.
     WARNING = "warning"
-    #: Nothing.
+    #: The check is ignored.
     IGNORE = "ignore"
 
 
 @attrs.frozen(kw_only=True)
 class CheckPolicy:
-    """How serious each check is; by default all are errors, as DL0 needs it.
+    """The severity of each check; by default all are errors, as DL0 requires.
 
     Attributes
     ----------
     level
-        The content is of the level that the directory says.
+        The data level of the content is that of the directory.
     night
-        The content is of the directory's night, and so is the time in the name.
+        Content and time in the name are of the night of the directory.
     obs_id, sb_id, chunk, source
-        Observation block, scheduling block, place in the stream, stream: as the name says.
+        Observation block, scheduling block, chunk number and stream are those in the name.
     element
-        Telescope or subarray: as name and directory say.
+        Telescope or subarray are those in name and directory.
     start
         The data begin at the time in the name, to the second.
     kind
-        The tables are those of the stream that the name says, and of what the content says it belongs to.
+        The tables are those of the stream in the name, and of ``data__association``.
     order
-        Data, activity, validity, energies and elevations do not end before they begin.
+        Ranges of time, energy and elevation do not end before they begin.
     plausible
-        Every value can be true: see the bounds in the table of metadata.
+        Every value is within the bounds in the table of metadata.
     """
 
     level: Severity = Severity.ERROR
@@ -73,7 +73,7 @@ class CheckPolicy:
         return tuple(field.name for field in attrs.fields(cls))
 
     def severity_of(self, check: str) -> Severity:
-        """Return how serious the check of that name is."""
+        """Return the severity of the check called `check`."""
         severity: Severity = getattr(self, check)
         return severity
 
@@ -88,16 +88,14 @@ _BEGIN = "observation__coverage__time__t_min"
 
 
 def failed_checks(path: AcadaPath | None, facts: FileFacts, metadata: ProductMetadata) -> Iterator[tuple[str, Defect]]:
-    """Yield each disagreement with the name of its check, a field of `CheckPolicy`.
+    """Yield a defect for each failed check, with the name of the check in `CheckPolicy`.
 
     Parameters
     ----------
     path
-        What directory and name say; None if they say nothing.
-    facts
-        What the bytes say.
+        The parsed path; None if it does not follow the grammar.
     metadata
-        What the content says of itself.
+        The metadata in the headers of the file.
     """
     if path is not None:
         yield from _with_name(path, metadata)
@@ -118,7 +116,7 @@ def _mismatch(message: str) -> Defect:
 
 
 def _with_name(path: AcadaPath, metadata: ProductMetadata) -> Iterator[tuple[str, Defect]]:
-    """Yield each value that the path or name gives otherwise than the content."""
+    """Yield a defect for each value that differs between path and content."""
     name = path.name
     expected: list[tuple[str, str, str, Value | None]] = [
         ("level", "the directory", "data__level", "DL0"),
@@ -138,7 +136,7 @@ def _with_name(path: AcadaPath, metadata: ProductMetadata) -> Iterator[tuple[str
 
 
 def _in_time(path: AcadaPath, metadata: ProductMetadata) -> Iterator[tuple[str, Defect]]:
-    """Yield a disagreement if the time in the name is not of the directory's night, or not the begin of the data."""
+    """Check the time in the name against the night of the directory and the start of the data."""
     if not path.name.has_time:
         return
     named = path.name.start
@@ -155,7 +153,7 @@ def _in_time(path: AcadaPath, metadata: ProductMetadata) -> Iterator[tuple[str, 
 
 
 def _night_of(instant: dt.datetime, site: Site) -> Night | None:
-    """Return the night of `instant`; None at the very end of the calendar, where it has none."""
+    """Return the night of `instant`; None at the end of the calendar."""
     try:
         return Night.of(instant, site)
     except OverflowError:
@@ -163,7 +161,7 @@ def _night_of(instant: dt.datetime, site: Site) -> Night | None:
 
 
 def _telescope(element: str) -> int | None:
-    """Return the number of the telescope that a directory is called after."""
+    """Return the telescope ID in the name of a directory; None if there is none."""
     try:
         return ArrayElement.parse(element).id
     except ValueError:

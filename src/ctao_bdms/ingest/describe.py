@@ -1,4 +1,4 @@
-"""What a file is: name, content and what its producer says of it, together."""
+"""Describe a file: combine its name, its content and its producer's statement."""
 
 from __future__ import annotations
 
@@ -23,20 +23,16 @@ _STRICT = CheckPolicy()
 
 @attrs.frozen(kw_only=True)
 class Described:
-    """A file of which all is known that the file itself can tell.
+    """A file with everything that is known before the archive is asked.
 
     Attributes
     ----------
-    file
-        Where it lies.
     facts
-        What its bytes say; None if they were not read, because the name alone keeps it out.
-    metadata
-        What is known of the product.
+        The facts of its content; None if it was not read because of defects found before.
     defects
-        Everything that keeps it out of the archive, from name, bytes, metadata and what its producer says.
+        All reasons to reject it: from name, content, metadata and the producer's statement.
     warnings
-        What is wrong, too, but by the policy does not keep it out.
+        Failed checks that by the policy are no reason to reject it.
     """
 
     file: LocalFile
@@ -49,18 +45,16 @@ class Described:
 def describe(
     file: LocalFile, facts: FileFacts | None, policy: CheckPolicy = _STRICT, said: Statement | None = None
 ) -> Described:
-    """Put together what name, content and producer say, and collect all that is wrong.
+    """Combine name, facts and producer's statement of a file, and collect all defects.
 
     Parameters
     ----------
-    file
-        The file; without a name of the grammar it is described as invalid.
     facts
-        What one pass over its bytes said; None if there was none.
+        The facts of its content; None if it was not read.
     policy
-        How serious it is where name and content disagree.
+        The severity of differences between name and content.
     said
-        What its producer says beside it; None if that was not asked. It is compared only with bytes that were read.
+        The producer's statement; None to skip the comparison. It is compared only with a file that was read.
     """
     defects = list(file.defects)
     path: AcadaPath | None = None
@@ -88,7 +82,7 @@ def describe(
 
 
 def ledger(facts: FileFacts) -> dict[str, str]:
-    """Return the digests that are kept for the audits to come: what the bytes were when they entered."""
+    """Return the digests that are stored as metadata, for later audits."""
     kept = {f"integrity__{name}": value for name, value in facts.digests.items() if f"integrity__{name}" in METADATA}
     if facts.hdus:
         kept["integrity__datasums"] = " ".join(str(hdu.data_sum32) for hdu in facts.hdus)
@@ -96,7 +90,7 @@ def ledger(facts: FileFacts) -> dict[str, str]:
 
 
 def is_unreadable(facts: FileFacts) -> bool:
-    """Whether the bytes are unknown, or so broken that what their headers lack says nothing."""
+    """Whether a file was not read, or is too damaged for its headers to be checked."""
     kinds = {defect.kind for defect in facts.defects}
     broken = {DefectKind.TRUNCATED, DefectKind.NOT_A_PRODUCT, DefectKind.EMPTY, DefectKind.STRUCTURE}
     return facts.verdict is Verdict.ERROR or bool(kinds & broken)
