@@ -1,8 +1,7 @@
-"""Doing what a plan says: a loop without decisions, each step idempotent.
+"""Execute a plan: register, quarantine, remove triggers; every step is idempotent.
 
-What is good goes first, so that trouble in the quarantine keeps no sound file waiting; and what keeps one file alone
-from being moved, or its trigger from being removed, keeps no other. Between the reading of a file and its registration
-it may have been replaced: such a file is left alone, with its trigger, for another walk.
+Good files are registered first, so that errors in the quarantine do not delay them. An error that concerns one file
+does not stop the others. A file that was replaced after it was read stays with its trigger for the next ingest.
 """
 
 from __future__ import annotations
@@ -50,28 +49,24 @@ def execute(
     *,
     first_rule: FirstRuleOf = held_for_ever,
 ) -> IngestReport:
-    """Do what `plan` says with `items`, and say what became of each file, in the order of `items`.
+    """Execute `plan`, and return the outcome of each file, in the order of `items`.
 
-    A file's trigger is removed once the file is in the archive.
+    The trigger of a file is removed after the file is in the archive.
 
     Parameters
     ----------
-    plan
-        What is to be done.
     items
-        The files that it was made for.
-    catalogue
-        Where blocks are opened and closed.
+        The files that the plan was made for.
     batches
-        What registers files there.
+        Registers the files.
     quarantine
-        Where rejected files go; None if they stay where they are.
+        The quarantine for rejected files; None to leave them where they are.
     now
         The clock, for the reason documents.
     on_outcome
-        Called with each outcome as soon as it is true, so that it is known also if an error ends the execution.
+        Called with each outcome at once, so that it is known even if an error ends the execution.
     first_rule
-        Says with which rule a block is opened: it holds each file from its registration on.
+        Returns the first rule of a block: it protects each file from its registration on.
     """
     by_name: Mapping[Lfn, Described] = {item.file.lfn: item for item in items if item.file.lfn is not None}
     outcomes: dict[int, Outcome] = {}
@@ -102,7 +97,7 @@ def _fill(
     done: Callable[[Described, Outcome], None],
     opening: Callable[[], None],
 ) -> list[Reject]:
-    """Open, fill and close a block; return what does not go into it."""
+    """Open, fill and close a block; return the files that were not registered."""
     as_read, rejects = [], []
     for file in block.files:
         item = by_name[file.lfn]
@@ -128,10 +123,10 @@ def _fill(
 
 
 def _open(catalogue: ClosingCatalogue, block: Did, rule: FirstRule) -> None:
-    """Open a block with the rule that holds its files.
+    """Open a block with the rule that protects its files.
 
-    Where the account may not keep more, the files are registered all the same: they lie there anyway, and what looks
-    at the rules makes this one as soon as there is room.
+    If the quota of the account is used up, the block is opened without the rule: its files take the space anyway, and
+    the reconciliation adds the rule as soon as the quota allows.
     """
     try:
         catalogue.open_block(block, rule)
@@ -141,13 +136,12 @@ def _open(catalogue: ClosingCatalogue, block: Did, rule: FirstRule) -> None:
 
 
 def _refused(refused: Refused, by_name: Mapping[Lfn, Described]) -> Reject:
-    """Return what is done with a file that the catalogue does not take."""
     item = by_name[refused.file.lfn]
     return Reject(item=item, defects=(refused.defect,), quarantine=refused.is_its_own_fault)
 
 
 def _reject(reject: Reject, quarantine: Quarantine | None, now: dt.datetime) -> Outcome:
-    """Move a file to quarantine, if it is to go there; say what became of it."""
+    """Quarantine a rejected file, or leave it where it is; return its outcome."""
     item, case = reject.item, None
     if quarantine is None:
         return Outcome.of(item, Status.REFUSED, defects=reject.defects)
@@ -173,7 +167,7 @@ def _reject(reject: Reject, quarantine: Quarantine | None, now: dt.datetime) -> 
 
 
 def _changed(item: Described) -> Reject:
-    """Say of a file that it is no longer what was read."""
+    """Reject a file that changed after it was read."""
     defect = Defect(
         DefectKind.CHANGING, f"{item.file.path} is no longer the file that was read; it is read again later"
     )
@@ -181,12 +175,12 @@ def _changed(item: Described) -> Reject:
 
 
 def _is_as_read(item: Described) -> bool:
-    """Whether the file that lies there now is the one that was read.
+    """Whether a file is still the one that was read.
 
     Raises
     ------
     OSError
-        If the storage does not say: that is no other file.
+        If the storage fails: that is no evidence of another file.
     """
     try:
         status = item.file.path.stat() if item.file.is_link else item.file.path.lstat()
@@ -196,14 +190,14 @@ def _is_as_read(item: Described) -> bool:
 
 
 def _released(item: Described, status: Status, block: Did | None) -> Outcome:
-    """Remove the trigger of a file that is in the archive, and say what became of the file.
+    """Remove the trigger of a file that is in the archive, and return the outcome.
 
-    A trigger that speaks of another file by now stays. So does one that nobody lets us remove: the file is safe, and no
-    other has to wait for it.
+    The trigger stays if the file was replaced, or if it cannot be removed: the archived file is safe, and other files
+    do not wait for it.
     """
     is_replaced = not _is_as_read(item)
     if not is_replaced and _removed(item):
-        # The file may have been replaced between the look and the removal, and the trigger meant the new one.
+        # The file may have been replaced between the check and the removal: then the trigger was for the new file.
         is_replaced = not _is_as_read(item)
         if is_replaced and item.file.trigger is not None:
             with suppress(FileExistsError):
@@ -214,7 +208,7 @@ def _released(item: Described, status: Status, block: Did | None) -> Outcome:
 
 
 def _removed(item: Described) -> bool:
-    """Remove the trigger of a file; return whether there was one, and it has gone."""
+    """Remove the trigger of a file; return whether one was removed."""
     if item.file.trigger is None:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Which storage element on site is meant, and where its quarantine is."""
+"""Select the on-site storage element and its quarantine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def onsite_rse(rses: Mapping[str, Rse], name: str = "", paths: Sequence[Path] = 
     Raises
     ------
     UsageError
-        If there is none, or there are several to choose from.
+        If there is none, or more than one to choose from.
     """
     onsite = {rse.name: rse for rse in rses.values() if rse.is_onsite}
     if name:
@@ -36,12 +36,12 @@ def onsite_rse(rses: Mapping[str, Rse], name: str = "", paths: Sequence[Path] = 
 
 
 def quarantine_of(rses: Mapping[str, Rse], storage: Rse, folder: Path | None = None) -> Quarantine:
-    """Return the quarantine in `folder`, by default the one beside the root of `storage`.
+    """Return the quarantine in `folder`, by default beside the storage root.
 
     Raises
     ------
     UsageError
-        If it lies in the namespace of a storage element.
+        If it is inside the namespace of a storage element.
     """
     quarantine = Quarantine.beside(Path(storage.prefix)) if folder is None else Quarantine(folder)
     for other in rses.values():

@@ -1,4 +1,4 @@
-"""Blocks while they are filled: how large they become, and when they are closed. Pure."""
+"""Decide how large open blocks become and when they are closed (pure)."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockLimits", "BlockPolicy", "FirstRuleOf", "OpenBlock", "held_for_ever"]
 
-#: Says with which rule a block is opened, by its identifier and the storage element where its files are registered.
+#: Returns the first rule of a block, from its identifier and the storage element of its files.
 FirstRuleOf = Callable[[Did, str], FirstRule]
 
 
 def held_for_ever(block: Did, rse: str) -> FirstRule:
-    """Return the rule that holds what is registered in a block until somebody ends it."""
+    """Return a first rule without expiry: it protects the files of a block until it is ended."""
     origin = BlockName.parse(block.name).origin
     return FirstRule(rse_expression=f"centre={origin}" if origin else rse)
 
 
 @attrs.frozen(kw_only=True)
 class BlockLimits:
-    """How large a block may become.
+    """The largest size of a block.
 
     Attributes
     ----------
     files
-        The most files.
+        Largest number of files.
     size_bytes
-        The most bytes; a single file may be larger.
+        Largest total size; a single file may be larger.
     """
 
     files: int = 500
     size_bytes: int = 1_000_000_000_000
 
     def is_full(self, n_files: int, size_bytes: int, more_bytes: int = 0) -> bool:
-        """Return whether a block with so much in it does not take another file of `more_bytes`."""
+        """Return whether a block is too full for another file of `more_bytes`."""
         return n_files > 0 and (n_files >= self.files or size_bytes + more_bytes > self.size_bytes)
 
 
@@ -51,10 +51,8 @@ class OpenBlock:
 
     Attributes
     ----------
-    did
-        Its identifier.
     n_files, size_bytes
-        What it holds.
+        Its present content.
     """
 
     did: Did
@@ -63,35 +61,33 @@ class OpenBlock:
 
     @property
     def name(self) -> BlockName:
-        """Its name, taken apart."""
+        """The parsed name."""
         return BlockName.parse(self.did.name)
 
 
 @attrs.frozen(kw_only=True)
 class BlockPolicy:
-    """When a block is closed.
+    """The policy for closing blocks.
 
     Attributes
     ----------
-    limits
-        How large it may become.
     age_s
-        How long it may stay open, in seconds.
+        Longest time that a block stays open, in seconds.
     """
 
     limits: BlockLimits = BlockLimits()
     age_s: float = 60.0
 
     def closes(self, block: OpenBlock, now: dt.datetime) -> bool:
-        """Return whether `block` is to be closed.
+        """Return whether `block` must be closed.
 
-        It is full or old, or its night has ended since it was opened. A block of an earlier night, opened later for
-        files that came late, is filled as any other. If the clock went back behind its opening, its age is unknown, and
-        it is closed.
+        A block is closed when it is full or old, or when its night ended after it was opened. A block for late files of
+        an earlier night is filled like any other. A block is also closed if the clock was set back before its opening,
+        because its age is then unknown.
         """
         name = block.name
         age_s = (now - name.opened).total_seconds()
-        # Names carry whole seconds: a block can seem to be opened a moment after now.
+        # Names have whole seconds: a block can seem to be opened up to a second in the future.
         if self.limits.is_full(block.n_files, block.size_bytes) or not -1 <= age_s < self.age_s:
             return True
         return Night.of(name.opened, name.site) == name.night != Night.of(now, name.site)

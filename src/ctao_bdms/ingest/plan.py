@@ -1,7 +1,7 @@
-"""What is still to be done with a batch of files: pure.
+"""Plan the ingest of a batch of files (pure).
 
-The plan follows from what the files are and what the archive already holds; it never remembers. So a crash anywhere is
-repaired by planning again: what is done already is no longer in the plan.
+The plan depends only on the files and on the content of the archive, never on earlier plans. After a crash the files
+are planned again: steps that were done are no longer in the plan.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PlannedBlock", "Plan", "Reject", "RetentionOf", "permanent", "plan"]
 
-#: Says the retention class of a product, by its metadata and its scope.
+#: Returns the retention class of a product, from its metadata and its scope.
 RetentionOf = Callable[[ProductMetadata, str], RetentionClass]
 
 _LIMITS = BlockLimits()
-#: Defects that say nothing of the content: the file may well be sound the next time.
+#: Defects that are not about the content: the file may be good at the next try.
 _PASSING = {
     DefectKind.CHANGING,
     DefectKind.UNREADABLE,
@@ -55,14 +55,12 @@ class PlannedBlock:
 
     Attributes
     ----------
-    did
-        Its identifier.
     files
-        What goes into it.
+        The files to be registered in it.
     opens
-        Whether it is new; otherwise it is open already.
+        Whether it is a new block; otherwise it is open already.
     closes
-        Whether it is closed then; otherwise it stays open for more.
+        Whether it is closed after that; otherwise it stays open for more files.
     """
 
     did: Did
@@ -73,17 +71,15 @@ class PlannedBlock:
 
 @attrs.frozen(kw_only=True)
 class Reject:
-    """A file that does not enter the archive.
+    """A rejected file.
 
     Attributes
     ----------
-    item
-        The file.
     defects
-        Why.
+        The reasons.
     quarantine
-        Whether it is moved to quarantine. Otherwise it stays where it is: it is not under the storage root, or it may
-        be sound the next time.
+        Whether it is moved to quarantine. Otherwise it stays where it is: it is outside the storage root, or it may
+        be good at the next try.
     """
 
     item: Described
@@ -93,18 +89,18 @@ class Reject:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What is to be done, in this order.
+    """The steps of an ingest, in order.
 
     Attributes
     ----------
     rse
-        The storage element where the files lie.
+        The storage element of the files.
     blocks
-        Blocks to be filled; the directories of their files come first.
+        Blocks to be filled, after the directories of their files are made.
     known
-        The files that the archive holds already, whole, each with its block.
+        Files that are in the archive already, complete, each with its block.
     rejected
-        Files that do not enter.
+        Files that do not enter the archive.
     """
 
     rse: str
@@ -114,7 +110,7 @@ class Plan:
 
 
 def permanent(_metadata: ProductMetadata, _scope: str) -> RetentionClass:
-    """Say that every product is permanent."""
+    """Return the permanent retention class for every product."""
     return RetentionClass.PERMANENT
 
 
@@ -132,31 +128,27 @@ def plan(
     retention_of: RetentionOf = permanent,
     series_of: Callable[[Registration], BlockSeries] | None = None,
 ) -> Plan:
-    """Return what is still to be done.
+    """Return the steps that are still to be done for `items`.
 
     Parameters
     ----------
-    items
-        The files, each described.
     archive
-        What the catalogue says of their names.
+        The files that the catalogue knows under the names of `items`.
     rse, site
-        The storage element where the files lie, and the site where it stands.
+        The storage element of the files, and its site.
     now
         The present (aware), for the names of new blocks.
     token
-        Gives eight new hexadecimal digits at each call, for the names of new blocks.
-    limits
-        How large a block may become.
+        Returns eight new hexadecimal digits at each call, for the names of new blocks.
     open_blocks
         Blocks that are being filled, at most one of each scope, night and retention class.
     keep_open
-        Whether blocks that are not full stay open for more.
+        Whether blocks that are not full stay open for more files.
     retention_of
-        Says the retention class of a product: a block holds products of one.
+        Returns the retention class of a product; a block holds products of one class.
     series_of
-        Says which blocks can take a file; by default those of its scope, night and retention class at `site`. If it
-        is given, a file in a block of another class is not known, unless it is kept for ever there.
+        Returns the series of blocks for a file; by default that of its scope, night and retention class at `site`.
+        If it is given, a file in a block of another class counts as known only if that class is permanent.
     """
     classes_of = _at_least if series_of else lambda _: set(RetentionClass)
     series_of = series_of or partial(_onsite_series, site, retention_of)
@@ -169,7 +161,7 @@ def plan(
         defects = item.defects or tuple(_conflicts(item, archived))
         block = _block_of(archived, rse, set(RetentionClass)) if defects and is_replica else None
         if block is not None and item.file.lfn is not None:
-            # Somebody has accepted it, or the checks were not as strict: what the archive holds stays where it lies.
+            # An operator accepted it, or the checks were less strict then: an archived file is never quarantined.
             known[item.file.lfn] = block
             continue
         if defects or item.facts is None or item.file.lfn is None:
@@ -199,7 +191,7 @@ def plan(
 
 
 def _conflicts(item: Described, archived: ArchivedFile | None) -> Iterator[Defect]:
-    """Yield a defect if the archive holds other content under the file's name."""
+    """Yield a defect if the archive has other content under the same name."""
     if archived is None or item.facts is None:
         return
     ours, theirs = (item.facts.size_bytes, item.facts.digests.get("adler32")), (archived.size_bytes, archived.adler32)
@@ -212,7 +204,7 @@ def _conflicts(item: Described, archived: ArchivedFile | None) -> Iterator[Defec
 
 
 def _is_replica(item: Described, archived: ArchivedFile | None, rse: str) -> bool:
-    """Return whether the bytes are those that the archive holds here under this name."""
+    """Return whether the file is the archived replica at `rse`."""
     if archived is None or item.facts is None or any(_conflicts(item, archived)):
         return False
     replica = archived.at(rse)
@@ -220,7 +212,7 @@ def _is_replica(item: Described, archived: ArchivedFile | None, rse: str) -> boo
 
 
 def _block_of(archived: ArchivedFile | None, rse: str, classes: Collection[RetentionClass]) -> Did | None:
-    """Return the block of a file that the archive holds whole: here, in its directory and in a block; None if not.
+    """Return the block of a file that is fully archived: replica, directory and block; else None.
 
     Only blocks of the retention `classes` count.
     """
@@ -236,14 +228,14 @@ def _block_of(archived: ArchivedFile | None, rse: str, classes: Collection[Reten
 
 
 def _at_least(retention: RetentionClass) -> set[RetentionClass]:
-    """Return `retention` and what serves every purpose: to be kept for ever."""
+    """Return the retention classes that keep a file as long as `retention` or for ever."""
     return {RetentionClass.PERMANENT, retention}
 
 
 def _onsite_series(site: Site, retention_of: RetentionOf, file: Registration) -> BlockSeries:
-    """Return which blocks take a file that lies on site: those of its scope, night and retention class."""
+    """Return the series of blocks for a file on site, by scope, night and retention class."""
     night = file.metadata["instance__observing_night"]
-    assert isinstance(night, dt.date)  # the metadata table says so, and DL0 requires it
+    assert isinstance(night, dt.date)  # DL0 requires it, and the metadata table gives the type
     scope = scope_of(str(file.lfn))
     retention = retention_of(file.metadata, scope)
     return BlockSeries(vo=file.lfn.vo, scope=scope, site=site, night=Night(night), retention=retention)
@@ -256,7 +248,7 @@ def _filled(
     new: Callable[[], OpenBlock],
     keep_open: bool,
 ) -> Iterator[PlannedBlock]:
-    """Yield blocks that take `files` within `limits`, the first of them `current` if there is one."""
+    """Yield blocks for `files` within `limits`, beginning with `current` if it is given."""
     block, opens = (new(), True) if current is None else (current, False)
     n_files, size_bytes = block.n_files, block.size_bytes
     pack: list[Registration] = []

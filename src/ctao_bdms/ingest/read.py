@@ -1,4 +1,4 @@
-"""Reading files: each once, several at a time."""
+"""Read and describe files, several at a time."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def read_all(
     on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> list[Described]:
-    """Read and describe `files`, in their order, and compare them with what their producers say of them.
+    """Read and describe `files`, in order, and compare them with their producers' statements.
 
     Parameters
     ----------
     files
-        The files; what already stands against one keeps it from being read.
+        The files; one that has defects already is not read.
     policy
-        How strictly name and content are compared; by default every disagreement is an error.
+        The severity of each check; by default every failed check is an error.
     sidecars
-        Whether what producers say beside their files is compared.
+        Whether sidecar files are compared.
     jobs
-        How many are read at once.
+        Number of files that are read at the same time.
     on_scanned, on_bytes
-        Called after each file, and after each piece of one.
+        Called after each file, and after each piece of a file with its size.
     """
 
     def read(file: LocalFile) -> Described:

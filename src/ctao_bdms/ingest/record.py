@@ -20,7 +20,7 @@ __all__ = ["record"]
 
 
 def record(journal: Journal, outcomes: Iterable[Outcome]) -> None:
-    """Write down the files that are registered or quarantined; those that were refused stay due."""
+    """Record registered and quarantined files; refused files stay due."""
     by_block: dict[Did | None, list[Path]] = defaultdict(list)
     rejected = []
     for outcome in outcomes:

@@ -1,9 +1,8 @@
-"""Registering for a long time: blocks stay open between batches, and none is forgotten.
+"""Register files over a long time, with blocks that stay open between batches.
 
-What a request that was not answered has done is unknown, and it may still do it later. So the blocks that it was about
-are closed before anything else is planned: a closed block takes no more files, and what the catalogue says then is the
-truth. After a restart of the process the same holds for all open blocks; `ctao_bdms.replication.reconcile` with
-the least ``abandoned_after`` closes them.
+A request that timed out may still be carried out later. So its blocks are closed before anything else is planned: a
+closed block takes no more files, and then the catalogue has its final content. After a restart of the process the same
+holds for all open blocks; `ctao_bdms.replication.reconcile` with the smallest ``abandoned_after`` closes them.
 """
 
 from __future__ import annotations
@@ -38,32 +37,26 @@ _LOG = logging.getLogger(__name__)
 
 
 class RegistrarCatalogue(BatchCatalogue, ClosingCatalogue, Protocol):
-    """What a registrar asks of a catalogue."""
+    """The catalogue operations that a registrar needs."""
 
 
 class Registrar:
-    """Registers described files, and keeps the blocks that they go into.
+    """Register described files, and keep track of the open blocks.
 
     Parameters
     ----------
-    catalogue
-        The archive.
     storage
-        The storage element on site where the files lie.
-    policy
-        When blocks are closed.
+        The on-site storage element of the files.
     quarantine
-        Where bad files go; by default beside the storage root.
-    batches
-        What registers files there; by default a new one.
+        The quarantine for rejected files; by default beside the storage root.
     retention_of
-        Says the retention class of a product; by default all are permanent.
+        Returns the retention class of a product; by default all are permanent.
     first_rule
-        Says with which rule a block is opened; by default one without end.
+        Returns the first rule of a block; by default a rule without expiry.
     now
         The clock (aware).
     token
-        Gives eight new hexadecimal digits at each call, for the names of blocks.
+        Returns eight new hexadecimal digits at each call, for the names of blocks.
     """
 
     def __init__(
@@ -79,7 +72,7 @@ class Registrar:
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         token: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
-        #: What registers files; its ``size`` follows the server.
+        #: Registers the files; its ``size`` adapts to the server.
         self.batches = batches or Batches(catalogue)
         self._catalogue = catalogue
         self._storage = storage
@@ -100,19 +93,19 @@ class Registrar:
         return tuple(self._open.values())
 
     def take(self, items: Sequence[Described], on_outcome: Callable[[Outcome], None] = lambda _: None) -> IngestReport:
-        """Register what is sound of `items` and not yet registered, and put the rest into quarantine.
+        """Register the good files of `items`, and quarantine the bad ones.
 
         Raises
         ------
         UnreachableError
-            If the catalogue does not answer. What has become of files until then was said to `on_outcome`; to take the
-            others again later is safe.
+            If the catalogue does not answer. `on_outcome` was called for the files that were done; it is safe to take
+            the others again later.
         BlockClosedError
-            If somebody else has closed a block; to take the files again makes another one.
+            If another process closed a block; taking the files again opens a new one.
         StorageError
-            If the manifest of a block that is full cannot be written on site.
+            If the manifest of a full block cannot be written on site.
         TakesNothingError
-            If the catalogue refuses whatever it is given. The files stay where they are.
+            If the catalogue rejects every file. The files stay where they are.
         """
         refused = self.batches.refused
         self._settle()
@@ -149,7 +142,7 @@ class Registrar:
         return report
 
     def _keep(self, made: Plan, before: dict[Did, OpenBlock], report: IngestReport) -> None:
-        """Remember what is in which block now."""
+        """Update the content of the open blocks."""
         added: dict[Did, list[int]] = {}
         for outcome in report:
             if outcome.status is Status.REGISTERED and outcome.block is not None:
@@ -162,18 +155,18 @@ class Registrar:
             elif not block.opens or now.n_files:
                 self._open[block.did] = now
             else:
-                self._doubtful.add(block.did)  # it may be there, with nothing in it
+                self._doubtful.add(block.did)  # it may have been opened, and be empty
 
     def close(self, *, everything: bool = False) -> tuple[Did, ...]:
-        """Close the blocks whose time has come; return all that were closed since the last call and need rules.
+        """Close full and old blocks; return all blocks closed since the last call, which need rules.
 
-        A block whose manifest cannot be written stays open, which is logged, and is tried again by the next call: a
-        storage that is full on site must not keep others from being copied away.
+        A block whose manifest cannot be written is logged, stays open, and is tried again at the next call: full
+        on-site storage must not keep other blocks from being replicated.
 
         Parameters
         ----------
         everything
-            Close all, as at the end of the process.
+            Close all blocks, as at the end of the process.
 
         Raises
         ------
@@ -198,7 +191,7 @@ class Registrar:
         return closed
 
     def _settle(self) -> None:
-        """Close the blocks of which it is not known what they hold."""
+        """Close the blocks whose content is unknown after a failed request."""
         for did in sorted(self._doubtful):
             try:
                 close_block(self._catalogue, did)
