@@ -1,4 +1,4 @@
-"""The inbox: which data files and triggers lie on the storage of the site."""
+"""The inbox: data files and triggers on the on-site storage."""
 
 from ctao_bdms.inbox.files import LocalFile, survey
 from ctao_bdms.inbox.sightings import Notice, Poll, Sighting

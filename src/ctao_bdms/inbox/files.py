@@ -1,8 +1,7 @@
-"""What lies on the storage and wants to be ingested.
+"""Find the files to be ingested, once; `ctao_bdms.inbox.watch` polls for them.
 
-One look at what is there; `ctao_bdms.inbox.watch` looks again and again. A path stands for itself; a directory stands
-for the data files of all ``.trigger`` files below it, because the trigger is the producer's word that a file is
-complete.
+A file path is taken as it is. A directory is searched for ``.trigger`` files, because a trigger is the producer's
+statement that its data file is complete.
 """
 
 from __future__ import annotations
@@ -29,22 +28,22 @@ __all__ = ["LocalFile", "local_file", "survey"]
 
 @attrs.frozen(kw_only=True)
 class LocalFile:
-    """A file that wants to be ingested.
+    """A file to be ingested.
 
     Attributes
     ----------
     path
-        Where it lies, absolute, links resolved unless it `is_link`.
+        Its absolute path, with links resolved unless it `is_link`.
     lfn
-        Its logical name; None if it cannot have one.
+        Its logical file name; None if the file name is invalid.
     trigger
         Its trigger, if there is one.
     stamp
-        What lay there when it was looked at, a folder perhaps; None if there was nothing.
+        The stamp of the file, or of a folder at its path; None if there was nothing.
     defects
-        What already stands against it, before a byte is read.
+        Defects that are known before the file is read.
     is_link
-        Whether the path is a link: its own name counts, and the content of the file that it leads to.
+        Whether the path is a link: the name is that of the link, the content that of its target.
     """
 
     path: Path
@@ -56,7 +55,7 @@ class LocalFile:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it lies under the storage root, so that it may be moved to quarantine."""
+        """Whether it is under the storage root, so that it may be moved to quarantine."""
         return not any(
             defect.kind in {DefectKind.OUTSIDE_ROOT, DefectKind.MISSING, DefectKind.NOT_A_FILE}
             for defect in self.defects
@@ -64,14 +63,14 @@ class LocalFile:
 
 
 def survey(paths: Iterable[Path], root: Path) -> list[LocalFile]:
-    """Return the files that `paths` stand for, each once, in the order found.
+    """Return the files at and below `paths`, each once, in the order found.
 
     Parameters
     ----------
     paths
         Data files, triggers, or directories that are searched for triggers.
     root
-        The storage root: what lies under it can be registered where it lies.
+        The storage root: files under it can be registered without a copy.
     """
     found: dict[Path, LocalFile] = {}
     real_root = Path(os.path.realpath(root))
@@ -84,7 +83,7 @@ def survey(paths: Iterable[Path], root: Path) -> list[LocalFile]:
 
 
 def _expand(path: Path) -> Iterator[tuple[Path, Path | None]]:
-    """Yield the data files, each with its trigger, that one argument stands for."""
+    """Yield the data files at or below `path`, each with its trigger."""
     if is_trigger_name(path.name):
         yield data_of(path), path
     elif path.is_dir() and not path.is_symlink():
@@ -95,7 +94,7 @@ def _expand(path: Path) -> Iterator[tuple[Path, Path | None]]:
 
 
 def _triggers(directory: Path) -> Iterator[Path]:
-    """Yield the triggers below `directory`, directories in the order of their names."""
+    """Yield the triggers below `directory`, sorted by name."""
     folders = []
     with os.scandir(directory) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
@@ -108,16 +107,14 @@ def _triggers(directory: Path) -> Iterator[Path]:
 
 
 def local_file(path: Path, trigger: Path | None, root: Path) -> LocalFile:
-    """Say where a file really is, and what stands against it before a byte is read.
+    """Return a file with its real path and the defects that are known before it is read.
 
     Parameters
     ----------
     path
-        The file, absolute; links are followed.
-    trigger
-        Its trigger, if there is one.
+        The absolute path; links are followed.
     root
-        The storage root, links resolved.
+        The storage root, with links resolved.
     """
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(root):
@@ -149,7 +146,7 @@ def local_file(path: Path, trigger: Path | None, root: Path) -> LocalFile:
 
 
 def _stamp_of(path: Path) -> Stamp | None:
-    """Return the stamp of what a path leads to; None if nobody can say."""
+    """Return the stamp of the file at `path`; None if it cannot be read."""
     with suppress(OSError):
         return Stamp.of(path)
     return None

@@ -1,4 +1,4 @@
-"""What is remembered of a folder between two polls, small enough for a million triggers."""
+"""The state of a folder between two polls, compact enough for a million triggers."""
 
 from __future__ import annotations
 
@@ -14,43 +14,44 @@ if TYPE_CHECKING:
 
 __all__ = ["Folder", "FolderStamp", "Round", "folder_stamp", "trigger_stamp"]
 
-#: Device, inode, and the times of the last change of content and of status, in nanoseconds.
+#: Device, inode, mtime and ctime, in nanoseconds.
 FolderStamp = tuple[int, int, int, int]
 
 
 def folder_stamp(status: os.stat_result) -> FolderStamp:
-    """Return what changes when anything is made, renamed or removed in a folder.
+    """Return a stamp that changes when a name in the folder is made, renamed or removed.
 
-    The time of the status is part of it because tools that copy trees set the other one back.
+    The ctime is part of it because tools that copy trees set the mtime back.
     """
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
 
 def trigger_stamp(status: os.stat_result) -> int:
-    """Return 64 bits that change when a trigger is made again: a new inode, or a freed one at another time.
+    """Return a 64-bit stamp that changes when a trigger is made again.
 
-    The time of the status is part of it because copying tools put the other one back.
+    The inode alone is not enough because it can be reused; the ctime is part of it because copying tools set the
+    mtime back.
     """
     return hash((status.st_ino, status.st_mtime_ns, status.st_ctime_ns))
 
 
 @attrs.define(eq=False)
 class Folder:
-    """A folder as it was listed last.
+    """The triggers in a folder at its last listing.
 
-    Names and stamps lie packed in two buffers, because a folder is opened again only when it changes.
+    Names and stamps are packed into two buffers: they are unpacked only when the folder changes.
 
     Attributes
     ----------
     stamp
-        Its stamp before the listing; None if it must be listed, whatever its stamp.
+        Its stamp before the listing; None if it must be listed again.
     place
-        Device and inode when it was listed last; None if it never was.
+        Device and inode at the last listing; None if it was never listed.
     listed_s
-        When it was listed last, in seconds of the monotonic clock.
+        Time of the last listing, in seconds of the monotonic clock.
     unsettled_until_s
-        A stamp seen for the first time can stand for a change that comes later within the same tick of the file
-        system's clock: until one listing is later than this, an equal stamp proves nothing.
+        Until a listing later than this, an equal stamp does not prove an unchanged folder: a second change within the
+        same tick of the file system's clock has the same stamp.
     """
 
     stamp: FolderStamp | None = None
@@ -74,21 +75,13 @@ class Folder:
 
 
 class Round:
-    """Takes the keys of a mapping in turn, a few at a time, while the mapping changes."""
+    """Take the keys of a changing mapping in turn, a few at a time (round robin)."""
 
     def __init__(self) -> None:
         self._left: list[bytes] = []
 
     def take(self, source: Collection[bytes], count: int) -> list[bytes]:
-        """Return up to `count` keys whose turn it is; fewer at the end of a round.
-
-        Parameters
-        ----------
-        source
-            What is there now.
-        count
-            The most to return.
-        """
+        """Return the next keys of `source`, up to `count`; fewer at the end of a round."""
         if count >= len(source):
             self._left.clear()
             return list(source)

@@ -1,4 +1,4 @@
-"""What a look into the inbox says."""
+"""The results of a poll of the inbox."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["Notice", "Poll", "Sighting", "priority_in"]
 
 
-#: What comes first if priority is asked for: among the same category by the stream.
+#: Priorities: by the category first, then by the stream.
 _BY_STREAM = {Stream.TELESCOPE_EVENTS: 2, Stream.SUBARRAY_EVENTS: 2, Stream.TELESCOPE_TRIGGERS: 1}
 _BY_CATEGORY: dict[str, int] = {Category.A: 300, Category.B: 200, Category.C: 100}
 _CATEGORY = 100
 
 
 def priority_in(category: str, priority: int) -> int:
-    """Return the priority of a file in a category, whose priority was known by its name, or in another category.
+    """Return `priority` for a file that is now known to be in `category`.
 
     Examples
     --------
@@ -38,28 +38,28 @@ def priority_in(category: str, priority: int) -> int:
 
 @attrs.frozen(kw_only=True)
 class Sighting:
-    """A trigger that was seen, and the file that it stands for.
+    """A trigger and its data file.
 
     Attributes
     ----------
     path
-        Where the data file lies.
+        The path of the data file.
     lfn
-        Its logical name; None if it cannot have one.
+        Its logical file name; None if the file name is invalid.
     trigger
         The trigger; None if there is none.
     trigger_ns
-        The time of the last modification of the trigger, nanoseconds since 1970; 0 if there is none.
+        The mtime of the trigger, nanoseconds since 1970; 0 if there is none.
     stamp
-        The stamp of the data file; None as long as there is no such file.
+        The stamp of the data file; None if it does not exist.
     night, site
-        Where and when it was taken, if the name says so.
+        Night and site by the name; None if the name has none.
     category
         Its processing category, if it is known.
     priority
-        The higher, the sooner.
+        Higher priorities are scanned first.
     defects
-        What already stands against the file, before a byte is read.
+        Defects that are known before the file is read.
     """
 
     path: Path
@@ -75,16 +75,14 @@ class Sighting:
 
     @classmethod
     def of(cls, file: LocalFile, *, trigger_ns: int | None = None, site: Site | None = None) -> Sighting:
-        """Say what the name of a file of the inbox says of it, too.
+        """Return the sighting of a file, with night, site and priority by its name.
 
         Parameters
         ----------
-        file
-            The file.
         trigger_ns
-            The time of its trigger, nanoseconds since 1970; by default it is looked at.
+            The mtime of its trigger, nanoseconds since 1970; by default it is read from the file system.
         site
-            The site where it lies, if its name does not say.
+            The site of the storage, for a name without a telescope.
         """
         night, priority = None, 0
         if file.lfn is not None:
@@ -110,7 +108,7 @@ class Sighting:
 
 
 def _modified_ns(trigger: Path | None) -> int:
-    """Return when a trigger was made, nanoseconds since 1970; 0 if there is none."""
+    """Return the mtime of a trigger, nanoseconds since 1970; 0 if there is none."""
     if trigger is not None:
         with suppress(OSError):
             return trigger.lstat().st_mtime_ns
@@ -119,15 +117,7 @@ def _modified_ns(trigger: Path | None) -> int:
 
 @attrs.frozen
 class Notice:
-    """Something in the inbox that people should know of; told once, until it is over or says something else.
-
-    Attributes
-    ----------
-    path
-        The folder or trigger.
-    message
-        A sentence.
-    """
+    """A problem in the inbox; reported once, until it is over or its message changes."""
 
     path: Path
     message: str
@@ -135,21 +125,21 @@ class Notice:
 
 @attrs.define(kw_only=True)
 class Poll:
-    """What is new since the last poll.
+    """The changes since the last poll.
 
     Attributes
     ----------
     found
-        Triggers that are new or were made again, and whose data file is there.
+        New triggers, or triggers made again, whose data file exists.
     gone
-        Triggers that were known, and are no longer there.
+        Triggers that were removed.
     waiting
-        Triggers that are new and stand for nothing yet: their file is not there, or they contradict their own name.
-        Each is found as soon as that is over.
+        New triggers without a data file, or with a link that contradicts their name. Each is found as soon as that is
+        repaired.
     errors
-        Folders that cannot be read, and names that are no triggers.
+        Folders that cannot be read, and invalid triggers.
     more
-        Whether there is more to be found at once: the poll was full.
+        Whether the poll reached its limit, so that the next one should follow at once.
     """
 
     found: list[Sighting] = attrs.Factory(list)

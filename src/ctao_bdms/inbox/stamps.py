@@ -1,4 +1,4 @@
-"""Which bytes lie at a path."""
+"""Stamps of files, which change when a file is replaced."""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ __all__ = ["Stamp"]
 
 @attrs.frozen
 class Stamp:
-    """Which bytes lay at a path: the file's identity, size and time.
+    """Identity, size and times of a file.
 
     Attributes
     ----------
     device, inode
-        The file, as the operating system counts. The number of a device changes when a network storage is mounted anew.
-    size_bytes
-        Its size.
+        The identity of the file. The device number changes when a network storage is mounted again.
     modified_ns
-        The time of the last modification, nanoseconds since 1970.
+        The mtime, nanoseconds since 1970.
     changed_ns
-        The time of the last change of content or status: who puts the other time back cannot put this one back. None if
-        it is not known, as in a journal of an older version.
+        The ctime, nanoseconds since 1970, which no tool can set back. None if it is unknown, as in a journal of an
+        older version.
     """
 
     device: int
@@ -51,14 +49,14 @@ class Stamp:
 
     @classmethod
     def from_status(cls, status: os.stat_result) -> Stamp:
-        """Return the stamp that the operating system's answer holds."""
+        """Return the stamp in the result of a stat call."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
     def is_same(self, other: Stamp) -> bool:
-        """Whether both are the same bytes at the same path.
+        """Whether both are stamps of the same unchanged file.
 
-        The number of the device is not compared: the storage may have been mounted anew in between. A mode, an owner
-        or a link that was changed looks like other bytes: to read them again costs time, to believe them a file.
+        The device number is not compared because the storage may have been mounted again. A changed mode, owner or
+        link count looks like a changed file: reading a file again costs time, a missed change costs the file.
         """
         changed = {self.changed_ns, other.changed_ns}
         is_changed = None not in changed and len(changed) > 1
@@ -66,6 +64,6 @@ class Stamp:
         return mine == others and not is_changed
 
     def is_of(self, facts: FileFacts) -> bool:
-        """Whether `facts` were read from these bytes."""
+        """Whether `facts` were read from the file with this stamp."""
         inode = self.inode if facts.inode is None else facts.inode
         return self.is_same(Stamp(self.device, inode, facts.size_bytes, facts.modified_ns, facts.changed_ns))

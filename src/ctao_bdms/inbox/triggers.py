@@ -1,8 +1,8 @@
-"""What a trigger is: the one place that knows its name and what it may point to.
+"""Triggers: their names and their targets.
 
-A trigger is a file or a symbolic link beside a data file, called as the data file with ``.trigger`` behind. It is the
-producer's word that the data file is complete. Which file is meant follows from the name alone; a link that points to
-another file contradicts its own name, and is no word at all.
+A trigger is a file or symbolic link beside a data file, with the name of the data file and ``.trigger``. It is the
+producer's statement that the data file is complete. Its name alone determines the data file; a link to another file
+contradicts its name and is not valid.
 """
 
 from __future__ import annotations
@@ -15,45 +15,28 @@ if TYPE_CHECKING:
 
 __all__ = ["TRIGGER_SUFFIX", "contradiction", "data_of", "is_trigger_name"]
 
-#: What the name of a trigger adds to that of its data file.
+#: The suffix that a trigger adds to the name of its data file.
 TRIGGER_SUFFIX = ".trigger"
 
 
 def is_trigger_name(name: str) -> bool:
-    """Say whether a file of that name is a trigger: ``.trigger`` alone names no data file.
-
-    Parameters
-    ----------
-    name
-        The last part of a path.
-    """
+    """Return whether a file name is that of a trigger; ``.trigger`` alone is not."""
     return name.endswith(TRIGGER_SUFFIX) and name != TRIGGER_SUFFIX
 
 
 def data_of(trigger: Path) -> Path:
-    """Return the data file of a trigger, which lies beside it.
-
-    Parameters
-    ----------
-    trigger
-        The trigger.
-    """
+    """Return the path of the data file beside a trigger."""
     return trigger.with_name(trigger.name.removesuffix(TRIGGER_SUFFIX))
 
 
 def contradiction(trigger: str) -> str | None:
-    """Say how a link contradicts its own name; None if it agrees, or is no link.
+    """Return an error message if a trigger is a link to another file; None if it is valid.
 
-    A link agrees if it leads to the data file beside it, in however many steps. One that leads nowhere agrees if the
-    name at its end is the data file's: it was made where the storage has another mount point.
-
-    Parameters
-    ----------
-    trigger
-        The path of the trigger.
+    A valid link leads to the data file beside it, over any number of links. A broken link is valid if the file name of
+    its target is that of the data file: it was made where the storage has another mount point.
     """
     try:
-        target = os.readlink(trigger)  # noqa: PTH115 - one for each trigger: pathlib is slower
+        target = os.readlink(trigger)  # noqa: PTH115 - called for each trigger, and pathlib is slower
     except OSError:
         return None
     data = trigger.removesuffix(TRIGGER_SUFFIX)
@@ -63,6 +46,6 @@ def contradiction(trigger: str) -> str | None:
     try:
         leads_to_it = os.path.samefile(trigger, data)  # noqa: PTH121
     except OSError:
-        # The link or the data file leads nowhere; which of them, the caller will see.
+        # The link is broken or the data file is missing; the caller finds out which.
         leads_to_it = os.path.basename(target) == name  # noqa: PTH119
     return None if leads_to_it else f"the trigger is called after {name!a}, but is a link to {target!a}"

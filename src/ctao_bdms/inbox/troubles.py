@@ -1,4 +1,4 @@
-"""What is wrong in the inbox now: each trouble is told once, until it is over or is another one."""
+"""The present problems in the inbox: each is reported once, until it is over or changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Troubles:
-    """Folders that cannot be looked at, and names that are called as triggers and are none.
+    """Folders that cannot be read, and invalid triggers.
 
     Parameters
     ----------
@@ -29,21 +29,21 @@ class Troubles:
 
     def __init__(self, roots: Sequence[bytes]) -> None:
         self._roots = roots
-        # By folder, and name in it; the folder itself has the empty name.
+        # By folder and name in it; an unreadable folder itself has the empty name.
         self._messages: dict[bytes, Mapping[bytes, str]] = {}
 
     @property
     def n_hidden(self) -> int:
-        """How many folders cannot be looked at."""
+        """Number of folders that cannot be read."""
         return sum(b"" in messages for messages in self._messages.values())
 
     @property
     def n_odd(self) -> int:
-        """How many names are called as triggers, and are none or cannot be looked at."""
+        """Number of triggers that are invalid or cannot be read."""
         return sum(len(messages) for messages in self._messages.values()) - self.n_hidden
 
     def first(self, limit: int | None = None) -> Mapping[Path, str]:
-        """Return what is wrong, by path; at most `limit` of it."""
+        """Return the problems by path, at most `limit`."""
         found = (
             (_path(folder, name), message)
             for folder, messages in self._messages.items()
@@ -52,15 +52,15 @@ class Troubles:
         return dict(itertools.islice(found, limit))
 
     def hide_from_above(self, folder: bytes) -> bool:
-        """Whether a folder lies below a root that cannot be looked at: what is not there now is only hidden."""
+        """Whether a folder is below a root that cannot be read: missing files are then only hidden."""
         return any(b"" in self._messages.get(root, ()) and folder.startswith(root + b"/") for root in self._roots)
 
     def hide(self, folder: bytes) -> bool:
-        """Whether a folder cannot be looked at, or lies below a root that cannot."""
+        """Whether a folder, or a root above it, cannot be read."""
         return b"" in self._messages.get(folder, ()) or self.hide_from_above(folder)
 
     def tell(self, folder: bytes, messages: Mapping[bytes, str]) -> list[Notice]:
-        """Put what is wrong in a folder in the place of what was wrong; return what is new, and log it."""
+        """Replace the problems of a folder; log and return the new ones."""
         before = self._messages.pop(folder, {})
         if messages:
             self._messages[folder] = messages

@@ -1,4 +1,4 @@
-"""What became of the files that were ingested."""
+"""The outcomes of an ingest."""
 
 from __future__ import annotations
 
@@ -18,43 +18,40 @@ __all__ = ["IngestReport", "Outcome", "Status"]
 
 
 class Status(StrEnum):
-    """What became of one file."""
+    """The status of one file after an ingest."""
 
-    #: It is in the archive now.
+    #: The file was registered in the archive.
     REGISTERED = "registered"
-    #: It was in the archive already, whole.
+    #: The file was in the archive already, complete.
     KNOWN = "known"
-    #: It was moved to quarantine.
+    #: The file was moved to quarantine.
     QUARANTINED = "quarantined"
-    #: It stays where it is and is not in the archive.
+    #: The file stays where it is and is not in the archive.
     REFUSED = "refused"
 
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """What became of one file.
+    """The outcome of one file.
 
     Attributes
     ----------
     path
-        Where it lay.
+        Its path in the inbox.
     lfn
-        Its name; None if it has none.
-    status
-        What became of it.
+        Its logical file name; None if the file name is invalid.
     facts
-        What its bytes say; None if they were not read.
+        The facts of its content; None if it was not read.
     defects
-        Why it did not enter.
+        The reasons for the rejection.
     warnings
-        What is wrong with it too, but does not keep it out.
+        Failed checks that were no reason for a rejection.
     block
-        The block that it is in, if the archive holds it.
+        The block of the file, if it is archived.
     case
-        The folder in quarantine that it is in.
+        The quarantine case of the file.
     is_replaced
-        Whether the archive holds the file that was read, and another one lies there by now, or none. Its trigger
-        stands.
+        Whether the file was replaced or removed after it was read and archived. Its trigger stays.
     """
 
     path: Path
@@ -93,37 +90,37 @@ class Outcome:
 
     @property
     def is_archived(self) -> bool:
-        """Whether the archive holds the file now."""
+        """Whether the file is in the archive."""
         return self.status in {Status.REGISTERED, Status.KNOWN}
 
     @property
     def why(self) -> str:
-        """Why it did not enter, in one line."""
+        """The defects in one line."""
         return "; ".join(map(str, self.defects))
 
     @property
     def file(self) -> str:
-        """The name of the file, without its directory."""
+        """The file name without directory."""
         return self.path.name
 
     @property
     def directory(self) -> str:
-        """The directory of its name; empty if it has no name."""
+        """The directory of the logical file name; empty if there is none."""
         return "" if self.lfn is None else str(self.lfn).rpartition("/")[0]
 
     @property
     def size_bytes(self) -> int | None:
-        """The size in bytes; None if it was not read."""
+        """The size in bytes; None if the file was not read."""
         return None if self.facts is None else self.facts.size_bytes
 
     @property
     def adler32(self) -> str:
-        """The Adler-32; empty if it was not read."""
+        """The Adler-32; empty if the file was not read."""
         return "" if self.facts is None else self.facts.digests.get("adler32", "")
 
 
 class IngestReport(Rows[Outcome]):
-    """What became of the files that were ingested, one row a file."""
+    """The outcomes of an ingest, one row a file."""
 
     columns: ClassVar[tuple[tuple[str, str], ...]] = (
         ("file", "file"),
@@ -135,10 +132,10 @@ class IngestReport(Rows[Outcome]):
 
     @property
     def archived(self) -> tuple[Outcome, ...]:
-        """The files that the archive holds now."""
+        """The files that are in the archive."""
         return tuple(outcome for outcome in self if outcome.is_archived)
 
     @property
     def rejected(self) -> tuple[Outcome, ...]:
-        """The files that it does not hold."""
+        """The files that are not in the archive."""
         return tuple(outcome for outcome in self if not outcome.is_archived)

@@ -1,4 +1,4 @@
-"""Ingest files from quarantine again: as they are, or in spite of the defects that an operator accepts."""
+"""Ingest quarantined files again, as they are or with defects that an operator accepts."""
 
 from __future__ import annotations
 
@@ -49,19 +49,15 @@ def retry(
 
     Parameters
     ----------
-    site, quarantine
-        How files are ingested, and the quarantine that holds the cases.
-    cases
-        The cases.
     why
         The reason, for the record.
     on_left
-        Called with a case that stays as it is, and why; by default that is an error.
+        Called with a case that cannot be restored, and the error; by default the error is raised.
 
     Raises
     ------
     UsageError
-        If another file or a trigger stands at the old place of one.
+        If another file or a trigger exists at the path of a case.
     """
     action = OperatorAction.now("retry", site.now(), why)
     rest = iter(cases)
@@ -72,19 +68,17 @@ def retry(
 
 
 def accept(site: SiteIngest, quarantine: Quarantine, case: Case, why: str) -> IngestReport:
-    """Ingest a file from quarantine in spite of the defects that its case names; other defects still keep it out.
+    """Ingest a quarantined file with the defects in its case; other defects are not accepted.
 
     Parameters
     ----------
-    site, quarantine, case
-        How files are ingested, the quarantine, and the case in it.
     why
         The reason, for the record and the product's ``disclaimer``.
 
     Raises
     ------
     UsageError
-        If there is no reason, or a defect that nobody can accept, a conflict for one.
+        If there is no reason, or a defect that cannot be accepted, for example a conflict.
     """
     if not why.strip():
         raise UsageError("a file is accepted for a reason; say which")
@@ -101,7 +95,7 @@ def _ingest_again(
     judged: Callable[[Described, Case], Described],
     on_left: Callable[[Case, UsageError], None] | None = None,
 ) -> IngestReport:
-    """Ingest files from quarantine, read anew and then `judged`; a case ends when its file has its outcome."""
+    """Restore, read, pass through `judged`, and ingest files; close their cases."""
     by_path: dict[Path, Case] = {}
     files: list[LocalFile] = []
     for case in cases:
@@ -115,7 +109,7 @@ def _ingest_again(
             on_left(case, error)
             continue
         by_path[file.path] = case
-        # What the producer said of the file stands in the trigger that the case keeps.
+        # The producer's statement may be in the trigger, which is in the case.
         files.append(attrs.evolve(file, trigger=case.kept_trigger))
     items = [
         judged(attrs.evolve(item, file=attrs.evolve(item.file, trigger=case.trigger)), case)
@@ -140,10 +134,10 @@ def _ingest_again(
 
 
 def _accepted(item: Described, defects: Iterable[Defect], action: OperatorAction) -> Described:
-    """Return `item` as it enters the archive in spite of `defects`.
+    """Return `item` without its defects, if their kinds are among `defects` and acceptable.
 
-    Defects of other kinds still keep it out. What the headers do not say of level and night is taken from the path, and
-    the disclaimer of the product says what was accepted, by whom and why.
+    Level and night are taken from the path if the headers lack them. The disclaimer of the product records the
+    accepted defects, the operator and the reason.
     """
     kinds = {defect.kind for defect in defects} & ACCEPTABLE
     try:

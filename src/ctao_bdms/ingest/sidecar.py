@@ -1,13 +1,14 @@
-"""What a producer says of its file beside it: size and digests, compared with what the bytes say.
+"""Read size and digests of a file from its sidecar files, and compare them with its content.
 
 Three forms are read, all optional:
 
-- ``<file>.<algorithm>``, as ``sha256sum`` and its kin write it: lines of digest, blanks and name; or a digest alone;
-- a trigger that is a regular file with such lines, one for each algorithm, which is known by the number of its digits;
+- ``<file>.<algorithm>``, as written by ``sha256sum`` and similar tools: lines of digest, blanks and name; or a digest
+  alone;
+- a trigger that is a regular file with such lines, one for each algorithm, identified by its number of digits;
 - a trigger that is a regular file with a JSON object of ``size_bytes`` and ``digests``.
 
-A trigger with any other content says nothing: what triggers hold was never agreed. A file of digests that cannot be
-read says that something is wrong.
+A trigger with any other content is ignored, because the content of triggers was never agreed. A sidecar file that
+cannot be read is a defect.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 
 __all__ = ["DIGEST_SUFFIXES", "Statement", "compare_statement", "read_statement"]
 
-#: The algorithms, and how many hexadecimal digits each has.
+#: Number of hexadecimal digits by algorithm.
 _DIGITS = {"adler32": 8, "md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 _ALGORITHMS = {digits: algorithm for algorithm, digits in _DIGITS.items()}
 
-#: What the name of a file of digests adds to that of its data file.
+#: Suffixes that sidecar files add to the name of the data file.
 DIGEST_SUFFIXES = frozenset(f".{algorithm}" for algorithm in _DIGITS)
 
-#: A statement is a few lines; what is longer is something else, and is not read.
+#: Largest size of a sidecar file, in bytes: a statement has only a few lines.
 _LONGEST = 65_536
 
 _LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{8,128})(?:[ \t]+\*?(?P<name>\S.*))?")
@@ -46,16 +47,16 @@ _LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{8,128})(?:[ \t]+\*?(?P<name>\S.*))?"
 
 @attrs.frozen(kw_only=True)
 class Statement:
-    """What a producer says of one file.
+    """A producer's statement about one file.
 
     Attributes
     ----------
     size_bytes
-        The size; None if it is not said.
+        The size; None if it is not given.
     digests
         Lower-case hexadecimal digests by algorithm.
     defects
-        Why what is said cannot be understood.
+        Errors in the statement itself.
     """
 
     size_bytes: int | None = None
@@ -64,19 +65,19 @@ class Statement:
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """The digests that a scan must make so that all can be compared."""
+        """The digests that a scan must compute for the comparison."""
         return tuple(dict.fromkeys(["adler32", "sha256", *self.digests]))
 
 
 def read_statement(path: Path, trigger: Path | None = None) -> Statement:
-    """Read what a producer says of a file.
+    """Read the producer's statement about a file.
 
     Parameters
     ----------
     path
-        The data file; it need not be there.
+        The data file; it need not exist.
     trigger
-        Its trigger; one that is a link says nothing.
+        Its trigger; a link has no statement.
 
     Examples
     --------
@@ -109,19 +110,17 @@ def read_statement(path: Path, trigger: Path | None = None) -> Statement:
 
 
 def compare_statement(statement: Statement, facts: FileFacts) -> tuple[Defect, ...]:
-    """Compare what is said with what is: pure.
+    """Compare a producer's statement with the facts of the file (pure).
 
     Parameters
     ----------
-    statement
-        What the producer says.
     facts
-        What the bytes say, with the digests that `Statement.algorithms` asks for.
+        The facts, with the digests in `Statement.algorithms`.
 
     Returns
     -------
     tuple[Defect, ...]
-        Everything that is wrong; nothing if the file could not be read.
+        All differences; empty if the file could not be read.
     """
     if not facts.digests:
         return ()
@@ -141,7 +140,7 @@ def compare_statement(statement: Statement, facts: FileFacts) -> tuple[Defect, .
 
 
 def _sources(path: Path, trigger: Path | None) -> Iterator[tuple[Path, str]]:
-    """Yield what may say something, with the algorithm that its name says."""
+    """Yield the possible sidecar files, each with the algorithm in its name."""
     if trigger is not None:
         yield trigger, ""
     for algorithm in _DIGITS:
@@ -149,7 +148,7 @@ def _sources(path: Path, trigger: Path | None) -> Iterator[tuple[Path, str]]:
 
 
 def _read(source: Path) -> str | None:
-    """Return the text of a source; None if there is none. A FIFO or a device is not even opened."""
+    """Return the text of a sidecar file; None if there is none. A FIFO or device is never opened."""
     try:
         status = os.lstat(source)
     except FileNotFoundError:
@@ -167,7 +166,7 @@ def _read(source: Path) -> str | None:
 
 
 def _parse(text: str, name: str, algorithm: str) -> tuple[int | None, dict[str, str]]:
-    """Return what a source says; `algorithm` is empty for a trigger, which may say nothing."""
+    """Parse size and digests of a sidecar file; `algorithm` is empty for a trigger."""
     if not algorithm and text.lstrip().startswith("{"):
         return _parse_object(text)
     lines = [_LINE.fullmatch(line.strip()) for line in text.splitlines() if line.strip()]
@@ -187,7 +186,7 @@ def _parse(text: str, name: str, algorithm: str) -> tuple[int | None, dict[str, 
 
 
 def _parse_object(text: str) -> tuple[int | None, dict[str, str]]:
-    """Return what a JSON object says."""
+    """Parse size and digests of a JSON object."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):

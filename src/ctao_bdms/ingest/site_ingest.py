@@ -1,4 +1,4 @@
-"""Ingest files from the storage on site within one call: find, read, plan, carry out."""
+"""Ingest files from on-site storage within one call: find, read, plan, carry out."""
 
 from __future__ import annotations
 
@@ -31,30 +31,24 @@ __all__ = ["SiteIngest"]
 
 @attrs.frozen(kw_only=True)
 class SiteIngest:
-    """How files of one storage element on site are ingested.
+    """An ingest of files from one on-site storage element.
 
     Attributes
     ----------
-    catalogue
-        The archive.
-    storage
-        The storage element where the files lie.
     now
         The clock (aware).
     retention_of, first_rule
-        The retention class of a product, and the rule with which a block is opened: as the policy says.
+        The retention class of a product, and the first rule of a block, by the policy.
     begin_rules
-        Makes the next rules of blocks that were closed just now.
-    limits
-        How large a block may become.
+        Adds the next rules of blocks that were just closed.
     checks
-        How serious it is where name and content of a file disagree; by default it stays out.
+        The severity of each check; by default a file that fails one is rejected.
     sidecars
-        Whether what producers say beside their files is compared.
+        Whether sidecar files are compared.
     jobs
-        How many files are read at once.
+        Number of files that are read at the same time.
     on_scanned, on_bytes
-        Called after each file that was read, and after each piece of one.
+        Called after each file, and after each piece of a file with its size.
     """
 
     catalogue: ClosingCatalogue
@@ -71,7 +65,7 @@ class SiteIngest:
     on_bytes: Callable[[int], None] = lambda _: None
 
     def find(self, paths: Sequence[Path]) -> list[LocalFile]:
-        """Return the files that `paths` stand for: themselves, or those with triggers below them."""
+        """Return the files at `paths`, and those with triggers below folders in `paths`."""
         return survey(paths, Path(self.storage.prefix))
 
     def read(self, files: Sequence[LocalFile]) -> list[Described]:
@@ -86,7 +80,7 @@ class SiteIngest:
         )
 
     def plan(self, items: Sequence[Described]) -> Plan:
-        """Return what is still to be done with files that were read."""
+        """Return the plan for files that were read."""
         return plan(
             items,
             self.catalogue.files(item.file.lfn for item in items if item.file.lfn is not None),
@@ -104,7 +98,7 @@ class SiteIngest:
         quarantine: Quarantine,
         on_outcome: Callable[[Outcome], None] = lambda _: None,
     ) -> IngestReport:
-        """Register the good files that were read, and put the bad ones into `quarantine`."""
+        """Register the good files, and move the bad ones to `quarantine`."""
         return carry_out(
             self.plan(items),
             items,
