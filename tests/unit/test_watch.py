@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def watch(tmp_path: Path, folder: Path, clock: Clock) -> Watch:
     assert folder.exists()
-    return Watch([tmp_path / "onsite"], tmp_path / "onsite", settle_s=3, full_walk_s=600, monotonic=clock)
+    return Watch([tmp_path / "onsite"], tmp_path / "onsite", settle_s=3, full_scan_s=600, monotonic=clock)
 
 
 def add(folder: Path, number: int, content: bytes = b"x") -> Path:
@@ -144,7 +144,7 @@ def test_an_unchanged_folder_is_not_listed_but_within_the_tick_of_the_clock_it_i
     assert found == [fourth]
 
 
-def test_a_touched_trigger_is_found_by_the_full_walk_which_is_spread(
+def test_a_touched_trigger_is_found_by_the_full_scan_which_is_spread(
     watch: Watch, folder: Path, tmp_path: Path, clock: Clock
 ) -> None:
     for number in range(50):
@@ -159,7 +159,7 @@ def test_a_touched_trigger_is_found_by_the_full_walk_which_is_spread(
         polls += 1
     assert found[0].trigger_ns == 0
     assert clock.now_s - begin_s <= 610
-    assert polls > 1, "the walk is spread over polls"
+    assert polls > 1, "the scan is spread over polls"
 
 
 def test_a_trigger_waits_for_its_file(watch: Watch, folder: Path, tmp_path: Path, clock: Clock) -> None:
@@ -417,7 +417,7 @@ def test_an_unreadable_folder_is_told_once_and_tried_again() -> None:
     program = """
 import os, tempfile
 from pathlib import Path
-from ctao_bdms.ingest import Watch
+from ctao_bdms.inbox import Watch
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
@@ -453,7 +453,7 @@ def test_many_come_in_portions(tmp_path: Path, folder: Path) -> None:
 
 
 def test_more_folders_than_are_asked_in_one_poll(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctao_bdms.inbox.watch._ASKED", 10)
+    monkeypatch.setattr("ctao_bdms.inbox.watch._STATS_PER_POLL", 10)
     root = tmp_path / "onsite"
     for number in range(60):
         (root / f"f{number:02d}").mkdir(parents=True)

@@ -78,7 +78,7 @@ def build(context: StageContext, resources: Resources, *, on_turn: Callable[[], 
     watch = Watch(
         settings.inbox_roots,
         settings.storage.root,
-        full_walk_s=settings.inbox.full_walk_interval_s,
+        full_scan_s=settings.inbox.full_walk_interval_s,
         settle_s=settings.inbox.settle_s,
         monotonic=clocks.monotonic,
     )

@@ -1,8 +1,8 @@
-"""The inbox that is looked at again and again.
+"""Poll the inbox for new triggers.
 
-Polling is the only way that is right on network file systems: events of the kernel tell of what this machine did, never
-of what others wrote. It is cheap because a folder that has not changed is not listed again: its stamp says so. What a
-stamp can miss is caught by listing every folder from time to time, a few in each poll.
+Only polling works on network file systems: kernel events report changes by this machine, never those by other clients.
+A poll is cheap because folders with an unchanged stamp are not listed again. Changes that a stamp can miss are found
+by a full scan, which lists every folder from time to time, a few in each poll.
 """
 
 from __future__ import annotations
@@ -33,41 +33,41 @@ _log = logging.getLogger(__name__)
 
 _SUFFIX = os.fsencode(TRIGGER_SUFFIX)
 
-#: What may be over by itself: such a file is waited for.
+#: Transient defects: the trigger waits until they are over.
 _PASSING = {DefectKind.MISSING, DefectKind.UNREADABLE}
 
-#: In one poll, so many folders are asked whether they changed: first those that changed last, then the others in turn.
-_ASKED = 10_000
+#: Folders whose stamp is checked in one poll: half of them changed last, the others take turns.
+_STATS_PER_POLL = 10_000
 
-#: In one poll, so many triggers whose file is missing are looked at again.
-_WAITING = 10_000
+#: Waiting triggers that are checked in one poll.
+_WAITING_PER_POLL = 10_000
 
-#: In one poll, at most this part of the folders is listed for the full walk, in 1/n.
-_WALK_PART = 20
+#: One poll lists at most 1/n of the folders for the full scan.
+_FULL_SCAN_PART = 20
 
 
 class Watch:
-    """Finds triggers below some folders, each once.
+    """Find the triggers below some folders, each once.
 
-    Nothing is fatal: what cannot be read now is tried again at every poll. Links to folders are not followed. It
-    belongs to one thread.
+    No error is fatal: a folder that cannot be read is tried again at every poll. Links to folders are not followed.
+    Not thread-safe.
 
     Parameters
     ----------
     roots
-        The folders to be watched.
+        The folders that are watched.
     root
-        The storage root: what lies under it can be registered where it lies.
-    full_walk_s
-        Within this time every folder is listed again even if it looks unchanged, in seconds: for file systems whose
-        folders keep their times, and for triggers that were touched where they are.
+        The storage root: files under it can be registered without a copy.
+    full_scan_s
+        Time in which every folder is listed again even if its stamp is unchanged, in seconds: for file systems whose
+        folders keep their times, and for triggers that are touched in place.
     settle_s
-        The longest tick of the file system's clock, in seconds. So long a folder with a new stamp is listed in every
-        poll.
+        The longest tick of the file system's clock, in seconds. A folder with a new stamp is listed in every poll for
+        this time.
     limit
-        About the most sightings in one poll; the others come with the next ones.
+        Approximate limit of sightings in one poll; the others follow in the next ones.
     monotonic
-        The clock, in seconds. Only its differences are used: no time of the file system is compared with a time here.
+        The clock, in seconds. It is never compared with times of the file system.
     """
 
     def __init__(
@@ -75,49 +75,49 @@ class Watch:
         roots: Iterable[Path],
         root: Path,
         *,
-        full_walk_s: float = 600.0,
+        full_scan_s: float = 600.0,
         settle_s: float = 3.0,
         limit: int = 10_000,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._roots = [os.fsencode(os.path.realpath(path)) for path in roots]
         self._root = Path(os.path.realpath(root))
-        self._full_walk_s = full_walk_s
+        self._full_scan_s = full_scan_s
         self._settle_s = settle_s
         self._limit = limit
         self._monotonic = monotonic
         self._folders: dict[bytes, Folder] = {path: Folder() for path in self._roots}
         self._waiting: dict[bytes, str] = {}
         self._failures: dict[bytes, str] = {}
-        #: What is wrong now.
+        #: The present problems.
         self.troubles = Troubles(self._roots)
-        self._ask, self._walk, self._wait = Round(), Round(), Round()
+        self._stat_turn, self._scan_turn, self._waiting_turn = Round(), Round(), Round()
         self._polled_s = monotonic()
         self._now_s = self._polled_s
 
     def waiting(self, limit: int | None = None) -> Mapping[Path, str]:
-        """Return why triggers stand for nothing, by trigger; at most `limit` of them."""
+        """Return the reasons of waiting triggers, at most `limit`."""
         return {Path(os.fsdecode(path)): why for path, why in itertools.islice(self._waiting.items(), limit)}
 
     @property
     def n_waiting(self) -> int:
-        """How many triggers stand for nothing."""
+        """Number of waiting triggers."""
         return len(self._waiting)
 
     @property
     def known(self) -> int:
-        """How many triggers are known."""
+        """Number of known triggers."""
         return sum(map(len, self._folders.values()))
 
     @property
     def folders(self) -> int:
-        """How many folders are watched."""
+        """Number of watched folders."""
         return len(self._folders)
 
     def lacks(self, triggers: Iterable[Path]) -> Iterator[Path]:
-        """Yield those triggers that are not there, by the last look; each is told as found when it comes.
+        """Yield those of `triggers` that did not exist at the last poll.
 
-        Nothing is said of those whose folder is none of ours, has not been listed whole, or is hidden.
+        Triggers in folders that are not watched, not completely listed, or hidden are left out.
         """
         folders: dict[bytes, Collection[bytes] | None] = {}
         for trigger in triggers:
@@ -129,16 +129,16 @@ class Watch:
                 yield trigger
 
     def look_again(self, trigger: Path) -> None:
-        """Tell a trigger once more as found, if it still stands at the next look."""
+        """Report a trigger as found again at the next poll, if it still exists."""
         above, name = os.path.split(os.fsencode(trigger))
         folder = self._folders.get(above)
         if folder is not None:
             folder.remember({known: stamp for known, stamp in folder.triggers().items() if known != name})
             folder.stamp = None
-            self._folders[above] = self._folders.pop(above)  # those that changed last are asked first
+            self._folders[above] = self._folders.pop(above)  # folders that changed last are checked first
 
     def _known_in(self, path: bytes) -> Collection[bytes] | None:
-        """Return the names of the triggers in a folder; None if nobody can say."""
+        """Return the names of the triggers in a folder; None if they are unknown."""
         nearest = path
         while nearest not in self._folders:
             if nearest == os.path.dirname(nearest):  # noqa: PTH120
@@ -150,17 +150,11 @@ class Watch:
         return folder.triggers() if nearest == path else ()
 
     def poll(self) -> Poll:
-        """Look, and say what is new since the last look.
-
-        Returns
-        -------
-        Poll
-            What is new; everything in it is told once.
-        """
+        """Return the changes since the last poll, each once."""
         poll = Poll()
         self._now_s = self._monotonic()
-        due = self._due_for_the_walk()
-        folders = list(dict.fromkeys([*self._roots, *self._asked(), *due]))
+        due = self._due_for_full_scan()
+        folders = list(dict.fromkeys([*self._roots, *self._due_for_stat(), *due]))
         forced = set(due)
         for path in folders:
             if len(poll.found) >= self._limit:
@@ -171,21 +165,22 @@ class Watch:
         self._look_at_waiting(poll)
         return poll
 
-    def _due_for_the_walk(self) -> list[bytes]:
-        """Return the folders whose turn it is to be listed, in proportion to the time since the last poll."""
+    def _due_for_full_scan(self) -> list[bytes]:
+        """Return the next folders of the full scan, in proportion to the time since the last poll."""
         passed_s, self._polled_s = self._now_s - self._polled_s, self._now_s
-        count = math.ceil(len(self._folders) * passed_s / self._full_walk_s)
-        return self._walk.take(self._folders, min(count, -(-len(self._folders) // _WALK_PART)))
+        count = math.ceil(len(self._folders) * passed_s / self._full_scan_s)
+        return self._scan_turn.take(self._folders, min(count, -(-len(self._folders) // _FULL_SCAN_PART)))
 
-    def _asked(self) -> Iterable[bytes]:
-        """Return the folders to be asked for their stamps; those that changed last come last in the mapping."""
-        if len(self._folders) <= _ASKED:
+    def _due_for_stat(self) -> Iterable[bytes]:
+        """Return the folders whose stamps are checked in this poll."""
+        if len(self._folders) <= _STATS_PER_POLL:
             return list(self._folders)
-        recent = list(itertools.islice(reversed(self._folders), _ASKED // 2))
-        return dict.fromkeys([*recent, *self._ask.take(self._folders, _ASKED // 2)])
+        # The mapping is in the order of changes, the latest last.
+        recent = list(itertools.islice(reversed(self._folders), _STATS_PER_POLL // 2))
+        return dict.fromkeys([*recent, *self._stat_turn.take(self._folders, _STATS_PER_POLL // 2)])
 
     def _look(self, path: bytes, *, forced: bool, poll: Poll) -> list[bytes]:
-        """Ask one folder whether it changed, and list it if need be; return the folders in it that are new."""
+        """Check the stamp of a folder, and list it if needed; return the new folders in it."""
         folder = self._folders.get(path)
         if folder is None or self.troubles.hide_from_above(path):
             return []
@@ -216,17 +211,17 @@ class Watch:
         return self._compare(path, folder, listed, poll)
 
     def _is_another(self, path: bytes, place: tuple[int, int], before: tuple[int, int]) -> bool:
-        """Whether what lies at a path is no longer what was there: a root, or what lies on another device."""
+        """Whether a root was replaced, or a folder is on another device than before."""
         return place != before if path in self._roots else place[0] != before[0]
 
     def _is_bare(self, path: bytes, folder: Folder, stamp: FolderStamp, listed: list[os.DirEntry[bytes]]) -> bool:
-        """Whether a folder is the mount point of a storage that was there, and is not: nothing is in it to be seen."""
+        """Whether a folder is the empty mount point of a storage that was mounted before."""
         if folder.place is None or not self._is_another(path, stamp[:2], folder.place):
             return False
         return not any(entry.is_dir(follow_symlinks=False) or entry.name.endswith(_SUFFIX) for entry in listed)
 
     def _is_removed(self, path: bytes) -> bool:
-        """Whether a folder that is not there was removed, and is not hidden together with what it lies on."""
+        """Whether a missing folder was removed, not hidden by an unmounted storage."""
         while path not in self._roots:
             path = os.path.dirname(path)  # noqa: PTH120
             folder = self._folders.get(path)
@@ -240,7 +235,7 @@ class Watch:
         return False
 
     def _compare(self, path: bytes, folder: Folder, listed: list[os.DirEntry[bytes]], poll: Poll) -> list[bytes]:
-        """Compare the content of a folder with what is known of it; return the folders in it that are new."""
+        """Compare the listing of a folder with its known triggers; return the new folders in it."""
         before, now = folder.triggers(), dict[bytes, int]()
         odd: dict[bytes, str] = {}
         inner = []
@@ -256,7 +251,7 @@ class Watch:
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
-                continue  # removed since the listing: the folder has another stamp by now
+                continue  # removed since the listing: the folder's stamp has changed
             except OSError as error:
                 folder.stamp = None
                 odd[name] = f"the trigger cannot be looked at: {error.strerror}"
@@ -285,7 +280,7 @@ class Watch:
         return inner
 
     def _sight(self, trigger: bytes, status: os.stat_result, poll: Poll) -> None:
-        """Say what a trigger stands for that is new, was made again, or has waited."""
+        """Report a new or waiting trigger: as found if its data file exists, else as waiting."""
         path = Path(os.fsdecode(trigger))
         try:
             message = contradiction(os.fsdecode(trigger))
@@ -306,12 +301,12 @@ class Watch:
             poll.waiting.append(Notice(path, message))
 
     def hold(self, trigger: Path, error: Exception) -> None:
-        """Take back a trigger that was told as found: its file cannot be taken note of, and is told again."""
+        """Make a found trigger wait, because its file could not be recorded; it is found again."""
         name = os.fsencode(trigger)
         self._waiting[name] = self._failure(name, error)
 
     def _failure(self, trigger: bytes, error: Exception) -> str:
-        """Say how this software itself fails over a trigger; the log has the traceback, once."""
+        """Return the message of an unexpected error at a trigger; log its traceback once."""
         message = f"the software fails over it: {type(error).__name__}: {error}"
         if self._failures.get(trigger) != message:
             self._failures[trigger] = message
@@ -319,19 +314,19 @@ class Watch:
         return message
 
     def _look_at_waiting(self, poll: Poll) -> None:
-        """Look whether the files of waiting triggers have come."""
-        for trigger in self._wait.take(self._waiting, _WAITING):
+        """Check whether the data files of waiting triggers exist now."""
+        for trigger in self._waiting_turn.take(self._waiting, _WAITING_PER_POLL):
             if len(poll.found) >= self._limit:
                 poll.more = True
                 return
             try:
                 status = os.lstat(trigger)
             except OSError:
-                continue  # the folder will say so
+                continue  # the trigger was removed; the next listing of its folder finds that
             self._sight(trigger, status, poll)
 
     def _lose(self, path: bytes, poll: Poll) -> None:
-        """Forget a folder that is no longer there."""
+        """Forget a removed folder and its triggers."""
         for name in self._folders.pop(path).triggers():
             self._gone(os.path.join(path, name), poll)  # noqa: PTH118
         poll.errors += self.troubles.tell(path, {})
@@ -342,6 +337,6 @@ class Watch:
         poll.gone.append(Path(os.fsdecode(trigger)))
 
     def _trouble(self, path: bytes, message: str, poll: Poll) -> list[bytes]:
-        """Tell that a folder cannot be read; what is known of it stays known."""
+        """Report that a folder cannot be read; its triggers stay known."""
         poll.errors += self.troubles.tell(path, {b"": f"the folder {message}"})
         return []
