@@ -18,7 +18,7 @@ from ctao_bdms.integrity import (
     copy_verified,
     digest_file,
 )
-from ctao_bdms.integrity.reading import CHUNK_BYTES
+from ctao_bdms.integrity.source import CHUNK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

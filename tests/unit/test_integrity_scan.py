@@ -18,7 +18,7 @@ import pytest
 
 from ctao_bdms.errors import UsageError
 from ctao_bdms.integrity import Findings, Scanner, scan, scanner
-from ctao_bdms.integrity.reading import CHUNK_BYTES
+from ctao_bdms.integrity.source import CHUNK_BYTES
 from ctao_bdms.model import DefectKind, FileFacts, SumStatus, Verdict
 from ctao_bdms.testing.dl0 import night_specs, write_dl0
 

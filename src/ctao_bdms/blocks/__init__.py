@@ -7,9 +7,9 @@ from ctao_bdms.blocks.manifest import BlockManifest
 __all__ = [
     "BlockManifest",
     "ClosingCatalogue",
+    "close_block",
     "compare_manifest",
     "compare_stored_manifest",
     "manifest_of",
     "onsite_of",
-    "close_block",
 ]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Did, Lfn, Product, Rse, Site
     from ctao_bdms.storage import Sink
 
-__all__ = ["ClosingCatalogue", "manifest_of", "onsite_of", "close_block"]
+__all__ = ["ClosingCatalogue", "close_block", "manifest_of", "onsite_of"]
 
 _LOG = logging.getLogger(__name__)
 #: Prefix of user scopes. User files are kept for a limited time, and their blocks have no manifests.

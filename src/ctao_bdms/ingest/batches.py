@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Did
 
-__all__ = ["BatchSize", "Batches", "Refused", "BatchCatalogue"]
+__all__ = ["BatchCatalogue", "BatchSize", "Batches", "Refused"]
 
 _LOG = logging.getLogger(__name__)
 #: Errors that no single file of a batch causes.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ctao_bdms.durable import sync_file, sync_folder, write_all
 from ctao_bdms.integrity.checksums import Digest, new_digests
 from ctao_bdms.integrity.errors import ChecksumMismatchError
-from ctao_bdms.integrity.reading import open_source
+from ctao_bdms.integrity.source import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms.integrity.checksums import new_digests
 from ctao_bdms.integrity.errors import ScanInterruptedError
-from ctao_bdms.integrity.reading import will_need
 from ctao_bdms.integrity.scanning import scan
+from ctao_bdms.integrity.source import will_need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

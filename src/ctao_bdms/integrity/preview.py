@@ -11,13 +11,13 @@ import os
 from typing import TYPE_CHECKING
 
 from ctao_bdms.integrity.hdus import BLOCK_BYTES, FitsParser
-from ctao_bdms.integrity.reading import CHUNK_BYTES
+from ctao_bdms.integrity.source import CHUNK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ctao_bdms.integrity.hdus import ParsedFits
-    from ctao_bdms.integrity.reading import SourceFile
+    from ctao_bdms.integrity.source import SourceFile
 
 __all__ = ["preview"]
 

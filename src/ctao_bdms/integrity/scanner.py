@@ -12,7 +12,7 @@ from ctao_bdms.model import Defect, DefectKind, FileFacts, Flag
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ctao_bdms.integrity.reading import SourceFile
+    from ctao_bdms.integrity.source import SourceFile
 
 __all__ = ["Scanner"]
 

@@ -11,8 +11,8 @@ import attrs
 from ctao_bdms.errors import MissingExtraError
 from ctao_bdms.integrity.checksums import new_digests
 from ctao_bdms.integrity.errors import NotAFileError, SourceChangedError, UnreadableError
-from ctao_bdms.integrity.reading import open_source
 from ctao_bdms.integrity.scanner import Scanner
+from ctao_bdms.integrity.source import open_source
 from ctao_bdms.model import Defect, DefectKind, FileFacts
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ctao_bdms.integrity.hdus import ParsedFits
     from ctao_bdms.model import HduFacts
 
-__all__ = ["DL0_KINDS", "RequiredTable", "ProductKind", "Structure", "dl0_structure", "kind_of", "plain_structure"]
+__all__ = ["DL0_KINDS", "ProductKind", "RequiredTable", "Structure", "dl0_structure", "kind_of", "plain_structure"]
 
 
 @attrs.frozen

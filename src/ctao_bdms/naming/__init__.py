@@ -16,8 +16,8 @@ from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath
 from ctao_bdms.naming.explain import Explained, NamePart, explain_name
 from ctao_bdms.naming.lst import LstName
+from ctao_bdms.naming.parse import OtherPath, is_dpps_name, read_lfn, read_name
 from ctao_bdms.naming.places import lfn_of_path, lfn_of_pfn, path_of_lfn, path_of_pfn, pfn_path
-from ctao_bdms.naming.reading import OtherPath, is_dpps_name, read_lfn, read_name
 from ctao_bdms.naming.simulation import SimulationNode
 from ctao_bdms.naming.tree import DEFAULT_VO, ROOT_SCOPE, Directory, directories_of, scope_of
 from ctao_bdms.naming.users import UserPath, user_scope, username_of
@@ -34,8 +34,8 @@ __all__ = [
     "Explained",
     "LstName",
     "ManifestName",
-    "OtherPath",
     "NamePart",
+    "OtherPath",
     "ROOT_SCOPE",
     "SimulationNode",
     "Stream",

@@ -14,14 +14,14 @@ from ctao_bdms.naming.blocks import BlockName, ManifestName
 from ctao_bdms.naming.dpps import DppsName
 from ctao_bdms.naming.dpps_path import DppsPath
 from ctao_bdms.naming.lst import LstName
-from ctao_bdms.naming.reading import read_lfn, read_name
+from ctao_bdms.naming.parse import read_lfn, read_name
 from ctao_bdms.naming.tree import scope_of
 from ctao_bdms.naming.users import UserPath, username_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ctao_bdms.naming.reading import OtherPath
+    from ctao_bdms.naming.parse import OtherPath
 
 __all__ = ["Explained", "NamePart", "explain_name"]
 

@@ -12,8 +12,8 @@ __all__ = [
     "OperatorAction",
     "Quarantine",
     "close_case",
-    "restore_without_trigger",
-    "restore",
     "require_acceptable",
+    "restore",
+    "restore_without_trigger",
     "tell_outcome",
 ]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ctao_bdms.quarantine.cases import Case
     from ctao_bdms.quarantine.folder import Quarantine
 
-__all__ = ["ACCEPTABLE", "close_case", "restore_without_trigger", "restore", "require_acceptable"]
+__all__ = ["ACCEPTABLE", "close_case", "require_acceptable", "restore", "restore_without_trigger"]
 
 #: Defects that an operator may accept, so that the file enters the archive with them.
 ACCEPTABLE = frozenset(

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ctao_bdms.durable import opened_folder, sync_file, sync_folder, write_all
 from ctao_bdms.integrity import FileDigests, digest_file
-from ctao_bdms.integrity.reading import open_source
+from ctao_bdms.integrity.source import open_source
 from ctao_bdms.naming import path_of_lfn
 from ctao_bdms.overriding import override
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ctao_bdms.errors import InvalidNameError
-from ctao_bdms.integrity.reading import open_source
+from ctao_bdms.integrity.source import open_source
 from ctao_bdms.naming import path_of_pfn
 from ctao_bdms.overriding import override
 from ctao_bdms.storage.http import HttpDoor

@@ -18,7 +18,7 @@ from ctao_bdms.model import Defect, DefectKind, Flag, SumStatus
 if TYPE_CHECKING:
     from ctao_bdms.integrity.formats.port import Reading
     from ctao_bdms.integrity.hdus import ParsedFits
-    from ctao_bdms.integrity.reading import SourceFile
+    from ctao_bdms.integrity.source import SourceFile
 
 __all__ = ["FITS", "FitsFormat", "OPAQUE", "OpaqueFormat", "fits_findings"]
 

@@ -11,7 +11,7 @@ import attrs
 from ctao_bdms.model import Defect, Flag, HduFacts, Keyword
 
 if TYPE_CHECKING:
-    from ctao_bdms.integrity.reading import SourceFile
+    from ctao_bdms.integrity.source import SourceFile
 
 __all__ = ["FileFormat", "Findings", "Previewing", "Reading"]
 
