@@ -1,4 +1,4 @@
-"""How products of jobs and users enter: named by the data model, checked, uploaded, registered."""
+"""Put products of jobs and users into the archive: name, check, upload, register."""
 
 from ctao_bdms.upload.deliver import ABANDONED_AFTER_S, deliver
 from ctao_bdms.upload.describe import LENIENT, describe_product

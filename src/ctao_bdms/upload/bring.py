@@ -1,4 +1,4 @@
-"""Bringing the files of a block to a storage element, such that all lie there when the last one has arrived."""
+"""Upload the files of a block, and check that all are still there after the last one."""
 
 from __future__ import annotations
 
@@ -36,24 +36,18 @@ def bring(
     renew: Callable[[], None],
     on_uploaded: Callable[[int], None] = lambda _: None,
 ) -> dict[Path, Described]:
-    """Bring sound files to a storage element; return them by path, with the reason if one is not there at the end.
+    """Upload good files; return them by path, with a defect for each that is missing at the end.
 
     Parameters
     ----------
-    items
-        The files.
-    sink
-        The storage element.
-    now
-        The clock.
     jobs
-        How many are uploaded at once.
+        Number of files that are uploaded at the same time.
     brought
-        Is filled with what lies there for this put, file by file, so that it is known also when this is interrupted.
+        Output: uploaded files are added one by one, so that they are known even after an interruption.
     renew
-        Called when the upload is over, if it took long: gives the claims on the folders again.
+        Renews the claims on the folders; called after a long upload.
     on_uploaded
-        Called with the number of bytes after each piece that was uploaded.
+        Called with the number of bytes after each uploaded piece.
     """
     begin = now()
     since: dict[Path, dt.datetime] = {}
@@ -69,7 +63,7 @@ def bring(
         return item
 
     def look_again(item: Described) -> Described:
-        """Look again if another upload may have taken for abandoned what lies there."""
+        """Check a file again if another upload may have removed it as abandoned."""
         if item.defects or now() - since[item.file.path] < dt.timedelta(seconds=RECHECK_AFTER_S):
             return item
         lfn, size_bytes, adler32 = _known(item)
@@ -88,13 +82,13 @@ def bring(
 
 
 def _known(item: Described) -> tuple[Lfn, int, str]:
-    """Return the name of a file, and its size in bytes and Adler-32 when it was read."""
-    assert item.file.lfn is not None  # what has no name,
-    assert item.facts is not None  # or could not be read, has a defect
+    """Return name, size in bytes and Adler-32 of a file."""
+    assert item.file.lfn is not None  # a file without a name,
+    assert item.facts is not None  # or one that could not be read, has a defect
     return item.file.lfn, item.facts.size_bytes, item.facts.adler32
 
 
 def absent(item: Described, error: Exception) -> Described:
-    """Return a file with the reason why it does not lie on the storage element."""
+    """Return a file with the error of its upload as a defect."""
     _LOG.warning("%s", error)
     return attrs.evolve(item, defects=(*item.defects, Defect(DefectKind.STORAGE, str(error))))

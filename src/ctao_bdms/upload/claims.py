@@ -1,4 +1,4 @@
-"""Claims on what a put may still register at a storage element, and its removal if it is not registered."""
+"""Claim the folders of an upload, and remove uploaded files that were not registered."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class Claims:
-    """Claims on the folders of files; a context.
+    """Claims on the folders of files; a context manager.
 
     Attributes
     ----------
     refused
-        Why a folder could not be claimed, by the names of its files.
+        Files whose folders could not be claimed, with the error.
     """
 
     def __init__(self, sink: Sink, lfns: Iterable[Lfn]) -> None:
@@ -52,27 +52,25 @@ class Claims:
             _LOG.warning("a claim cannot be given up, and is taken for old in an hour: %s", error)
 
     def renew(self) -> None:
-        """Give them again."""
+        """Renew the claims, before they expire."""
         for claim in self._claims:
             claim.renew()
 
 
 def take_back(sink: Sink, lfns: Iterable[Lfn], known: Callable[[Lfn], bool]) -> Mapping[Lfn, str]:
-    """Remove from a storage element what was brought there and is not registered.
+    """Remove uploaded files that were not registered.
 
     Parameters
     ----------
-    sink
-        The storage element.
     lfns
-        What was brought.
+        The uploaded files.
     known
-        Says whether the archive has a replica there, in whatever state.
+        Returns whether the archive has a replica of a file there, in any state.
 
     Returns
     -------
     Mapping
-        What still lies there, with the reason.
+        The files that could not be removed, with the reason.
     """
     left = {}
     for lfn in lfns:

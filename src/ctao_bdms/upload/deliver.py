@@ -1,8 +1,8 @@
-"""Bringing the bytes of a product to a storage element, so that its name there stands for them or for nothing.
+"""Upload one product, so that its name on the storage has the complete product or nothing.
 
-The catalogue does not know the product yet. What lies under its name already was left by an attempt that ended before
-it registered it, or is about to be registered by another one: the same bytes are as good as our own; others are an
-obstacle until they are so old that nobody will register them any more.
+The catalogue does not know the product yet. A file that exists under its name was left by an upload that crashed, or
+is about to be registered by another upload. The same content is used as it is; other content is an error until it is
+so old that no upload will register it any more.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ABANDONED_AFTER_S", "RECHECK_AFTER_S", "deliver", "recheck"]
 
-#: After this time nobody registers any more what lies on a storage element under a product's name, in seconds.
+#: Age after which an uploaded file that is not registered is abandoned, in seconds.
 ABANDONED_AFTER_S = 3600.0
-#: What is older than this is looked at again right before it is registered, in seconds.
+#: Age after which an uploaded file is checked again before it is registered, in seconds.
 RECHECK_AFTER_S = 600.0
 
 
@@ -36,32 +36,26 @@ def deliver(
     adler32: str,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> float:
-    """Bring a file to a storage element; what is there already is not brought again.
+    """Upload a file, unless it is there already; return its age on the storage.
 
     Parameters
     ----------
-    sink
-        The storage element.
-    source
-        The file.
-    lfn
-        The name that it gets.
     size_bytes, adler32
-        What it was when it was read: size in bytes and Adler-32.
+        Size in bytes and Adler-32 of the file when it was read.
     on_bytes
-        Is told the number of bytes after each piece that was copied.
+        Called with the number of bytes after each copied piece.
 
     Returns
     -------
     float
-        How old that is which lies there now, in seconds.
+        The age of the file on the storage, in seconds.
 
     Raises
     ------
     UploadError
-        If other bytes arrived than were sent, or another upload of the name is under way.
+        If the upload was corrupted, or another upload of the same name is in progress.
     OSError
-        If the source cannot be read, or the storage element not be written.
+        If the source cannot be read, or the storage cannot be written.
     """
     while not place_file(sink, source, lfn, size_bytes=size_bytes, adler32=adler32, on_bytes=on_bytes):
         _clear(sink, lfn)
@@ -69,25 +63,16 @@ def deliver(
 
 
 def recheck(sink: Sink, lfn: Lfn, *, size_bytes: int, adler32: str) -> None:
-    """Make sure that what was brought to a storage element some time ago still lies there.
+    """Check that a file that was uploaded some time ago is still there.
 
-    Another upload of the name may have taken it for abandoned, and may have brought other bytes.
-
-    Parameters
-    ----------
-    sink
-        The storage element.
-    lfn
-        The name.
-    size_bytes, adler32
-        What was brought: size in bytes and Adler-32.
+    Another upload of the same name may have replaced it as abandoned.
 
     Raises
     ------
     UploadError
-        If it lies there no longer.
+        If the file is missing or was replaced.
     OSError
-        If the storage element cannot be read.
+        If the storage cannot be read.
     """
     is_it = lies_there(sink, lfn, size_bytes=size_bytes, adler32=adler32)
     if not is_it:
@@ -100,7 +85,7 @@ def recheck(sink: Sink, lfn: Lfn, *, size_bytes: int, adler32: str) -> None:
 
 
 def _clear(sink: Sink, lfn: Lfn) -> None:
-    """Take away other bytes that lie under a product's name, if they are so old that nobody will register them."""
+    """Remove an abandoned file with other content under the same name."""
     if (age_s := sink.age_s(lfn)) < ABANDONED_AFTER_S:
         raise UploadError(
             lfn.text,

@@ -1,6 +1,7 @@
-"""What a product is, and how it is called in the archive: from its name, its content, and what is said of it.
+"""Describe a product, and derive its name in the archive.
 
-What its maker says comes first, then its own name, then its content; where they disagree, it does not enter.
+Metadata given by the user take precedence over the file name, and the file name over the content. A product with
+contradictions among them is rejected.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LENIENT", "describe_product"]
 
-#: Writers disagree about what a file is associated with; the name decides, and the report says so.
+#: Writers of products differ in the association of a file; the name decides, and the report has a warning.
 LENIENT = CheckPolicy(kind=Severity.WARNING)
 
-#: What name, maker and content may say: the check that compares it, and the metadata key.
+#: Metadata keys that are compared between user, name and content, each with its check.
 _COMPARED = (
     ("level", "data__level"),
     ("kind", "data__division"),
@@ -63,22 +64,18 @@ _TELESCOPES = {Site.NORTH, Site.SOUTH}
 def describe_product(
     path: Path, inside: PurePath, facts: FileFacts, product: NewProduct, vo: str, policy: CheckPolicy = LENIENT
 ) -> Described:
-    """Put together all that is known of a file that wants to enter, and collect all that is wrong.
+    """Combine all metadata of a file to be put, and collect all defects.
 
     Parameters
     ----------
-    path
-        Where it lies.
     inside
-        Its path inside of what was given: the name alone, or below the folder.
-    facts
-        What one pass over its bytes said.
+        Its path relative to the folder that was given, or its name.
     product
-        What is said of it.
+        The metadata given by the user.
     vo
-        The virtual organisation in whose tree it goes.
+        The virtual organisation of the archive tree.
     policy
-        How serious it is where name, maker and content disagree.
+        The severity of differences between user, name and content.
     """
     defects = [_through_link(path, defect) for defect in facts.defects]
     warnings: list[Defect] = []
@@ -116,14 +113,14 @@ def describe_product(
 
 
 def _through_link(path: Path, defect: Defect) -> Defect:
-    """Return a defect of what a link leads to, which says so."""
+    """Return a defect with the target of the link in its message."""
     if defect.kind not in {DefectKind.MISSING, DefectKind.NOT_A_FILE, DefectKind.UNREADABLE} or not path.is_symlink():
         return defect
     return attrs.evolve(defect, message=f"it is a link to {path.readlink()}: {defect.message}")
 
 
 def _named(text: str, defects: list[Defect]) -> Mapping[str, Value]:
-    """Return what a file's own name says, if it is one of the data model; what is wrong with it goes to `defects`."""
+    """Return the metadata in a file name of the data model; append errors to `defects`."""
     if not is_dpps_name(text):
         return {}
     try:
@@ -136,7 +133,7 @@ def _named(text: str, defects: list[Defect]) -> Mapping[str, Value]:
 def _disagreements(
     named: Mapping[str, Value], said: Mapping[str, Value], content: Mapping[str, Value]
 ) -> Iterator[tuple[str, Defect]]:
-    """Yield each disagreement with the name of its check."""
+    """Yield a defect for each contradiction, with the name of its check."""
     for check, key in _COMPARED:
         voices = [(who, each[key]) for who, each in _voices(named, said, content) if key in each]
         for who, value in voices[1:]:
@@ -146,10 +143,10 @@ def _disagreements(
 
 
 def _implausible(known: dict[str, Value], product: NewProduct, warnings: list[Defect]) -> Iterator[tuple[str, Defect]]:
-    """Yield what cannot be true, with the name of its check.
+    """Yield a defect for each impossible value, with the name of its check.
 
-    In a user's own area lies what users like, also of other observatories: there it is a warning, and such a value is
-    not kept.
+    Users may keep any files in their own area, for example of other observatories: there it is a warning, and the value
+    is dropped.
     """
     for check, key, defect in list(implausibilities(known)):
         if product.user:
@@ -166,7 +163,7 @@ def _voices(
 
 
 def _derived(known: Mapping[str, Value]) -> dict[str, Value]:
-    """Return what follows from the rest: the site from the observation block, the night from the begin of the data."""
+    """Derive the site from the observation block, and the night from the start of the data."""
     derived: dict[str, Value] = {}
     obs_id, site = known.get("instance__obs_id"), known.get("instance__site_id")
     if site is None and isinstance(obs_id, int):
@@ -184,7 +181,7 @@ def _derived(known: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _missing(known: Mapping[str, Value]) -> Iterator[Defect]:
-    """Yield what keeps a product of the observatory from being named, and raw data: those enter on site."""
+    """Yield a defect for missing metadata, and for raw data, which enter on site."""
     level = known.get("data__level")
     levels = {each.value: each for each in DataLevel}
     if level in {DataLevel.R0.value, DataLevel.R1.value, DataLevel.DL0.value}:
@@ -199,7 +196,7 @@ def _missing(known: Mapping[str, Value]) -> Iterator[Defect]:
 
 
 def _lfn(path: Path, inside: PurePath, known: Mapping[str, Value], product: NewProduct, vo: str) -> Lfn:
-    """Return the name in the archive."""
+    """Return the logical file name of a product."""
     if product.user:
         rest = "/".join([product.folder, *inside.parts] if product.folder else inside.parts)
         return UserPath(vo=vo, username=product.user, rest=rest).lfn

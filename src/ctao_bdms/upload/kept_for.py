@@ -1,4 +1,4 @@
-"""How long a product is kept, as the person who puts it says."""
+"""Map the user's choice of storage to a retention class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ctao_bdms.model import NewProduct, RetentionClass
 
 __all__ = ["KeptFor", "retention_class"]
 
-#: How long a product is kept: for a while, or for ever.
+#: The choice of the user: for a limited time, or for ever.
 KeptFor = Literal["short-term", "archive"]
 _CLASSES: dict[KeptFor, RetentionClass] = {
     "short-term": RetentionClass.SHORT_TERM,
@@ -18,7 +18,7 @@ _CLASSES: dict[KeptFor, RetentionClass] = {
 
 
 def retention_class(kept_for: KeptFor | None, product: NewProduct) -> RetentionClass | None:
-    """Return the retention class that is asked for; None if the policy decides, as for all files of users.
+    """Return the requested retention class; None if the policy decides, as for user files.
 
     Raises
     ------

@@ -1,10 +1,9 @@
-"""Putting products into the archive: the same convergent walk as an ingest, with an upload before the registration.
+"""Put products into the archive: plan as for an ingest, upload, then register.
 
-What is to be done is planned from what the files are and what the archive holds. What can be refused is refused before
-a byte is moved: scope, rights, room. Then the bytes are brought to where the plan wants them, the archive is asked
-again, and the new plan is carried out: so a file that somebody else has put meanwhile is known, and one that did not
-arrive is refused. What was brought and is not registered then is taken back. A crash anywhere is repaired by putting
-again.
+The plan depends on the files and on the content of the archive. Scope, permissions and quota are checked before the
+upload. After the upload the archive is queried again and a new plan is carried out: a file that another process put
+meanwhile is known, and a file whose upload failed is refused. Uploaded files that are not registered are removed.
+After a crash, the same put is safe to repeat.
 """
 
 from __future__ import annotations
@@ -47,21 +46,21 @@ if TYPE_CHECKING:
 __all__ = ["Put", "find_files", "read_products"]
 
 _LOG = logging.getLogger(__name__)
-#: A put registers within seconds of opening a block: one that is open for longer was left by a crash.
+#: A put registers seconds after it opens a block: a block that is open for longer was left by a crash.
 _ABANDONED_AFTER = dt.timedelta(minutes=2)
 
 
 def find_files(paths: Iterable[Path]) -> list[tuple[Path, PurePath]]:
-    """Return the files that `paths` stand for, each with its path inside of what was given, in order.
+    """Return the files at and below `paths`, in order, with their relative paths.
 
-    A folder stands for everything below it that is no folder, but for what has a name, or lies in a folder with a name,
-    that begins with a dot. A link counts by its own name; one to a folder is not followed inside of a folder. What
-    cannot be put (a link that leads nowhere, a FIFO) is among them, so that the report names it.
+    Hidden files and folders (names that begin with a dot) are left out. A link keeps its own name; links to folders
+    inside a folder are not followed. Files that cannot be put (a broken link, a FIFO) are included, so that the report
+    lists them.
 
     Raises
     ------
     UsageError
-        If there is nothing at a path, or a folder cannot be listed.
+        If a path does not exist, or a folder cannot be listed.
     """
     found: dict[Path, PurePath] = {}
     for path in paths:
@@ -76,7 +75,7 @@ def find_files(paths: Iterable[Path]) -> list[tuple[Path, PurePath]]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Yield everything below a folder that is no folder, and links to folders."""
+    """Yield the files and links below a folder, without hidden folders."""
 
     def fail(error: OSError) -> None:
         raise UsageError(f"the folder {error.filename} cannot be listed: {error.strerror}") from error
@@ -96,20 +95,20 @@ def read_products(
     jobs: int = 2,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> list[Described]:
-    """Read and describe files; of two that would have one name in the archive, the second is refused.
+    """Read and describe files; refuse the second of two files with the same name in the archive.
 
     Parameters
     ----------
     files
-        As `find_files` returns them.
+        The result of `find_files`.
     product
-        What is said of them all.
+        The metadata given by the user, for all files.
     vo
-        The virtual organisation in whose tree they go.
+        The virtual organisation of the archive tree.
     policy
-        How serious it is where name, maker and content disagree.
+        The severity of differences between user, name and content.
     jobs
-        How many are read at once.
+        Number of files that are read at the same time.
     on_bytes
         Called with the number of bytes after each piece that was read.
     """
@@ -129,32 +128,28 @@ def read_products(
 
 
 def _refused(item: Described, defect: Defect) -> Described:
-    """Return a file with one more defect and without a name."""
+    """Return a file with one more defect and without a logical file name."""
     return attrs.evolve(item, file=attrs.evolve(item.file, lfn=None), defects=(*item.defects, defect))
 
 
 @attrs.frozen(kw_only=True)
 class Put:
-    """How products are put into the archive.
+    """Put products into the archive.
 
     Attributes
     ----------
-    catalogue
-        The archive.
     replication
-        The replication of its blocks, with the policy and the clock.
+        The replication of blocks, with the policy and the clock.
     retention
-        The retention class; None if the policy says it.
+        The retention class; None if the policy decides.
     rse, near
-        The storage element, or the centre or region, where they enter; empty if the policy decides.
+        The requested storage element, or centre or region; empty if the policy decides.
     jobs
-        How many files are uploaded at once.
-    limits
-        How large a block may become.
+        Number of files that are uploaded at the same time.
     on_uploaded
-        Called with the number of bytes after each piece that was uploaded.
+        Called with the number of bytes after each uploaded piece.
     on_outcome
-        Called with what became of a file, as soon as it is known.
+        Called with the outcome of each file at once.
     """
 
     catalogue: Catalogue
@@ -175,16 +170,16 @@ class Put:
         checks: ingest.CheckPolicy = LENIENT,
         on_read: Callable[[int], None] = lambda _: None,
     ) -> PutReport:
-        """Read files, and all in folders, and put them into the archive; to call it again with the same is safe.
+        """Read files, also those in folders, and put them into the archive; safe to repeat.
 
         Parameters
         ----------
         paths
             Files or folders.
         product
-            What is said of all of them beside what their names and contents say.
+            The metadata given by the user, for all files.
         checks
-            How serious it is where name, content and what is said disagree.
+            The severity of differences between user, name and content.
         on_read
             Called with the number of bytes after each piece that was read.
         """
@@ -193,14 +188,14 @@ class Put:
         return self.run(items)
 
     def run(self, items: Sequence[Described]) -> PutReport:
-        """Put files that were read into the archive; to call it again with the same is safe.
+        """Put files that were read into the archive; safe to repeat.
 
         Raises
         ------
         UsageError
-            If no storage element can take them.
+            If no storage element takes the files.
         QuotaError
-            If they are more than a user may keep; nothing is uploaded then.
+            If the files exceed the quota of a user; nothing is uploaded then.
         """
         archive = self.catalogue.files(map(_name, filter(_is_named, items)))
         groups: dict[str, list[Described]] = {}
@@ -221,7 +216,7 @@ class Put:
         return PutReport(outcomes[item.file.path] for item in items)
 
     def _rse_for(self, item: Described, archive: Mapping[Lfn, ArchivedFile]) -> str:
-        """Return where a file enters: where the archive has it already, else where it is asked for or belongs."""
+        """Return the storage element of a file: of its replica, else by request or policy."""
         if item.file.lfn is None or item.defects:
             return ""
         if held := held_at(archive.get(item.file.lfn)):
@@ -236,7 +231,7 @@ class Put:
         return self.retention or self.replication.policy.retention_for(metadata, scope=scope_of(str(lfn)))
 
     def _plan(self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str) -> Plan:
-        """Return what is still to be done with files that enter at one storage element."""
+        """Return the plan for files at one storage element."""
         origin = self.catalogue.rses()[rse].centre if rse else ""
 
         def series_of(file: Registration) -> BlockSeries:
@@ -262,7 +257,7 @@ class Put:
         )
 
     def _demand_room(self, plans: Iterable[Plan]) -> None:
-        """Check that what users put is not more than they may keep: by their account, and by the policy."""
+        """Check the quotas of users: those of the account and of the policy."""
         entering = [(plan.rse, block) for plan in plans for block in plan.blocks if block.did.scope.startswith("user.")]
         if not entering:
             return
@@ -281,7 +276,7 @@ class Put:
             raise QuotaError(", ".join(wanted), total, left, min(quotas))
 
     def _demand_places(self, plan: Plan) -> Mapping[Lfn, Defect]:
-        """Make the directories of what enters, while no byte is moved: so the archive says what it does not take.
+        """Make the directories before the upload, to find errors early.
 
         Return the files whose scope does not exist.
 
@@ -298,7 +293,7 @@ class Put:
     def _carry_out(
         self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str, entering: AbstractSet[Lfn]
     ) -> Iterable[Outcome]:
-        """Upload what is `entering` and not yet there, then register it and ask for its copies."""
+        """Upload the files in `entering` that are missing, register them, and add rules."""
         missing = [item for item in items if item.file.lfn in entering and held_at(archive.get(_name(item))) != rse]
         if not missing:
             return self._registered(items, archive, rse)
@@ -328,7 +323,7 @@ class Put:
         except UnreachableError as error:
             if not brought:
                 raise
-            # Whether they were registered, only the archive knows.
+            # The timed-out registration may have been carried out, so the files must stay.
             raise UnreachableError(
                 f"{error}; {len(brought)} files were brought to {rse} and may not be registered yet: put the same again"
             ) from error
@@ -340,7 +335,7 @@ class Put:
         return [_with_left(outcome, left) for outcome in outcomes]
 
     def _take_back(self, sink: Sink, storage: Rse, lfns: Collection[Lfn]) -> Mapping[Lfn, Defect]:
-        """Remove what was brought and is not registered; return what still lies there, with its place."""
+        """Remove uploaded files that are not registered; return a defect for each that stays."""
 
         def is_known(lfn: Lfn) -> bool:
             archived = self.catalogue.files([lfn]).get(lfn)
@@ -363,16 +358,16 @@ class Put:
     def _registered(
         self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str
     ) -> Iterable[Outcome]:
-        """Register what the archive lacks."""
+        """Register the files that the archive lacks; try twice if it is unreachable."""
         try:
             return self._enter(items, archive, rse)
         except UnreachableError as error:
-            # Of two that do the same at once the database may turn one away: it then finds the other's work.
+            # The database may reject one of two identical concurrent puts: the second try finds the files registered.
             _LOG.info("once more: %s", error)
             return self._enter(items, self.catalogue.files(map(_name, filter(_is_named, items))), rse)
 
     def _enter(self, items: Sequence[Described], archive: Mapping[Lfn, ArchivedFile], rse: str) -> Iterable[Outcome]:
-        """Register what the archive lacks, and see to the rules of the blocks that hold it."""
+        """Register the files that the archive lacks, and add rules to their blocks."""
         plan = self._plan(items, archive, rse)
         report = ingest.carry_out(
             plan,
@@ -394,7 +389,7 @@ def _is_named(item: Described) -> bool:
 
 
 def _name(item: Described) -> Lfn:
-    assert item.file.lfn is not None  # what has no name has a defect
+    assert item.file.lfn is not None  # a file without a name has a defect
     return item.file.lfn
 
 
@@ -405,13 +400,13 @@ def _without_place(item: Described, strangers: Mapping[Lfn, Defect]) -> Describe
 
 
 def _with_left(outcome: Outcome, left: Mapping[Lfn, Defect]) -> Outcome:
-    """Return an outcome, with a defect if the bytes of the file still lie where they were brought for nothing."""
+    """Return an outcome, with a defect if the uploaded file could not be removed."""
     defect = None if outcome.lfn is None else left.get(outcome.lfn)
     return outcome if defect is None else attrs.evolve(outcome, defects=(*outcome.defects, defect))
 
 
 def _recoverable(item: Described, archive: Mapping[Lfn, ArchivedFile]) -> Described:
-    """Return a file, with a defect if the archive knows it and has lost all its copies: that is no matter of a put."""
+    """Return a file, with a defect if the archive has lost all its copies: a put cannot recover it."""
     known = archive.get(item.file.lfn) if item.file.lfn is not None else None
     if known is None or not known.replicas or held_at(known):
         return item
@@ -421,7 +416,7 @@ def _recoverable(item: Described, archive: Mapping[Lfn, ArchivedFile]) -> Descri
 
 
 def _portions(plan: Plan, items: Sequence[Described]) -> Iterator[list[Described]]:
-    """Yield the files that are carried out together: those without an upload, then those of each block."""
+    """Yield groups of files to carry out: those without an upload, then those of each block."""
     names = [{file.lfn for file in block.files} for block in plan.blocks]
     planned = set().union(*names)
     yield [item for item in items if item.file.lfn not in planned]

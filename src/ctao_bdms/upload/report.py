@@ -1,4 +1,4 @@
-"""What became of the files that were put into the archive."""
+"""The outcomes of a put."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["PutReport"]
 
 
 class PutReport(IngestReport):
-    """What became of the files that were put into the archive, one row a file."""
+    """The outcomes of a put, one row a file."""
 
     columns: ClassVar[tuple[tuple[str, str], ...]] = (
         ("file", "file"),

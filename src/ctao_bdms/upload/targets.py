@@ -1,4 +1,4 @@
-"""Where products are uploaded to: near the job that made them, or where the policy keeps them first."""
+"""Select the storage element of an upload: by request, or by the policy."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Target", "chosen_rse", "held_at", "site_and_night"]
 
-#: Site and night of a product: they say with what it lies together.
+#: Site and night of a product, which determine its placement.
 Target = tuple[Site, Night]
 
 
 def site_and_night(metadata: ProductMetadata, now: dt.datetime) -> Target:
-    """Return site and night of a product; one of no site is external, one of no night is of the present day."""
+    """Return site and night of a product; by default the external site and the present day."""
     site = Site(str(metadata.get("instance__site_id", Site.EXTERNAL)))
     night = metadata.get("instance__observing_night")
     return site, Night(night) if isinstance(night, dt.date) else Night.of(now, site)
 
 
 def held_at(archived: ArchivedFile | None) -> str:
-    """Return the storage element where the archive holds a file already; empty if nowhere."""
+    """Return a storage element with a complete replica of a file; empty if there is none."""
     whole = [r.rse for r in archived.replicas if r.state is ReplicaState.AVAILABLE] if archived else []
     return min(whole, default="")
 
@@ -51,24 +51,18 @@ def chosen_rse(
     Parameters
     ----------
     rses
-        The storage elements of the archive.
-    target
-        Site and night of the product.
-    retention
-        Its retention class.
-    policy
-        How products are kept.
+        All storage elements, by name.
     now
         The time (aware).
     rse
-        The storage element that was asked for; empty if any will do.
+        The requested storage element; empty for any.
     near
-        The centre or region that was asked for; empty if the policy decides.
+        The requested centre or region; empty if the policy decides.
 
     Raises
     ------
     UsageError
-        If there is no such storage element, or nobody can write there now.
+        If there is no such storage element, or none that can be written now.
     """
     centres = centres_of(rses.values(), now)
     doors = {name: each for name, each in sorted(rses.items()) if each.centre and each.write_url and not each.is_tape}
@@ -84,8 +78,8 @@ def chosen_rse(
     if not able:
         raise UsageError(f"no storage element takes uploads now: {'; '.join(shut.values()) or 'there is none'}")
     if not any(centre.is_closed for centre in centres.values()):
-        place(policy, list(rses.values()), retention, *target)  # says so if there can never be enough copies
-    # It enters at one of those that can be written now; the others get their copies from there.
+        place(policy, list(rses.values()), retention, *target)  # raises if the policy can never be satisfied
+    # The product enters at one writable centre; the other centres get their copies from there.
     terms = attrs.evolve(policy.retention(retention), copies=1, tape=False)
     entering = attrs.evolve(policy, retentions={**policy.retentions, retention: terms})
     (centre,) = place(entering, list(able.values()), retention, *target)
@@ -93,12 +87,12 @@ def chosen_rse(
 
 
 def _places(rse: Rse) -> set[str]:
-    """Return what one can call the place of a storage element."""
+    """Return the names that select a storage element with `near`."""
     return {rse.centre, rse.region, rse.name}
 
 
 def _why_shut(rse: Rse, centres: Mapping[str, Centre]) -> str:
-    """Return why nothing can be uploaded to a storage element now; empty if it can."""
+    """Return the reason why a storage element takes no uploads now; empty if it does."""
     if rse.lost:
         return f"{rse.name} is marked as lost: {rse.lost}"
     if not counted_on([rse], centres):
