@@ -17,7 +17,7 @@ from ctao_bdms.embedded import READER, ROOT
 from ctao_bdms.errors import ForbiddenError
 from ctao_bdms.model import Did, ReplicaState
 from ctao_bdms.naming import is_manifest, path_of_lfn
-from ctao_bdms.preservation import ReleasePolicy, Verdict, prove
+from ctao_bdms.preservation import Decision, SpacePolicy, prove
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 from ctao_bdms.testing.plugin import RucioNamespace
@@ -168,7 +168,7 @@ def test_a_rotten_copy_is_repaired_by_rucio(block: Block) -> None:
     _corrupt(block)
     administrator = connect(block.space.instance.client_config(ROOT)).catalogue
     proof = prove(administrator, block.did, CSCS, "CSCS", now=lambda: dt.datetime.now(dt.UTC))
-    assert "it was declared bad" in proof.verdict
+    assert "it was declared bad" in proof.result
     until = time.monotonic() + 200
     while block.path(CSCS).read_bytes() != block.path(PIC).read_bytes() or block.states()[CSCS] is ReplicaState.BAD:
         assert time.monotonic() < until, block.states()
@@ -179,9 +179,9 @@ def test_a_block_that_somebody_else_wants_on_site_stays(block: Block) -> None:
     with acting_as(block.space.instance.client_config(ROOT)) as root:
         root("add_replication_rule", [{"scope": block.did.scope, "name": block.did.name}], 1, ONSITE)
     (row,) = block.space.bdms.nights.release(
-        block.space.scope, policy=ReleasePolicy(older_than=dt.timedelta()), apply=True
+        block.space.scope, policy=SpacePolicy(older_than=dt.timedelta()), apply=True
     )
-    assert (row.verdict, row.why) == (Verdict.KEEP, "a rule of root holds it on site")
+    assert (row.verdict, row.why) == (Decision.KEEP, "a rule of root holds it on site")
     rules = block.space.catalogue.rules(block.space.scope, [block.did.name])[block.did.name]
     assert [rule.account for rule in rules if rule.rse_expression == ONSITE and rule.expires is None].count("root") == 1
     assert len([rule for rule in rules if rule.expires is None]) == 4

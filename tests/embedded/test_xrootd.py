@@ -20,7 +20,7 @@ from ctao_bdms.embedded.xrootd.webdav import WebDav
 from ctao_bdms.errors import EmbeddedError, UsageError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn, ReplicaState
-from ctao_bdms.preservation import ReleasePolicy, Verdict, prove
+from ctao_bdms.preservation import Decision, SpacePolicy, prove
 from ctao_bdms.preservation.verifiers import VERIFIERS
 from ctao_bdms.processes import ProcessId
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
@@ -131,11 +131,11 @@ def test_a_night_from_triggers_to_two_centres_uses_the_uplink_once(
     # Rucio names root:// first; where XRootD's bindings are missing, the copies are read through the other door
     without = {scheme: each for scheme, each in VERIFIERS.items() if scheme not in {"root", "roots"}}
     proof = prove(space.catalogue, block.did, "PIC-DISK", "PIC", now=lambda: dt.datetime.now(dt.UTC), verifiers=without)
-    assert (proof.verdict, proof.how) == ("sound", "http")
+    assert (proof.result, proof.how) == ("sound", "http")
 
     # two centres hold what was read back there, through their servers: the copy on site can go
-    (row,) = space.bdms.nights.release(space.scope, policy=ReleasePolicy(older_than=dt.timedelta()), apply=True)
-    assert row.verdict is Verdict.ENDED, row
+    (row,) = space.bdms.nights.release(space.scope, policy=SpacePolicy(older_than=dt.timedelta()), apply=True)
+    assert row.verdict is Decision.ENDED, row
     hows = [proof.how for proof in space.bdms.blocks.evidence(block.did) if proof.rse in CENTRES]
     assert {how for each in hows for how in each.split(", ")} <= {"http", "root"}
     wait_until(lambda: not any(each.path.exists() for each in written.values()), 200)

@@ -32,15 +32,15 @@ from ctao_bdms.errors import (
 from ctao_bdms.model import Did, Night, ReplicaState, RetentionClass, Rse, RuleState
 from ctao_bdms.naming import is_block, is_manifest, path_of_lfn
 from ctao_bdms.preservation import (
-    ReleasePolicy,
-    Releases,
-    Verdict,
+    Decision,
+    SpacePolicy,
+    SpaceReleases,
     check_manifest,
-    foresee_release,
+    end_onsite_rules,
+    plan_space_release,
     prove,
     read_back,
     read_manifest,
-    release,
 )
 from ctao_bdms.preservation.evidence import keep
 from ctao_bdms.preservation.verifiers import VERIFIERS, FileVerifier, ReadBack, SourceVerifier, verifier_for
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 ONSITE, PIC, CSCS = "CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"
 START = dt.datetime(2026, 11, 22, 7, tzinfo=dt.UTC)
-_DAYS = ReleasePolicy(older_than=dt.timedelta(days=60))
+_DAYS = SpacePolicy(older_than=dt.timedelta(days=60))
 
 
 class Archive(InMemoryCatalogue):
@@ -105,11 +105,11 @@ class Kept:
     def path(self, rse: str, number: int = 0) -> Path:
         return Path(path_of_lfn(self.written[number].lfn, self.storages[rse]))
 
-    def foreseen(self) -> tuple[Verdict, str]:
+    def planned(self) -> tuple[Decision, str]:
         (row,) = self.bdms.nights.release("acada", policy=_DAYS)
         return row.verdict, row.why
 
-    def release(self) -> tuple[Verdict, str]:
+    def release(self) -> tuple[Decision, str]:
         (row,) = self.bdms.nights.release("acada", policy=_DAYS, apply=True)
         return row.verdict, row.why
 
@@ -121,16 +121,18 @@ class Kept:
         rules = self.archive.rules("acada", [block.name])[block.name]
         return any(rule.rse_expression == ONSITE and rule.expires is None for rule in rules)
 
-    def run(self, *, size_bytes: float = float("inf"), verifiers: Mapping[str, Verifier] = VERIFIERS) -> Releases:
+    def run(self, *, size_bytes: float = float("inf"), verifiers: Mapping[str, Verifier] = VERIFIERS) -> SpaceReleases:
         """Release all that can be, or so many bytes."""
         asked = (self.archive, self.archive.rses()[ONSITE])
-        rows = foresee_release(*asked, "acada", "*", _DAYS, self.clock[0])
-        return release(*asked, rows, _DAYS, now=lambda: self.clock[0], to_free_bytes=size_bytes, verifiers=verifiers)
+        rows = plan_space_release(*asked, "acada", "*", _DAYS, self.clock[0])
+        return end_onsite_rules(
+            *asked, rows, _DAYS, now=lambda: self.clock[0], to_free_bytes=size_bytes, verifiers=verifiers
+        )
 
-    def foresee(self, size_bytes: float) -> list[Verdict]:
+    def plan(self, size_bytes: float) -> list[Decision]:
         """Say what would become of all blocks."""
         asked = (self.archive, self.archive.rses()[ONSITE], "acada", "*", _DAYS, self.clock[0])
-        return [row.verdict for row in foresee_release(*asked, to_free_bytes=size_bytes)]
+        return [row.verdict for row in plan_space_release(*asked, to_free_bytes=size_bytes)]
 
     @property
     def bad(self) -> set[str]:
@@ -187,13 +189,13 @@ def three(tmp_path: Path) -> Kept:
 
 
 def test_a_block_that_two_centres_hold_is_released(kept: Kept) -> None:
-    verdict, why = kept.foreseen()
-    assert (verdict, why) == (Verdict.VERIFY, "CSCS: its copy was never read back; PIC: its copy was never read back")
+    decision, why = kept.planned()
+    assert (decision, why) == (Decision.VERIFY, "CSCS: its copy was never read back; PIC: its copy was never read back")
     assert kept.is_held_on_site
     assert not kept.bdms.blocks.evidence(kept.block)
 
-    verdict, why = kept.release()
-    assert (verdict, why) == (Verdict.ENDED, "verified at CSCS, PIC; the reaper deletes its copy on site")
+    decision, why = kept.release()
+    assert (decision, why) == (Decision.ENDED, "verified at CSCS, PIC; the reaper deletes its copy on site")
     assert not kept.is_held_on_site
     evidence = kept.bdms.blocks.evidence(kept.block)
     assert sorted((proof.what, proof.rse, proof.how.split()[0], proof.n_files) for proof in evidence) == [
@@ -216,7 +218,7 @@ def test_a_block_that_two_centres_hold_is_released(kept: Kept) -> None:
     (left,) = kept.bdms.nights.left_on_site(rows)
     assert left.why.startswith("0 files are on site by the catalogue, 4 on disk")
     shutil.rmtree(kept.storages[ONSITE] / "ctao")
-    assert kept.bdms.nights.left_on_site(rows)[0].verdict is Verdict.RELEASED
+    assert kept.bdms.nights.left_on_site(rows)[0].verdict is Decision.RELEASED
     assert not kept.bdms.nights.release("acada", policy=_DAYS)
     Replication(kept.archive, Policy.load(), lambda: kept.clock[0]).reconcile("acada", "*")
     assert not kept.is_held_on_site, "what was released is not brought back"
@@ -226,8 +228,8 @@ def test_the_reaper_that_does_not_work_is_told(kept: Kept) -> None:
     kept.release()
     rules = kept.archive._rules
     rules[:] = [rule for rule in rules if rule.expires is None]  # the cleaner has removed the rule
-    assert kept.foreseen() == (
-        Verdict.ENDED,
+    assert kept.planned() == (
+        Decision.ENDED,
         "no rule holds it, and 4 files are still on site: Rucio's reaper has not deleted them",
     )
 
@@ -283,9 +285,9 @@ def _without_digest(kept: Kept) -> None:
 )
 def test_what_is_not_safe_stays(kept: Kept, breaks: Callable[[Kept], object], said: str) -> None:
     breaks(kept)
-    was_to_go = kept.foreseen()[0] is Verdict.VERIFY
-    verdict, why = kept.release()
-    assert verdict is (Verdict.FAILED if was_to_go else Verdict.KEEP)
+    was_to_go = kept.planned()[0] is Decision.VERIFY
+    decision, why = kept.release()
+    assert decision is (Decision.FAILED if was_to_go else Decision.KEEP)
     assert re.search(said, why), why
     assert kept.is_held_on_site
     assert {proof.what for proof in kept.bdms.blocks.evidence(kept.block)} <= {"verified"}
@@ -294,39 +296,39 @@ def test_what_is_not_safe_stays(kept: Kept, breaks: Callable[[Kept], object], sa
 def test_a_copy_that_goes_after_it_was_verified_is_noticed(kept: Kept) -> None:
     for rse, centre in ((PIC, "PIC"), (CSCS, "CSCS")):
         keep(kept.archive, prove(kept.archive, kept.block, rse, centre, now=lambda: kept.clock[0]))
-    assert kept.foreseen() == (Verdict.RELEASE, "verified at CSCS, PIC")
+    assert kept.planned() == (Decision.RELEASE, "verified at CSCS, PIC")
     kept.path(PIC).unlink()
-    verdict, why = kept.release()
-    assert verdict is Verdict.FAILED
+    decision, why = kept.release()
+    assert decision is Decision.FAILED
     assert why.startswith("PIC: 1 files are not as they were read back")
     assert kept.is_held_on_site
     kept.clock[0] += dt.timedelta(days=2)
-    assert kept.foreseen()[1].startswith("CSCS: its copy was read back last on 2027-01-22; PIC")
+    assert kept.planned()[1].startswith("CSCS: its copy was read back last on 2027-01-22; PIC")
 
 
 def test_a_copy_that_was_repaired_is_read_back_again(kept: Kept) -> None:
     _corrupt(kept)
-    assert kept.release()[0] is Verdict.FAILED
+    assert kept.release()[0] is Decision.FAILED
     shutil.copy(kept.path(ONSITE), kept.path(PIC))
     kept.clock[0] += dt.timedelta(minutes=1)
-    assert kept.release()[0] is Verdict.ENDED
-    verdicts = [
+    assert kept.release()[0] is Decision.ENDED
+    decisions = [
         (proof.rse, proof.is_sound) for proof in kept.bdms.blocks.evidence(kept.block) if proof.what == "verified"
     ]
-    assert sorted(verdicts) == [(CSCS, True), (PIC, False), (PIC, True)]
+    assert sorted(decisions) == [(CSCS, True), (PIC, False), (PIC, True)]
 
 
 def test_a_rotten_copy_is_declared_bad_where_another_one_is_sound(kept: Kept) -> None:
     kept.archive.may_declare_bad = True
     kept.rot(rse=PIC)
     kept.rot(rse=CSCS)
-    verdict, why = kept.release()
-    assert verdict is Verdict.FAILED
+    decision, why = kept.release()
+    assert decision is Decision.FAILED
     assert why.count("it was declared bad") == 2
     assert kept.bad == {PIC, CSCS}, "the one on site is sound"
     assert not kept.archive.suspicious
     assert kept.is_held_on_site
-    assert kept.foreseen()[1].startswith("none of 2 centres hold all of it: by the catalogue not every file is at")
+    assert kept.planned()[1].startswith("none of 2 centres hold all of it: by the catalogue not every file is at")
 
 
 def test_who_may_not_declare_a_copy_bad_learns_the_command(kept: Kept) -> None:
@@ -364,7 +366,7 @@ def test_the_only_copy_is_never_declared_bad(kept: Kept, breaks: Callable[[Kept]
     breaks(kept)
     proof = prove(kept.archive, kept.block, PIC, "PIC", now=lambda: kept.clock[0])
     assert not proof.is_sound
-    assert "no other copy is proven sound: it was declared suspicious" in proof.verdict
+    assert "no other copy is proven sound: it was declared suspicious" in proof.result
     assert not kept.bad
     assert list(kept.archive.suspicious) == [(kept.written[0].lfn, PIC)]
 
@@ -398,8 +400,8 @@ def test_of_many_rotten_files_the_first_are_told(tmp_path: Path) -> None:
     for number in range(14):
         kept.rot(number)
     proof = prove(kept.archive, kept.block, PIC, "PIC", now=lambda: START)
-    assert proof.verdict.count("it was declared bad") == 10
-    assert proof.verdict.endswith("and 4 files more")
+    assert proof.result.count("it was declared bad") == 10
+    assert proof.result.endswith("and 4 files more")
 
 
 def test_a_copy_is_read_through_the_door_that_works_here(kept: Kept) -> None:
@@ -415,7 +417,7 @@ def test_a_copy_is_read_through_the_door_that_works_here(kept: Kept) -> None:
     checked = check_manifest(kept.archive, kept.block, PIC, now=lambda: START, deep=True, verifiers=without_bindings)
     assert (checked.verdict, checked.n_read) == ("agrees", 3)
     (row,) = kept.run(verifiers=without_bindings)
-    assert row.verdict is Verdict.ENDED
+    assert row.verdict is Decision.ENDED
     assert {proof.how for proof in kept.bdms.blocks.evidence(kept.block) if proof.what == "verified"} == {"file"}
 
 
@@ -432,50 +434,52 @@ def test_what_no_door_gives_is_said(kept: Kept) -> None:
 
 
 def test_a_retention_class_may_have_a_time_of_its_own(kept: Kept) -> None:
-    for stays, verdict in (
-        (dt.timedelta(days=70), Verdict.KEEP),
-        (dt.timedelta(), Verdict.VERIFY),
-        (None, Verdict.KEEP),
+    for stays, decision in (
+        (dt.timedelta(days=70), Decision.KEEP),
+        (dt.timedelta(), Decision.VERIFY),
+        (None, Decision.KEEP),
     ):
-        policy = ReleasePolicy(by_class={RetentionClass.PERMANENT: stays})
+        policy = SpacePolicy(by_class={RetentionClass.PERMANENT: stays})
         (row,) = kept.bdms.nights.release("acada", policy=policy)
-        assert row.verdict is verdict
+        assert row.verdict is decision
     assert row.why == "what is permanent stays on site"
 
 
 def test_no_more_goes_than_the_low_water_mark_takes(kept: Kept, tmp_path: Path) -> None:
     (row,) = kept.bdms.nights.release("acada", policy=_DAYS, low_water=1.0)
-    assert (row.verdict, row.why) == (Verdict.KEEP, "the low-water mark is reached without it")
+    assert (row.verdict, row.why) == (Decision.KEEP, "the low-water mark is reached without it")
     (row,) = kept.bdms.nights.release("acada", policy=_DAYS, low_water=0.0)
-    assert row.verdict is Verdict.VERIFY
+    assert row.verdict is Decision.VERIFY
 
 
 def test_a_bad_block_does_not_keep_the_others_on_site(three: Kept) -> None:
     first, second, third = (three.block_of(number) for number in (0, 3, 6))
     three.rot()
-    assert three.foresee(1) == [Verdict.VERIFY, Verdict.KEEP, Verdict.KEEP]
+    assert three.plan(1) == [Decision.VERIFY, Decision.KEEP, Decision.KEEP]
     rows = three.run(size_bytes=1)
-    assert [row.verdict for row in rows] == [Verdict.FAILED, Verdict.ENDED, Verdict.KEEP]
+    assert [row.verdict for row in rows] == [Decision.FAILED, Decision.ENDED, Decision.KEEP]
     assert rows[2].why == "the low-water mark is reached without it"
     assert [three.holds_on_site(block) for block in (first, second, third)] == [True, False, True]
     assert not three.bdms.blocks.evidence(third), "what need not go is not read back"
 
     rows = three.run(size_bytes=1)
-    assert [row.verdict for row in rows] == [Verdict.KEEP, Verdict.ENDED, Verdict.KEEP], "what is on its way out counts"
-    assert three.foresee(1) == [row.verdict for row in rows]
-    assert three.foresee(rows[1].size_bytes + 1) == [Verdict.VERIFY, Verdict.ENDED, Verdict.KEEP]
+    assert [row.verdict for row in rows] == [Decision.KEEP, Decision.ENDED, Decision.KEEP], (
+        "what is on its way out counts"
+    )
+    assert three.plan(1) == [row.verdict for row in rows]
+    assert three.plan(rows[1].size_bytes + 1) == [Decision.VERIFY, Decision.ENDED, Decision.KEEP]
 
 
 def test_as_many_blocks_go_as_the_low_water_mark_takes(three: Kept) -> None:
     size_bytes = three.bdms.nights.release("acada", policy=_DAYS)[0].size_bytes
-    assert three.foresee(size_bytes) == [Verdict.VERIFY, Verdict.KEEP, Verdict.KEEP]
-    assert three.foresee(size_bytes + 1) == [Verdict.VERIFY, Verdict.VERIFY, Verdict.KEEP]
+    assert three.plan(size_bytes) == [Decision.VERIFY, Decision.KEEP, Decision.KEEP]
+    assert three.plan(size_bytes + 1) == [Decision.VERIFY, Decision.VERIFY, Decision.KEEP]
     rows = three.run(size_bytes=size_bytes + 1)
-    assert [row.verdict for row in rows] == [Verdict.ENDED, Verdict.ENDED, Verdict.KEEP]
+    assert [row.verdict for row in rows] == [Decision.ENDED, Decision.ENDED, Decision.KEEP]
     rows = three.bdms.nights.release("acada", policy=_DAYS, low_water=1.0, apply=True)
-    assert [row.verdict for row in rows] == [Verdict.ENDED, Verdict.ENDED, Verdict.KEEP]
+    assert [row.verdict for row in rows] == [Decision.ENDED, Decision.ENDED, Decision.KEEP]
     rows = three.bdms.nights.release("acada", policy=_DAYS, low_water=0.0, apply=True)
-    assert [row.verdict for row in rows] == [Verdict.ENDED] * 3
+    assert [row.verdict for row in rows] == [Decision.ENDED] * 3
 
 
 @pytest.mark.parametrize("place", [ONSITE, "site=CTAO-North"])
@@ -484,20 +488,20 @@ def test_a_rule_of_another_account_is_left_alone(three: Kept, place: str) -> Non
     three.archive.add_rule(first, rse_expression=place, account="root")
     three.archive.add_rule(second, rse_expression=place, account="root", lifetime_s=60)
     rows = three.run()
-    assert [row.verdict for row in rows] == [Verdict.KEEP, Verdict.KEEP, Verdict.ENDED]
+    assert [row.verdict for row in rows] == [Decision.KEEP, Decision.KEEP, Decision.ENDED]
     assert rows[0].why == "a rule of root holds it on site"
     assert three.holds_on_site(first)
     assert all(rule.expires is None for rule in three.archive.rules("acada", [first.name])[first.name])
     three.clock[0] += dt.timedelta(minutes=2)
     three.archive.reap()
-    assert [row.verdict for row in three.run()] == [Verdict.KEEP, Verdict.ENDED, Verdict.RELEASED]
+    assert [row.verdict for row in three.run()] == [Decision.KEEP, Decision.ENDED, Decision.RELEASED]
 
 
 def test_a_rule_of_another_account_at_a_centre_does_not_count(kept: Kept) -> None:
     _rule(kept, account="jane")
-    verdict, why = kept.release()
-    assert (verdict, why) == (
-        Verdict.KEEP,
+    decision, why = kept.release()
+    assert (decision, why) == (
+        Decision.KEEP,
         "CSCS of 2 centres holds all of it: there is no rule for another one",
     )
 
@@ -508,10 +512,10 @@ def test_what_has_a_lifetime_goes_by_itself(three: Kept) -> None:
         place = next(n for n, rule in enumerate(rules) if rule.did == block and rule.rse_expression == ONSITE)
         rules[place] = attrs.evolve(rules[place], expires=three.clock[0] + ends)
     rows = three.run(size_bytes=1)
-    assert [row.verdict for row in rows] == [Verdict.KEEP, Verdict.ENDED, Verdict.KEEP]
+    assert [row.verdict for row in rows] == [Decision.KEEP, Decision.ENDED, Decision.KEEP]
     assert rows[0].why == "it goes by itself on 2027-05-24, when its rule ends"
     rows = three.run(size_bytes=rows[1].size_bytes + 1)
-    assert [row.verdict for row in rows] == [Verdict.KEEP, Verdict.ENDED, Verdict.ENDED], "it has freed nothing yet"
+    assert [row.verdict for row in rows] == [Decision.KEEP, Decision.ENDED, Decision.ENDED], "it has freed nothing yet"
 
 
 @pytest.mark.parametrize("error", [ForbiddenError("no"), UnreachableError("busy"), NotFoundError("what?")])
@@ -520,7 +524,7 @@ def test_what_goes_wrong_with_one_block_does_not_stop_the_run(three: Kept, error
     second = three.block_of(3)
     three.archive.fails[asked, second] = error
     rows = three.run()
-    assert [row.verdict for row in rows] == [Verdict.ENDED, Verdict.FAILED, Verdict.ENDED]
+    assert [row.verdict for row in rows] == [Decision.ENDED, Decision.FAILED, Decision.ENDED]
     assert (rows[1].why, rows.stopped) == (str(error), None)
     assert three.holds_on_site(second)
     evidence = [proof.what for proof in three.bdms.blocks.evidence(second)]
@@ -532,7 +536,7 @@ def test_a_catalogue_out_of_reach_ends_the_run_with_what_was_done(three: Kept) -
     for number in (0, 3):
         three.archive.fails["end_rule", three.block_of(number)] = UnreachableError(f"it is gone {number}")
     rows = three.bdms.nights.release("acada", policy=_DAYS, apply=True)
-    assert [row.verdict for row in rows] == [Verdict.FAILED, Verdict.FAILED, Verdict.VERIFY]
+    assert [row.verdict for row in rows] == [Decision.FAILED, Decision.FAILED, Decision.VERIFY]
     assert [row.why for row in rows] == ["it is gone 0", "it is gone 3", "it was not reached"]
     assert str(rows.stopped) == "it is gone 3"
     assert three.holds_on_site(three.block_of(6))
@@ -572,7 +576,7 @@ def test_the_command_shows_its_table_though_the_archive_went_out_of_reach(
         release_command(older_than=60.0, apply=True, wait=True, archive=_Command(bdms=three.bdms))
     said = capsys.readouterr().out
     assert "1 of 3 blocks released" in said
-    assert [said.count(str(verdict)) for verdict in (Verdict.ENDED, Verdict.FAILED)] == [1, 2]
+    assert [said.count(str(decision)) for decision in (Decision.ENDED, Decision.FAILED)] == [1, 2]
 
 
 def test_the_command_does_not_wait_for_what_goes_by_itself(three: Kept, capsys: pytest.CaptureFixture[str]) -> None:

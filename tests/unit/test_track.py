@@ -159,7 +159,7 @@ def test_the_evidence_that_is_kept_comes_first(archive: InMemoryCatalogue, block
             problems=problems,
         )
         archive.annotate(block, {f"evidence-{number}": proof.to_wire()})
-        said = f"its block was read back on {proof.when:%Y-%m-%d} 06:00 UTC by ada@desk: {proof.verdict}"
+        said = f"its block was read back on {proof.when:%Y-%m-%d} 06:00 UTC by ada@desk: {proof.result}"
         for rows in (bdms.track(lfn), bdms.track(block.name)):
             evidence = {row.where: row.evidence for row in rows}
             assert evidence["PIC"] == said

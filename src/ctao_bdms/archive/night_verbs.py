@@ -70,11 +70,11 @@ class NightVerbs:
         *,
         rse: str = "",
         night: Night | None = None,
-        policy: preservation.ReleasePolicy | None = None,
+        policy: preservation.SpacePolicy | None = None,
         low_water: float | None = None,
         apply: bool = False,
         on_bytes: Callable[[int], None] = lambda _: None,
-    ) -> preservation.Releases:
+    ) -> preservation.SpaceReleases:
         """Free space on site: end the rules that hold the copies there of blocks that are safe at two centres.
 
         Parameters
@@ -105,14 +105,14 @@ class NightVerbs:
             storage,
             scope,
             blocks_pattern(DEFAULT_VO, scope, Site(storage.site), night),
-            policy or preservation.ReleasePolicy.of_days(here.replication.policy.onsite_days),
+            policy or preservation.SpacePolicy.of_days(here.replication.policy.onsite_days),
             now=here.now,
             low_water=low_water,
             apply=apply,
             on_bytes=on_bytes,
         )
 
-    def left_on_site(self, rows: preservation.Releases, *, rse: str = "") -> preservation.Releases:
+    def left_on_site(self, rows: preservation.SpaceReleases, *, rse: str = "") -> preservation.SpaceReleases:
         """Return what is left on site of blocks whose rules have ended, by the catalogue and by the disk."""
         return preservation.left_on_site(self._connected.catalogue, self._connected.onsite(rse), rows)
 

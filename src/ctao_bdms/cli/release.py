@@ -13,7 +13,7 @@ from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive, Timeout, between
 from ctao_bdms.cli.output import size_text
 from ctao_bdms.errors import UnreachableError, UsageError
 from ctao_bdms.model import Night
-from ctao_bdms.preservation import ReleasePolicy, Releases, Verdict
+from ctao_bdms.preservation import Decision, SpacePolicy, SpaceReleases
 
 if TYPE_CHECKING:
     from ctao_bdms.archive import Bdms
@@ -53,46 +53,46 @@ def release(
     Example: `bdms release --older-than 60 --to-low-water 70% --apply`
     """
     output, bdms = archive.output, archive.connect()
-    policy = None if older_than is None else ReleasePolicy(older_than=dt.timedelta(days=older_than))
+    policy = None if older_than is None else SpacePolicy(older_than=dt.timedelta(days=older_than))
     low_water = _fraction(to_low_water)
     only = Night.parse(night) if night else None
 
-    def look(*, do: bool) -> Releases:
+    def look(*, do: bool) -> SpaceReleases:
         with output.bytes_bar("read back", None) as on_bytes:
             return bdms.nights.release(
                 scope, rse=rse, night=only, policy=policy, low_water=low_water, apply=do, on_bytes=on_bytes
             )
 
     rows = look(do=False)
-    gone = {row.did for row in rows.of(Verdict.ENDED)}
-    could = rows.of(Verdict.RELEASE, Verdict.VERIFY)
+    gone = {row.did for row in rows.of(Decision.ENDED)}
+    could = rows.of(Decision.RELEASE, Decision.VERIFY)
     rows = look(do=True) if apply else rows
-    stopped, failed = rows.stopped, rows.of(Verdict.FAILED)
-    unreached = rows.of(Verdict.RELEASE, Verdict.VERIFY)
+    stopped, failed = rows.stopped, rows.of(Decision.FAILED)
+    unreached = rows.of(Decision.RELEASE, Decision.VERIFY)
     if wait and stopped is None:
-        ended = {row.did: row for row in _gone(bdms, rows.of(Verdict.ENDED), rse, timeout_s)}
-        rows = Releases(ended.get(row.did, row) for row in rows)
+        ended = {row.did: row for row in _gone(bdms, rows.of(Decision.ENDED), rse, timeout_s)}
+        rows = SpaceReleases(ended.get(row.did, row) for row in rows)
     output.rows(rows)
     if apply:
-        done = Releases(row for row in rows.of(Verdict.ENDED, Verdict.RELEASED) if row.did not in gone)
+        done = SpaceReleases(row for row in rows.of(Decision.ENDED, Decision.RELEASED) if row.did not in gone)
         tried = len(done) + len(failed) + len(unreached)
         output.line(f"{len(done)} of {tried} blocks released, {size_text(done.size_bytes)}")
     else:
         output.line(f"{len(could)} blocks could be released; --apply does it")
     if stopped is not None:
         raise stopped
-    if wait and any(row.verdict is Verdict.ENDED for row in rows):
+    if wait and any(row.verdict is Decision.ENDED for row in rows):
         raise UnreachableError(f"not everything had gone after {timeout_s:g} s; see above, and whether the reaper runs")
     return 1 if failed else 0
 
 
-def _gone(bdms: Bdms, rows: Releases, rse: str, timeout_s: float) -> Releases:
+def _gone(bdms: Bdms, rows: SpaceReleases, rse: str, timeout_s: float) -> SpaceReleases:
     """Wait until nothing is left on site of blocks whose rules have ended; return what is known of them then."""
     until = time.monotonic() + timeout_s
     while True:
         with suppress(UnreachableError):  # it is asked again
             rows = bdms.nights.left_on_site(rows, rse=rse)
-        if not rows.of(Verdict.ENDED) or time.monotonic() >= until:
+        if not rows.of(Decision.ENDED) or time.monotonic() >= until:
             return rows
         time.sleep(min(_LOOK_S, timeout_s))
 

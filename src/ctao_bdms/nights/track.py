@@ -194,7 +194,7 @@ def _evidence(rse: Rse, rule: Rule | None, origins: Collection[str], proofs: Blo
     """Say how a copy was verified."""
     proof = proofs.latest(rse.name)
     if proof is not None:
-        return f"its block was read back on {proof.when:%Y-%m-%d %H:%M} UTC by {proof.who}: {proof.verdict}"
+        return f"its block was read back on {proof.when:%Y-%m-%d %H:%M} UTC by {proof.who}: {proof.result}"
     if rse.is_onsite:
         return "read whole at ingest; its digests are in its metadata"
     if _is_uploaded(rse, origins):

@@ -10,8 +10,8 @@ from ctao_bdms.preservation.manifests import (
     read_manifest,
 )
 from ctao_bdms.preservation.onsite import left_on_site
-from ctao_bdms.preservation.release import Release, ReleasePolicy, Releases, Verdict
-from ctao_bdms.preservation.releasing import foresee_release, release, release_space
+from ctao_bdms.preservation.space import end_onsite_rules, plan_space_release, release_space
+from ctao_bdms.preservation.space_release import Decision, SpacePolicy, SpaceRelease, SpaceReleases
 from ctao_bdms.preservation.verifiers import Verifier
 
 __all__ = [
@@ -20,19 +20,19 @@ __all__ = [
     "ManifestCheck",
     "ManifestChecks",
     "Proof",
-    "Release",
-    "ReleasePolicy",
-    "Releases",
-    "Verdict",
+    "SpaceRelease",
+    "SpacePolicy",
+    "SpaceReleases",
+    "Decision",
     "Verifier",
     "check_manifest",
     "check_manifests",
-    "foresee_release",
+    "plan_space_release",
     "kept",
     "left_on_site",
     "prove",
     "read_back",
     "read_manifest",
-    "release",
+    "end_onsite_rules",
     "release_space",
 ]

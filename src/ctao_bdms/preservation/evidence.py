@@ -79,8 +79,8 @@ class Proof:
     problems: tuple[str, ...] = ()
 
     @property
-    def verdict(self) -> str:
-        """The verdict in words."""
+    def result(self) -> str:
+        """What the read-back found, in words."""
         return "; ".join(self.problems) or "sound"
 
     @property
@@ -113,7 +113,7 @@ class BlockEvidence(Rows[Proof]):
         ("how", "how"),
         ("files", "n_files"),
         ("bytes", "size_bytes"),
-        ("verdict", "verdict"),
+        ("verdict", "result"),
     )
 
     def latest(self, rse: str) -> Proof | None:

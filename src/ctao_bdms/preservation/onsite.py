@@ -10,7 +10,7 @@ import attrs
 
 from ctao_bdms.catalogue import FindBlocks, Lookup
 from ctao_bdms.naming import path_of_lfn
-from ctao_bdms.preservation.release import Release, Releases, Verdict
+from ctao_bdms.preservation.space_release import Decision, SpaceRelease, SpaceReleases
 
 if TYPE_CHECKING:
     from ctao_bdms.model import Rse
@@ -34,7 +34,7 @@ def above_low_water(root: Path, low_water: float) -> float:
     return max(0.0, usage.total - usage.free - low_water * usage.total)
 
 
-def left_on_site(catalogue: _Asked, onsite: Rse, rows: Releases) -> Releases:
+def left_on_site(catalogue: _Asked, onsite: Rse, rows: SpaceReleases) -> SpaceReleases:
     """Say of blocks whose rules have ended what is still on site, by the catalogue and by the disk.
 
     Parameters
@@ -46,17 +46,17 @@ def left_on_site(catalogue: _Asked, onsite: Rse, rows: Releases) -> Releases:
 
     Returns
     -------
-    Releases
+    SpaceReleases
         The same rows; ``released`` where nothing is left in either.
     """
-    return Releases(_left(catalogue, onsite, row) for row in rows)
+    return SpaceReleases(_left(catalogue, onsite, row) for row in rows)
 
 
-def _left(catalogue: _Asked, onsite: Rse, row: Release) -> Release:
+def _left(catalogue: _Asked, onsite: Rse, row: SpaceRelease) -> SpaceRelease:
     lfns = [product.lfn for product in catalogue.products_in(row.did)]
     known = sum(file.at(onsite.name) is not None for file in catalogue.files(lfns).values())
     lying = sum(Path(path_of_lfn(lfn, Path(onsite.prefix))).exists() for lfn in lfns)
     if not known and not lying:
-        return attrs.evolve(row, verdict=Verdict.RELEASED, why="nothing of it is on site")
+        return attrs.evolve(row, verdict=Decision.RELEASED, why="nothing of it is on site")
     why = f"{known} files are on site by the catalogue, {lying} on disk; Rucio's judge-cleaner and reaper delete them"
-    return attrs.evolve(row, verdict=Verdict.ENDED, why=why)
+    return attrs.evolve(row, verdict=Decision.ENDED, why=why)

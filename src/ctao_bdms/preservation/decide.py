@@ -14,14 +14,14 @@ import attrs
 from ctao_bdms.model import RuleState
 from ctao_bdms.naming import BlockName
 from ctao_bdms.preservation.evidence import digest_of
-from ctao_bdms.preservation.release import HeldBlock, Release, ReleasePolicy, Releases, Verdict
+from ctao_bdms.preservation.space_release import Decision, HeldBlock, SpacePolicy, SpaceRelease, SpaceReleases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ctao_bdms.model import Rule
 
-__all__ = ["CENTRES", "ENOUGH", "choose", "holders", "judge"]
+__all__ = ["CENTRES", "ENOUGH", "choose", "holders", "decide"]
 
 #: A copy on site goes only if so many centres hold the block.
 CENTRES = 2
@@ -31,56 +31,56 @@ ENOUGH = "the low-water mark is reached without it"
 _SOON = dt.timedelta(hours=1)
 
 
-def judge(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> Release:
+def decide(block: HeldBlock, policy: SpacePolicy, now: dt.datetime) -> SpaceRelease:
     """Say whether the copy of a block on site may go."""
-    verdict, why, verified = _judged(block, policy, now)
-    return Release(
+    decision, why, verified = _decision(block, policy, now)
+    return SpaceRelease(
         did=block.did,
         n_files=len(block.held),
         size_bytes=block.size_bytes,
-        verdict=verdict,
+        verdict=decision,
         verified=verified,
         why=why,
     )
 
 
-def _judged(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[Verdict, str, tuple[str, ...]]:
-    """Return verdict, reason, and the centres whose copies are proven."""
+def _decision(block: HeldBlock, policy: SpacePolicy, now: dt.datetime) -> tuple[Decision, str, tuple[str, ...]]:
+    """Return decision, reason, and the centres whose copies are proven."""
     if block.is_open:
-        return Verdict.KEEP, "the block is open", ()
+        return Decision.KEEP, "the block is open", ()
     if others := block.others_on_site(now):
-        return Verdict.KEEP, "; ".join(f"a rule of {account} holds it on site" for account in others), ()
+        return Decision.KEEP, "; ".join(f"a rule of {account} holds it on site" for account in others), ()
     standing = [rule for rule in block.onsite_rules if rule.expires is None]
     if not standing:
         return _ended(block, now)
     name = BlockName.parse(block.did.name)
     age, stays = now - name.opened, policy.stays(name.retention)
     if stays is None:
-        return Verdict.KEEP, f"what is {name.retention} stays on site", ()
+        return Decision.KEEP, f"what is {name.retention} stays on site", ()
     if age < stays:
-        return Verdict.KEEP, f"it is {age.days} days old, and stays for {stays.days}", ()
+        return Decision.KEEP, f"it is {age.days} days old, and stays for {stays.days}", ()
     holding, lacking = holders(block)
     if len(holding) < CENTRES:
-        return Verdict.KEEP, f"{_names(holding)} of {CENTRES} centres {_hold(holding)} all of it: {lacking}", ()
+        return Decision.KEEP, f"{_names(holding)} of {CENTRES} centres {_hold(holding)} all of it: {lacking}", ()
     proven, unproven = _proven(block, policy, now)
     if len(proven) >= CENTRES:
-        return Verdict.RELEASE, f"verified at {_names(proven)}", proven
-    return Verdict.VERIFY, "; ".join(f"{centre}: {why}" for centre, why in unproven.items()), proven
+        return Decision.RELEASE, f"verified at {_names(proven)}", proven
+    return Decision.VERIFY, "; ".join(f"{centre}: {why}" for centre, why in unproven.items()), proven
 
 
-def _ended(block: HeldBlock, now: dt.datetime) -> tuple[Verdict, str, tuple[str, ...]]:
+def _ended(block: HeldBlock, now: dt.datetime) -> tuple[Decision, str, tuple[str, ...]]:
     """Say what is left of a copy that no rule holds."""
     if not block.n_onsite:
-        return Verdict.RELEASED, "nothing of it is on site", ()
+        return Decision.RELEASED, "nothing of it is on site", ()
     left = f"{block.n_onsite} files are still on site"
     ends = [rule.expires for rule in block.onsite_rules if rule.expires is not None]
     if ends and max(ends) > now + _SOON:
-        return Verdict.KEEP, f"it goes by itself on {max(ends):%Y-%m-%d}, when its rule ends", ()
+        return Decision.KEEP, f"it goes by itself on {max(ends):%Y-%m-%d}, when its rule ends", ()
     if ends and max(ends) > now:
-        return Verdict.ENDED, f"its rule ends at {max(ends):%Y-%m-%d %H:%M:%S}; {left}", ()
+        return Decision.ENDED, f"its rule ends at {max(ends):%Y-%m-%d %H:%M:%S}; {left}", ()
     if ends:
-        return Verdict.ENDED, f"its rule has ended, and {left}: Rucio's judge-cleaner has not removed the rule", ()
-    return Verdict.ENDED, f"no rule holds it, and {left}: Rucio's reaper has not deleted them", ()
+        return Decision.ENDED, f"its rule has ended, and {left}: Rucio's judge-cleaner has not removed the rule", ()
+    return Decision.ENDED, f"no rule holds it, and {left}: Rucio's reaper has not deleted them", ()
 
 
 def holders(block: HeldBlock) -> tuple[dict[str, str], str]:
@@ -127,7 +127,7 @@ def _is_about(rule: Rule, rse: str, centre: str) -> bool:
     return rule.rse_expression in {rse, f"centre={centre}"} or rule.rse_expression.startswith(f"centre={centre}&")
 
 
-def _proven(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[tuple[str, ...], dict[str, str]]:
+def _proven(block: HeldBlock, policy: SpacePolicy, now: dt.datetime) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the centres whose copies are proven, and why those of others are not."""
     proven, unproven = [], {}
     for centre, rse in sorted(holders(block)[0].items()):
@@ -139,7 +139,7 @@ def _proven(block: HeldBlock, policy: ReleasePolicy, now: dt.datetime) -> tuple[
         elif now - proof.when > policy.evidence_age:
             unproven[centre] = f"its copy was read back last on {proof.when:%Y-%m-%d}"
         elif not proof.is_sound:
-            unproven[centre] = proof.verdict
+            unproven[centre] = proof.result
         else:
             proven.append(centre)
     return tuple(proven), unproven
@@ -154,8 +154,8 @@ def _hold(centres: Mapping[str, str]) -> str:
 
 
 def choose(
-    blocks: Iterable[HeldBlock], policy: ReleasePolicy, now: dt.datetime, *, to_free_bytes: float = float("inf")
-) -> Releases:
+    blocks: Iterable[HeldBlock], policy: SpacePolicy, now: dt.datetime, *, to_free_bytes: float = float("inf")
+) -> SpaceReleases:
     """Say of each block what is to become of its copy on site, the oldest first.
 
     Parameters
@@ -170,14 +170,14 @@ def choose(
         How much space is to be freed; by default all that can be. What is on its way out already counts.
     """
     dated = sorted(blocks, key=lambda block: (BlockName.parse(block.did.name).opened, block.did))
-    judged = Releases(judge(block, policy, now) for block in dated)
+    decided = SpaceReleases(decide(block, policy, now) for block in dated)
     rows = []
-    freed = judged.of(Verdict.ENDED).size_bytes
-    for row in judged:
-        is_free = row.verdict in {Verdict.RELEASE, Verdict.VERIFY}
+    freed = decided.of(Decision.ENDED).size_bytes
+    for row in decided:
+        is_free = row.verdict in {Decision.RELEASE, Decision.VERIFY}
         if is_free and freed >= to_free_bytes:
-            rows.append(attrs.evolve(row, verdict=Verdict.KEEP, why=ENOUGH))
+            rows.append(attrs.evolve(row, verdict=Decision.KEEP, why=ENOUGH))
         else:
             freed += row.size_bytes if is_free else 0
             rows.append(row)
-    return Releases(rows)
+    return SpaceReleases(rows)

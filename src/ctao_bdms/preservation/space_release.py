@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from ctao_bdms.errors import BdmsError
     from ctao_bdms.model import Night
 
-__all__ = ["HeldBlock", "Release", "ReleasePolicy", "Releases", "Verdict"]
+__all__ = ["HeldBlock", "SpaceRelease", "SpacePolicy", "SpaceReleases", "Decision"]
 
 
-class Verdict(StrEnum):
+class Decision(StrEnum):
     """What is to be done with the copy of a block on site."""
 
     #: it may go
@@ -42,7 +42,7 @@ class Verdict(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class ReleasePolicy:
+class SpacePolicy:
     """When the copy of a block on site may go.
 
     Attributes
@@ -60,7 +60,7 @@ class ReleasePolicy:
     evidence_age: dt.timedelta = dt.timedelta(days=1)
 
     @classmethod
-    def of_days(cls, onsite_days: Mapping[RetentionClass, float | None]) -> ReleasePolicy:
+    def of_days(cls, onsite_days: Mapping[RetentionClass, float | None]) -> SpacePolicy:
         """Return when copies may go, from the days that each retention class stays on site; None: for ever."""
         return cls(
             by_class={
@@ -137,7 +137,7 @@ class HeldBlock:
 
 
 @attrs.frozen(kw_only=True)
-class Release:
+class SpaceRelease:
     """What is to become of the copy of a block on site.
 
     Attributes
@@ -157,7 +157,8 @@ class Release:
     did: Did
     n_files: int
     size_bytes: int
-    verdict: Verdict
+    #: named as in the JSON of `bdms release`
+    verdict: Decision
     verified: tuple[str, ...] = ()
     why: str = ""
 
@@ -172,7 +173,7 @@ class Release:
         return BlockName.parse(self.did.name).night
 
 
-class Releases(Rows[Release]):
+class SpaceReleases(Rows[SpaceRelease]):
     """What is to become of blocks, one row each, the oldest first.
 
     Parameters
@@ -192,13 +193,13 @@ class Releases(Rows[Release]):
         ("why", "why"),
     )
 
-    def __init__(self, rows: Iterable[Release], stopped: BdmsError | None = None) -> None:
+    def __init__(self, rows: Iterable[SpaceRelease], stopped: BdmsError | None = None) -> None:
         super().__init__(rows)
         self.stopped = stopped
 
-    def of(self, *verdicts: Verdict) -> Releases:
-        """Return the rows with one of these verdicts."""
-        return Releases(row for row in self if row.verdict in verdicts)
+    def of(self, *decisions: Decision) -> SpaceReleases:
+        """Return the rows with one of these decisions."""
+        return SpaceReleases(row for row in self if row.verdict in decisions)
 
     @property
     def size_bytes(self) -> int:

@@ -17,10 +17,10 @@ from ctao_bdms.catalogue import EndRules, FindRules
 from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, NotFoundError, UnreachableError
 from ctao_bdms.model import ReplicaState
 from ctao_bdms.naming import is_block
+from ctao_bdms.preservation.decide import CENTRES, ENOUGH, choose, decide, holders
 from ctao_bdms.preservation.evidence import Keeps, Proof, digest_of, keep, kept, prove
-from ctao_bdms.preservation.judging import CENTRES, ENOUGH, choose, holders, judge
 from ctao_bdms.preservation.onsite import above_low_water
-from ctao_bdms.preservation.release import HeldBlock, Release, ReleasePolicy, Releases, Verdict
+from ctao_bdms.preservation.space_release import Decision, HeldBlock, SpacePolicy, SpaceRelease, SpaceReleases
 from ctao_bdms.preservation.verifiers import VERIFIERS, ask
 from ctao_bdms.processes import person
 
@@ -31,29 +31,29 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Block, Did, Rse, Rule
     from ctao_bdms.preservation.verifiers import Verifier
 
-__all__ = ["Releasing", "foresee_release", "release", "release_space"]
+__all__ = ["SpaceCatalogue", "plan_space_release", "end_onsite_rules", "release_space"]
 
 _LOG = logging.getLogger(__name__)
 #: After so many blocks in a row of which the catalogue cannot be asked, it is out of reach.
 _UNANSWERED = 2
 
 
-class Releasing(FindRules, EndRules, Keeps, Protocol):
+class SpaceCatalogue(FindRules, EndRules, Keeps, Protocol):
     """What releasing asks of a catalogue."""
 
 
 def release_space(
-    catalogue: Releasing,
+    catalogue: SpaceCatalogue,
     onsite: Rse,
     scope: str,
     pattern: str,
-    policy: ReleasePolicy,
+    policy: SpacePolicy,
     *,
     now: Callable[[], dt.datetime],
     low_water: float | None = None,
     apply: bool = False,
     on_bytes: Callable[[int], None] = lambda _: None,
-) -> Releases:
+) -> SpaceReleases:
     """Free space on site, or say what would be freed; blocks of which nothing is on site are left out.
 
     Parameters
@@ -67,28 +67,28 @@ def release_space(
     apply
         Whether to end the rules; otherwise nothing is changed.
     catalogue, onsite, now, on_bytes
-        As of `release`.
+        As of `end_onsite_rules`.
     """
     everything = float("inf")
     to_free = everything if low_water is None else above_low_water(Path(onsite.prefix), low_water)
     # While rules are ended it is only known of one block after the other whether it can really go.
-    foreseen_bytes = everything if apply else to_free
-    rows = foresee_release(catalogue, onsite, scope, pattern, policy, now(), to_free_bytes=foreseen_bytes)
+    planned_bytes = everything if apply else to_free
+    rows = plan_space_release(catalogue, onsite, scope, pattern, policy, now(), to_free_bytes=planned_bytes)
     if apply:
-        rows = release(catalogue, onsite, rows, policy, now=now, to_free_bytes=to_free, on_bytes=on_bytes)
-    return Releases((row for row in rows if row.verdict is not Verdict.RELEASED), rows.stopped)
+        rows = end_onsite_rules(catalogue, onsite, rows, policy, now=now, to_free_bytes=to_free, on_bytes=on_bytes)
+    return SpaceReleases((row for row in rows if row.verdict is not Decision.RELEASED), rows.stopped)
 
 
-def foresee_release(
-    catalogue: Releasing,
+def plan_space_release(
+    catalogue: SpaceCatalogue,
     onsite: Rse,
     scope: str,
     pattern: str,
-    policy: ReleasePolicy,
+    policy: SpacePolicy,
     now: dt.datetime,
     *,
     to_free_bytes: float = float("inf"),
-) -> Releases:
+) -> SpaceReleases:
     """Say what would become of the copies of blocks on site; nothing is changed, and no copy is read.
 
     Parameters
@@ -98,22 +98,22 @@ def foresee_release(
     scope, pattern
         The scope, and the names of the blocks, with ``*``.
     policy, now, to_free_bytes
-        As of `ctao_bdms.preservation.judging.choose`.
+        As of `ctao_bdms.preservation.decide.choose`.
     """
     return choose(_known(catalogue, onsite, scope, pattern), policy, now, to_free_bytes=to_free_bytes)
 
 
-def release(
-    catalogue: Releasing,
+def end_onsite_rules(
+    catalogue: SpaceCatalogue,
     onsite: Rse,
-    foreseen: Releases,
-    policy: ReleasePolicy,
+    planned: SpaceReleases,
+    policy: SpacePolicy,
     *,
     now: Callable[[], dt.datetime],
     to_free_bytes: float = float("inf"),
     on_bytes: Callable[[int], None] = lambda _: None,
     verifiers: Mapping[str, Verifier] = VERIFIERS,
-) -> Releases:
+) -> SpaceReleases:
     """End the rules that hold the copies on site of blocks that may go; read back their copies at the centres first.
 
     What goes wrong with one block is said of it, and the next one takes its place. Only a catalogue that does not
@@ -123,8 +123,8 @@ def release(
     ----------
     catalogue, onsite, policy
         The archive, the storage element on site, and when a copy there may go.
-    foreseen
-        What `foresee_release` has said of all blocks, without `to_free_bytes`: it does not know which can really go.
+    planned
+        What `plan_space_release` has said of all blocks, without `to_free_bytes`: it does not know which can really go.
     now
         The clock.
     to_free_bytes
@@ -136,23 +136,23 @@ def release(
 
     Returns
     -------
-    Releases
+    SpaceReleases
         What has become of each block: ``rule ended`` where its copy on site is deleted from now on, ``not released``
         where it was to be and was not.
     """
-    rows: list[Release] = []
-    freed = foreseen.of(Verdict.ENDED).size_bytes
+    rows: list[SpaceRelease] = []
+    freed = planned.of(Decision.ENDED).size_bytes
     unanswered: list[BdmsError] = []
-    for row in foreseen:
+    for row in planned:
         became = row
-        if row.verdict in {Verdict.RELEASE, Verdict.VERIFY}:
+        if row.verdict in {Decision.RELEASE, Decision.VERIFY}:
             if len(unanswered) == _UNANSWERED:
                 became = attrs.evolve(row, why="it was not reached")
             elif freed >= to_free_bytes:
-                became = attrs.evolve(row, verdict=Verdict.KEEP, why=ENOUGH)
+                became = attrs.evolve(row, verdict=Decision.KEEP, why=ENOUGH)
             else:
                 try:
-                    became = _release(catalogue, onsite, row, policy, now, on_bytes, verifiers)
+                    became = _end_onsite_rule(catalogue, onsite, row, policy, now, on_bytes, verifiers)
                     unanswered = []
                 except (UnreachableError, AuthenticationError) as error:
                     unanswered.append(error)
@@ -160,46 +160,46 @@ def release(
                 except (BdmsError, OSError) as error:
                     unanswered = []
                     became = _failed(row, error)
-                freed += became.size_bytes if became.verdict is Verdict.ENDED else 0
+                freed += became.size_bytes if became.verdict is Decision.ENDED else 0
         rows.append(became)
-    return Releases(rows, unanswered[-1] if len(unanswered) == _UNANSWERED else None)
+    return SpaceReleases(rows, unanswered[-1] if len(unanswered) == _UNANSWERED else None)
 
 
-def _failed(row: Release, why: object) -> Release:
-    return attrs.evolve(row, verdict=Verdict.FAILED, why=str(why))
+def _failed(row: SpaceRelease, why: object) -> SpaceRelease:
+    return attrs.evolve(row, verdict=Decision.FAILED, why=str(why))
 
 
-def _release(
-    catalogue: Releasing,
+def _end_onsite_rule(
+    catalogue: SpaceCatalogue,
     onsite: Rse,
-    row: Release,
-    policy: ReleasePolicy,
+    row: SpaceRelease,
+    policy: SpacePolicy,
     now: Callable[[], dt.datetime],
     on_bytes: Callable[[int], None],
     verifiers: Mapping[str, Verifier],
-) -> Release:
+) -> SpaceRelease:
     """Release one block, if everything is still as it must be."""
     block = _one(catalogue, onsite, row.did)
     unsound = []
-    if judge(block, policy, now()).verdict is Verdict.VERIFY:
+    if decide(block, policy, now()).verdict is Decision.VERIFY:
         for centre, rse in sorted(holders(block)[0].items()):
             proof = block.evidence.latest(rse)
             if proof is None or not proof.is_sound or now() - proof.when > policy.evidence_age:
                 proof = prove(catalogue, block.did, rse, centre, now=now, on_bytes=on_bytes, verifiers=verifiers)
                 keep(catalogue, proof)
-                unsound += [] if proof.is_sound else [f"{centre}: {proof.verdict}"]
+                unsound += [] if proof.is_sound else [f"{centre}: {proof.result}"]
         block = _one(catalogue, onsite, row.did)
-    judged = judge(block, policy, now())
-    if judged.verdict is not Verdict.RELEASE:
-        return _failed(judged, "; ".join(unsound) or judged.why)
-    if problems := _gone(catalogue, block, judged.verified, verifiers):
-        return _failed(judged, "; ".join(problems))
+    decided = decide(block, policy, now())
+    if decided.verdict is not Decision.RELEASE:
+        return _failed(decided, "; ".join(unsound) or decided.why)
+    if problems := _gone(catalogue, block, decided.verified, verifiers):
+        return _failed(decided, "; ".join(problems))
     said = [text for rule in block.onsite_rules if rule.expires is None for text in _end(catalogue, block, rule, now)]
-    why = f"{judged.why}; the reaper deletes its copy on site"
-    return attrs.evolve(judged, verdict=Verdict.ENDED, why="; ".join([why, *said]))
+    why = f"{decided.why}; the reaper deletes its copy on site"
+    return attrs.evolve(decided, verdict=Decision.ENDED, why="; ".join([why, *said]))
 
 
-def _end(catalogue: Releasing, block: HeldBlock, rule: Rule, now: Callable[[], dt.datetime]) -> list[str]:
+def _end(catalogue: SpaceCatalogue, block: HeldBlock, rule: Rule, now: Callable[[], dt.datetime]) -> list[str]:
     """End a rule that holds a copy on site; the decision is kept first, so that no crash can lose it.
 
     Returns
@@ -218,7 +218,7 @@ def _end(catalogue: Releasing, block: HeldBlock, rule: Rule, now: Callable[[], d
 
 
 def _gone(
-    catalogue: Releasing, block: HeldBlock, centres: Sequence[str], verifiers: Mapping[str, Verifier]
+    catalogue: SpaceCatalogue, block: HeldBlock, centres: Sequence[str], verifiers: Mapping[str, Verifier]
 ) -> list[str]:
     """Say at which centres files have gone, or changed their size, since they were read back."""
     bad: dict[str, list[str]] = {}
@@ -253,14 +253,14 @@ def _proof(what: str, block: HeldBlock, rule: Rule, when: dt.datetime) -> Proof:
     )
 
 
-def _one(catalogue: Releasing, onsite: Rse, did: Did) -> HeldBlock:
+def _one(catalogue: SpaceCatalogue, onsite: Rse, did: Did) -> HeldBlock:
     """Return what the catalogue knows of a block now."""
     for block in _known(catalogue, onsite, did.scope, did.name):
         return block
     raise NotFoundError(f"there is no block {did} any more, or it is empty")
 
 
-def _known(catalogue: Releasing, onsite: Rse, scope: str, pattern: str) -> Iterator[HeldBlock]:
+def _known(catalogue: SpaceCatalogue, onsite: Rse, scope: str, pattern: str) -> Iterator[HeldBlock]:
     """Yield what the catalogue knows of blocks."""
     blocks = [block for block in catalogue.blocks(scope, pattern) if is_block(block.did.name) and block.n_files]
     rules = catalogue.rules(scope, [block.did.name for block in blocks]) if blocks else {}
@@ -268,7 +268,7 @@ def _known(catalogue: Releasing, onsite: Rse, scope: str, pattern: str) -> Itera
         yield _held(catalogue, onsite, block, tuple(rules[block.did.name]))
 
 
-def _held(catalogue: Releasing, onsite: Rse, block: Block, rules: tuple[Rule, ...]) -> HeldBlock:
+def _held(catalogue: SpaceCatalogue, onsite: Rse, block: Block, rules: tuple[Rule, ...]) -> HeldBlock:
     """Return what the catalogue knows of one block."""
     held = tuple(catalogue.products_in(block.did))
     there = Counter(
