@@ -42,8 +42,8 @@ from ctao_bdms.preservation import (
     read_back,
     read_manifest,
 )
-from ctao_bdms.preservation.evidence import keep
-from ctao_bdms.preservation.verifiers import VERIFIERS, FileVerifier, ReadBack, SourceVerifier, verifier_for
+from ctao_bdms.preservation.proofs import record_proof
+from ctao_bdms.preservation.verifiers import VERIFIERS, FileVerifier, ReadDigests, SourceVerifier, verifier_for
 from ctao_bdms.replication import Policy, Replication
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 
@@ -295,7 +295,7 @@ def test_what_is_not_safe_stays(kept: Kept, breaks: Callable[[Kept], object], sa
 
 def test_a_copy_that_goes_after_it_was_verified_is_noticed(kept: Kept) -> None:
     for rse, centre in ((PIC, "PIC"), (CSCS, "CSCS")):
-        keep(kept.archive, prove(kept.archive, kept.block, rse, centre, now=lambda: kept.clock[0]))
+        record_proof(kept.archive, prove(kept.archive, kept.block, rse, centre, now=lambda: kept.clock[0]))
     assert kept.planned() == (Decision.RELEASE, "verified at CSCS, PIC")
     kept.path(PIC).unlink()
     decision, why = kept.release()
@@ -378,7 +378,7 @@ def test_only_what_is_there_and_wrong_twice_is_told(kept: Kept) -> None:
     class Flipping(FileVerifier):
         """Reads each copy wrongly the first time."""
 
-        def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
+        def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadDigests:
             seen.append(pfn)
             found = super().read(pfn, on_bytes)
             return found if pfn in seen[:-1] else attrs.evolve(found, adler32="00000000")

@@ -17,7 +17,7 @@ from ctao_bdms.errors import NoRoomError, NotFoundError
 from ctao_bdms.model import Night, Rse, Site
 from ctao_bdms.naming import BlockName
 from ctao_bdms.nights import Lag
-from ctao_bdms.preservation import Proof
+from ctao_bdms.preservation import BlockProof
 from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
@@ -145,7 +145,7 @@ def test_the_evidence_that_is_kept_comes_first(archive: InMemoryCatalogue, block
         bdms.rules.reconcile("acada")
         archive.transfer()
     for number, problems in enumerate((("a file was lost",), ())):
-        proof = Proof(
+        proof = BlockProof(
             block=block,
             what="verified",
             rse="PIC-DISK",

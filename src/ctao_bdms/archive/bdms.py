@@ -399,7 +399,7 @@ class Bdms:
 
     def verify(
         self, names: access.Names, on_bytes: Callable[[int], None] = lambda _: None
-    ) -> list[preservation.Evidence]:
+    ) -> list[preservation.ReadBack]:
         """Read back every copy of files, and say what each shows.
 
         A dataset or container stands for all files in it.

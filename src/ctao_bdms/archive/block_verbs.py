@@ -53,6 +53,6 @@ class BlockVerbs:
             here.catalogue, block_did(block), rse, now=here.now, deep=deep, on_bytes=on_bytes
         )
 
-    def evidence(self, block: Did | str) -> preservation.BlockEvidence:
+    def evidence(self, block: Did | str) -> preservation.BlockProofs:
         """Return the evidence that is kept with a block: who verified which copy, how, when, with which digest."""
-        return preservation.kept(self._connected.catalogue, block_did(block))
+        return preservation.recorded_proofs(self._connected.catalogue, block_did(block))

@@ -11,7 +11,7 @@ from ctao_bdms.catalogue import Annotate, FindBlocks, FindRules, KnowStorage, Lo
 from ctao_bdms.errors import NotFoundError
 from ctao_bdms.model import Lfn, ReplicaState, Rse, Rule, RuleState
 from ctao_bdms.naming import BlockName, is_block, scope_of
-from ctao_bdms.preservation import BlockEvidence, kept
+from ctao_bdms.preservation import BlockProofs, recorded_proofs
 from ctao_bdms.replication import centre_of
 from ctao_bdms.rows import Rows
 
@@ -98,7 +98,7 @@ def track_file(catalogue: _Asked, lfn: Lfn) -> TrackedCopies:
         raise NotFoundError(f"the archive does not know {lfn}")
     blocks = sorted(did for did in file.datasets if is_block(did.name))
     rules = [rule for did in blocks for rule in catalogue.rules(did.scope, [did.name])[did.name]]
-    proofs = BlockEvidence(proof for did in blocks for proof in kept(catalogue, did))
+    proofs = BlockProofs(proof for did in blocks for proof in recorded_proofs(catalogue, did))
     origins = {BlockName.parse(did.name).origin for did in blocks}
     rses = catalogue.rses()
     rows = []
@@ -139,12 +139,12 @@ def track_blocks(catalogue: _Asked, scope: str, pattern: str) -> TrackedCopies:
     return TrackedCopies(
         _of_rule(block, rule, rses, proofs)
         for block in blocks
-        for proofs in [kept(catalogue, block.did) if rules[block.did.name] else BlockEvidence(())]
+        for proofs in [recorded_proofs(catalogue, block.did) if rules[block.did.name] else BlockProofs(())]
         for rule in rules[block.did.name]
     )
 
 
-def _of_rule(block: Block, rule: Rule, rses: Mapping[str, Rse], proofs: BlockEvidence) -> Tracked:
+def _of_rule(block: Block, rule: Rule, rses: Mapping[str, Rse], proofs: BlockProofs) -> Tracked:
     """Return the copy of a block that a rule asks for."""
     chosen = [rse for rse in rses.values() if _is_for(rule, rse)]
     chosen.sort(key=lambda rse: proofs.latest(rse.name) is None)
@@ -190,7 +190,7 @@ def _complete_by(rse: Rse, rule: Rule | None, origins: Collection[str]) -> dt.da
     return rule.created or rule.updated if rse.is_onsite or _is_uploaded(rse, origins) else rule.updated
 
 
-def _evidence(rse: Rse, rule: Rule | None, origins: Collection[str], proofs: BlockEvidence) -> str:
+def _evidence(rse: Rse, rule: Rule | None, origins: Collection[str], proofs: BlockProofs) -> str:
     """Say how a copy was verified."""
     proof = proofs.latest(rse.name)
     if proof is not None:

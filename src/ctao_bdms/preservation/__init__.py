@@ -1,7 +1,6 @@
 """Proof that what is kept is what was given, and the release of space on site that rests on it."""
 
-from ctao_bdms.preservation.evidence import BlockEvidence, Proof, kept, prove
-from ctao_bdms.preservation.fixity import Evidence, read_back
+from ctao_bdms.preservation.fixity import ReadBack, read_back
 from ctao_bdms.preservation.manifests import (
     ManifestCheck,
     ManifestChecks,
@@ -10,16 +9,17 @@ from ctao_bdms.preservation.manifests import (
     read_manifest,
 )
 from ctao_bdms.preservation.onsite import left_on_site
+from ctao_bdms.preservation.proofs import BlockProof, BlockProofs, prove, recorded_proofs
 from ctao_bdms.preservation.space import end_onsite_rules, plan_space_release, release_space
 from ctao_bdms.preservation.space_release import Decision, SpacePolicy, SpaceRelease, SpaceReleases
 from ctao_bdms.preservation.verifiers import Verifier
 
 __all__ = [
-    "BlockEvidence",
-    "Evidence",
+    "BlockProofs",
+    "ReadBack",
     "ManifestCheck",
     "ManifestChecks",
-    "Proof",
+    "BlockProof",
     "SpaceRelease",
     "SpacePolicy",
     "SpaceReleases",
@@ -28,7 +28,7 @@ __all__ = [
     "check_manifest",
     "check_manifests",
     "plan_space_release",
-    "kept",
+    "recorded_proofs",
     "left_on_site",
     "prove",
     "read_back",

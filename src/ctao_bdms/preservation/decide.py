@@ -13,7 +13,7 @@ import attrs
 
 from ctao_bdms.model import RuleState
 from ctao_bdms.naming import BlockName
-from ctao_bdms.preservation.evidence import digest_of
+from ctao_bdms.preservation.proofs import digest_of
 from ctao_bdms.preservation.space_release import Decision, HeldBlock, SpacePolicy, SpaceRelease, SpaceReleases
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def holders(block: HeldBlock) -> tuple[dict[str, str], str]:
 
 
 def _is_proven(block: HeldBlock, rse: str) -> bool:
-    proof = block.evidence.latest(rse)
+    proof = block.proofs.latest(rse)
     return proof is not None and proof.is_sound
 
 
@@ -131,12 +131,12 @@ def _proven(block: HeldBlock, policy: SpacePolicy, now: dt.datetime) -> tuple[tu
     """Return the centres whose copies are proven, and why those of others are not."""
     proven, unproven = [], {}
     for centre, rse in sorted(holders(block)[0].items()):
-        proof = block.evidence.latest(rse)
+        proof = block.proofs.latest(rse)
         if proof is None:
             unproven[centre] = "its copy was never read back"
         elif proof.digest != digest_of(block.held) or proof.n_files != len(block.held):
             unproven[centre] = "its copy was read back when the catalogue said something else of the block"
-        elif now - proof.when > policy.evidence_age:
+        elif now - proof.when > policy.proof_age:
             unproven[centre] = f"its copy was read back last on {proof.when:%Y-%m-%d}"
         elif not proof.is_sound:
             unproven[centre] = proof.result

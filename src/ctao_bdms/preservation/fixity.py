@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
     from ctao_bdms.model import Replica
-    from ctao_bdms.preservation.verifiers import ReadBack, Verifier
+    from ctao_bdms.preservation.verifiers import ReadDigests, Verifier
 
-__all__ = ["Evidence", "read_back"]
+__all__ = ["ReadBack", "read_back"]
 
 
 @attrs.frozen(kw_only=True)
-class Evidence:
+class ReadBack:
     """What reading back one copy has shown.
 
     Attributes
@@ -62,7 +62,7 @@ def read_back(
     at: Container[str] | None = None,
     sha256: Mapping[Lfn, str] | None = None,
     verifiers: Mapping[str, Verifier] = VERIFIERS,
-) -> Iterator[Evidence]:
+) -> Iterator[ReadBack]:
     """Read every copy of `files` and compare it with what the catalogue says of the file.
 
     A copy is read through the first of its doors that works here.
@@ -86,25 +86,25 @@ def read_back(
         known = (sha256 or {}).get(file.lfn, "")
         for replica in file.replicas:
             if at is None or replica.rse in at:
-                yield _evidence(file, replica, known, now(), on_bytes, verifiers)
+                yield _read_replica(file, replica, known, now(), on_bytes, verifiers)
 
 
-def _evidence(
+def _read_replica(
     file: ArchivedFile,
     replica: Replica,
     sha256: str,
     when: dt.datetime,
     on_bytes: Callable[[int], None],
     verifiers: Mapping[str, Verifier],
-) -> Evidence:
+) -> ReadBack:
     """Read one copy."""
     for reading in range(1, _READINGS + 1):
         try:
             how, read = ask(replica, lambda verifier, url: verifier.read(url, on_bytes), verifiers)
         except OSError as error:
-            return Evidence(lfn=file.lfn, rse=replica.rse, when=when, problem=str(error))
+            return ReadBack(lfn=file.lfn, rse=replica.rse, when=when, problem=str(error))
         problem = _problem(file, sha256, read)
-        found = Evidence(
+        found = ReadBack(
             lfn=file.lfn,
             rse=replica.rse,
             when=when,
@@ -120,7 +120,7 @@ def _evidence(
     return found
 
 
-def _problem(file: ArchivedFile, sha256: str, read: ReadBack) -> str:
+def _problem(file: ArchivedFile, sha256: str, read: ReadDigests) -> str:
     """Say what does not agree."""
     if (read.size_bytes, read.adler32) != (file.size_bytes, file.adler32):
         return (

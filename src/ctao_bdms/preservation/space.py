@@ -18,8 +18,8 @@ from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, Not
 from ctao_bdms.model import ReplicaState
 from ctao_bdms.naming import is_block
 from ctao_bdms.preservation.decide import CENTRES, ENOUGH, choose, decide, holders
-from ctao_bdms.preservation.evidence import Keeps, Proof, digest_of, keep, kept, prove
 from ctao_bdms.preservation.onsite import above_low_water
+from ctao_bdms.preservation.proofs import BlockProof, ProofCatalogue, digest_of, prove, record_proof, recorded_proofs
 from ctao_bdms.preservation.space_release import Decision, HeldBlock, SpacePolicy, SpaceRelease, SpaceReleases
 from ctao_bdms.preservation.verifiers import VERIFIERS, ask
 from ctao_bdms.processes import person
@@ -38,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 _UNANSWERED = 2
 
 
-class SpaceCatalogue(FindRules, EndRules, Keeps, Protocol):
+class SpaceCatalogue(FindRules, EndRules, ProofCatalogue, Protocol):
     """What releasing asks of a catalogue."""
 
 
@@ -183,10 +183,10 @@ def _end_onsite_rule(
     unsound = []
     if decide(block, policy, now()).verdict is Decision.VERIFY:
         for centre, rse in sorted(holders(block)[0].items()):
-            proof = block.evidence.latest(rse)
-            if proof is None or not proof.is_sound or now() - proof.when > policy.evidence_age:
+            proof = block.proofs.latest(rse)
+            if proof is None or not proof.is_sound or now() - proof.when > policy.proof_age:
                 proof = prove(catalogue, block.did, rse, centre, now=now, on_bytes=on_bytes, verifiers=verifiers)
-                keep(catalogue, proof)
+                record_proof(catalogue, proof)
                 unsound += [] if proof.is_sound else [f"{centre}: {proof.result}"]
         block = _one(catalogue, onsite, row.did)
     decided = decide(block, policy, now())
@@ -207,11 +207,11 @@ def _end(catalogue: SpaceCatalogue, block: HeldBlock, rule: Rule, now: Callable[
     list of str
         What is to be said of it.
     """
-    keep(catalogue, _proof("releasing", block, rule, now()))
+    record_proof(catalogue, _proof("releasing", block, rule, now()))
     catalogue.end_rule(rule.id)
     _LOG.info("the copy of %s at %s is released", block.did, block.onsite.name)
     try:
-        keep(catalogue, _proof("released", block, rule, now()))
+        record_proof(catalogue, _proof("released", block, rule, now()))
     except CatalogueError as error:
         return [f"the decision is kept, that it was done is not: {error}"]
     return []
@@ -238,8 +238,8 @@ def _gone(
     return [f"{centre}: {len(said)} files are not as they were read back; {said[0]}" for centre, said in bad.items()]
 
 
-def _proof(what: str, block: HeldBlock, rule: Rule, when: dt.datetime) -> Proof:
-    return Proof(
+def _proof(what: str, block: HeldBlock, rule: Rule, when: dt.datetime) -> BlockProof:
+    return BlockProof(
         block=block.did,
         what=what,
         rse=block.onsite.name,
@@ -289,5 +289,5 @@ def _held(catalogue: SpaceCatalogue, onsite: Rse, block: Block, rules: tuple[Rul
         rules=rules,
         complete={rse.name: rse.centre for rse in offsite if rse not in shut and held and there[rse.name] == len(held)},
         shut=shut,
-        evidence=kept(catalogue, block.did),
+        proofs=recorded_proofs(catalogue, block.did),
     )

@@ -12,7 +12,7 @@ import attrs
 
 from ctao_bdms.model import Did, Product, RetentionClass, Rse, Rule
 from ctao_bdms.naming import BlockName
-from ctao_bdms.preservation.evidence import BlockEvidence
+from ctao_bdms.preservation.proofs import BlockProofs
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ class SpacePolicy:
         How long ago the block must have been opened at least.
     by_class
         The same for some retention classes; None: it never goes.
-    evidence_age
+    proof_age
         How old the evidence that a copy is sound may be.
     """
 
     older_than: dt.timedelta = dt.timedelta(days=60)
     by_class: Mapping[RetentionClass, dt.timedelta | None] = MappingProxyType({})
-    evidence_age: dt.timedelta = dt.timedelta(days=1)
+    proof_age: dt.timedelta = dt.timedelta(days=1)
 
     @classmethod
     def of_days(cls, onsite_days: Mapping[RetentionClass, float | None]) -> SpacePolicy:
@@ -98,7 +98,7 @@ class HeldBlock:
         centres.
     shut
         The storage elements off site that are lost or cannot be read: whatever lies there does not count.
-    evidence
+    proofs
         The evidence that is kept with it.
     """
 
@@ -111,7 +111,7 @@ class HeldBlock:
     rules: tuple[Rule, ...]
     complete: Mapping[str, str]
     shut: tuple[Rse, ...]
-    evidence: BlockEvidence
+    proofs: BlockProofs
 
     @property
     def our_rules(self) -> tuple[Rule, ...]:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Replica
 
-__all__ = ["VERIFIERS", "FileVerifier", "ReadBack", "SourceVerifier", "Verifier", "ask", "verifier_for"]
+__all__ = ["VERIFIERS", "FileVerifier", "ReadDigests", "SourceVerifier", "Verifier", "ask", "verifier_for"]
 
 _PIECE = 1 << 20
 Answer = TypeVar("Answer")
 
 
 @attrs.frozen(kw_only=True)
-class ReadBack:
+class ReadDigests:
     """What the bytes of a copy say.
 
     Attributes
@@ -54,7 +54,7 @@ class Verifier(Protocol):
 
     how: str
 
-    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
+    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadDigests:
         """Read all bytes of a copy and return what they say.
 
         Raises
@@ -88,9 +88,9 @@ class FileVerifier(Verifier):
     how = "file"
 
     @override
-    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
+    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadDigests:
         size_bytes, digests = digest_file(path_of_pfn(pfn), ("adler32", "sha256"), on_bytes=on_bytes)
-        return ReadBack(size_bytes=size_bytes, adler32=digests["adler32"], sha256=digests["sha256"])
+        return ReadDigests(size_bytes=size_bytes, adler32=digests["adler32"], sha256=digests["sha256"])
 
     @override
     def size_bytes(self, pfn: str) -> int:
@@ -114,14 +114,14 @@ class SourceVerifier(Verifier):
         self.how = how
 
     @override
-    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadBack:
+    def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadDigests:
         sha256, adler32, size_bytes = hashlib.sha256(), 1, 0
         for piece in _pieces(pfn):
             sha256.update(piece)
             adler32 = zlib.adler32(piece, adler32)
             size_bytes += len(piece)
             on_bytes(len(piece))
-        return ReadBack(size_bytes=size_bytes, adler32=f"{adler32:08x}", sha256=sha256.hexdigest())
+        return ReadDigests(size_bytes=size_bytes, adler32=f"{adler32:08x}", sha256=sha256.hexdigest())
 
     @override
     def size_bytes(self, pfn: str) -> int:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ctao_bdms.model import ArchivedFile, Lfn, Product
-    from ctao_bdms.preservation.fixity import Evidence
+    from ctao_bdms.preservation.fixity import ReadBack
     from ctao_bdms.preservation.verifiers import Verifier
 
-__all__ = ["BlockEvidence", "Keeps", "Proof", "keep", "kept", "prove"]
+__all__ = ["BlockProofs", "ProofCatalogue", "BlockProof", "record_proof", "recorded_proofs", "prove"]
 
 _KEY = "evidence-"
 _SHA256 = "integrity__sha256"
@@ -37,12 +37,12 @@ _SHA256 = "integrity__sha256"
 _NAMED = 10
 
 
-class Keeps(Lookup, FindContent, FindBlocks, Annotate, KnowStorage, DeclareBad, Protocol):
+class ProofCatalogue(Lookup, FindContent, FindBlocks, Annotate, KnowStorage, DeclareBad, Protocol):
     """What proving copies asks of a catalogue."""
 
 
 @attrs.frozen(kw_only=True)
-class Proof:
+class BlockProof:
     """A piece of evidence about a block.
 
     Attributes
@@ -94,14 +94,14 @@ class Proof:
         return {**row, "block": str(self.block), "when": self.when.isoformat(), "problems": list(self.problems)}
 
     @classmethod
-    def from_wire(cls, row: Mapping[str, Any]) -> Proof:
+    def from_wire(cls, row: Mapping[str, Any]) -> BlockProof:
         """Return what `to_wire` has made of it."""
         scope, _, name = str(row["block"]).partition(":")
         given = {**row, "block": Did(scope, name), "when": dt.datetime.fromisoformat(row["when"])}
         return cls(**{**given, "problems": tuple(row["problems"])})
 
 
-class BlockEvidence(Rows[Proof]):
+class BlockProofs(Rows[BlockProof]):
     """All evidence about a block, oldest first."""
 
     columns: ClassVar = (
@@ -116,19 +116,19 @@ class BlockEvidence(Rows[Proof]):
         ("verdict", "result"),
     )
 
-    def latest(self, rse: str) -> Proof | None:
+    def latest(self, rse: str) -> BlockProof | None:
         """Return what was found when the copy at `rse` was verified last."""
         return next((p for p in reversed(list(self)) if p.rse == rse and p.what == "verified"), None)
 
 
-def kept(catalogue: Annotate, block: Did) -> BlockEvidence:
+def recorded_proofs(catalogue: Annotate, block: Did) -> BlockProofs:
     """Return the evidence that is kept with a block."""
     notes = catalogue.annotations(block)
-    proofs = [Proof.from_wire(note) for key, note in notes.items() if key.startswith(_KEY)]
-    return BlockEvidence(sorted(proofs, key=lambda proof: (proof.when, proof.rse)))
+    proofs = [BlockProof.from_wire(note) for key, note in notes.items() if key.startswith(_KEY)]
+    return BlockProofs(sorted(proofs, key=lambda proof: (proof.when, proof.rse)))
 
 
-def keep(catalogue: Annotate, proof: Proof) -> None:
+def record_proof(catalogue: Annotate, proof: BlockProof) -> None:
     """Keep a piece of evidence with its block."""
     catalogue.annotate(proof.block, {f"{_KEY}{proof.when:%Y%m%dT%H%M%S%f}Z-{proof.what}-{proof.rse}": proof.to_wire()})
 
@@ -140,7 +140,7 @@ def digest_of(held: Iterable[Product]) -> str:
 
 
 def prove(
-    catalogue: Keeps,
+    catalogue: ProofCatalogue,
     block: Did,
     rse: str,
     centre: str,
@@ -149,7 +149,7 @@ def prove(
     who: str = "",
     on_bytes: Callable[[int], None] = lambda _: None,
     verifiers: Mapping[str, Verifier] = VERIFIERS,
-) -> Proof:
+) -> BlockProof:
     """Read back the copy of a block at a storage element, its manifest as well, and say what it shows.
 
     The first rotten files are reported to the archive, which repairs them: see `ctao_bdms.catalogue.bad`.
@@ -186,7 +186,7 @@ def prove(
     if not held:
         problems.append("the block is empty")
     more = [f"and {len(problems) - _NAMED} files more"] if len(problems) > _NAMED else []
-    return Proof(
+    return BlockProof(
         block=block,
         what="verified",
         rse=rse,
@@ -202,9 +202,9 @@ def prove(
 
 
 def _report(
-    catalogue: Keeps,
+    catalogue: ProofCatalogue,
     file: ArchivedFile,
-    found: Evidence,
+    found: ReadBack,
     sha256: str,
     now: Callable[[], dt.datetime],
     on_bytes: Callable[[int], None],
