@@ -43,7 +43,7 @@ class NightVerbs:
         """
         here, chosen = self._connected, _night(night)
         storage = here.onsite(rse)
-        return nights.look(
+        return nights.gather_report(
             here.catalogue,
             storage,
             Site(storage.site),

@@ -1,6 +1,6 @@
 """What became of a night: what the storage, the archive, the quarantine and the journal say of its files."""
 
-from ctao_bdms.nights.look import look
+from ctao_bdms.nights.gather import gather_report
 from ctao_bdms.nights.report import Gap, NightReport, gaps
 from ctao_bdms.nights.track import Tracked, TrackedCopies, track, track_blocks, track_file
 from ctao_bdms.nights.values import Lag, NightFile, Span, Stage, StreamTally
@@ -16,7 +16,7 @@ __all__ = [
     "Tracked",
     "TrackedCopies",
     "gaps",
-    "look",
+    "gather_report",
     "track",
     "track_blocks",
     "track_file",

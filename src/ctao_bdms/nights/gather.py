@@ -9,7 +9,7 @@ from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import DataLevel, Lfn
 from ctao_bdms.naming import blocks_pattern, is_beside_tree, lfn_of_path, scope_of
 from ctao_bdms.naming.users import USER_AREA
-from ctao_bdms.nights.judging import Archive, Evidence, in_quarantine, judge
+from ctao_bdms.nights.classify import Archive, FileRecords, classify, in_quarantine
 from ctao_bdms.nights.report import NightReport
 from ctao_bdms.nights.storage import stored_files
 from ctao_bdms.nights.values import Lag
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from ctao_bdms.quarantine import Case
     from ctao_bdms.replication import Replication
 
-__all__ = ["look"]
+__all__ = ["gather_report"]
 
 
 class _Asked(Find, Lookup, KnowStorage, Protocol):
     """What looking at a night asks of a catalogue; it changes nothing there."""
 
 
-def look(
+def gather_report(
     catalogue: _Asked,
     onsite: Rse,
     site: Site,
@@ -62,10 +62,10 @@ def look(
     replication
         The replication of its blocks.
     """
-    known: dict[Path, Evidence] = {}
+    known: dict[Path, FileRecords] = {}
 
-    def about(path: Path) -> Evidence:
-        return known.setdefault(path, Evidence(path=path, lfn=_lfn(path, root)))
+    def about(path: Path) -> FileRecords:
+        return known.setdefault(path, FileRecords(path=path, lfn=_lfn(path, root)))
 
     bases = [root / vo / scope] if scope else _areas(root / vo)
     for base in (base for base in bases if base.is_dir()):
@@ -79,7 +79,7 @@ def look(
     quarantined = [c for c in cases if c.night == str(night) and any(map(c.path.is_relative_to, bases))]
     for case in quarantined:
         about(case.path).is_in_quarantine = True
-    names = {evidence.lfn for evidence in known.values() if evidence.lfn is not None}
+    names = {records.lfn for records in known.values() if records.lfn is not None}
     names |= _products(catalogue, (scope,) if scope else tuple(catalogue.scopes()), site, night)
     for lfn, file in catalogue.files(sorted(names)).items():
         about(root.joinpath(*lfn.parts)).archived = file
@@ -94,8 +94,8 @@ def look(
             for state in replication.states(area, blocks_pattern(vo, area, site, night))
         },
     )
-    judged = (judge(evidence, archive) for evidence in known.values())
-    files = [*map(in_quarantine, quarantined), *(file for file in judged if file is not None)]
+    classified = (classify(records, archive) for records in known.values())
+    files = [*map(in_quarantine, quarantined), *(file for file in classified if file is not None)]
     return NightReport(site, night, files, archive.centres, _lags(here))
 
 

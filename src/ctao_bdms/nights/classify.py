@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from ctao_bdms.quarantine import Case
 
-__all__ = ["Archive", "Evidence", "in_quarantine", "judge"]
+__all__ = ["Archive", "FileRecords", "in_quarantine", "classify"]
 
 
 @attrs.frozen(kw_only=True)
 class Archive:
-    """What must be known of the archive to judge a file.
+    """What must be known of the archive to classify a file.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Archive:
 
 
 @attrs.define(kw_only=True)
-class Evidence:
+class FileRecords:
     """All that is said of one file; what nobody says is None.
 
     Attributes
@@ -79,35 +79,35 @@ def in_quarantine(case: Case) -> NightFile:
     return NightFile(path=case.path, lfn=case.lfn, stage=Stage.QUARANTINED, size_bytes=case.size_bytes, reasons=reasons)
 
 
-def judge(evidence: Evidence, archive: Archive) -> NightFile | None:
+def classify(records: FileRecords, archive: Archive) -> NightFile | None:
     """Return how far a file is; None if only the quarantine has it, whose cases speak for themselves."""
-    if evidence.archived is not None:
-        return _archived(evidence, evidence.archived, archive)
-    stored = evidence.stored
+    if records.archived is not None:
+        return _archived(records, records.archived, archive)
+    stored = records.stored
     if stored is not None and stored.size_bytes is not None:
-        return _file(evidence, Stage.WAITING, stored.size_bytes, (_why_waiting(evidence),))
+        return _file(records, Stage.WAITING, stored.size_bytes, (_why_waiting(records),))
     standing = stored is not None and stored.trigger is not None
-    if evidence.is_in_quarantine and not standing:
+    if records.is_in_quarantine and not standing:
         return None
-    size_bytes = None if evidence.entry is None else evidence.entry.size_bytes
-    return _file(evidence, Stage.MISSING, size_bytes, (_why_missing(evidence),))
+    size_bytes = None if records.entry is None else records.entry.size_bytes
+    return _file(records, Stage.MISSING, size_bytes, (_why_missing(records),))
 
 
 def _file(
-    evidence: Evidence, stage: Stage, size_bytes: int | None, reasons: tuple[str, ...], centres: tuple[str, ...] = ()
+    records: FileRecords, stage: Stage, size_bytes: int | None, reasons: tuple[str, ...], centres: tuple[str, ...] = ()
 ) -> NightFile:
     return NightFile(
-        path=evidence.path,
-        lfn=evidence.lfn,
+        path=records.path,
+        lfn=records.lfn,
         stage=stage,
         size_bytes=size_bytes,
         centres=centres,
         reasons=reasons,
-        has_trigger=evidence.stored is not None and evidence.stored.trigger is not None,
+        has_trigger=records.stored is not None and records.stored.trigger is not None,
     )
 
 
-def _archived(evidence: Evidence, file: ArchivedFile, archive: Archive) -> NightFile:
+def _archived(records: FileRecords, file: ArchivedFile, archive: Archive) -> NightFile:
     """Judge a file that the archive has."""
     holding = {
         archive.elements[replica.rse].centre
@@ -119,11 +119,11 @@ def _archived(evidence: Evidence, file: ArchivedFile, archive: Archive) -> Night
     reasons = (
         *_lacking(file, set(wanted) - holding, archive),
         *_short(file, archive),
-        *_on_site(evidence, file, archive.onsite.name),
+        *_on_site(records, file, archive.onsite.name),
     )
     is_everywhere = centres == wanted and not any(_short(file, archive))
     stage = Stage.REPLICATED if is_everywhere else Stage.REGISTERED
-    return _file(evidence, stage, file.size_bytes, reasons, centres)
+    return _file(records, stage, file.size_bytes, reasons, centres)
 
 
 def _short(file: ArchivedFile, archive: Archive) -> Iterator[str]:
@@ -152,9 +152,9 @@ def _lacking(file: ArchivedFile, lacking: set[str], archive: Archive) -> Iterato
             yield f"no copy at {centre}: the rule of its block is {rules[0].state}{said}{done}{aid}"
 
 
-def _on_site(evidence: Evidence, file: ArchivedFile, rse: str) -> Iterator[str]:
+def _on_site(records: FileRecords, file: ArchivedFile, rse: str) -> Iterator[str]:
     """Say where the storage contradicts the archive."""
-    stored, replica = evidence.stored, file.at(rse)
+    stored, replica = records.stored, file.at(rse)
     size_bytes = None if stored is None else stored.size_bytes
     if replica is not None and replica.state is ReplicaState.AVAILABLE and size_bytes is None:
         yield f"the archive says that a copy is at {rse}, and there is none"
@@ -164,14 +164,14 @@ def _on_site(evidence: Evidence, file: ArchivedFile, rse: str) -> Iterator[str]:
         yield "its trigger still stands"
 
 
-def _why_waiting(evidence: Evidence) -> str:
+def _why_waiting(records: FileRecords) -> str:
     """Say why a file that is there is in neither archive nor quarantine."""
-    entry = evidence.entry
+    entry = records.entry
     if entry is not None and entry.state in {FileState.REGISTERED, FileState.REPLICATED}:
         return f"the journal says that it was {entry.state}, and the archive does not know it"
-    if evidence.stored is None or evidence.stored.trigger is None:
+    if records.stored is None or records.stored.trigger is None:
         return "it has no trigger: its producer has not said that it is complete"
-    if evidence.lfn is None:
+    if records.lfn is None:
         return "its name cannot stand in the archive"
     if entry is not None and entry.cause:
         return f"it waits for {entry.cause}: {entry.why}"
@@ -180,9 +180,9 @@ def _why_waiting(evidence: Evidence) -> str:
     return "its trigger stands, and it is not registered"
 
 
-def _why_missing(evidence: Evidence) -> str:
+def _why_missing(records: FileRecords) -> str:
     """Say who knows of a file that is nowhere."""
-    entry, stored = evidence.entry, evidence.stored
+    entry, stored = records.entry, records.stored
     if stored is not None and stored.trigger is not None:
         return "its trigger stands, and there is no such file"
     if entry is not None and entry.state is FileState.WITHDRAWN:
