@@ -1,4 +1,4 @@
-"""What an ingest would do: names, sizes, directories, blocks, centres and requests, without doing it."""
+"""Dry run of an ingest: names, sizes, directories, blocks, centres and requests."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
     from ctao_bdms.ingest import Described, Plan
 
-__all__ = ["ForeseenBlock", "Foreseen", "foresee"]
+__all__ = ["DryRunBlock", "DryRun", "dry_run"]
 
 #: How many identifiers one request asks for or makes; how many requests open and close a block, with its manifest; and
 #: how many rules it gets at its closing: that of the first centre.
 _BULK, _OPEN_AND_CLOSE, _FIRST_RULES = 1000, 4, 1
 
 
-class _Asked(KnowStorage, Register, Protocol):
-    """What foreseeing asks of a catalogue; it changes nothing there."""
+class _DryRunCatalogue(KnowStorage, Register, Protocol):
+    """The catalogue that a dry run reads; nothing is changed there."""
 
 
 @attrs.frozen(kw_only=True)
-class ForeseenBlock:
+class DryRunBlock:
     """A block that would be made. Its real name ends with another time and other digits.
 
     Attributes
@@ -49,7 +49,7 @@ class ForeseenBlock:
     centres: tuple[str, ...]
 
 
-class Foreseen(Rows[Outcome]):
+class DryRun(Rows[Outcome]):
     """What would become of each file, one row a file.
 
     Parameters
@@ -75,12 +75,12 @@ class Foreseen(Rows[Outcome]):
     def __init__(
         self,
         rows: Iterable[Outcome],
-        blocks: Sequence[ForeseenBlock] = (),
+        blocks: Sequence[DryRunBlock] = (),
         directories: Sequence[Did] = (),
         n_requests: int = 0,
     ) -> None:
         super().__init__(rows)
-        self.blocks = Blocks(blocks)
+        self.blocks = DryRunBlocks(blocks)
         self.directories = tuple(directories)
         self.n_requests = n_requests
 
@@ -90,7 +90,7 @@ class Foreseen(Rows[Outcome]):
         return tuple(outcome for outcome in self if not outcome.is_archived)
 
 
-class Blocks(Rows[ForeseenBlock]):
+class DryRunBlocks(Rows[DryRunBlock]):
     """The blocks that would be made, one row each."""
 
     columns: ClassVar = (
@@ -101,13 +101,13 @@ class Blocks(Rows[ForeseenBlock]):
     )
 
 
-def foresee(
+def dry_run(
     plan: Plan,
     items: Sequence[Described],
-    catalogue: _Asked,
+    catalogue: _DryRunCatalogue,
     placement: Callable[[Did], tuple[str, ...]],
-) -> Foreseen:
-    """Say what carrying out `plan` would do.
+) -> DryRun:
+    """Return what the execution of `plan` would do, without doing it.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def foresee(
 
     Returns
     -------
-    Foreseen
+    DryRun
         What would become of each file. The number of requests holds for a process that has registered nothing before,
         if the catalogue takes every file.
     """
@@ -135,7 +135,7 @@ def foresee(
         lfns += [file.lfn for file in files]
         size_bytes = sum(file.size_bytes for file in files)
         centres = placement(block.did)
-        blocks.append(ForeseenBlock(did=block.did, n_files=len(files), size_bytes=size_bytes, centres=centres))
+        blocks.append(DryRunBlock(did=block.did, n_files=len(files), size_bytes=size_bytes, centres=centres))
     rejects = {id(reject.item): reject for reject in plan.rejected}
     rows = []
     for item in items:
@@ -149,10 +149,10 @@ def foresee(
         elif item.file.lfn is not None:
             reason = strangers[scope_of(str(item.file.lfn))]
             rows.append(Outcome.of(item, Status.REFUSED, defects=(Defect(DefectKind.CATALOGUE, reason),)))
-    return Foreseen(rows, blocks, missing, _requests(blocks, lfns, missing))
+    return DryRun(rows, blocks, missing, _requests(blocks, lfns, missing))
 
 
-def _directories(plan: Plan, catalogue: _Asked) -> tuple[list[Did], Mapping[str, str]]:
+def _directories(plan: Plan, catalogue: _DryRunCatalogue) -> tuple[list[Did], Mapping[str, str]]:
     """Return the directories that do not exist, and why the files of some scopes cannot be registered."""
     by_scope: dict[str, list[Lfn]] = {}
     for block in plan.blocks:
@@ -168,7 +168,7 @@ def _directories(plan: Plan, catalogue: _Asked) -> tuple[list[Did], Mapping[str,
     return missing, strangers
 
 
-def _requests(blocks: Sequence[ForeseenBlock], lfns: Sequence[Lfn], missing: Sequence[Did]) -> int:
+def _requests(blocks: Sequence[DryRunBlock], lfns: Sequence[Lfn], missing: Sequence[Did]) -> int:
     """Return how many requests it takes to make directories, and to open, fill and close blocks with their rules."""
     tree = {d.did: d for lfn in lfns for d in directories_of(lfn) if d.did.scope != ROOT_SCOPE}
     hang = any(d.parent is not None and d.parent.scope != ROOT_SCOPE for d in tree.values())

@@ -146,21 +146,21 @@ def test_a_plan_tells_the_requests_and_makes_none_that_changes_anything(embedded
         fresh = connect(config)
         asked: list[requests.Response] = []
         fresh.catalogue.count_requests(asked.append)  # type: ignore[attr-defined]
-        foreseen = fresh.plan(paths, limits=limits)
+        dry = fresh.plan(paths, limits=limits)
         looking = len(asked)
         # The lists of replicas and of metadata are asked for with POST: their questions are long.
         assert {a.request.path_url.split("?")[0] for a in asked if a.request.method != "GET"} <= {
             "/replicas/list",
             "/dids/bulkmeta",
         }
-        assert foreseen.n_requests > 0
+        assert dry.n_requests > 0
         again = connect(config)
         made: list[requests.Response] = []
         again.catalogue.count_requests(made.append)  # type: ignore[attr-defined]
         report = again.ingest(paths, limits=limits)
-        assert [row.status for row in foreseen] == [outcome.status for outcome in report]
+        assert [row.status for row in dry] == [outcome.status for outcome in report]
         checks = sum("bulkmeta" in a.request.path_url for a in asked)  # an ingest asks that as it makes directories
-        assert len(made) == looking - checks + foreseen.n_requests, [a.request.path_url for a in made]
+        assert len(made) == looking - checks + dry.n_requests, [a.request.path_url for a in made]
 
 
 def test_a_file_that_the_server_refuses_does_not_stop_the_others(embedded_rucio: RucioNamespace) -> None:

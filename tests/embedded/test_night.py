@@ -150,10 +150,10 @@ def test_a_night_with_its_daemon(site: Site) -> None:
     assert report["lags"]["trigger to replicated"]["max_s"] >= report["lags"]["trigger to registered"]["p50_s"] > 0
 
     late.trigger.touch()
-    foreseen = site.bdms("replay", "--night", NIGHT, "--dry-run", code=1)
-    assert [Path(row["path"]) for row in foreseen["would_walk"]] == [late.path]
-    assert {row["path"] for row in foreseen["left_alone"]} == {str(bad.path), str(silent.path), str(gone.path)}
-    assert [event["event"] for event in foreseen["history"] if event["path"] == str(bad.path)] == [
+    dry = site.bdms("replay", "--night", NIGHT, "--dry-run", code=1)
+    assert [Path(row["path"]) for row in dry["would_walk"]] == [late.path]
+    assert {row["path"] for row in dry["left_alone"]} == {str(bad.path), str(silent.path), str(gone.path)}
+    assert [event["event"] for event in dry["history"] if event["path"] == str(bad.path)] == [
         "found",
         "scanned",
         "quarantined",

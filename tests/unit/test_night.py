@@ -307,8 +307,8 @@ def test_replay_checks_as_the_daemon_does(bdms: Bdms, written: list[WrittenFile]
 def test_replay_closes_what_a_crash_left_open(
     bdms: Bdms, archive: InMemoryCatalogue, written: list[WrittenFile]
 ) -> None:
-    foreseen = bdms.plan([file.path for file in written])
-    (block,) = foreseen.blocks
+    dry = bdms.plan([file.path for file in written])
+    (block,) = dry.blocks
     bdms.ingest(written[0].path)
     archive.open_block(block.did)
     lfn = Lfn(str(written[0].spec.lfn))

@@ -408,23 +408,23 @@ def test_a_plan_says_what_an_ingest_does_and_changes_nothing(storage: Storage) -
     assert isinstance(archive, InMemoryCatalogue)
     before = (storage.tree(), dict(archive.directories), archive.blocks("acada", "*"))
     (stranger,) = write_night(storage.root.parent / "x", night_specs(1, telescopes=1, megabytes=0.001, scope="nobodys"))
-    foreseen = storage.bdms.plan(storage.root)
+    dry = storage.bdms.plan(storage.root)
     assert (storage.tree().items() - before[0].items(), dict(archive.directories), archive.blocks("acada", "*")) == (
         {(str(stranger.path), stranger.sha256), (str(stranger.trigger), stranger.path.name)},
         *before[1:],
     )
-    (block,) = foreseen.blocks
+    (block,) = dry.blocks
     assert (block.n_files, block.size_bytes, set(block.centres)) == (1, storage.good.size_bytes, {"PIC", "CSCS"})
     report = storage.bdms.ingest(storage.root)
-    assert [(row.path, row.status, row.defects) for row in foreseen] == [(o.path, o.status, o.defects) for o in report]
-    assert set(foreseen.directories) == {did for did in archive.directories if did.scope == "acada"}
+    assert [(row.path, row.status, row.defects) for row in dry] == [(o.path, o.status, o.defects) for o in report]
+    assert set(dry.directories) == {did for did in archive.directories if did.scope == "acada"}
     assert not storage.bdms.plan(storage.root).blocks
     assert [row.status for row in storage.bdms.plan(storage.good.path)] == [Status.KNOWN]
 
 
 def test_a_plan_tells_a_scope_that_does_not_exist(storage: Storage) -> None:
     write_night(storage.root, night_specs(1, telescopes=1, megabytes=0.001, scope="nobodys"))
-    foreseen, report = storage.bdms.plan(storage.root), storage.bdms.ingest(storage.root)
+    dry, report = storage.bdms.plan(storage.root), storage.bdms.ingest(storage.root)
     by_path = {outcome.path: outcome.status for outcome in report}
-    assert {row.path: row.status for row in foreseen} == by_path
+    assert {row.path: row.status for row in dry} == by_path
     assert sorted(by_path.values()) == [Status.QUARANTINED, Status.REFUSED, Status.REGISTERED]

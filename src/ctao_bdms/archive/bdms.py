@@ -14,7 +14,7 @@ from ctao_bdms.archive.connected import Connected
 from ctao_bdms.archive.night_verbs import NightVerbs
 from ctao_bdms.archive.quarantine_verbs import QuarantineVerbs
 from ctao_bdms.archive.rule_verbs import RuleVerbs
-from ctao_bdms.dry_run import Foreseen, foresee
+from ctao_bdms.dry_run import DryRun, dry_run
 from ctao_bdms.ingest import BlockLimits, CheckPolicy
 from ctao_bdms.model import NewProduct
 from ctao_bdms.replication import Replication
@@ -170,7 +170,7 @@ class Bdms:
         checks: CheckPolicy | None = None,
         sidecars: bool = True,
         on_bytes: Callable[[int], None] = lambda _: None,
-    ) -> Foreseen:
+    ) -> DryRun:
         """Return what `ingest` would do with the same paths; nothing is changed, neither on disk nor in the archive.
 
         Parameters
@@ -180,7 +180,7 @@ class Bdms:
 
         Returns
         -------
-        ctao_bdms.dry_run.Foreseen
+        ctao_bdms.dry_run.DryRun
             What would become of each file, and which blocks, copies and requests that would take.
         """
         here, given = self._connected, _paths(paths)
@@ -193,7 +193,7 @@ class Bdms:
             on_bytes=on_bytes,
         )
         items = site.read(site.find(given))
-        return foresee(site.plan(items), items, here.catalogue, here.replication.placement)
+        return dry_run(site.plan(items), items, here.catalogue, here.replication.placement)
 
     def put(
         self,

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 
 if TYPE_CHECKING:
-    from ctao_bdms.dry_run import Foreseen
+    from ctao_bdms.dry_run import DryRun
     from ctao_bdms.ingest import IngestReport
 
 __all__ = ["ingest", "summary"]
@@ -40,7 +40,7 @@ def ingest(
     return 1 if report.rejected else 0
 
 
-def summary(report: IngestReport | Foreseen) -> str:
+def summary(report: IngestReport | DryRun) -> str:
     """Return how many files have come out as what."""
     counts = Counter(outcome.status.value for outcome in report)
     return ", ".join(f"{number} {status}" for status, number in counts.items()) or "nothing to ingest"
