@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import KnowStorage, Register
+from ctao_bdms.catalogue import RegistrationCatalogue, StorageCatalogue
 from ctao_bdms.errors import NotFoundError
 from ctao_bdms.ingest import Outcome, Status
 from ctao_bdms.model import Defect, DefectKind, Did, Lfn
@@ -25,7 +25,7 @@ __all__ = ["DryRunBlock", "DryRun", "dry_run"]
 _BULK, _OPEN_AND_CLOSE, _FIRST_RULES = 1000, 4, 1
 
 
-class _DryRunCatalogue(KnowStorage, Register, Protocol):
+class _DryRunCatalogue(StorageCatalogue, RegistrationCatalogue, Protocol):
     """The catalogue that a dry run reads; nothing is changed there."""
 
 

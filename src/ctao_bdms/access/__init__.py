@@ -1,13 +1,13 @@
 """Finding products and fetching them."""
 
 from ctao_bdms.access.copies import CopiesCondition, centres_of
-from ctao_bdms.access.declare import Holdings, declare
+from ctao_bdms.access.declare import DeclareCatalogue, declare
 from ctao_bdms.access.fetched import ByteProgress, Fault, Fetched, FetchedFiles, Fetching, Progress, Trouble
 from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import Copies, Copy, locate, ranked
 from ctao_bdms.access.names import Names, names_of, names_to_fetch
 from ctao_bdms.access.opening import open_file
-from ctao_bdms.access.query import FindCopies, Products, Question, latest, newest, query, question
+from ctao_bdms.access.query import Products, QueryCatalogue, Question, latest, newest, query, question
 from ctao_bdms.access.retrieve import retrieve
 from ctao_bdms.access.texts import parse_words
 from ctao_bdms.access.words import SPECIAL, WORDS, Range, alternatives, conditions, orders
@@ -21,13 +21,13 @@ __all__ = [
     "Fetched",
     "FetchedFiles",
     "Fetching",
-    "FindCopies",
+    "QueryCatalogue",
     "Products",
     "Question",
     "Range",
     "SPECIAL",
     "Health",
-    "Holdings",
+    "DeclareCatalogue",
     "Names",
     "Progress",
     "Trouble",

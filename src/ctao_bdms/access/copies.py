@@ -14,7 +14,7 @@ from ctao_bdms.model import ReplicaState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ctao_bdms.catalogue import Lookup
+    from ctao_bdms.catalogue import FileCatalogue
     from ctao_bdms.model import ArchivedFile, Product, Rse
 
 __all__ = ["CopiesCondition", "centres_of"]
@@ -70,7 +70,7 @@ class CopiesCondition:
             raise InvalidMetadataError(word, f"{value!r} is no number of copies; write for example copies__lt=2")
         return cls(sign, int(text))
 
-    def filter(self, products: Iterable[Product], lookup: Lookup, rses: Mapping[str, Rse]) -> Iterator[Product]:
+    def filter(self, products: Iterable[Product], lookup: FileCatalogue, rses: Mapping[str, Rse]) -> Iterator[Product]:
         """Yield those of `products` of which it holds; the copies of a page of them cost one request."""
         rest = iter(products)
         while page := list(itertools.islice(rest, _PAGE)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from ctao_bdms.access.fetched import Fault, Trouble
-from ctao_bdms.catalogue import DeclareBad, FindContent
+from ctao_bdms.catalogue import BadReplicaCatalogue, ContentCatalogue
 from ctao_bdms.catalogue.bad import report_bad, report_suspicious
 from ctao_bdms.model import ReplicaState
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Lfn, Rse
 
-__all__ = ["Holdings", "declare"]
+__all__ = ["DeclareCatalogue", "declare"]
 
 _LOG = logging.getLogger(__name__)
 _NOT_BAD = (
@@ -28,12 +28,12 @@ _NOT_BAD = (
 )
 
 
-class Holdings(FindContent, DeclareBad, Protocol):
-    """What a retrieval asks of the archive, and tells it."""
+class DeclareCatalogue(ContentCatalogue, BadReplicaCatalogue, Protocol):
+    """The catalogue verbs that a retrieval needs, with those that report bad replicas."""
 
 
 def declare(
-    catalogue: Holdings, rses: Mapping[str, Rse], lfn: Lfn, troubles: Iterable[Trouble], sound: str
+    catalogue: DeclareCatalogue, rses: Mapping[str, Rse], lfn: Lfn, troubles: Iterable[Trouble], sound: str
 ) -> tuple[Trouble, ...]:
     """Declare copies of a file bad or suspicious; whoever wants the file is not held up by it.
 
@@ -64,7 +64,7 @@ def declare(
     return told
 
 
-def _tell(catalogue: Holdings, rses: Mapping[str, Rse], lfn: Lfn, trouble: Trouble, *, sound: str) -> str:
+def _tell(catalogue: DeclareCatalogue, rses: Mapping[str, Rse], lfn: Lfn, trouble: Trouble, *, sound: str) -> str:
     """Tell the archive of one copy, and say what was told."""
     rse, pfn, reason = trouble.rse, trouble.pfn, trouble.reason
     match trouble.fault:
@@ -77,7 +77,7 @@ def _tell(catalogue: Holdings, rses: Mapping[str, Rse], lfn: Lfn, trouble: Troub
             return ""
 
 
-def _keeps(catalogue: Holdings, rses: Mapping[str, Rse], lfn: Lfn, sound: str) -> bool:
+def _keeps(catalogue: DeclareCatalogue, rses: Mapping[str, Rse], lfn: Lfn, sound: str) -> bool:
     """Say whether the file has, as the catalogue sees it now, a copy that was read soundly and can be read again."""
     if not sound or not rses[sound].can_be_read:
         return False

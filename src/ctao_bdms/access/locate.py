@@ -15,7 +15,7 @@ from ctao_bdms.rows import Rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ctao_bdms.catalogue import FindContent
+    from ctao_bdms.catalogue import ContentCatalogue
     from ctao_bdms.model import Rse
 
 __all__ = ["Copies", "Copy", "demand_place", "known_files", "locate", "ranked"]
@@ -105,7 +105,7 @@ def demand_place(rses: Mapping[str, Rse], near: str) -> None:
 
 
 def locate(
-    catalogue: FindContent, rses: Mapping[str, Rse], names: Iterable[Lfn], near: str = "", protocol: str = ""
+    catalogue: ContentCatalogue, rses: Mapping[str, Rse], names: Iterable[Lfn], near: str = "", protocol: str = ""
 ) -> Copies:
     """Return all copies of files: of each the usable ones first, the best at the front.
 
@@ -145,7 +145,7 @@ def _by(replica: Replica, protocol: str) -> str:
     return next((url for url in replica.urls if url.partition("://")[0] == protocol), "")
 
 
-def known_files(catalogue: FindContent, names: Iterable[Lfn]) -> list[ArchivedFile]:
+def known_files(catalogue: ContentCatalogue, names: Iterable[Lfn]) -> list[ArchivedFile]:
     """Return the files that `names` stand for, each once: those named in their order, then those below names.
 
     Raises

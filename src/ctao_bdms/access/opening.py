@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-    from ctao_bdms.access.declare import Holdings
+    from ctao_bdms.access.declare import DeclareCatalogue
     from ctao_bdms.access.fetched import Trouble
     from ctao_bdms.model import ArchivedFile, Lfn, Rse
 
@@ -34,7 +34,7 @@ _BUFFER_BYTES = 1 << 20
 
 
 def open_file(
-    catalogue: Holdings,
+    catalogue: DeclareCatalogue,
     rses: Mapping[str, Rse],
     lfn: Lfn,
     *,

@@ -10,7 +10,7 @@ import attrs
 
 from ctao_bdms.access.copies import CopiesCondition
 from ctao_bdms.access.words import alternatives, orders
-from ctao_bdms.catalogue import Comparison, Condition, Find, KnowStorage, Lookup, Query
+from ctao_bdms.catalogue import Comparison, Condition, FileCatalogue, ProductCatalogue, Query, StorageCatalogue
 from ctao_bdms.errors import InvalidMetadataError, InvalidNameError
 from ctao_bdms.model import Product, Release, ValidAt
 from ctao_bdms.rows import Rows
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Value
 
-__all__ = ["FindCopies", "Products", "Question", "latest", "newest", "query", "question"]
+__all__ = ["QueryCatalogue", "Products", "Question", "latest", "newest", "query", "question"]
 
 _RELEASE = "curation__release"
 
 
-class FindCopies(Find, Lookup, KnowStorage, Protocol):
-    """What a question needs of an archive."""
+class QueryCatalogue(ProductCatalogue, FileCatalogue, StorageCatalogue, Protocol):
+    """The catalogue verbs that a query needs."""
 
 
 class Products(Rows[Product]):
@@ -100,7 +100,7 @@ class Question:
     copies: tuple[CopiesCondition, ...] = ()
     latest: bool = False
 
-    def ask(self, catalogue: FindCopies, now: Callable[[], dt.datetime]) -> Iterator[Product]:
+    def ask(self, catalogue: QueryCatalogue, now: Callable[[], dt.datetime]) -> Iterator[Product]:
         """Yield the products that answer, page by page."""
         query = latest(catalogue, self.query, now()) if self.latest else self.query
         if query is None:
@@ -113,7 +113,7 @@ class Question:
             found = condition.filter(found, catalogue, catalogue.rses())
         yield from itertools.islice(found, query.limit)
 
-    def count(self, catalogue: FindCopies, now: Callable[[], dt.datetime]) -> int:
+    def count(self, catalogue: QueryCatalogue, now: Callable[[], dt.datetime]) -> int:
         """Return how many products answer, without reading them, unless copies are counted; no limit counts."""
         if self.copies:
             return sum(1 for _ in attrs.evolve(self, query=attrs.evolve(self.query, limit=None)).ask(catalogue, now))
@@ -160,7 +160,7 @@ def question(
 
 
 def query(
-    catalogue: FindCopies,
+    catalogue: QueryCatalogue,
     scopes: Iterable[str],
     words: Mapping[str, object],
     limit: int | None = None,
@@ -221,7 +221,7 @@ def newest(releases: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({*others, *(str(release) for release in last.values())}))
 
 
-def latest(catalogue: Find, query: Query, now: dt.datetime) -> Query | None:
+def latest(catalogue: ProductCatalogue, query: Query, now: dt.datetime) -> Query | None:
     """Return `query`, narrowed to the newest releases among the products that answer it and are valid.
 
     Of each collection (``DataPipe/Observation`` is that of ``DataPipe/Observation/DR2``) one release is left, so that

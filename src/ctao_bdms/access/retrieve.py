@@ -25,7 +25,7 @@ from ctao_bdms.storage.sources import Sources
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ctao_bdms.access.declare import Holdings
+    from ctao_bdms.access.declare import DeclareCatalogue
     from ctao_bdms.access.fetched import Fetched
     from ctao_bdms.model import ArchivedFile, Lfn, Rse
 
@@ -36,7 +36,7 @@ _RESERVE_BYTES = 16 << 20
 
 
 def retrieve(
-    catalogue: Holdings,
+    catalogue: DeclareCatalogue,
     rses: Mapping[str, Rse],
     names: Iterable[Lfn],
     folder: Path,

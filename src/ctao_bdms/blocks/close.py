@@ -14,7 +14,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Protocol
 
 from ctao_bdms.blocks.manifest import BlockManifest
-from ctao_bdms.catalogue import FindBlocks, KnowStorage, Lookup, Register
+from ctao_bdms.catalogue import BlockCatalogue, FileCatalogue, RegistrationCatalogue, StorageCatalogue
 from ctao_bdms.errors import BlockClosedError, StorageError, UsageError
 from ctao_bdms.naming import BlockName, ManifestName, is_manifest, path_of_lfn
 from ctao_bdms.storage import FileSink, open_sink, place_file
@@ -32,7 +32,7 @@ _LOG = logging.getLogger(__name__)
 _USERS = "user."
 
 
-class ClosingCatalogue(KnowStorage, FindBlocks, Register, Lookup, Protocol):
+class ClosingCatalogue(StorageCatalogue, BlockCatalogue, RegistrationCatalogue, FileCatalogue, Protocol):
     """The catalogue operations that closing a block needs."""
 
 

@@ -13,14 +13,14 @@ from ctao_bdms.errors import CatalogueError, ForbiddenError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ctao_bdms.catalogue.port import DeclareBad
+    from ctao_bdms.catalogue.port import BadReplicaCatalogue
     from ctao_bdms.model import Lfn
 
 __all__ = ["report_bad", "report_suspicious"]
 
 
 def report_bad(
-    catalogue: DeclareBad,
+    catalogue: BadReplicaCatalogue,
     lfn: Lfn,
     rse: str,
     pfn: str,
@@ -64,7 +64,7 @@ def report_bad(
     return before + report_suspicious(catalogue, lfn, rse, reason)
 
 
-def report_suspicious(catalogue: DeclareBad, lfn: Lfn, rse: str, reason: str) -> str:
+def report_suspicious(catalogue: BadReplicaCatalogue, lfn: Lfn, rse: str, reason: str) -> str:
     """Declare a replica suspicious; return what was done, as the end of a sentence."""
     try:
         catalogue.declare_suspicious(lfn, rse, reason)

@@ -1,6 +1,6 @@
-"""What the archive can be asked and told: one protocol a verb, and all of them together.
+"""Catalogue protocols, one a group of verbs, and `Catalogue` with all of them.
 
-A function of the rooms above asks for the verbs that it needs, not for an adapter. Every adapter passes the contract in
+A function takes the narrowest protocol that it needs, never an adapter. Every adapter passes the contract in
 `ctao_bdms.testing.contract`.
 """
 
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "AddRules",
-    "Annotate",
+    "RuleAddingCatalogue",
+    "AnnotationCatalogue",
     "Catalogue",
-    "ChangeRules",
-    "EndRules",
-    "Find",
-    "FindBlocks",
-    "FindRules",
-    "FindTransfers",
-    "KnowStorage",
-    "Lookup",
-    "MarkStorage",
-    "DeclareBad",
-    "FindContent",
-    "Register",
+    "RuleChangingCatalogue",
+    "RuleEndingCatalogue",
+    "ProductCatalogue",
+    "BlockCatalogue",
+    "RuleCatalogue",
+    "TransferCatalogue",
+    "StorageCatalogue",
+    "FileCatalogue",
+    "LostStorageCatalogue",
+    "BadReplicaCatalogue",
+    "ContentCatalogue",
+    "RegistrationCatalogue",
 ]
 
 
-class KnowStorage(Protocol):
-    """Which storage elements and scopes there are."""
+class StorageCatalogue(Protocol):
+    """Storage elements, scopes and quotas."""
 
     def rses(self) -> Mapping[str, Rse]:
         """Return all storage elements by name."""
@@ -77,8 +77,8 @@ class KnowStorage(Protocol):
         """
 
 
-class MarkStorage(Protocol):
-    """How it is said of storage elements that their copies count no longer."""
+class LostStorageCatalogue(Protocol):
+    """Mark storage elements as lost: their replicas no longer count."""
 
     def mark_lost(self, rse: str, reason: str) -> None:
         """Mark a storage element as lost, and shut it; without a reason, take that back and open it.
@@ -92,15 +92,15 @@ class MarkStorage(Protocol):
         """
 
 
-class Lookup(Protocol):
-    """What is known of files whose names are known."""
+class FileCatalogue(Protocol):
+    """Look up files by name."""
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return those of `lfns` that the catalogue knows, with their copies and datasets."""
 
 
-class FindContent(Protocol):
-    """Which files a name stands for."""
+class ContentCatalogue(Protocol):
+    """Resolve names of files, datasets and containers to files."""
 
     def content(self, names: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
         """Return the files that `names` stand for, with all URLs of their copies and without their datasets.
@@ -115,8 +115,8 @@ class FindContent(Protocol):
         """
 
 
-class DeclareBad(Protocol):
-    """How copies that cannot be used are reported."""
+class BadReplicaCatalogue(Protocol):
+    """Report bad and suspicious replicas."""
 
     def declare_bad(self, lfn: Lfn, rse: str, reason: str) -> None:
         """Say that the copy of a file at `rse` has other bytes than the file; nothing happens if that is known.
@@ -141,8 +141,8 @@ class DeclareBad(Protocol):
         """
 
 
-class Find(Protocol):
-    """Which products there are."""
+class ProductCatalogue(Protocol):
+    """Search products by metadata."""
 
     def find(self, query: Query) -> Iterator[Product]:
         """Yield the products that answer `query`, in its order; never more of them are in memory than a page.
@@ -157,8 +157,8 @@ class Find(Protocol):
         """
 
 
-class Register(Protocol):
-    """How files enter the catalogue."""
+class RegistrationCatalogue(Protocol):
+    """Register files, in directories and blocks."""
 
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
         """Make sure that all directories above `lfns` exist and hang together.
@@ -213,8 +213,8 @@ class Register(Protocol):
         """Close the block for ever; nothing happens if it is closed."""
 
 
-class FindBlocks(Protocol):
-    """Which blocks there are."""
+class BlockCatalogue(Protocol):
+    """List blocks and their content."""
 
     def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
         """Return the blocks of `scope` whose names match `pattern` (``*`` stands for anything), by name.
@@ -229,14 +229,14 @@ class FindBlocks(Protocol):
         """
 
 
-class FindRules(Protocol):
-    """Which replication rules there are."""
+class RuleCatalogue(Protocol):
+    """Read replication rules."""
 
     def fulfilled_since(self, since: dt.datetime) -> Mapping[Did, AbstractSet[str]]:
-        """Return what has rules that are fulfilled and have changed after `since` (aware), with their identifiers."""
+        """Return DIDs whose rules became OK after `since` (aware), with the identifiers of those rules."""
 
     def unfulfilled(self, scope: str) -> AbstractSet[Did]:
-        """Return the data identifiers of `scope` that have a rule whose copies are not all there."""
+        """Return the DIDs of `scope` that have a rule with missing replicas."""
 
     def rule(self, rule_id: str) -> Rule:
         """Return a rule.
@@ -251,8 +251,8 @@ class FindRules(Protocol):
         """Return the rules on each of the datasets `names` of `scope`, oldest first as far as it knows."""
 
 
-class FindTransfers(Protocol):
-    """What became of transfers."""
+class TransferCatalogue(Protocol):
+    """Read the transfers of a rule."""
 
     def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
         """Return the copies that `rule` still waits for, those that are stuck first.
@@ -261,8 +261,8 @@ class FindTransfers(Protocol):
         """
 
 
-class AddRules(Protocol):
-    """How replication is asked for."""
+class RuleAddingCatalogue(Protocol):
+    """Add replication rules."""
 
     def add_rule(
         self,
@@ -289,8 +289,8 @@ class AddRules(Protocol):
         """
 
 
-class ChangeRules(Protocol):
-    """How rules that exist are changed; each raises `NotFoundError` if there is no such rule."""
+class RuleChangingCatalogue(Protocol):
+    """Change replication rules; each method raises `NotFoundError` if there is no such rule."""
 
     def prolong_rule(self, rule_id: str) -> None:
         """Let a rule stand for ever."""
@@ -302,8 +302,8 @@ class ChangeRules(Protocol):
         """Have a rule that is stuck tried again soon."""
 
 
-class EndRules(Protocol):
-    """How replication is no longer asked for."""
+class RuleEndingCatalogue(Protocol):
+    """End replication rules."""
 
     def end_rule(self, rule_id: str) -> None:
         """End a rule at once; what no other rule holds there is then deleted by the archive itself.
@@ -317,8 +317,8 @@ class EndRules(Protocol):
         """
 
 
-class Annotate(Protocol):
-    """What is written about a dataset, beside what is known of products."""
+class AnnotationCatalogue(Protocol):
+    """Read and write notes on datasets, apart from product metadata."""
 
     def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
         """Write notes about `did`, values of JSON; those under other keys stay as they are."""
@@ -334,20 +334,20 @@ class Annotate(Protocol):
 
 
 class Catalogue(
-    KnowStorage,
-    MarkStorage,
-    Lookup,
-    FindContent,
-    DeclareBad,
-    Find,
-    Register,
-    FindBlocks,
-    FindRules,
-    FindTransfers,
-    AddRules,
-    ChangeRules,
-    Annotate,
-    EndRules,
+    StorageCatalogue,
+    LostStorageCatalogue,
+    FileCatalogue,
+    ContentCatalogue,
+    BadReplicaCatalogue,
+    ProductCatalogue,
+    RegistrationCatalogue,
+    BlockCatalogue,
+    RuleCatalogue,
+    TransferCatalogue,
+    RuleAddingCatalogue,
+    RuleChangingCatalogue,
+    AnnotationCatalogue,
+    RuleEndingCatalogue,
     Protocol,
 ):
-    """All that the archive can be asked and told."""
+    """The whole catalogue: all protocols of this module."""

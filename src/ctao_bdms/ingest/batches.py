@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import Lookup, Register
+from ctao_bdms.catalogue import FileCatalogue, RegistrationCatalogue
 from ctao_bdms.errors import (
     AuthenticationError,
     BlockClosedError,
@@ -86,7 +86,7 @@ class BatchSize:
         return attrs.evolve(self, files=max(1, self.files // 2))
 
 
-class BatchCatalogue(Register, Lookup, Protocol):
+class BatchCatalogue(RegistrationCatalogue, FileCatalogue, Protocol):
     """The catalogue operations that registering batches needs."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ctao_bdms.catalogue import Comparison, Condition, Find, KnowStorage, Lookup, Query
+from ctao_bdms.catalogue import Comparison, Condition, FileCatalogue, ProductCatalogue, Query, StorageCatalogue
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import DataLevel, Lfn
 from ctao_bdms.naming import blocks_pattern, is_beside_tree, lfn_of_path, scope_of
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["gather_report"]
 
 
-class _Asked(Find, Lookup, KnowStorage, Protocol):
-    """What looking at a night asks of a catalogue; it changes nothing there."""
+class _NightCatalogue(ProductCatalogue, FileCatalogue, StorageCatalogue, Protocol):
+    """The catalogue verbs that a night report needs; none of them changes it."""
 
 
 def gather_report(
-    catalogue: _Asked,
+    catalogue: _NightCatalogue,
     onsite: Rse,
     site: Site,
     night: Night,
@@ -99,7 +99,7 @@ def gather_report(
     return NightReport(site, night, files, archive.centres, _lags(here))
 
 
-def _products(catalogue: Find, scopes: tuple[str, ...], site: Site, night: Night) -> set[Lfn]:
+def _products(catalogue: ProductCatalogue, scopes: tuple[str, ...], site: Site, night: Night) -> set[Lfn]:
     """Return the names of what the archive says was taken in the night."""
     conditions = (
         Condition("data__level", Comparison.EQ, (str(DataLevel.DL0),)),

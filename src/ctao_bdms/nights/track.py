@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import Annotate, FindBlocks, FindRules, KnowStorage, Lookup
+from ctao_bdms.catalogue import AnnotationCatalogue, BlockCatalogue, FileCatalogue, RuleCatalogue, StorageCatalogue
 from ctao_bdms.errors import NotFoundError
 from ctao_bdms.model import Lfn, ReplicaState, Rse, Rule, RuleState
 from ctao_bdms.naming import BlockName, is_block, scope_of
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Tracked", "TrackedCopies", "track", "track_blocks", "track_file"]
 
 
-class _Asked(KnowStorage, Lookup, FindBlocks, FindRules, Annotate, Protocol):
-    """What tracking asks of a catalogue; it changes nothing there."""
+class _TrackCatalogue(StorageCatalogue, FileCatalogue, BlockCatalogue, RuleCatalogue, AnnotationCatalogue, Protocol):
+    """The catalogue verbs that track copies; none of them changes it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,14 +71,14 @@ class TrackedCopies(Rows[Tracked]):
     )
 
 
-def track(catalogue: _Asked, name: Lfn | str) -> TrackedCopies:
+def track(catalogue: _TrackCatalogue, name: Lfn | str) -> TrackedCopies:
     """Return the copies of a file or of a block; see `track_file` and `track_blocks`."""
     if is_block(str(name)):
         return track_blocks(catalogue, scope_of(str(name)), str(name))
     return track_file(catalogue, name if isinstance(name, Lfn) else Lfn(name))
 
 
-def track_file(catalogue: _Asked, lfn: Lfn) -> TrackedCopies:
+def track_file(catalogue: _TrackCatalogue, lfn: Lfn) -> TrackedCopies:
     """Return the copies of a file.
 
     Parameters
@@ -119,7 +119,7 @@ def track_file(catalogue: _Asked, lfn: Lfn) -> TrackedCopies:
     return TrackedCopies(rows)
 
 
-def track_blocks(catalogue: _Asked, scope: str, pattern: str) -> TrackedCopies:
+def track_blocks(catalogue: _TrackCatalogue, scope: str, pattern: str) -> TrackedCopies:
     """Return the copies of the blocks whose names match `pattern`, one row a block and rule.
 
     The evidence that is kept with it is asked for block by block.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import attrs
 
 from ctao_bdms.blocks import BlockManifest, compare_manifest, manifest_of
-from ctao_bdms.catalogue import FindBlocks, FindContent, Lookup
+from ctao_bdms.catalogue import BlockCatalogue, ContentCatalogue, FileCatalogue
 from ctao_bdms.errors import ManifestError, NotFoundError
 from ctao_bdms.model import Did, Lfn, ReplicaState
 from ctao_bdms.naming import is_manifest
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["ManifestCheck", "ManifestChecks", "check_manifest", "read_manifest"]
 
 
-class _Asked(FindContent, FindBlocks, Protocol):
-    """What reading manifests asks of a catalogue; it changes nothing."""
+class _ManifestCatalogue(ContentCatalogue, BlockCatalogue, Protocol):
+    """The catalogue verbs that read a manifest; none of them changes it."""
 
 
-class _CheckAll(_Asked, Lookup, Protocol):
-    """What checking all copies of a manifest asks of a catalogue; it changes nothing."""
+class _ManifestsCatalogue(_ManifestCatalogue, FileCatalogue, Protocol):
+    """The catalogue verbs that check all replicas of a manifest; none of them changes it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -85,7 +85,7 @@ class ManifestChecks(Rows[ManifestCheck]):
 
 
 def read_manifest(
-    catalogue: _Asked, block: Did, rse: str = "", verifiers: Mapping[str, Verifier] = VERIFIERS
+    catalogue: _ManifestCatalogue, block: Did, rse: str = "", verifiers: Mapping[str, Verifier] = VERIFIERS
 ) -> BlockManifest:
     """Return the manifest of a block.
 
@@ -123,7 +123,7 @@ def read_manifest(
 
 
 def check_manifests(
-    catalogue: _CheckAll,
+    catalogue: _ManifestsCatalogue,
     block: Did,
     rse: str = "",
     *,
@@ -148,7 +148,7 @@ def check_manifests(
 
 
 def check_manifest(
-    catalogue: _Asked,
+    catalogue: _ManifestCatalogue,
     block: Did,
     rse: str,
     *,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import FindBlocks, Lookup
+from ctao_bdms.catalogue import BlockCatalogue, FileCatalogue
 from ctao_bdms.naming import path_of_lfn
 from ctao_bdms.preservation.space_release import Decision, SpaceRelease, SpaceReleases
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["above_low_water", "left_on_site"]
 
 
-class _Asked(Lookup, FindBlocks, Protocol):
-    """What looking at what is left asks of a catalogue."""
+class _OnsiteCatalogue(FileCatalogue, BlockCatalogue, Protocol):
+    """The catalogue verbs that find what is left on site."""
 
 
 def above_low_water(root: Path, low_water: float) -> float:
@@ -34,7 +34,7 @@ def above_low_water(root: Path, low_water: float) -> float:
     return max(0.0, usage.total - usage.free - low_water * usage.total)
 
 
-def left_on_site(catalogue: _Asked, onsite: Rse, rows: SpaceReleases) -> SpaceReleases:
+def left_on_site(catalogue: _OnsiteCatalogue, onsite: Rse, rows: SpaceReleases) -> SpaceReleases:
     """Say of blocks whose rules have ended what is still on site, by the catalogue and by the disk.
 
     Parameters
@@ -52,7 +52,7 @@ def left_on_site(catalogue: _Asked, onsite: Rse, rows: SpaceReleases) -> SpaceRe
     return SpaceReleases(_left(catalogue, onsite, row) for row in rows)
 
 
-def _left(catalogue: _Asked, onsite: Rse, row: SpaceRelease) -> SpaceRelease:
+def _left(catalogue: _OnsiteCatalogue, onsite: Rse, row: SpaceRelease) -> SpaceRelease:
     lfns = [product.lfn for product in catalogue.products_in(row.did)]
     known = sum(file.at(onsite.name) is not None for file in catalogue.files(lfns).values())
     lying = sum(Path(path_of_lfn(lfn, Path(onsite.prefix))).exists() for lfn in lfns)

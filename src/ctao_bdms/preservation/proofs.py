@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import Annotate, DeclareBad, FindBlocks, FindContent, KnowStorage, Lookup
+from ctao_bdms.catalogue import (
+    AnnotationCatalogue,
+    BadReplicaCatalogue,
+    BlockCatalogue,
+    ContentCatalogue,
+    FileCatalogue,
+    StorageCatalogue,
+)
 from ctao_bdms.catalogue.bad import report_bad
 from ctao_bdms.model import Did, ReplicaState
 from ctao_bdms.naming import is_manifest
@@ -37,8 +44,16 @@ _SHA256 = "integrity__sha256"
 _NAMED = 10
 
 
-class ProofCatalogue(Lookup, FindContent, FindBlocks, Annotate, KnowStorage, DeclareBad, Protocol):
-    """What proving copies asks of a catalogue."""
+class ProofCatalogue(
+    FileCatalogue,
+    ContentCatalogue,
+    BlockCatalogue,
+    AnnotationCatalogue,
+    StorageCatalogue,
+    BadReplicaCatalogue,
+    Protocol,
+):
+    """The catalogue verbs that verify replicas and record proofs."""
 
 
 @attrs.frozen(kw_only=True)
@@ -121,14 +136,14 @@ class BlockProofs(Rows[BlockProof]):
         return next((p for p in reversed(list(self)) if p.rse == rse and p.what == "verified"), None)
 
 
-def recorded_proofs(catalogue: Annotate, block: Did) -> BlockProofs:
+def recorded_proofs(catalogue: AnnotationCatalogue, block: Did) -> BlockProofs:
     """Return the evidence that is kept with a block."""
     notes = catalogue.annotations(block)
     proofs = [BlockProof.from_wire(note) for key, note in notes.items() if key.startswith(_KEY)]
     return BlockProofs(sorted(proofs, key=lambda proof: (proof.when, proof.rse)))
 
 
-def record_proof(catalogue: Annotate, proof: BlockProof) -> None:
+def record_proof(catalogue: AnnotationCatalogue, proof: BlockProof) -> None:
     """Keep a piece of evidence with its block."""
     catalogue.annotate(proof.block, {f"{_KEY}{proof.when:%Y%m%dT%H%M%S%f}Z-{proof.what}-{proof.rse}": proof.to_wire()})
 

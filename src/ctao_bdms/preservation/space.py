@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import EndRules, FindRules
+from ctao_bdms.catalogue import RuleCatalogue, RuleEndingCatalogue
 from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, NotFoundError, UnreachableError
 from ctao_bdms.model import ReplicaState
 from ctao_bdms.naming import is_block
@@ -38,8 +38,8 @@ _LOG = logging.getLogger(__name__)
 _UNANSWERED = 2
 
 
-class SpaceCatalogue(FindRules, EndRules, ProofCatalogue, Protocol):
-    """What releasing asks of a catalogue."""
+class SpaceCatalogue(RuleCatalogue, RuleEndingCatalogue, ProofCatalogue, Protocol):
+    """The catalogue verbs that space release needs."""
 
 
 def release_space(

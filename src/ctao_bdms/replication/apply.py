@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ctao_bdms.catalogue import AddRules, ChangeRules, EndRules
+from ctao_bdms.catalogue import RuleAddingCatalogue, RuleChangingCatalogue, RuleEndingCatalogue
 from ctao_bdms.errors import ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError
 from ctao_bdms.replication.difference import Kind
 from ctao_bdms.replication.rules import WantedRule
@@ -22,12 +22,12 @@ __all__ = ["OF_ONE_RULE", "apply"]
 OF_ONE_RULE = (ConflictError, ForbiddenError, NoRoomError, NotFoundError, RefusedError)
 
 
-class _Changing(AddRules, ChangeRules, EndRules, Protocol):
-    """What changing rules asks of a catalogue."""
+class _ApplyCatalogue(RuleAddingCatalogue, RuleChangingCatalogue, RuleEndingCatalogue, Protocol):
+    """The catalogue verbs that apply a difference."""
 
 
 def apply(
-    catalogue: _Changing,
+    catalogue: _ApplyCatalogue,
     action: Action,
     on_rule: Callable[[Did, str], None],
     on_refused: Callable[[Action, CatalogueError], None],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
-from ctao_bdms.catalogue import FindTransfers, KnowStorage
+from ctao_bdms.catalogue import StorageCatalogue, TransferCatalogue
 from ctao_bdms.errors import ForbiddenError, NotFoundError
 from ctao_bdms.model import Attempt, Block, Did, Rule, RuleState
 from ctao_bdms.replication.causes import CAUSES, CauseRow, CopyCause, cause_of_text
@@ -28,8 +28,8 @@ _SOON = dt.timedelta(minutes=10)
 _BY_CAUSE: Mapping[CopyCause, CauseRow] = {row.cause: row for row in CAUSES}
 
 
-class ExplainCatalogue(KnowStorage, FindTransfers, Protocol):
-    """What explaining asks of a catalogue."""
+class ExplainCatalogue(StorageCatalogue, TransferCatalogue, Protocol):
+    """The catalogue verbs that explain why copies are missing."""
 
 
 @attrs.frozen(kw_only=True)

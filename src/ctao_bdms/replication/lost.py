@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ctao_bdms.catalogue import KnowStorage, MarkStorage
+from ctao_bdms.catalogue import LostStorageCatalogue, StorageCatalogue
 from ctao_bdms.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["mark_centre"]
 
 
-class _Marking(KnowStorage, MarkStorage, Protocol):
-    """What marking a centre asks of a catalogue."""
+class _MarkCatalogue(StorageCatalogue, LostStorageCatalogue, Protocol):
+    """The catalogue verbs that mark a centre as lost."""
 
 
-def mark_centre(catalogue: _Marking, centre: str, reason: str) -> list[str]:
+def mark_centre(catalogue: _MarkCatalogue, centre: str, reason: str) -> list[str]:
     """Mark a centre as lost and shut it, or open it again if `reason` is empty; return its storage elements.
 
     Raises

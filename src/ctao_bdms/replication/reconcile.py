@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from ctao_bdms.blocks import ClosingCatalogue, close_block
-from ctao_bdms.catalogue import AddRules, ChangeRules, EndRules, FindRules, FindTransfers
+from ctao_bdms.catalogue import (
+    RuleAddingCatalogue,
+    RuleCatalogue,
+    RuleChangingCatalogue,
+    RuleEndingCatalogue,
+    TransferCatalogue,
+)
 from ctao_bdms.errors import StorageError, UsageError
 from ctao_bdms.model import ReplicaState, RuleState
 from ctao_bdms.naming import BlockName, is_block
@@ -34,7 +40,15 @@ __all__ = ["Replication", "ReplicationCatalogue"]
 _LOG = logging.getLogger(__name__)
 
 
-class ReplicationCatalogue(FindRules, FindTransfers, AddRules, ChangeRules, EndRules, ClosingCatalogue, Protocol):
+class ReplicationCatalogue(
+    RuleCatalogue,
+    TransferCatalogue,
+    RuleAddingCatalogue,
+    RuleChangingCatalogue,
+    RuleEndingCatalogue,
+    ClosingCatalogue,
+    Protocol,
+):
     """What replication asks of a catalogue."""
 
 

@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from ctao_bdms.blocks import compare_stored_manifest
-from ctao_bdms.catalogue import Comparison, Condition, Find, FindBlocks, FindRules, KnowStorage, Lookup, Query
+from ctao_bdms.catalogue import (
+    BlockCatalogue,
+    Comparison,
+    Condition,
+    FileCatalogue,
+    ProductCatalogue,
+    Query,
+    RuleCatalogue,
+    StorageCatalogue,
+)
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import ArchivedFile, DefectKind, Did, Lfn, ReplicaState, RuleState
@@ -47,11 +56,11 @@ if TYPE_CHECKING:
     from ctao_bdms.replication import Policy, WantedRule
     from ctao_bdms.testing.dl0 import WrittenFile
 
-__all__ = ["Audited", "Expected", "violations"]
+__all__ = ["AuditedCatalogue", "Expected", "violations"]
 
 
-class Audited(KnowStorage, Lookup, Find, FindBlocks, FindRules, Protocol):
-    """What the check asks of a catalogue; it changes nothing."""
+class AuditedCatalogue(StorageCatalogue, FileCatalogue, ProductCatalogue, BlockCatalogue, RuleCatalogue, Protocol):
+    """The catalogue verbs that the check needs; none of them changes it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -113,7 +122,7 @@ class Expected:
 
 def violations(
     expected: Sequence[Expected],
-    catalogue: Audited,
+    catalogue: AuditedCatalogue,
     *,
     rse: str,
     storages: Mapping[str, Path],
@@ -213,7 +222,7 @@ def _copied(archived: ArchivedFile, required: Requirements, rse: str, centres: M
         yield f"{archived.lfn}: there are copies at {found} instead of {', '.join(sorted(wanted)) or 'none'}"
 
 
-def _metadata(sound: Mapping[Lfn, Expected], catalogue: Find, scope: str, night: Night) -> Iterator[str]:
+def _metadata(sound: Mapping[Lfn, Expected], catalogue: ProductCatalogue, scope: str, night: Night) -> Iterator[str]:
     """Say what the metadata of a night do not say of the sound files, or say of others."""
     condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
     found = list(catalogue.find(Query(scopes=(scope,), conditions=(condition,))))
@@ -235,7 +244,7 @@ def _metadata(sound: Mapping[Lfn, Expected], catalogue: Find, scope: str, night:
 def _blocks(
     sound: Mapping[Lfn, Expected],
     archive: Mapping[Lfn, ArchivedFile],
-    catalogue: Audited,
+    catalogue: AuditedCatalogue,
     required: Requirements,
     rse: str,
     account: str,
@@ -260,7 +269,7 @@ def _blocks(
             yield from _ruled(block.did, held, own, wanted_rules(rse, required.placement(block.did)), elements)
 
 
-def _of_night(catalogue: FindBlocks, vo: str, scope: str, night: Night) -> list[Block]:
+def _of_night(catalogue: BlockCatalogue, vo: str, scope: str, night: Night) -> list[Block]:
     """Return the blocks of a night, of all sites."""
     pattern = blocks_pattern(vo, scope).removesuffix("*") + f"*/{night.date:%Y/%m/%d}/*"
     return [block for block in catalogue.blocks(scope, pattern) if is_block(block.did.name)]
@@ -299,7 +308,7 @@ def _disk(
     folder: Path,
     files: Mapping[Lfn, tuple[str, str]],
     triggers: AbstractSet[Path],
-    catalogue: Lookup,
+    catalogue: FileCatalogue,
 ) -> Iterator[str]:
     """Say which bytes of a storage element are absent, others, or more than the catalogue has there."""
     there = set(_files(folder)) - triggers
@@ -315,7 +324,7 @@ def _disk(
         yield f"{path}: nothing in the catalogue says why this lies at {name}"
 
 
-def _of_others(name: str, folder: Path, there: Iterable[Path], catalogue: Lookup) -> set[Path]:
+def _of_others(name: str, folder: Path, there: Iterable[Path], catalogue: FileCatalogue) -> set[Path]:
     """Return the paths that the catalogue has as copies at a storage element: products of other accounts."""
     lfns = {}
     for path in there:

@@ -69,7 +69,7 @@ class Search:
         self._is_ours: bool | None = None
 
     def find(self, query: Query) -> Iterator[Product]:
-        """Yield the products that answer `query`, in its order; see `ctao_bdms.catalogue.Find`."""
+        """Yield the products that answer `query`, in its order; see `ctao_bdms.catalogue.ProductCatalogue`."""
         if self._is_ours is not False and query.limit != 0:
             asked = portions(filters(query))
             streams = [
