@@ -20,7 +20,7 @@ import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctao_bdms.access import parse_words, question
+from ctao_bdms.access import build_query, parse_query
 from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
 from ctao_bdms.embedded import start
@@ -115,7 +115,7 @@ def query(rows: int, turns: int) -> None:
         counted = [0]
         catalogue.count_requests(lambda _: counted.__setitem__(0, counted[0] + 1))
         bdms = Bdms(catalogue, policy=Policy.load())
-        head = f"{'question':<34}{'way':<8}{'hits':>7}{'first row':>12}{'all':>10}{'peak':>11}{'requests':>10}"
+        head = f"{'build_query':<34}{'way':<8}{'hits':>7}{'first row':>12}{'all':>10}{'peak':>11}{'requests':>10}"
         print(head, flush=True)
 
         def row(title: str, way: str, make: Callable[[], Iterator[Any]]) -> None:
@@ -131,7 +131,7 @@ def query(rows: int, turns: int) -> None:
         def ask(**words: Any) -> Callable[[], Iterator[Any]]:  # noqa: ANN401
             return lambda: iter(bdms.query(scope=SCOPE, **words))
 
-        row("obs_id=2000000002", "ours", ask(**parse_words(["obs_id=2000000002"])))
+        row("obs_id=2000000002", "ours", ask(**parse_query(["obs_id=2000000002"])))
         row("obs_id=2000000002", "stock", lambda: stock(catalogue, {"instance__obs_id": 2_000_000_002}))
         row("level=DL0", "ours", ask(level="DL0"))
         row("level=DL0 --sort=-start_time", "ours", ask(level="DL0", sort="-start_time"))
@@ -140,8 +140,8 @@ def query(rows: int, turns: int) -> None:
         row("level=DL0 copies=0", "ours", ask(level="DL0", copies=0))
 
         def count() -> Iterator[Any]:
-            asked = question([SCOPE], {"level": "DL0"})
-            yield asked.count(catalogue, bdms.replication.now)
+            built = build_query([SCOPE], {"level": "DL0"})
+            yield built.count(catalogue, bdms.replication.now)
 
         row("level=DL0 --count", "ours", count)
         turns = 1  # it takes minutes

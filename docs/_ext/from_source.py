@@ -16,7 +16,7 @@ from sphinx.errors import ExtensionError
 from sphinx.pycode import ModuleAnalyzer
 
 from ctao_bdms import errors
-from ctao_bdms.access import SPECIAL, WORDS
+from ctao_bdms.access import QUERY_WORDS, SPECIAL_WORDS
 from ctao_bdms.causes import Cause
 from ctao_bdms.daemon.config.example import example
 from ctao_bdms.daemon.config.settings import Settings
@@ -79,8 +79,10 @@ def _metadata() -> str:
 
 def _words() -> str:
     """Return the short words of queries and the keys that they stand for."""
-    rows = [(f"`{word}`", f"`{key}`", METADATA[key].description) for word, (key, _) in WORDS.items()]
-    return _table(("word", "key", "what it is"), [*rows, *((f"`{word}`", "", what) for word, what in SPECIAL.items())])
+    rows = [(f"`{word}`", f"`{key}`", METADATA[key].description) for word, (key, _) in QUERY_WORDS.items()]
+    return _table(
+        ("word", "key", "what it is"), [*rows, *((f"`{word}`", "", what) for word, what in SPECIAL_WORDS.items())]
+    )
 
 
 def _remarks(module: str, owner: str) -> dict[str, str]:

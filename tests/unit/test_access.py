@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from ctao_bdms.access import Fetching, conditions, locate, parse_words, ranked, retrieve
+from ctao_bdms.access import Fetching, conditions, locate, parse_query, ranked, retrieve
 from ctao_bdms.archive import Bdms
-from ctao_bdms.catalogue import Comparison, Condition, InMemoryCatalogue, Query
+from ctao_bdms.catalogue import Comparison, Condition, InMemoryCatalogue, MetadataQuery
 from ctao_bdms.catalogue.rucio.filters import Filter, filters, plain_filters, portions
 from ctao_bdms.errors import InvalidMetadataError, NotFoundError, RetrievalError, UsageError
 from ctao_bdms.model import ArchivedFile, ArrayElement, Cone, DataLevel, Lfn, Night, Replica, ReplicaState, Rse
@@ -73,7 +73,7 @@ def test_a_wrong_word_is_told_with_the_nearest(words: dict[str, object], hint: s
 
 def test_words_of_a_command_line() -> None:
     texts = ["level=DL0", "telescope=LSTN-01,LSTN-02", "obs_id>=3", "time=2026-11-21T22:00/", "instance__chunk_id!=1"]
-    assert parse_words(texts) == {
+    assert parse_query(texts) == {
         "level": "DL0",
         "telescope": ["LSTN-01", "LSTN-02"],
         "obs_id__gte": "3",
@@ -85,24 +85,24 @@ def test_words_of_a_command_line() -> None:
 @pytest.mark.parametrize("texts", [["DL0"], ["level="], ["=DL0"], ["level=DL0", "level=DL1"], ["time=2026"]])
 def test_what_is_no_word_is_told(texts: list[str]) -> None:
     with pytest.raises(UsageError):
-        parse_words(texts)
+        parse_query(texts)
 
 
 def test_questions_become_filters_of_rucio() -> None:
     telescopes = Condition("instance__ae_id", Comparison.EQ, (1, 2))
     begin = Condition(BEGIN, Comparison.GTE, ("2026-11-21T22:00",))
-    query = Query(scopes=("acada",), conditions=(telescopes, begin))
+    query = MetadataQuery(scopes=("acada",), conditions=(telescopes, begin))
     text = "2026-11-21T22:00:00.000000"
     assert filters(query) == [{"instance__ae_id": [1, 2], f"{BEGIN}.gte": text}]
     later = Condition(BEGIN, Comparison.GTE, ("2026-11-21T23:00",))
-    twice = Query(scopes=("acada",), conditions=(begin, later, begin))
+    twice = MetadataQuery(scopes=("acada",), conditions=(begin, later, begin))
     assert filters(twice) == [{f"{BEGIN}.gte": "2026-11-21T23:00:00.000000"}]
     pattern = Condition("curation__release", Comparison.EQ, ("DR*",))
     with pytest.raises(InvalidMetadataError, match="pattern"):
-        filters(Query(scopes=("acada",), conditions=(pattern, pattern)))
+        filters(MetadataQuery(scopes=("acada",), conditions=(pattern, pattern)))
     cones = (Cone(1, 2, 3), Cone(1, 2, 4))
     with pytest.raises(InvalidMetadataError, match="once"):
-        filters(Query(scopes=("acada",), conditions=cones))
+        filters(MetadataQuery(scopes=("acada",), conditions=cones))
 
 
 def test_what_any_rucio_understands_lets_through_at_least_what_answers() -> None:
@@ -112,7 +112,7 @@ def test_what_any_rucio_understands_lets_through_at_least_what_answers() -> None
     telescopes = Condition("instance__ae_id", Comparison.EQ, (1, 2))
     other = Condition("instance__obs_id", Comparison.NE, (7,))
     obs_id = Condition("instance__obs_id", Comparison.GTE, (2_000_000_001,))
-    query = Query(
+    query = MetadataQuery(
         scopes=("acada",), conditions=(level, release, telescopes, other), any_of=((obs_id,), (Cone(0, 0, 1),))
     )
     dec = "observation__coverage__space__dec"

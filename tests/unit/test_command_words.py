@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import cyclopts
 
 #: What a question goes through, and what a new product goes through: each has names of its own.
-ASKED: tuple[Callable[..., object], ...] = (Bdms.query, Bdms.count, Bdms.retrieve, access.query, access.question)
+ASKED: tuple[Callable[..., object], ...] = (Bdms.query, Bdms.count, Bdms.retrieve, access.query, access.build_query)
 PUT: tuple[Callable[..., object], ...] = (NewProduct.of, NewProduct, Bdms.put)
 
 
@@ -27,7 +27,7 @@ def _names(functions: tuple[Callable[..., object], ...]) -> set[str]:
     return {"self", "cls", *(name for function in functions for name in inspect.signature(function).parameters)}
 
 
-QUESTION_NAMES = sorted(_names(ASKED) - set(access.WORDS) - set(access.SPECIAL))
+QUERY_NAMES = sorted(_names(ASKED) - set(access.QUERY_WORDS) - set(access.SPECIAL_WORDS))
 PRODUCT_NAMES = sorted(_names(PUT))
 
 
@@ -48,7 +48,7 @@ def _no_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["query", "get"])
-@pytest.mark.parametrize("name", QUESTION_NAMES)
+@pytest.mark.parametrize("name", QUERY_NAMES)
 def test_unknown_word_of_a_question_is_refused(command: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     for words in ([f"{name}=1"], [f"{name}!=1"], [f"{name}>=1"], [f"{name}__lt=1"], ["level=DL0", "or", f"{name}=1"]):
         assert run([command, *words]) == 2

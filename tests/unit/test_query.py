@@ -13,9 +13,9 @@ import pytest
 from astropy import units as u
 from astropy.time import Time
 
-from ctao_bdms.access import Products, Range, alternatives, conditions, newest, orders, parse_words
+from ctao_bdms.access import Products, Range, alternatives, conditions, newest, orders, parse_query
 from ctao_bdms.archive import Bdms
-from ctao_bdms.catalogue import Condition, InMemoryCatalogue, Query
+from ctao_bdms.catalogue import Condition, InMemoryCatalogue, MetadataQuery
 from ctao_bdms.errors import InvalidMetadataError, MissingExtraError, UsageError
 from ctao_bdms.model import Cone, Lfn, Product, ProductMetadata, Rse
 from ctao_bdms.replication import Policy
@@ -43,7 +43,7 @@ class Counting(InMemoryCatalogue):
         self.read = 0
         self.asked: list[int] = []
 
-    def find(self, query: Query) -> Iterator[Product]:
+    def find(self, query: MetadataQuery) -> Iterator[Product]:
         for product in super().find(query):
             self.read += 1
             yield product
@@ -149,22 +149,22 @@ def test_what_sorts_is_a_word_or_a_key() -> None:
 
 
 def test_ranges_alternatives_and_places_of_a_command_line() -> None:
-    assert parse_words(["obs_id=2000..2100", "night=..2026-11-21", "near=83.63,22.01,2", "latest=true"]) == {
+    assert parse_query(["obs_id=2000..2100", "night=..2026-11-21", "near=83.63,22.01,2", "latest=true"]) == {
         "obs_id": Range("2000", "2100"),
         "night": Range(None, "2026-11-21"),
         "near": ["83.63", "22.01", "2"],
         "latest": True,
     }
-    assert parse_words(["level!=DL0", "level!=DL1,DL2", "time=2026-11-21.."]) == {
+    assert parse_query(["level!=DL0", "level!=DL1,DL2", "time=2026-11-21.."]) == {
         "level__ne": ["DL0", "DL1", "DL2"],
         "time": ("2026-11-21", None),
     }
-    assert parse_words(["level=DL0", "or", "level=DL1", "obs_id=1,5.."]) == {
+    assert parse_query(["level=DL0", "or", "level=DL1", "obs_id=1,5.."]) == {
         "any_of": [{"level": "DL0"}, {"level": "DL1", "obs_id": ["1", Range("5", None)]}]
     }
     for texts in (["or", "level=DL0"], ["level=DL0", "or"], ["or"], ["a=1", "or", "or", "b=2"], ["latest=yes"]):
         with pytest.raises(UsageError):
-            parse_words(texts)
+            parse_query(texts)
 
 
 def test_of_alternatives_one_must_hold_besides_the_words() -> None:
@@ -172,7 +172,7 @@ def test_of_alternatives_one_must_hold_besides_the_words() -> None:
     any_of = [{"level": "DL1"}, {"level": "DL3"}]
     assert _names(bdms.query(any_of=any_of)) == "0 2 3"
     assert _names(bdms.query(any_of=any_of, telescope=[1, 4])) == "0 3"
-    assert _names(bdms.query(**parse_words(["level=DL1", "or", "level=DL2", "telescope=1"]))) == "0 2"
+    assert _names(bdms.query(**parse_query(["level=DL1", "or", "level=DL2", "telescope=1"]))) == "0 2"
     assert bdms.count(any_of=any_of) == 3
     assert bdms.count(any_of=any_of, telescope=Range(2, 3)) == 1
     with pytest.raises(InvalidMetadataError, match="whole question"):

@@ -7,10 +7,10 @@ from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import Copies, Copy, locate, ranked
 from ctao_bdms.access.names import Names, names_of, names_to_fetch
 from ctao_bdms.access.opening import open_file
-from ctao_bdms.access.query import Products, QueryCatalogue, Question, latest, newest, query, question
+from ctao_bdms.access.query import Products, Query, QueryCatalogue, build_query, latest, newest, query
+from ctao_bdms.access.query_text import parse_query
+from ctao_bdms.access.query_words import QUERY_WORDS, SPECIAL_WORDS, Range, alternatives, conditions, orders
 from ctao_bdms.access.retrieve import retrieve
-from ctao_bdms.access.texts import parse_words
-from ctao_bdms.access.words import SPECIAL, WORDS, Range, alternatives, conditions, orders
 
 __all__ = [
     "ByteProgress",
@@ -23,15 +23,15 @@ __all__ = [
     "Fetching",
     "QueryCatalogue",
     "Products",
-    "Question",
+    "Query",
     "Range",
-    "SPECIAL",
+    "SPECIAL_WORDS",
     "Health",
     "DeclareCatalogue",
     "Names",
     "Progress",
     "Trouble",
-    "WORDS",
+    "QUERY_WORDS",
     "alternatives",
     "centres_of",
     "conditions",
@@ -43,9 +43,9 @@ __all__ = [
     "orders",
     "declare",
     "open_file",
-    "parse_words",
+    "parse_query",
     "query",
-    "question",
+    "build_query",
     "ranked",
     "retrieve",
 ]

@@ -1,4 +1,4 @@
-"""How many centres hold a copy: what a question about metadata cannot ask."""
+"""The query word ``copies``: the number of centres that hold a copy."""
 
 from __future__ import annotations
 

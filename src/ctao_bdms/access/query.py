@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import attrs
 
 from ctao_bdms.access.copies import CopiesCondition
-from ctao_bdms.access.words import alternatives, orders
-from ctao_bdms.catalogue import Comparison, Condition, FileCatalogue, ProductCatalogue, Query, StorageCatalogue
+from ctao_bdms.access.query_words import alternatives, orders
+from ctao_bdms.catalogue import Comparison, Condition, FileCatalogue, MetadataQuery, ProductCatalogue, StorageCatalogue
 from ctao_bdms.errors import InvalidMetadataError, InvalidNameError
 from ctao_bdms.model import Product, Release, ValidAt
 from ctao_bdms.rows import Rows
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Value
 
-__all__ = ["QueryCatalogue", "Products", "Question", "latest", "newest", "query", "question"]
+__all__ = ["QueryCatalogue", "Products", "Query", "latest", "newest", "query", "build_query"]
 
 _RELEASE = "curation__release"
 
@@ -30,7 +30,7 @@ class QueryCatalogue(ProductCatalogue, FileCatalogue, StorageCatalogue, Protocol
 
 
 class Products(Rows[Product]):
-    """Products that answer a question, one row each; all that is known of one stands in its ``metadata``.
+    """Products that match a query, one row each, with all their metadata in ``metadata``.
 
     The archive is asked when they are looked at. To iterate reads page by page and keeps nothing, however many there
     are; the length, a row by its number, and what shows them as a table read all, and from then on they are kept.
@@ -83,26 +83,26 @@ class Products(Rows[Product]):
 
 
 @attrs.frozen(kw_only=True)
-class Question:
-    """What is asked of the archive: a query, and what a query cannot say.
+class Query:
+    """A query for products: conditions on metadata, number of copies, latest release.
 
     Attributes
     ----------
-    query
+    metadata
         The conditions on metadata, the order, and the most products to return.
     copies
-        Conditions on the number of copies; none if it is not asked for.
+        Conditions on the number of copies, which the catalogue cannot search for.
     latest
         Whether only the latest valid releases are wanted.
     """
 
-    query: Query
+    metadata: MetadataQuery
     copies: tuple[CopiesCondition, ...] = ()
     latest: bool = False
 
     def ask(self, catalogue: QueryCatalogue, now: Callable[[], dt.datetime]) -> Iterator[Product]:
-        """Yield the products that answer, page by page."""
-        query = latest(catalogue, self.query, now()) if self.latest else self.query
+        """Yield the products that match, page by page."""
+        query = latest(catalogue, self.metadata, now()) if self.latest else self.metadata
         if query is None:
             return
         if not self.copies:
@@ -114,22 +114,24 @@ class Question:
         yield from itertools.islice(found, query.limit)
 
     def count(self, catalogue: QueryCatalogue, now: Callable[[], dt.datetime]) -> int:
-        """Return how many products answer, without reading them, unless copies are counted; no limit counts."""
+        """Return the number of products that match, whatever the limit; only `copies` makes it read them."""
         if self.copies:
-            return sum(1 for _ in attrs.evolve(self, query=attrs.evolve(self.query, limit=None)).ask(catalogue, now))
-        query = latest(catalogue, self.query, now()) if self.latest else self.query
+            return sum(
+                1 for _ in attrs.evolve(self, metadata=attrs.evolve(self.metadata, limit=None)).ask(catalogue, now)
+            )
+        query = latest(catalogue, self.metadata, now()) if self.latest else self.metadata
         return 0 if query is None else sum(catalogue.tally(query).values())
 
 
-def question(
+def build_query(
     scopes: Iterable[str],
     words: Mapping[str, object],
     *,
     any_of: Iterable[Mapping[str, object]] = (),
     sort: str | Iterable[str] = (),
     limit: int | None = None,
-) -> Question:
-    """Return the question that words ask; see `query`.
+) -> Query:
+    """Build a query from words; see `query`.
 
     Raises
     ------
@@ -146,8 +148,8 @@ def question(
         newest, _ = True, given.pop("release")
     here, others = alternatives(given), [group for each in any_of for group in alternatives(each)]
     groups = tuple(one + other for one in here for other in others or [()])
-    return Question(
-        query=Query(
+    return Query(
+        metadata=MetadataQuery(
             scopes=tuple(scopes),
             conditions=groups[0] if len(groups) == 1 else (),
             any_of=groups if len(groups) > 1 else (),
@@ -169,7 +171,7 @@ def query(
     sort: str | Iterable[str] = (),
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
 ) -> Products:
-    """Return the products that answer a question.
+    """Return the products that match a query.
 
     Parameters
     ----------
@@ -197,8 +199,8 @@ def query(
     InvalidMetadataError
         If a word does not exist or a value does not fit it; the error names the nearest.
     """
-    asked = question(scopes, words, any_of=any_of, sort=sort, limit=limit)
-    return Products.asking(lambda: asked.ask(catalogue, now))
+    built = build_query(scopes, words, any_of=any_of, sort=sort, limit=limit)
+    return Products.asking(lambda: built.ask(catalogue, now))
 
 
 def newest(releases: Iterable[str]) -> tuple[str, ...]:
@@ -221,8 +223,8 @@ def newest(releases: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({*others, *(str(release) for release in last.values())}))
 
 
-def latest(catalogue: ProductCatalogue, query: Query, now: dt.datetime) -> Query | None:
-    """Return `query`, narrowed to the newest releases among the products that answer it and are valid.
+def latest(catalogue: ProductCatalogue, query: MetadataQuery, now: dt.datetime) -> MetadataQuery | None:
+    """Return `query`, narrowed to the newest valid releases among the products that match it.
 
     Of each collection (``DataPipe/Observation`` is that of ``DataPipe/Observation/DR2``) one release is left, so that
     versions never mix. Validity is what ``curation__valid_from`` and ``curation__valid_to`` say; where they say nothing
@@ -233,7 +235,7 @@ def latest(catalogue: ProductCatalogue, query: Query, now: dt.datetime) -> Query
     catalogue
         The archive; it is asked once for the releases.
     query
-        The question.
+        The conditions.
     now
         When the release must be valid (aware).
 

@@ -295,7 +295,7 @@ class Bdms:
     def count(self, *, scope: str = "", any_of: Iterable[Mapping[str, object]] = (), **words: Any) -> int:  # noqa: ANN401
         """Return how many products answer a question, without reading them; the words are those of `query`."""
         here = self._connected
-        return access.question(here.scopes(scope), words, any_of=any_of).count(here.catalogue, here.now)
+        return access.build_query(here.scopes(scope), words, any_of=any_of).count(here.catalogue, here.now)
 
     def locate(self, names: access.Names, *, near: str = "", protocol: str = "") -> access.Copies:
         """Return the copies of files, of each the best first.

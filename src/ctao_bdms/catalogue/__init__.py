@@ -2,6 +2,7 @@
 
 from ctao_bdms.catalogue.conditions import Comparison, Condition
 from ctao_bdms.catalogue.memory import InMemoryCatalogue
+from ctao_bdms.catalogue.metadata_query import Group, MetadataQuery, SortKey
 from ctao_bdms.catalogue.port import (
     AnnotationCatalogue,
     BadReplicaCatalogue,
@@ -19,7 +20,6 @@ from ctao_bdms.catalogue.port import (
     StorageCatalogue,
     TransferCatalogue,
 )
-from ctao_bdms.catalogue.query import Group, Query, SortKey
 
 __all__ = [
     "RuleAddingCatalogue",
@@ -40,7 +40,7 @@ __all__ = [
     "StorageCatalogue",
     "FileCatalogue",
     "LostStorageCatalogue",
-    "Query",
+    "MetadataQuery",
     "RegistrationCatalogue",
     "SortKey",
 ]

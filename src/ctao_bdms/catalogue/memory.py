@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from ctao_bdms.catalogue.query import Query
+    from ctao_bdms.catalogue.metadata_query import MetadataQuery
     from ctao_bdms.model import Value
 
 __all__ = ["InMemoryCatalogue"]
@@ -152,14 +152,14 @@ class InMemoryCatalogue(Catalogue):
         return copy
 
     @override
-    def find(self, query: Query) -> Iterator[Product]:
+    def find(self, query: MetadataQuery) -> Iterator[Product]:
         yield from sorted(self._answering(query), key=query.sort_key())[: query.limit]
 
     @override
-    def tally(self, query: Query, key: str = "") -> Mapping[Value | None, int]:
+    def tally(self, query: MetadataQuery, key: str = "") -> Mapping[Value | None, int]:
         return Counter(product.metadata.get(key) if key else None for product in self._answering(query))
 
-    def _answering(self, query: Query) -> Iterator[Product]:
+    def _answering(self, query: MetadataQuery) -> Iterator[Product]:
         """Yield the products that meet the conditions of `query`."""
         for lfn in self._files:
             metadata = self._metadata[lfn]

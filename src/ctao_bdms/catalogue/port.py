@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from ctao_bdms.catalogue.query import Query
+    from ctao_bdms.catalogue.metadata_query import MetadataQuery
     from ctao_bdms.model import (
         ArchivedFile,
         Attempt,
@@ -144,13 +144,13 @@ class BadReplicaCatalogue(Protocol):
 class ProductCatalogue(Protocol):
     """Search products by metadata."""
 
-    def find(self, query: Query) -> Iterator[Product]:
+    def find(self, query: MetadataQuery) -> Iterator[Product]:
         """Yield the products that answer `query`, in its order; never more of them are in memory than a page.
 
         Products that arrive while this is read may be among them or not; none comes twice.
         """
 
-    def tally(self, query: Query, key: str = "") -> Mapping[Value | None, int]:
+    def tally(self, query: MetadataQuery, key: str = "") -> Mapping[Value | None, int]:
         """Return how many products answer `query` (its order and limit do not matter), by their values of `key`.
 
         Those without a value are counted under None, and so are all if `key` is empty.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from ctao_bdms.access import parse_words
+from ctao_bdms.access import parse_query
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.errors import UsageError
 
@@ -52,4 +52,4 @@ def _asked(wanted: list[str]) -> dict[str, Any] | None:
         return None
     if any(text.startswith("/") for text in wanted):
         raise UsageError("give names or words, not both")
-    return parse_words(wanted)
+    return parse_query(wanted)

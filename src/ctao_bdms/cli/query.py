@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from cyclopts import Parameter
 
-from ctao_bdms.access import Products, parse_words
+from ctao_bdms.access import Products, parse_query
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive, between
 from ctao_bdms.errors import UsageError
 
@@ -50,7 +50,7 @@ def query(
     """
     if sum((count, lfns, as_csv, archive.as_json)) > 1 and not (count and archive.as_json):
         raise UsageError("choose one of --count, --lfns, --csv and --json")
-    asked = parse_words(words or [])
+    asked = parse_query(words or [])
     bdms = archive.connect()
     output = archive.output
     if count:

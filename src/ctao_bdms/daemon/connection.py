@@ -12,7 +12,7 @@ from ctao_bdms.errors import AuthenticationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ctao_bdms.catalogue import Query
+    from ctao_bdms.catalogue import MetadataQuery
     from ctao_bdms.model import Product
 
 __all__ = ["Connection"]
@@ -67,7 +67,7 @@ class Connection:
         with self._connected(verb) as catalogue:
             return getattr(catalogue, verb)(*args, **named)
 
-    def find(self, query: Query) -> Iterator[Product]:
+    def find(self, query: MetadataQuery) -> Iterator[Product]:
         """Yield the products of `query`; each page may fail with rejected credentials."""
         with self._connected("find") as catalogue:
             yield from catalogue.find(query)

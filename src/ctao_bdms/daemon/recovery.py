@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctao_bdms.catalogue import Comparison, Condition, Query
+from ctao_bdms.catalogue import Comparison, Condition, MetadataQuery
 from ctao_bdms.causes import cause_of, is_unforeseen
 from ctao_bdms.errors import UnknownRseError
 from ctao_bdms.inbox.files import local_file
@@ -102,7 +102,7 @@ def recover(
     root = Path(os.path.realpath(catalogue.rses()[rse].prefix))
     for scope, night in sorted(incomplete, key=str):
         condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
-        products, count = catalogue.find(Query(scopes=(scope,), conditions=(condition,))), 0
+        products, count = catalogue.find(MetadataQuery(scopes=(scope,), conditions=(condition,))), 0
         while lfns := [product.lfn for product in islice(products, _CHUNK)]:
             journal.rebuild((), catalogue.files(lfns).values(), rse, root)
             count += len(lfns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ctao_bdms.catalogue import Comparison, Condition, FileCatalogue, ProductCatalogue, Query, StorageCatalogue
+from ctao_bdms.catalogue import Comparison, Condition, FileCatalogue, MetadataQuery, ProductCatalogue, StorageCatalogue
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import DataLevel, Lfn
 from ctao_bdms.naming import blocks_pattern, is_beside_tree, lfn_of_path, scope_of
@@ -105,7 +105,7 @@ def _products(catalogue: ProductCatalogue, scopes: tuple[str, ...], site: Site, 
         Condition("data__level", Comparison.EQ, (str(DataLevel.DL0),)),
         Condition("instance__observing_night", Comparison.EQ, (night.date,)),
     )
-    found = catalogue.find(Query(scopes=scopes, conditions=conditions))
+    found = catalogue.find(MetadataQuery(scopes=scopes, conditions=conditions))
     return {product.lfn for product in found if product.metadata.get("instance__site_id", site) == site}
 
 

@@ -16,7 +16,7 @@ import time
 import attrs
 import pytest
 
-from ctao_bdms.catalogue import Catalogue, Comparison, Condition, Query, SortKey
+from ctao_bdms.catalogue import Catalogue, Comparison, Condition, MetadataQuery, SortKey
 from ctao_bdms.errors import BlockClosedError, ConflictError, InvalidMetadataError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
     DEFAULT_ACTIVITY,
@@ -117,7 +117,7 @@ def _pointings(catalogue: Catalogue, scope: str, places: list[tuple[float, float
 
 def _found(catalogue: Catalogue, scope: str, *conditions: Condition) -> list[Lfn]:
     """Return the names of what answers."""
-    return [product.lfn for product in catalogue.find(Query(scopes=(scope,), conditions=conditions))]
+    return [product.lfn for product in catalogue.find(MetadataQuery(scopes=(scope,), conditions=conditions))]
 
 
 class CatalogueContract:
@@ -297,7 +297,7 @@ class CatalogueContract:
         assert not held[manifest.lfn].metadata
         assert catalogue.files([manifest.lfn])[manifest.lfn].datasets == {block}
         for conditions in ((), (Condition("instance__ae_id", Comparison.NE, (99,)),)):
-            found = catalogue.find(Query(scopes=(scope,), conditions=conditions))
+            found = catalogue.find(MetadataQuery(scopes=(scope,), conditions=conditions))
             assert {product.lfn for product in found} == {file.lfn for file in files}
         assert not catalogue.products_in(block_of(scope, "0000000f"))
 
@@ -435,9 +435,9 @@ class CatalogueContract:
             ((Condition("instance__obs_id", Comparison.LT, (2_000_000_001,)),), ()),
             ((Condition("instance__target_id", Comparison.EQ, ("Crab",)),), ()),
         ):
-            found = list(catalogue.find(Query(scopes=(scope,), conditions=conditions)))
+            found = list(catalogue.find(MetadataQuery(scopes=(scope,), conditions=conditions)))
             assert [p.lfn for p in found] == sorted(files[number].lfn for number in numbers), conditions
-        product = next(iter(catalogue.find(Query(scopes=(scope,)))))
+        product = next(iter(catalogue.find(MetadataQuery(scopes=(scope,)))))
         assert (product.size_bytes, product.adler32, product.metadata) == (2880, "0a1b2c3d", files[0].metadata)
 
     def test_what_a_product_does_not_say_differs_from_every_value(self, catalogue: Catalogue, scope: str) -> None:
@@ -465,11 +465,11 @@ class CatalogueContract:
         _, files = _fill(catalogue, scope, 8)
         first = (Condition("instance__ae_id", Comparison.EQ, (1, 2)),)
         early = (Condition("observation__coverage__time__t_min", Comparison.LT, ("2026-11-21T22:03:00",)),)
-        query = Query(scopes=(scope,), any_of=(first, early))
+        query = MetadataQuery(scopes=(scope,), any_of=(first, early))
         expected = sorted(files[number].lfn for number in (0, 1, 2, 4, 5))
         assert [product.lfn for product in catalogue.find(query)] == expected
         assert sum(catalogue.tally(query).values()) == 5
-        both = Query(scopes=(scope,), conditions=early, any_of=(first,))
+        both = MetadataQuery(scopes=(scope,), conditions=early, any_of=(first,))
         assert [product.lfn for product in catalogue.find(both)] == sorted(files[number].lfn for number in (0, 1))
 
     def test_a_text_may_be_a_pattern(self, catalogue: Catalogue, scope: str) -> None:
@@ -490,7 +490,7 @@ class CatalogueContract:
             ((), range(6)),
         ):
             for limit in (None, 2):
-                found = [p.lfn for p in catalogue.find(Query(scopes=(scope,), order=order, limit=limit))]
+                found = [p.lfn for p in catalogue.find(MetadataQuery(scopes=(scope,), order=order, limit=limit))]
                 assert found == [files[number] for number in numbers][:limit], order
 
     def test_more_products_than_a_page_come_all_once_and_in_order(self, catalogue: Catalogue, scope: str) -> None:
@@ -506,24 +506,24 @@ class CatalogueContract:
             ),
             ((SortKey("instance__target_id"),), sorted(lfns)),
         ):
-            query = Query(scopes=(scope,), order=order)
+            query = MetadataQuery(scopes=(scope,), order=order)
             assert [product.lfn for product in catalogue.find(query)] == expected, order
             assert [p.lfn for p in catalogue.find(attrs.evolve(query, limit=500))] == expected[:500], order
-        assert [product.lfn for product in catalogue.find(Query(scopes=(scope, scope), limit=0))] == []
+        assert [product.lfn for product in catalogue.find(MetadataQuery(scopes=(scope, scope), limit=0))] == []
 
     def test_a_question_of_any_length_is_answered(self, catalogue: Catalogue, scope: str) -> None:
         _, files = _fill(catalogue, scope, 6)
         many = Condition("instance__obs_id", Comparison.EQ, tuple(range(2_000_000_001, 2_000_001_201)))
         groups = tuple((Condition("instance__ae_id", Comparison.EQ, (number,)), many) for number in (1, 2, 2))
         assert _found(catalogue, scope, many) == sorted(file.lfn for file in files)
-        assert sum(catalogue.tally(Query(scopes=(scope,), conditions=(many,))).values()) == 6
-        query = Query(scopes=(scope,), any_of=groups)
+        assert sum(catalogue.tally(MetadataQuery(scopes=(scope,), conditions=(many,))).values()) == 6
+        query = MetadataQuery(scopes=(scope,), any_of=groups)
         assert [p.lfn for p in catalogue.find(query)] == sorted(files[number].lfn for number in (0, 4, 1, 5))
         assert sum(catalogue.tally(query).values()) == 4
 
     def test_products_are_counted_by_their_values(self, catalogue: Catalogue, scope: str) -> None:
         _fill(catalogue, scope, 6)
-        query = Query(scopes=(scope,), conditions=(Condition("instance__ae_id", Comparison.LT, (4,)),), limit=1)
+        query = MetadataQuery(scopes=(scope,), conditions=(Condition("instance__ae_id", Comparison.LT, (4,)),), limit=1)
         assert dict(catalogue.tally(query)) == {None: 5}
         assert dict(catalogue.tally(query, "instance__ae_id")) == {1: 2, 2: 2, 3: 1}
         assert dict(catalogue.tally(query, "instance__observing_night")) == {NIGHT.date: 5}
@@ -548,7 +548,7 @@ class CatalogueContract:
             ((45.0, 0.0, 180.0), (0, 1, 2, 3, 4, 5, 6, 8, 9)),
             ((180.0, 0.0, 179.2), (2, 3, 4, 5, 6, 8, 9)),
         ):
-            query = Query(scopes=(scope,), conditions=(Cone(*cone),))
+            query = MetadataQuery(scopes=(scope,), conditions=(Cone(*cone),))
             assert [product.lfn for product in catalogue.find(query)] == [files[n] for n in numbers], cone
             assert sum(catalogue.tally(query).values()) == len(numbers), cone
 
@@ -558,12 +558,12 @@ class CatalogueContract:
         bounds = [(None, None), (at - day, None), (at, at + day), (at - day, at), (at + day, None), (None, at)]
         keys = ("curation__valid_from", "curation__valid_to")
         files = _with(catalogue, scope, [{k: v for k, v in zip(keys, each, strict=True) if v} for each in bounds])
-        found = catalogue.find(Query(scopes=(scope,), conditions=(ValidAt(at),)))
+        found = catalogue.find(MetadataQuery(scopes=(scope,), conditions=(ValidAt(at),)))
         assert [product.lfn for product in found] == [files[number] for number in (0, 1, 2)]
 
     def test_no_more_products_than_asked_for(self, catalogue: Catalogue, scope: str) -> None:
         _fill(catalogue, scope, count=5)
-        assert len(list(catalogue.find(Query(scopes=(scope,), limit=2)))) == 2
+        assert len(list(catalogue.find(MetadataQuery(scopes=(scope,), limit=2)))) == 2
 
     def test_a_wrong_key_is_refused(self) -> None:
         with pytest.raises(InvalidMetadataError, match="instance__obs_id"):

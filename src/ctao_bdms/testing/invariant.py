@@ -25,8 +25,8 @@ from ctao_bdms.catalogue import (
     Comparison,
     Condition,
     FileCatalogue,
+    MetadataQuery,
     ProductCatalogue,
-    Query,
     RuleCatalogue,
     StorageCatalogue,
 )
@@ -225,7 +225,7 @@ def _copied(archived: ArchivedFile, required: Requirements, rse: str, centres: M
 def _metadata(sound: Mapping[Lfn, Expected], catalogue: ProductCatalogue, scope: str, night: Night) -> Iterator[str]:
     """Say what the metadata of a night do not say of the sound files, or say of others."""
     condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
-    found = list(catalogue.find(Query(scopes=(scope,), conditions=(condition,))))
+    found = list(catalogue.find(MetadataQuery(scopes=(scope,), conditions=(condition,))))
     digests = {product.lfn: product.metadata.get("integrity__sha256") for product in found}
     for lfn, count in Counter(product.lfn for product in found).items():
         if count > 1:

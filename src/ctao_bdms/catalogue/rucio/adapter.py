@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import requests
     from rucio.client.client import Client
 
-    from ctao_bdms.catalogue.query import Query
+    from ctao_bdms.catalogue.metadata_query import MetadataQuery
     from ctao_bdms.model import Value
 
 __all__ = ["RucioCatalogue"]
@@ -236,11 +236,11 @@ class RucioCatalogue(Catalogue):
             self.client.declare_suspicious_file_replicas([copy.pfn], reason)
 
     @override
-    def find(self, query: Query) -> Iterator[Product]:
+    def find(self, query: MetadataQuery) -> Iterator[Product]:
         return self._search.find(query)
 
     @override
-    def tally(self, query: Query, key: str = "") -> Mapping[Value | None, int]:
+    def tally(self, query: MetadataQuery, key: str = "") -> Mapping[Value | None, int]:
         return self._search.tally(query, key)
 
     @override

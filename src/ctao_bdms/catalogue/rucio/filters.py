@@ -12,7 +12,7 @@ from ctao_bdms.model.questions import DEC, NEAR, VALID, is_pattern
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ctao_bdms.catalogue.query import Group, Query
+    from ctao_bdms.catalogue.metadata_query import Group, MetadataQuery
 
 __all__ = ["Filter", "filters", "plain_filters", "portions"]
 
@@ -22,7 +22,7 @@ Filter = dict[str, Any]
 _MAX_CHARACTERS = 1500
 
 
-def filters(query: Query) -> list[Filter]:
+def filters(query: MetadataQuery) -> list[Filter]:
     """Return the alternatives of `query` as our metadata plugin reads them; none for what nothing can answer."""
     found = (_merged(group) for group in query.groups())
     return [each for each in found if each is not None]
@@ -73,7 +73,7 @@ def _written(conditions: Mapping[tuple[str, Comparison], tuple[Value, ...]]) -> 
         yield text, wire[0] if len(wire) == 1 else wire
 
 
-def plain_filters(query: Query) -> list[Filter]:
+def plain_filters(query: MetadataQuery) -> list[Filter]:
     """Return filters that any Rucio understands alike, and that let through at least what answers `query`.
 
     What Rucio's own filters may read in another type (texts, times) or do not know (several values, "not") is left to

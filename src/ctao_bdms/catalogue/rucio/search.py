@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rucio.client.client import Client
 
-    from ctao_bdms.catalogue.query import Query
+    from ctao_bdms.catalogue.metadata_query import MetadataQuery
     from ctao_bdms.catalogue.rucio.filters import Filter
     from ctao_bdms.model import Did, Product, Value
 
@@ -68,7 +68,7 @@ class Search:
         #: Whether the server has our plugin; None until it shows.
         self._is_ours: bool | None = None
 
-    def find(self, query: Query) -> Iterator[Product]:
+    def find(self, query: MetadataQuery) -> Iterator[Product]:
         """Yield the products that answer `query`, in its order; see `ctao_bdms.catalogue.ProductCatalogue`."""
         if self._is_ours is not False and query.limit != 0:
             asked = portions(filters(query))
@@ -87,7 +87,7 @@ class Search:
                 return
         yield from sorted(self._plain(query), key=query.sort_key())[: query.limit] if query.limit != 0 else ()
 
-    def tally(self, query: Query, key: str) -> Mapping[Value | None, int]:
+    def tally(self, query: MetadataQuery, key: str) -> Mapping[Value | None, int]:
         """Return how many products of `query` have each value of `key`; all under None if it is empty."""
         counted: Counter[Value | None] = Counter()
         asked = portions(filters(query))
@@ -126,7 +126,7 @@ class Search:
         else:
             _LOG.info("the server has no or an old metadata plugin of ctao-bdms; searches read all that answers")
 
-    def _pages(self, scope: str, asked: list[Filter], query: Query) -> Iterator[Product]:
+    def _pages(self, scope: str, asked: list[Filter], query: MetadataQuery) -> Iterator[Product]:
         """Yield what answers filters in one scope, page by page; one page is in memory."""
         order = [f"{'-' * each.descending}{each.key}" for each in query.order]
         page: dict[str, Any] = {"order": order, "limit": min(_FIRST, query.limit or _FIRST)}
@@ -165,7 +165,7 @@ class Search:
             self._is_ours = True
             yield from rows
 
-    def _plain(self, query: Query) -> Iterator[Product]:
+    def _plain(self, query: MetadataQuery) -> Iterator[Product]:
         """Yield what answers, from what any Rucio can be asked: names, then their metadata."""
         with converted("querying the catalogue"):
             for scope in dict.fromkeys(query.scopes):

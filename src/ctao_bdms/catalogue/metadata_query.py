@@ -1,4 +1,4 @@
-"""Questions about metadata, as values."""
+"""Metadata queries: conditions on metadata, order and limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ctao_bdms.model.questions import NAME, SIZE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Group", "SortKey", "Query"]
+__all__ = ["Group", "SortKey", "MetadataQuery"]
 
 #: Conditions that must all hold.
 Group = tuple[Condition | Cone | ValidAt, ...]
@@ -61,8 +61,8 @@ class SortKey:
 
 
 @attrs.frozen(kw_only=True)
-class Query:
-    """The question which products of these scopes meet all these conditions.
+class MetadataQuery:
+    """A query for the products of some scopes that meet all conditions.
 
     Attributes
     ----------

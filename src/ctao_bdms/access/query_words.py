@@ -1,4 +1,4 @@
-"""The words in which people ask for products, and the conditions that they stand for."""
+"""Query words, such as ``telescope``, and the conditions that they stand for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.catalogue import Group
 
-__all__ = ["SPECIAL", "WORDS", "Range", "alternatives", "check_word", "conditions", "orders"]
+__all__ = ["SPECIAL_WORDS", "QUERY_WORDS", "Range", "alternatives", "check_word", "conditions", "orders"]
 
 _T_MIN, _T_MAX = "observation__coverage__time__t_min", "observation__coverage__time__t_max"
 #: The most alternatives that one question may have.
@@ -90,7 +90,7 @@ def _member(kind: type[Enum], *, closed: bool = True) -> Callable[[object], obje
 
 
 #: Each word: the metadata key that it stands for, and how its value is read.
-WORDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
+QUERY_WORDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "level": ("data__level", _member(DataLevel)),
     "kind": ("data__type", _member(DataType, closed=False)),
     "category": ("instance__category", _member(Category)),
@@ -107,7 +107,7 @@ WORDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
 }
 
 #: The words that stand for more than one key: what they ask.
-SPECIAL: Mapping[str, str] = {
+SPECIAL_WORDS: Mapping[str, str] = {
     "time": "data in an interval: begin included, end not; either may be left out",
     "near": "pointing within a radius of a place of the sky: right ascension, declination, radius in degrees",
     "copies": "number of centres off site that hold a copy that can be read",
@@ -121,7 +121,7 @@ def conditions(words: Mapping[str, object]) -> Group:
     Parameters
     ----------
     words
-        Values by word. A word of `WORDS` or a key of the metadata table; either may end in ``__lt``, ``__lte``,
+        Values by word. A word of `QUERY_WORDS` or a key of the metadata table; either may end in ``__lt``, ``__lte``,
         ``__gt``, ``__gte`` or ``__ne``. A list means any of its values, with ``__ne`` none of them; a `Range` means
         what lies in it. In a text, ``*`` stands for any characters. ``time=(begin, end)`` finds products that have data
         in that interval; begin is included, end is not, and either may be None. ``near=(ra, dec, radius)``, in degrees,
@@ -196,11 +196,11 @@ def _read(word: str, read: Callable[[object], object], value: object) -> object:
 
 def _key(word: str) -> tuple[str, Comparison, Callable[[object], object]]:
     """Return the key, the comparison and the reader that a word stands for."""
-    if word in WORDS:
-        key, read = WORDS[word]
+    if word in QUERY_WORDS:
+        key, read = QUERY_WORDS[word]
         return key, Comparison.EQ, read
     stem, _, suffix = word.rpartition("__")
-    if suffix in set(Comparison) and (stem in METADATA or stem in WORDS):
+    if suffix in set(Comparison) and (stem in METADATA or stem in QUERY_WORDS):
         key, _, read = _key(stem)
         return key, Comparison(suffix), read
     if word in METADATA:
@@ -219,8 +219,8 @@ def check_word(word: str) -> None:
     """
     stem, _, suffix = word.rpartition("__")
     plain = stem if stem and suffix in set(Comparison) else word
-    if plain not in {*WORDS, *SPECIAL, *METADATA}:
-        raise _unknown(word, plain, [*WORDS, *SPECIAL, *METADATA], [*WORDS, *SPECIAL])
+    if plain not in {*QUERY_WORDS, *SPECIAL_WORDS, *METADATA}:
+        raise _unknown(word, plain, [*QUERY_WORDS, *SPECIAL_WORDS, *METADATA], [*QUERY_WORDS, *SPECIAL_WORDS])
 
 
 def _unknown(word: str, near_to: str, known: Iterable[str], short: Iterable[str]) -> InvalidMetadataError:
@@ -274,13 +274,13 @@ def orders(sort: str | Iterable[str]) -> tuple[SortKey, ...]:
     own = {
         "lfn": NAME,
         "size": SIZE,
-        **{word: key for word, (key, _) in WORDS.items()},
+        **{word: key for word, (key, _) in QUERY_WORDS.items()},
         **{key: key for key in METADATA},
     }
     found = []
     for text in [sort] if isinstance(sort, str) else sort:
         word = text.removeprefix("-")
         if word not in own:
-            raise _unknown(word, word, own, ["lfn", "size", *WORDS])
+            raise _unknown(word, word, own, ["lfn", "size", *QUERY_WORDS])
         found.append(SortKey(own[word], descending=text.startswith("-")))
     return tuple(found)

@@ -1,24 +1,24 @@
-"""The words of a question as they are written on a command line."""
+"""Parse a query from the words of a command line."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
-from ctao_bdms.access.words import Range, check_word
+from ctao_bdms.access.query_words import Range, check_word
 from ctao_bdms.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["parse_words"]
+__all__ = ["parse_query"]
 
 _WORD = re.compile(r"(?P<word>[a-z][a-z0-9_]*)(?P<sign><=|>=|!=|=|<|>)(?P<value>.*)", re.DOTALL)
 _SIGNS = {"=": "", "!=": "__ne", "<": "__lt", "<=": "__lte", ">": "__gt", ">=": "__gte"}
 _OR = "or"
 
 
-def parse_words(texts: Iterable[str]) -> dict[str, Any]:
+def parse_query(texts: Iterable[str]) -> dict[str, Any]:
     """Return the words of a command line, as in ``level=DL0 telescope=LSTN-01,LSTN-02``, as `Bdms.query` takes them.
 
     Commas separate alternatives, and with ``!=`` none of them may be; ``a..b`` is a range, either end of which may be
@@ -36,7 +36,7 @@ def parse_words(texts: Iterable[str]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> parse_words(["level=DL0", "or", "level=DL1", "obs_id=7"])
+    >>> parse_query(["level=DL0", "or", "level=DL1", "obs_id=7"])
     {'any_of': [{'level': 'DL0'}, {'level': 'DL1', 'obs_id': '7'}]}
     """
     groups: list[list[str]] = [[]]
