@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from ctao_bdms.embedded import INGEST, RSES, Instance, Status, add_scope, run, start, status, stop
+from ctao_bdms.embedded import INGEST, RSES, Instance, InstanceStatus, add_scope, run, start, status, stop
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.state import State
 from ctao_bdms.errors import EmbeddedError, HomeInUseError, NotRunningError, UsageError
@@ -78,7 +78,7 @@ def scopes(home: Path) -> list[str]:
     return found
 
 
-def part(now: Status, name: str) -> int:
+def part(now: InstanceStatus, name: str) -> int:
     return next(part.pid for part in now.parts if part.name == name)
 
 

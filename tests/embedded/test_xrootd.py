@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ctao_bdms.embedded import Instance, Status, start, status, stop
+from ctao_bdms.embedded import Instance, InstanceStatus, start, status, stop
 from ctao_bdms.embedded.state import State
 from ctao_bdms.embedded.xrootd.webdav import WebDav
 from ctao_bdms.errors import EmbeddedError, UsageError
@@ -63,7 +63,7 @@ def uplink(embedded_rucio_xrootd_instance: Instance, ask: Callable[..., Any]) ->
     proxy.close()
 
 
-def port(state: Status, rse: str, scheme: str) -> int:
+def port(state: InstanceStatus, rse: str, scheme: str) -> int:
     return int(state.storage_urls[rse][scheme].split("/")[2].partition(":")[2])
 
 

@@ -20,8 +20,8 @@ from ctao_bdms.replication import (
     Policy,
     Replication,
     Wanted,
+    centres_by_name,
     centres_for,
-    centres_of,
     difference,
     wanted_rules,
 )
@@ -242,11 +242,11 @@ def test_nothing_is_ever_ended_before_two_others_hold_it(pic: dict[str, Any]) ->
 )
 def test_what_is_expected_of_a_centre(rse: dict[str, Any], state: str, why: str) -> None:
     pic = Rse(name="PIC-DISK", prefix="", centre="PIC", **rse)
-    centre = centres_of([pic], NOW)["PIC"]
+    centre = centres_by_name([pic], NOW)["PIC"]
     assert centre.state == state
     assert why in centre.why
     tape = Rse(name="PIC-TAPE", prefix="", centre="PIC")
-    assert centres_of([pic, tape], NOW)["PIC"].state == "in use", "one of its storage elements is enough"
+    assert centres_by_name([pic, tape], NOW)["PIC"].state == "in use", "one of its storage elements is enough"
 
 
 class Archive(InMemoryCatalogue):

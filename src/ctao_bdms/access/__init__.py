@@ -1,6 +1,6 @@
 """Finding products and fetching them."""
 
-from ctao_bdms.access.copies import CopiesCondition, centres_of
+from ctao_bdms.access.copies import CopiesCondition, readable_centres
 from ctao_bdms.access.declare import DeclareCatalogue, declare
 from ctao_bdms.access.fetched import ByteProgress, Fault, Fetched, FetchedFiles, Fetching, Progress, Trouble
 from ctao_bdms.access.health import Health
@@ -33,7 +33,7 @@ __all__ = [
     "Trouble",
     "QUERY_WORDS",
     "alternatives",
-    "centres_of",
+    "readable_centres",
     "conditions",
     "latest",
     "locate",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ctao_bdms.catalogue import FileCatalogue
     from ctao_bdms.model import ArchivedFile, Product, Rse
 
-__all__ = ["CopiesCondition", "centres_of"]
+__all__ = ["CopiesCondition", "readable_centres"]
 
 #: How many products one request for their copies is about.
 _PAGE = 1000
@@ -31,7 +31,7 @@ _TESTS: Mapping[str, Callable[[int, int], bool]] = {
 }
 
 
-def centres_of(file: ArchivedFile, rses: Mapping[str, Rse]) -> frozenset[str]:
+def readable_centres(file: ArchivedFile, rses: Mapping[str, Rse]) -> frozenset[str]:
     """Return the off-site centres that hold a copy of `file` that can be read; several there count once.
 
     What lies at a storage element that is lost or shut cannot be read.
@@ -76,6 +76,6 @@ class CopiesCondition:
         while page := list(itertools.islice(rest, _PAGE)):
             known = lookup.files([product.lfn for product in page])
             for product in page:
-                copies = len(centres_of(known[product.lfn], rses)) if product.lfn in known else 0
+                copies = len(readable_centres(known[product.lfn], rses)) if product.lfn in known else 0
                 if _TESTS[self.sign](copies, self.number):
                     yield product

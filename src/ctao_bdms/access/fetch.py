@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ctao_bdms.access.parts import Part
+    from ctao_bdms.access.parts import PartialDownload
     from ctao_bdms.model import ArchivedFile, Lfn
     from ctao_bdms.storage.sources import Source
 
@@ -79,7 +79,7 @@ class Fetcher:
         except OSError as error:
             return _failed(file, target, error)
 
-    def _filled(self, file: ArchivedFile, target: Path, part: Part) -> Fetched:
+    def _filled(self, file: ArchivedFile, target: Path, part: PartialDownload) -> Fetched:
         """Fetch what is missing of a file, from one copy after the other."""
         moved = self._moved(file.lfn)
         part.take_up(moved)
@@ -95,12 +95,12 @@ class Fetcher:
         fetched = self._whole(file, target, part)
         return attrs.evolve(fetched, rse=rse, sound=rse if is_all_from_there else "", troubles=tuple(troubles))
 
-    def _whole(self, file: ArchivedFile, target: Path, part: Part) -> Fetched:
+    def _whole(self, file: ArchivedFile, target: Path, part: PartialDownload) -> Fetched:
         """Let the part take the name of the file."""
         part.become(target)
         return Fetched(lfn=file.lfn, path=target, status=Fetching.FETCHED, size_bytes=file.size_bytes)
 
-    def _fill(self, file: ArchivedFile, url: str, part: Part, moved: Callable[[int], None]) -> bool:
+    def _fill(self, file: ArchivedFile, url: str, part: PartialDownload, moved: Callable[[int], None]) -> bool:
         """Fetch what is missing from one place, and say whether that was all; what was there before is not its fault.
 
         Raises

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ctao_bdms.model import ArchivedFile
     from ctao_bdms.storage.sources import Source
 
-__all__ = ["Part", "StoppedError", "TargetError", "clear_stale", "open_part", "part_of"]
+__all__ = ["PartialDownload", "StoppedError", "TargetError", "clear_stale", "open_part", "part_of"]
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"\.(?P<stem>.+)\.(?P<key>[0-9a-f]{12})\.part", re.ASCII)
@@ -102,7 +102,7 @@ def _buffer() -> memoryview:
     return buffer
 
 
-class Part:
+class PartialDownload:
     """A file that is not whole yet, and is this process's.
 
     Attributes
@@ -205,7 +205,7 @@ class Part:
 
 
 @contextmanager
-def open_part(target: Path, file: ArchivedFile, stop: threading.Event) -> Iterator[Part | None]:
+def open_part(target: Path, file: ArchivedFile, stop: threading.Event) -> Iterator[PartialDownload | None]:
     """Open the part of a file, or make it; another process that works at it is waited for.
 
     Yields
@@ -225,7 +225,7 @@ def open_part(target: Path, file: ArchivedFile, stop: threading.Event) -> Iterat
     try:
         while descriptor is None:
             descriptor = _own(path, stop)
-        yield None if target.exists() else Part(path, descriptor, file, stop)
+        yield None if target.exists() else PartialDownload(path, descriptor, file, stop)
     finally:
         if descriptor is not None:
             if _same(path, descriptor) and (target.exists() or not os.fstat(descriptor).st_size):

@@ -23,7 +23,7 @@ from ctao_bdms.errors import UnreachableError, UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ctao_bdms.embedded import Status
+    from ctao_bdms.embedded import InstanceStatus
 
 __all__ = ["show", "status"]
 
@@ -91,7 +91,7 @@ def show(home: Path, output: Output) -> int:
     return _show(state, output)
 
 
-def _show(state: Status, output: Output) -> int:
+def _show(state: InstanceStatus, output: Output) -> int:
     """Print how an embedded Rucio is doing; return the exit code."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("home", str(state.home))

@@ -11,7 +11,7 @@ Examples
 from ctao_bdms.embedded.home import Home
 from ctao_bdms.embedded.instance import Instance, run, start, stop
 from ctao_bdms.embedded.namespace import add_scope
-from ctao_bdms.embedded.status import Part, Status, status
+from ctao_bdms.embedded.status import Component, InstanceStatus, status
 from ctao_bdms.embedded.topology import ACCOUNTS, INGEST, READER, ROOT, RSES, WMS, Account, StorageElement
 
 __all__ = [
@@ -24,8 +24,8 @@ __all__ = [
     "Account",
     "Home",
     "Instance",
-    "Part",
-    "Status",
+    "Component",
+    "InstanceStatus",
     "StorageElement",
     "add_scope",
     "run",

@@ -12,11 +12,11 @@ from ctao_bdms.embedded.protocols import storage_urls
 from ctao_bdms.embedded.state import State, redacted
 from ctao_bdms.embedded.topology import ACCOUNTS, RSES
 
-__all__ = ["Part", "Status", "status"]
+__all__ = ["Component", "InstanceStatus", "status"]
 
 
 @attrs.frozen
-class Part:
+class Component:
     """A process of an embedded Rucio.
 
     Attributes
@@ -35,7 +35,7 @@ class Part:
 
 
 @attrs.frozen
-class Status:
+class InstanceStatus:
     """How an embedded Rucio is doing.
 
     Attributes
@@ -63,7 +63,7 @@ class Status:
     home: Path
     running: bool
     supervisor_pid: int | None
-    parts: tuple[Part, ...]
+    parts: tuple[Component, ...]
     server_url: str | None
     transfers_url: str | None
     database: str | None
@@ -72,7 +72,7 @@ class Status:
     storage_urls: dict[str, dict[str, str]]
 
 
-def status(home: str | Path) -> Status:
+def status(home: str | Path) -> InstanceStatus:
     """Return how the embedded Rucio in `home` is doing; a home that does not exist is not running.
 
     Raises
@@ -83,15 +83,15 @@ def status(home: str | Path) -> Status:
     place = Home(home)
     state, record = State.load(place.state_file), RunRecord.load(place.run_file)
     known = state is not None and state.server_port != 0
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Component, ...] = ()
     supervisor: int | None = None
     running = False
     if record is not None:
-        parts = tuple(Part(name, process.pid, process.alive) for name, process in record.parts.items())
+        parts = tuple(Component(name, process.pid, process.alive) for name, process in record.parts.items())
         supervisor = record.supervisor.pid if record.supervisor.alive else None
         running = record.ready and supervisor is not None and all(part.alive for part in parts)
     socket = place.socket if state is None or state.socket_folder is None else Path(state.socket_folder)
-    return Status(
+    return InstanceStatus(
         home=place.path,
         running=running,
         supervisor_pid=supervisor,

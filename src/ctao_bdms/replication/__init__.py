@@ -1,7 +1,7 @@
 """Where copies belong, and the rules that bring them there."""
 
 from ctao_bdms.replication.causes import CAUSES, CauseRow, CopyCause, cause_of_text
-from ctao_bdms.replication.centres import PATIENCE, Centre, Centres, centres_of, counted_on
+from ctao_bdms.replication.centres import PATIENCE, Centre, Centres, centres_by_name, counted_on
 from ctao_bdms.replication.difference import Action, Difference, Kind, Wanted, difference
 from ctao_bdms.replication.explain import Explanation, Explanations
 from ctao_bdms.replication.follow import Follower
@@ -43,7 +43,7 @@ __all__ = [
     "centre_of",
     "centres_for",
     "centres_held",
-    "centres_of",
+    "centres_by_name",
     "counted_on",
     "difference",
     "full_centres",

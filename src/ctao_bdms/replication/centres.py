@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Rse
 
-__all__ = ["PATIENCE", "Centre", "Centres", "centres_of", "counted_on"]
+__all__ = ["PATIENCE", "Centre", "Centres", "centres_by_name", "counted_on"]
 
 #: How long a centre that is shut is waited for, if nothing else is said.
 PATIENCE = dt.timedelta(hours=24)
@@ -74,7 +74,7 @@ class Centres(Rows[Centre]):
     columns: ClassVar = (("centre", "name"), ("state", "state"), ("storage elements", "rses"), ("why", "why"))
 
 
-def centres_of(
+def centres_by_name(
     rses: Iterable[Rse], now: dt.datetime, patience: dt.timedelta = PATIENCE, keep_free_bytes: int = 0
 ) -> dict[str, Centre]:
     """Return the centres by name.
@@ -94,7 +94,7 @@ def centres_of(
     --------
     >>> from ctao_bdms.model import Rse
     >>> now = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
-    >>> centres_of([Rse(name="PIC-DISK", prefix="/", centre="PIC", lost="fire")], now)["PIC"].why
+    >>> centres_by_name([Rse(name="PIC-DISK", prefix="/", centre="PIC", lost="fire")], now)["PIC"].why
     'PIC is marked as lost: fire'
     """
     rses = tuple(rses)

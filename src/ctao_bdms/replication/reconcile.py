@@ -21,7 +21,7 @@ from ctao_bdms.errors import StorageError, UsageError
 from ctao_bdms.model import ReplicaState, RuleState
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.replication.apply import OF_ONE_RULE, apply
-from ctao_bdms.replication.centres import PATIENCE, Centres, centres_of
+from ctao_bdms.replication.centres import PATIENCE, Centres, centres_by_name
 from ctao_bdms.replication.difference import Action, Difference, Kind, difference
 from ctao_bdms.replication.explain import Explanations, explain_block
 from ctao_bdms.replication.policy import Policy
@@ -218,7 +218,7 @@ class Replication:
     def centres(self) -> Centres:
         """Return the data centres, and what is expected of each now."""
         keep_free = self.policy.placement.keep_free_bytes
-        return Centres(centres_of(self.catalogue.rses().values(), self.now(), self.patience, keep_free).values())
+        return Centres(centres_by_name(self.catalogue.rses().values(), self.now(), self.patience, keep_free).values())
 
     def copied(self, block: Did, lfns: Iterable[Lfn]) -> set[Lfn]:
         """Return those files of a block that have a good copy at as many centres as must keep it.
@@ -238,7 +238,7 @@ class Replication:
     def _requirements(self) -> Requirements:
         """Return the policy, the storage elements and the centres, as they are now."""
         rses = self.catalogue.rses()
-        return Requirements(self.policy, rses, centres_of(rses.values(), self.now(), self.patience))
+        return Requirements(self.policy, rses, centres_by_name(rses.values(), self.now(), self.patience))
 
     def _blocks(self, scope: str, pattern: str, opened_since: dt.datetime | None = None) -> list[Block]:
         """Return what `pattern` finds, if its name is that of a block."""

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Lfn
 
-__all__ = ["Claim", "FileSink", "Part", "Sink", "temporary_prefix"]
+__all__ = ["Claim", "FileSink", "PartialFile", "Sink", "temporary_prefix"]
 
 #: What file systems say whose folders cannot be locked: nobody can claim one there, and nobody takes anything back.
 _NO_LOCKS = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
-class Part(Protocol):
+class PartialFile(Protocol):
     """Bytes under a temporary name."""
 
     def read_back(self) -> FileDigests:
@@ -80,7 +80,7 @@ class Sink(Protocol):
     def tidy(self, lfn: Lfn) -> None:
         """Remove what attempts to bring the product have left that have died."""
 
-    def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> AbstractContextManager[Part]:
+    def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> AbstractContextManager[PartialFile]:
         """Copy a file to a temporary name, which is gone at the end."""
 
 
@@ -155,13 +155,13 @@ class FileSink(Sink):
 
     @override
     @contextmanager
-    def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> Iterator[FilePart]:
+    def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> Iterator[LocalPartialFile]:
         target = self._path(lfn)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary, descriptor = _locked(target.parent, temporary_prefix(lfn))
         try:
             _copy(source, descriptor, on_bytes)
-            yield FilePart(temporary, target)
+            yield LocalPartialFile(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
             os.close(descriptor)
@@ -178,7 +178,7 @@ class FileClaim(Claim):
         """Do nothing: a lock does not grow old."""
 
 
-class FilePart(Part):
+class LocalPartialFile(PartialFile):
     """Bytes under a temporary name in the folder of the product."""
 
     def __init__(self, temporary: Path, target: Path) -> None:

@@ -27,7 +27,7 @@ from ctao_bdms.errors import UploadError
 from ctao_bdms.integrity import FileDigests
 from ctao_bdms.overriding import override
 from ctao_bdms.storage.credentials import bearer_token, tls_context
-from ctao_bdms.storage.sinks import Claim, Part, Sink, temporary_prefix
+from ctao_bdms.storage.sinks import Claim, PartialFile, Sink, temporary_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -141,12 +141,12 @@ class WebDavSink(Sink):
 
     @override
     @contextmanager
-    def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> Iterator[WebDavPart]:
+    def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> Iterator[WebDavPartialFile]:
         target = self._path(lfn)
         temporary = f"{self._folder(lfn)}/{temporary_prefix(lfn)}{secrets.token_hex(4)}.part"
         try:
             self.upload(source, temporary, on_bytes)
-            yield WebDavPart(self, temporary, target)
+            yield WebDavPartialFile(self, temporary, target)
         finally:
             self.delete(temporary)
 
@@ -289,7 +289,7 @@ class WebDavClaim(Claim):
         self._sink.ask("PUT", self.path, {200, 201, 204}, {"Content-Length": "0"})
 
 
-class WebDavPart(Part):
+class WebDavPartialFile(PartialFile):
     """Bytes under a temporary name."""
 
     def __init__(self, sink: WebDavSink, temporary: str, target: str) -> None:

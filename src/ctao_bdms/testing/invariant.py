@@ -46,7 +46,7 @@ from ctao_bdms.naming import (
 from ctao_bdms.quarantine import Quarantine
 from ctao_bdms.quarantine.cases import REASON, TRIGGER, stored_name
 from ctao_bdms.quarantine.folder import CLOSED
-from ctao_bdms.replication import Requirements, centres_of, wanted_rules
+from ctao_bdms.replication import Requirements, centres_by_name, wanted_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -155,7 +155,7 @@ def violations(
     said += [f"{lfn}: it is bad and stands in the catalogue" for lfn in archive if lfn not in sound]
     rses = catalogue.rses()
     centres = {name: about.centre for name, about in rses.items()}
-    required = Requirements(policy, rses, centres_of(rses.values(), dt.datetime.now(dt.UTC)))
+    required = Requirements(policy, rses, centres_by_name(rses.values(), dt.datetime.now(dt.UTC)))
     for file in sound.values():
         said += _registered(file, archive.get(file.lfn), required, rse, centres)
     nights = {(file.lfn.vo, scope_of(str(file.lfn)), AcadaPath.parse(file.lfn).night) for file in expected}

@@ -9,7 +9,7 @@ import attrs
 
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import Night, ReplicaState, Site
-from ctao_bdms.replication import centres_of, counted_on, place
+from ctao_bdms.replication import centres_by_name, counted_on, place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ def chosen_rse(
     UsageError
         If there is no such storage element, or none that can be written now.
     """
-    centres = centres_of(rses.values(), now)
+    centres = centres_by_name(rses.values(), now)
     doors = {name: each for name, each in sorted(rses.items()) if each.centre and each.write_url and not each.is_tape}
     shut = {name: why for name, each in doors.items() if (why := _why_shut(each, centres))}
     able = {name: each for name, each in doors.items() if name not in shut}
