@@ -21,7 +21,7 @@ from ctao_bdms.inbox import Sighting, survey
 from ctao_bdms.journal import Journal, JournalReader, Waiting
 from ctao_bdms.model import Lfn, Night, Rse
 from ctao_bdms.naming import AcadaPath
-from ctao_bdms.nights import Lag, NightFile, NightReport, Stage, gaps
+from ctao_bdms.nights import FileStage, Lag, NightFile, NightReport, gaps
 from ctao_bdms.replication import Policy
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
@@ -79,7 +79,7 @@ def trigger(path: Path) -> Path:
 
 def test_from_trigger_to_replicated(bdms: Bdms, archive: InMemoryCatalogue, written: list[WrittenFile]) -> None:
     report = bdms.nights.report(NIGHT)
-    assert {file.stage for file in report.files} == {Stage.WAITING}
+    assert {file.stage for file in report.files} == {FileStage.WAITING}
     assert (report.total.found, report.total.open, report.is_complete) == (8, 8, False)
     bdms.ingest([file.path for file in written])
     report = bdms.nights.report("2026-11-21")
@@ -102,7 +102,7 @@ def test_from_trigger_to_replicated(bdms: Bdms, archive: InMemoryCatalogue, writ
         ("LSTN-01", "telescope events", 2, 2),
         ("LSTN-02", "telescope events", 2, 2),
     ]
-    assert report.stages[Stage.REPLICATED].size_bytes == sum(file.path.stat().st_size for file in written)
+    assert report.stages[FileStage.REPLICATED].size_bytes == sum(file.path.stat().st_size for file in written)
     assert report.verdict.startswith("Complete: 8 found, 8 registered, 8 replicated at 2 centres (")
 
 
@@ -114,10 +114,10 @@ def test_what_keeps_files_out(bdms: Bdms, root: Path, written: list[WrittenFile]
     bdms.ingest(root / "ctao")
     trigger(left).touch()
     report = bdms.nights.report(NIGHT)
-    assert of(report, bad).stage is Stage.QUARANTINED
+    assert of(report, bad).stage is FileStage.QUARANTINED
     assert of(report, bad).reasons[0].startswith("truncated")
     assert of(report, silent).reasons == ("it has no trigger: its producer has not said that it is complete",)
-    assert of(report, gone).stage is Stage.MISSING
+    assert of(report, gone).stage is FileStage.MISSING
     assert of(report, gone).reasons == ("its trigger stands, and there is no such file",)
     assert of(report, left).reasons[-1] == "its trigger still stands"
     total = report.total
@@ -153,7 +153,10 @@ def test_other_content_under_a_name_is_a_file_of_its_own(
     (again,) = write_night(written[0].path.parents[len(spec.lfn.parts) - 1], [spec])
     bdms.ingest(again.path)
     report = bdms.nights.report(NIGHT)
-    assert [file.stage for file in report.files if file.path == again.path] == [Stage.QUARANTINED, Stage.REPLICATED]
+    assert [file.stage for file in report.files if file.path == again.path] == [
+        FileStage.QUARANTINED,
+        FileStage.REPLICATED,
+    ]
     assert report.total.found == 9
 
 
@@ -271,7 +274,7 @@ def test_replay_walks_what_is_not_complete(
     }
     assert not trigger(through).exists()
     assert (done.after.total.registered, done.after.total.quarantined, done.after.total.open) == (6, 1, 7)
-    assert of(done.after, silent).stage is Stage.WAITING
+    assert of(done.after, silent).stage is FileStage.WAITING
     with JournalReader(path) as reader:
         assert {entry.path: entry.state.value for entry in reader.entries()} == {
             through: "registered",

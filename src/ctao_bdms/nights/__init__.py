@@ -3,7 +3,7 @@
 from ctao_bdms.nights.gather import gather_report
 from ctao_bdms.nights.report import Gap, NightReport, gaps
 from ctao_bdms.nights.track import Tracked, TrackedCopies, track, track_blocks, track_file
-from ctao_bdms.nights.values import Lag, NightFile, Span, Stage, StreamTally
+from ctao_bdms.nights.values import FileStage, Lag, NightFile, Span, StreamTally
 
 __all__ = [
     "Gap",
@@ -11,7 +11,7 @@ __all__ = [
     "NightFile",
     "NightReport",
     "Span",
-    "Stage",
+    "FileStage",
     "StreamTally",
     "Tracked",
     "TrackedCopies",

@@ -12,7 +12,7 @@ from ctao_bdms.journal import Entry, FileState
 from ctao_bdms.model import ArchivedFile, Did, Lfn, ReplicaState, Rse, RuleState
 from ctao_bdms.naming import is_block
 from ctao_bdms.nights.storage import Stored
-from ctao_bdms.nights.values import NightFile, Stage
+from ctao_bdms.nights.values import FileStage, NightFile
 from ctao_bdms.replication import BlockState, centre_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ class FileRecords:
 def in_quarantine(case: Case) -> NightFile:
     """Return what a case of the quarantine says of its file."""
     reasons = tuple(map(str, case.defects))
-    return NightFile(path=case.path, lfn=case.lfn, stage=Stage.QUARANTINED, size_bytes=case.size_bytes, reasons=reasons)
+    return NightFile(
+        path=case.path, lfn=case.lfn, stage=FileStage.QUARANTINED, size_bytes=case.size_bytes, reasons=reasons
+    )
 
 
 def classify(records: FileRecords, archive: Archive) -> NightFile | None:
@@ -85,16 +87,20 @@ def classify(records: FileRecords, archive: Archive) -> NightFile | None:
         return _archived(records, records.archived, archive)
     stored = records.stored
     if stored is not None and stored.size_bytes is not None:
-        return _file(records, Stage.WAITING, stored.size_bytes, (_why_waiting(records),))
+        return _file(records, FileStage.WAITING, stored.size_bytes, (_why_waiting(records),))
     standing = stored is not None and stored.trigger is not None
     if records.is_in_quarantine and not standing:
         return None
     size_bytes = None if records.entry is None else records.entry.size_bytes
-    return _file(records, Stage.MISSING, size_bytes, (_why_missing(records),))
+    return _file(records, FileStage.MISSING, size_bytes, (_why_missing(records),))
 
 
 def _file(
-    records: FileRecords, stage: Stage, size_bytes: int | None, reasons: tuple[str, ...], centres: tuple[str, ...] = ()
+    records: FileRecords,
+    stage: FileStage,
+    size_bytes: int | None,
+    reasons: tuple[str, ...],
+    centres: tuple[str, ...] = (),
 ) -> NightFile:
     return NightFile(
         path=records.path,
@@ -122,7 +128,7 @@ def _archived(records: FileRecords, file: ArchivedFile, archive: Archive) -> Nig
         *_on_site(records, file, archive.onsite.name),
     )
     is_everywhere = centres == wanted and not any(_short(file, archive))
-    stage = Stage.REPLICATED if is_everywhere else Stage.REGISTERED
+    stage = FileStage.REPLICATED if is_everywhere else FileStage.REGISTERED
     return _file(records, stage, file.size_bytes, reasons, centres)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from ctao_bdms.journal import Tally
-from ctao_bdms.nights.values import NightFile, Stage, StreamTally
+from ctao_bdms.nights.values import FileStage, NightFile, StreamTally
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
@@ -150,11 +150,11 @@ class NightReport(Rows[StreamTally]):
         return StreamTally.of("all", "", self.files)
 
     @property
-    def stages(self) -> Mapping[Stage, Tally]:
+    def stages(self) -> Mapping[FileStage, Tally]:
         """How many files are how far, and how much they are; all stages are named."""
         return {
             stage: sum((Tally(1, file.size_bytes or 0) for file in self.files if file.stage is stage), start=Tally())
-            for stage in Stage
+            for stage in FileStage
         }
 
     @property
@@ -165,12 +165,12 @@ class NightReport(Rows[StreamTally]):
     @property
     def missing(self) -> NightFiles:
         """The files that were seen, or that a producer has spoken of, and that are nowhere."""
-        return NightFiles(file for file in self.files if file.stage is Stage.MISSING)
+        return NightFiles(file for file in self.files if file.stage is FileStage.MISSING)
 
     @property
     def quarantined(self) -> NightFiles:
         """The files in quarantine."""
-        return NightFiles(file for file in self.files if file.stage is Stage.QUARANTINED)
+        return NightFiles(file for file in self.files if file.stage is FileStage.QUARANTINED)
 
     @property
     def is_complete(self) -> bool:

@@ -17,10 +17,10 @@ from ctao_bdms.naming import AcadaPath
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Lag", "NightFile", "Span", "Stage", "StreamTally"]
+__all__ = ["Lag", "NightFile", "Span", "FileStage", "StreamTally"]
 
 
-class Stage(StrEnum):
+class FileStage(StrEnum):
     """How far a file of a night is."""
 
     #: It lies on the storage, and neither the archive nor the quarantine has it.
@@ -59,7 +59,7 @@ class NightFile:
 
     path: Path
     lfn: Lfn | None
-    stage: Stage
+    stage: FileStage
     size_bytes: int | None
     centres: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
@@ -68,12 +68,12 @@ class NightFile:
     @property
     def is_open(self) -> bool:
         """Whether something is still to be done before it is replicated, and it is there."""
-        return self.stage not in {Stage.QUARANTINED, Stage.MISSING} and bool(self.reasons)
+        return self.stage not in {FileStage.QUARANTINED, FileStage.MISSING} and bool(self.reasons)
 
     @property
     def is_archived(self) -> bool:
         """Whether the archive has it."""
-        return self.stage in {Stage.REGISTERED, Stage.REPLICATED}
+        return self.stage in {FileStage.REGISTERED, FileStage.REPLICATED}
 
     @property
     def file(self) -> str:
@@ -129,10 +129,10 @@ class StreamTally:
             found=len(files),
             size_bytes=sum(file.size_bytes or 0 for file in files),
             registered=sum(file.is_archived for file in files),
-            replicated=sum(file.stage is Stage.REPLICATED for file in files),
-            quarantined=sum(file.stage is Stage.QUARANTINED for file in files),
+            replicated=sum(file.stage is FileStage.REPLICATED for file in files),
+            quarantined=sum(file.stage is FileStage.QUARANTINED for file in files),
             open=sum(file.is_open for file in files),
-            missing=sum(file.stage is Stage.MISSING for file in files),
+            missing=sum(file.stage is FileStage.MISSING for file in files),
         )
 
 
