@@ -1,4 +1,4 @@
-"""Proof that what is kept is what was given, and the release of space on site that rests on it."""
+"""Verify replicas, record the proofs, and free space on site."""
 
 from ctao_bdms.preservation.fixity import ReadBack, read_back
 from ctao_bdms.preservation.manifests import (

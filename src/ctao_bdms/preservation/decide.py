@@ -1,7 +1,7 @@
-"""Which blocks may leave the storage on site, and why the others may not: pure.
+"""Decide which blocks can be deleted on site (pure).
 
-Space is freed only for a block whose copies at two distinct centres were read back there and found sound, that is older
-than the retention, oldest first, and no more of them than it takes to come down to the low-water mark.
+A block can be deleted on site if it is older than its retention time and its replicas at two distinct centres were read
+back and are sound. The oldest go first, and no more than it takes to reach the low-water mark.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CENTRES", "ENOUGH", "choose", "holders", "decide"]
 
-#: A copy on site goes only if so many centres hold the block.
+#: A block is deleted on site only if so many centres hold it.
 CENTRES = 2
 #: Why a block stays that could go.
 ENOUGH = "the low-water mark is reached without it"
@@ -32,7 +32,7 @@ _SOON = dt.timedelta(hours=1)
 
 
 def decide(block: HeldBlock, policy: SpacePolicy, now: dt.datetime) -> SpaceRelease:
-    """Say whether the copy of a block on site may go."""
+    """Decide whether the copy of a block on site can be deleted."""
     decision, why, verified = _decision(block, policy, now)
     return SpaceRelease(
         did=block.did,
@@ -45,7 +45,7 @@ def decide(block: HeldBlock, policy: SpacePolicy, now: dt.datetime) -> SpaceRele
 
 
 def _decision(block: HeldBlock, policy: SpacePolicy, now: dt.datetime) -> tuple[Decision, str, tuple[str, ...]]:
-    """Return decision, reason, and the centres whose copies are proven."""
+    """Return the decision, its reason, and the centres with a verified copy."""
     if block.is_open:
         return Decision.KEEP, "the block is open", ()
     if others := block.others_on_site(now):
@@ -69,7 +69,7 @@ def _decision(block: HeldBlock, policy: SpacePolicy, now: dt.datetime) -> tuple[
 
 
 def _ended(block: HeldBlock, now: dt.datetime) -> tuple[Decision, str, tuple[str, ...]]:
-    """Say what is left of a copy that no rule holds."""
+    """Decide about a copy that no rule holds any more."""
     if not block.n_onsite:
         return Decision.RELEASED, "nothing of it is on site", ()
     left = f"{block.n_onsite} files are still on site"
@@ -84,14 +84,14 @@ def _ended(block: HeldBlock, now: dt.datetime) -> tuple[Decision, str, tuple[str
 
 
 def holders(block: HeldBlock) -> tuple[dict[str, str], str]:
-    """Return the centres that hold all of a block by a fulfilled rule without end, with the storage element there.
+    """Return the centres that hold a whole block by a rule that is OK and does not expire.
 
-    Of several storage elements of a centre, one with a sound proof comes first.
+    Of several storage elements of a centre, the first one with a sound proof is taken.
 
     Returns
     -------
     tuple
-        Storage elements by centre, and in words why there are no others.
+        Storage elements by centre, and the reason why there are no others.
     """
     holding: dict[str, str] = {}
     said = []
@@ -123,12 +123,12 @@ def _is_proven(block: HeldBlock, rse: str) -> bool:
 
 
 def _is_about(rule: Rule, rse: str, centre: str) -> bool:
-    """Return whether a rule holds copies at a storage element for certain."""
+    """Return whether a rule is about a storage element or its centre."""
     return rule.rse_expression in {rse, f"centre={centre}"} or rule.rse_expression.startswith(f"centre={centre}&")
 
 
 def _proven(block: HeldBlock, policy: SpacePolicy, now: dt.datetime) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the centres whose copies are proven, and why those of others are not."""
+    """Return the centres with a verified copy, and for the others the reason why it is not."""
     proven, unproven = [], {}
     for centre, rse in sorted(holders(block)[0].items()):
         proof = block.proofs.latest(rse)
@@ -156,18 +156,18 @@ def _hold(centres: Mapping[str, str]) -> str:
 def choose(
     blocks: Iterable[HeldBlock], policy: SpacePolicy, now: dt.datetime, *, to_free_bytes: float = float("inf")
 ) -> SpaceReleases:
-    """Say of each block what is to become of its copy on site, the oldest first.
+    """Decide about the copy of each block on site, the oldest first.
 
     Parameters
     ----------
     blocks
         The blocks.
     policy
-        When a copy on site may go.
+        When a copy on site can be deleted.
     now
         The time (aware).
     to_free_bytes
-        How much space is to be freed; by default all that can be. What is on its way out already counts.
+        Free no more than this; by default all that can be. Blocks whose rule has already ended count.
     """
     dated = sorted(blocks, key=lambda block: (BlockName.parse(block.did.name).opened, block.did))
     decided = SpaceReleases(decide(block, policy, now) for block in dated)

@@ -1,4 +1,4 @@
-"""Proof that a copy is what it should be: its bytes are read back and compared."""
+"""Read replicas back and compare them with the catalogue."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ __all__ = ["ReadBack", "read_back"]
 
 @attrs.frozen(kw_only=True)
 class ReadBack:
-    """What reading back one copy has shown.
+    """One replica, read back and compared.
 
     Attributes
     ----------
     lfn, rse
-        The file, and the storage element of the copy.
+        The file, and the storage element of the replica.
     when
-        When it was read (UTC).
+        When the replica was read (UTC).
     how
-        By which verifier; empty if it could not be read.
+        The verifier that read it; empty if it could not be read.
     size_bytes, adler32, sha256
-        What was read; 0 and empty if it could not be.
+        Size and digests of the bytes; 0 and empty if they could not be read.
     problem
-        What does not agree; empty if the copy is what the catalogue says.
+        The mismatch, or the error; empty if the replica is sound.
     is_rotten
-        Whether all of it was read, twice, and it has other bytes than the file.
+        Whether the replica was read whole twice, with a mismatch each time.
     """
 
     lfn: Lfn
@@ -50,7 +50,7 @@ class ReadBack:
     is_rotten: bool = False
 
 
-#: A copy whose bytes are wrong may have been read wrongly: only what is wrong twice is rotten.
+#: A mismatch may come from the read, not from the disk: only a mismatch in two readings means a bad replica.
 _READINGS = 2
 
 
@@ -63,24 +63,24 @@ def read_back(
     sha256: Mapping[Lfn, str] | None = None,
     verifiers: Mapping[str, Verifier] = VERIFIERS,
 ) -> Iterator[ReadBack]:
-    """Read every copy of `files` and compare it with what the catalogue says of the file.
+    """Read every replica of `files` and compare it with the catalogue.
 
-    A copy is read through the first of its doors that works here.
+    A replica is read through the first of its URLs that works here.
 
     Parameters
     ----------
     files
-        The files, with their copies.
+        The files, with their replicas.
     now
         The clock.
     on_bytes
         Called with the number of bytes after each piece that was read.
     at
-        Only the copies at these storage elements.
+        Only replicas at these storage elements.
     sha256
-        The SHA-256 of files of which it is known; it is compared as well.
+        Known SHA-256 digests, which are compared as well.
     verifiers
-        What reads copies, by the scheme of their URL.
+        Verifiers by the scheme of URLs.
     """
     for file in files:
         known = (sha256 or {}).get(file.lfn, "")
@@ -121,7 +121,7 @@ def _read_replica(
 
 
 def _problem(file: ArchivedFile, sha256: str, read: ReadDigests) -> str:
-    """Say what does not agree."""
+    """Return the mismatch; empty if there is none."""
     if (read.size_bytes, read.adler32) != (file.size_bytes, file.adler32):
         return (
             f"{read.size_bytes} bytes, adler32 {read.adler32}; expected {file.size_bytes} bytes, adler32 {file.adler32}"

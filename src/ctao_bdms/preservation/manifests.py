@@ -1,4 +1,4 @@
-"""The manifests of blocks, read from a copy and compared with the catalogue, and with the bytes if asked for."""
+"""Compare the manifests of blocks with the catalogue, and on request with the bytes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _ManifestsCatalogue(_ManifestCatalogue, FileCatalogue, Protocol):
 
 @attrs.frozen(kw_only=True)
 class ManifestCheck:
-    """What comparing the manifest of a block has shown.
+    """The comparison of one copy of a manifest with the catalogue.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class ManifestCheck:
 
 
 class ManifestChecks(Rows[ManifestCheck]):
-    """What comparing manifests has shown, one row a copy."""
+    """Comparisons of manifests, one row a copy."""
 
     columns: ClassVar = (
         ("block", "block"),
@@ -80,7 +80,7 @@ class ManifestChecks(Rows[ManifestCheck]):
 
     @property
     def ok(self) -> bool:
-        """Whether all agrees."""
+        """Whether there is no difference."""
         return bool(self) and not any(check.problems for check in self)
 
 

@@ -1,4 +1,4 @@
-"""The disk on site: how much of it must be freed, and what is left of blocks that were released."""
+"""The disk on site: bytes to free, and remaining files of deleted blocks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _OnsiteCatalogue(FileCatalogue, BlockCatalogue, Protocol):
 
 
 def above_low_water(root: Path, low_water: float) -> float:
-    """Return how many bytes must be freed so that a file system is filled to `low_water` (0 to 1) only.
+    """Return the bytes to free until a file system is filled to `low_water` (0 to 1).
 
     Raises
     ------
@@ -35,7 +35,7 @@ def above_low_water(root: Path, low_water: float) -> float:
 
 
 def left_on_site(catalogue: _OnsiteCatalogue, onsite: Rse, rows: SpaceReleases) -> SpaceReleases:
-    """Say of blocks whose rules have ended what is still on site, by the catalogue and by the disk.
+    """Return what is still on site of blocks whose rules have ended.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def left_on_site(catalogue: _OnsiteCatalogue, onsite: Rse, rows: SpaceReleases) 
     Returns
     -------
     SpaceReleases
-        The same rows; ``released`` where nothing is left in either.
+        The same rows; ``released`` where neither the catalogue nor the disk has a file left.
     """
     return SpaceReleases(_left(catalogue, onsite, row) for row in rows)
 

@@ -1,7 +1,7 @@
-"""Evidence: who verified which copy of a block, how, when, with which digest. It is kept with the block.
+"""Record proofs about blocks: who verified which copy, how, when, with which digest.
 
-Each piece stands in the metadata of the block's data identifier, under a key of its own that begins with ``evidence-``:
-it is never overwritten, is saved with the catalogue, and does not depend on a folder on site.
+Each proof is stored in the metadata of the block, under a key of its own that begins with ``evidence-``. It is never
+overwritten, is backed up with the catalogue, and does not depend on a folder on site.
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ __all__ = ["BlockProofs", "ProofCatalogue", "BlockProof", "record_proof", "recor
 
 _KEY = "evidence-"
 _SHA256 = "integrity__sha256"
-#: How many files are named, and told to the archive, of those that are not as they should be: where there are more, it
-#: is the storage that somebody has to look at.
+#: So many bad files are named and reported to the catalogue. More of them mean that the storage itself is broken.
 _NAMED = 10
 
 
@@ -58,7 +57,7 @@ class ProofCatalogue(
 
 @attrs.frozen(kw_only=True)
 class BlockProof:
-    """A piece of evidence about a block.
+    """A recorded proof about a block.
 
     Attributes
     ----------
@@ -95,29 +94,29 @@ class BlockProof:
 
     @property
     def result(self) -> str:
-        """What the read-back found, in words."""
+        """The problems as text, or ``sound``."""
         return "; ".join(self.problems) or "sound"
 
     @property
     def is_sound(self) -> bool:
-        """Whether a copy was read back and all of it is as it should be."""
+        """Whether the copy was read back without a problem."""
         return self.what == "verified" and not self.problems
 
     def to_wire(self) -> dict[str, Any]:
-        """Return it as JSON can carry it."""
+        """Return the proof as JSON values."""
         row = attrs.asdict(self, recurse=False)
         return {**row, "block": str(self.block), "when": self.when.isoformat(), "problems": list(self.problems)}
 
     @classmethod
     def from_wire(cls, row: Mapping[str, Any]) -> BlockProof:
-        """Return what `to_wire` has made of it."""
+        """Return the proof that `to_wire` has written."""
         scope, _, name = str(row["block"]).partition(":")
         given = {**row, "block": Did(scope, name), "when": dt.datetime.fromisoformat(row["when"])}
         return cls(**{**given, "problems": tuple(row["problems"])})
 
 
 class BlockProofs(Rows[BlockProof]):
-    """All evidence about a block, oldest first."""
+    """The proofs about a block, oldest first."""
 
     columns: ClassVar = (
         ("when", "when"),
@@ -132,24 +131,24 @@ class BlockProofs(Rows[BlockProof]):
     )
 
     def latest(self, rse: str) -> BlockProof | None:
-        """Return what was found when the copy at `rse` was verified last."""
+        """Return the latest verification of the copy at `rse`."""
         return next((p for p in reversed(list(self)) if p.rse == rse and p.what == "verified"), None)
 
 
 def recorded_proofs(catalogue: AnnotationCatalogue, block: Did) -> BlockProofs:
-    """Return the evidence that is kept with a block."""
+    """Return the proofs that are recorded about a block."""
     notes = catalogue.annotations(block)
     proofs = [BlockProof.from_wire(note) for key, note in notes.items() if key.startswith(_KEY)]
     return BlockProofs(sorted(proofs, key=lambda proof: (proof.when, proof.rse)))
 
 
 def record_proof(catalogue: AnnotationCatalogue, proof: BlockProof) -> None:
-    """Keep a piece of evidence with its block."""
+    """Record a proof in the metadata of its block."""
     catalogue.annotate(proof.block, {f"{_KEY}{proof.when:%Y%m%dT%H%M%S%f}Z-{proof.what}-{proof.rse}": proof.to_wire()})
 
 
 def digest_of(held: Iterable[Product]) -> str:
-    """Return the digest that stands for what a block holds."""
+    """Return one digest for the content of a block."""
     lines = {p.lfn: f"{p.metadata.get(_SHA256, '')}  data{p.lfn}\n" for p in held if not is_manifest(p.lfn.text)}
     return hashlib.sha256("".join(lines[lfn] for lfn in sorted(lines)).encode()).hexdigest()
 
@@ -165,9 +164,9 @@ def prove(
     on_bytes: Callable[[int], None] = lambda _: None,
     verifiers: Mapping[str, Verifier] = VERIFIERS,
 ) -> BlockProof:
-    """Read back the copy of a block at a storage element, its manifest as well, and say what it shows.
+    """Verify the copy of a block at a storage element, with its manifest.
 
-    The first rotten files are reported to the archive, which repairs them: see `ctao_bdms.catalogue.bad`.
+    The first bad replicas are reported to the catalogue, which repairs them: see `ctao_bdms.catalogue.bad`.
 
     Parameters
     ----------
@@ -178,11 +177,11 @@ def prove(
     now
         The clock.
     who
-        Who verifies; by default who runs this process.
+        Who verifies; by default the user of this process.
     on_bytes
         Called with the number of bytes after each piece that was read.
     verifiers
-        What reads copies, by the scheme of their URL.
+        Verifiers by the scheme of URLs.
     """
     held = catalogue.products_in(block)
     files = catalogue.content([product.lfn for product in held])
@@ -225,7 +224,7 @@ def _report(
     on_bytes: Callable[[int], None],
     verifiers: Mapping[str, Verifier],
 ) -> str:
-    """Report a copy with wrong bytes, if the archive counts on it; another one is read back to see if it is sound."""
+    """Report a replica with wrong bytes, if the catalogue believes that it is good."""
     copy = file.at(found.rse)
     if not found.is_rotten or copy is None or copy.state is not ReplicaState.AVAILABLE:
         return ""
@@ -242,7 +241,7 @@ def _report(
 
 
 def _absent(held: Sequence[Product], files: Mapping[Lfn, ArchivedFile], rse: str) -> list[Lfn]:
-    """Return the files of which the catalogue has no good copy at `rse`."""
+    """Return the files without an available replica at `rse`."""
     there = {
         lfn
         for lfn, file in files.items()

@@ -1,7 +1,7 @@
-"""Freeing space on site: what is known of blocks, their copies proven, their rules ended.
+"""Free space on site: verify the copies of a block at centres, then end its rule on site.
 
-Nothing is deleted here: the rule that holds the copy on site is ended, and Rucio's reaper deletes what no rule holds.
-Right before, catalogue and storages are asked once more, and Rucio itself refuses if two centres do not hold all of it.
+Nothing is deleted here: Rucio's reaper deletes what no rule holds. Catalogue and storages are checked again right
+before a rule is ended, and Rucio itself refuses to end it unless two centres hold the whole block.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SpaceCatalogue", "plan_space_release", "end_onsite_rules", "release_space"]
 
 _LOG = logging.getLogger(__name__)
-#: After so many blocks in a row of which the catalogue cannot be asked, it is out of reach.
+#: After so many blocks in a row without an answer, the catalogue is taken to be unreachable.
 _UNANSWERED = 2
 
 
@@ -54,7 +54,7 @@ def release_space(
     apply: bool = False,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> SpaceReleases:
-    """Free space on site, or say what would be freed; blocks of which nothing is on site are left out.
+    """Free space on site, or return what would be freed; skip blocks without a file on site.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def release_space(
     policy
         When a copy on site may be deleted.
     low_water
-        Free only so much that the file system is filled to this fraction, 0 to 1; by default all that may go.
+        Stop when the file system is filled to this fraction, 0 to 1; by default free all that can be.
     apply
         Whether to end the rules; otherwise nothing is changed.
     catalogue, onsite, now, on_bytes
@@ -71,7 +71,7 @@ def release_space(
     """
     everything = float("inf")
     to_free = everything if low_water is None else above_low_water(Path(onsite.prefix), low_water)
-    # While rules are ended it is only known of one block after the other whether it can really go.
+    # A planned block can still fail its verification; then the next one must take its place.
     planned_bytes = everything if apply else to_free
     rows = plan_space_release(catalogue, onsite, scope, pattern, policy, now(), to_free_bytes=planned_bytes)
     if apply:
@@ -89,7 +89,7 @@ def plan_space_release(
     *,
     to_free_bytes: float = float("inf"),
 ) -> SpaceReleases:
-    """Say what would become of the copies of blocks on site; nothing is changed, and no copy is read.
+    """Plan a space release; change nothing, and read no replica.
 
     Parameters
     ----------
@@ -114,31 +114,30 @@ def end_onsite_rules(
     on_bytes: Callable[[int], None] = lambda _: None,
     verifiers: Mapping[str, Verifier] = VERIFIERS,
 ) -> SpaceReleases:
-    """End the rules that hold the copies on site of blocks that may go; read back their copies at the centres first.
+    """Verify blocks at their centres, and end the rules that hold them on site.
 
-    What goes wrong with one block is said of it, and the next one takes its place. Only a catalogue that does not
-    answer ends the run.
+    A block that fails says why, and the next one takes its place. Only a catalogue that does not answer ends the run.
 
     Parameters
     ----------
     catalogue, onsite, policy
-        The archive, the storage element on site, and when a copy there may go.
+        The archive, the storage element on site, and when a copy there can be deleted.
     planned
-        What `plan_space_release` has said of all blocks, without `to_free_bytes`: it does not know which can really go.
+        The plan of `plan_space_release` for all blocks, made without `to_free_bytes`.
     now
         The clock.
     to_free_bytes
-        How much space is to be freed; by default all that can be. Only what really goes counts.
+        Free no more than this; by default all that can be. Blocks that fail do not count.
     on_bytes
         Called with the number of bytes after each piece that was read.
     verifiers
-        What reads copies, by the scheme of their URL.
+        Verifiers by the scheme of URLs.
 
     Returns
     -------
     SpaceReleases
-        What has become of each block: ``rule ended`` where its copy on site is deleted from now on, ``not released``
-        where it was to be and was not.
+        The result for each block: ``rule ended`` if its copy on site will now be deleted, ``not released`` if it
+        failed.
     """
     rows: list[SpaceRelease] = []
     freed = planned.of(Decision.ENDED).size_bytes
@@ -178,7 +177,7 @@ def _end_onsite_rule(
     on_bytes: Callable[[int], None],
     verifiers: Mapping[str, Verifier],
 ) -> SpaceRelease:
-    """Release one block, if everything is still as it must be."""
+    """Verify one block and end its rule on site, if the decision still holds."""
     block = _one(catalogue, onsite, row.did)
     unsound = []
     if decide(block, policy, now()).verdict is Decision.VERIFY:
@@ -200,12 +199,12 @@ def _end_onsite_rule(
 
 
 def _end(catalogue: SpaceCatalogue, block: HeldBlock, rule: Rule, now: Callable[[], dt.datetime]) -> list[str]:
-    """End a rule that holds a copy on site; the decision is kept first, so that no crash can lose it.
+    """End a rule that holds a copy on site; record the decision before, so that a crash cannot lose it.
 
     Returns
     -------
     list of str
-        What is to be said of it.
+        Problems to report.
     """
     record_proof(catalogue, _proof("releasing", block, rule, now()))
     catalogue.end_rule(rule.id)
@@ -220,7 +219,7 @@ def _end(catalogue: SpaceCatalogue, block: HeldBlock, rule: Rule, now: Callable[
 def _gone(
     catalogue: SpaceCatalogue, block: HeldBlock, centres: Sequence[str], verifiers: Mapping[str, Verifier]
 ) -> list[str]:
-    """Say at which centres files have gone, or changed their size, since they were read back."""
+    """Return problems with files that have vanished or changed size since the read-back."""
     bad: dict[str, list[str]] = {}
     rses = {rse: centre for centre, rse in holders(block)[0].items() if centre in centres}
     for file in catalogue.content([product.lfn for product in block.held]).values():
@@ -254,14 +253,14 @@ def _proof(what: str, block: HeldBlock, rule: Rule, when: dt.datetime) -> BlockP
 
 
 def _one(catalogue: SpaceCatalogue, onsite: Rse, did: Did) -> HeldBlock:
-    """Return what the catalogue knows of a block now."""
+    """Read the current state of one block from the catalogue."""
     for block in _known(catalogue, onsite, did.scope, did.name):
         return block
     raise NotFoundError(f"there is no block {did} any more, or it is empty")
 
 
 def _known(catalogue: SpaceCatalogue, onsite: Rse, scope: str, pattern: str) -> Iterator[HeldBlock]:
-    """Yield what the catalogue knows of blocks."""
+    """Read the state of blocks from the catalogue."""
     blocks = [block for block in catalogue.blocks(scope, pattern) if is_block(block.did.name) and block.n_files]
     rules = catalogue.rules(scope, [block.did.name for block in blocks]) if blocks else {}
     for block in blocks:
@@ -269,7 +268,7 @@ def _known(catalogue: SpaceCatalogue, onsite: Rse, scope: str, pattern: str) -> 
 
 
 def _held(catalogue: SpaceCatalogue, onsite: Rse, block: Block, rules: tuple[Rule, ...]) -> HeldBlock:
-    """Return what the catalogue knows of one block."""
+    """Read the content and the replicas of a block."""
     held = tuple(catalogue.products_in(block.did))
     there = Counter(
         replica.rse

@@ -1,4 +1,4 @@
-"""The release of space on site, as values: what is known of blocks, when they may go, and what is to become of them."""
+"""Values of space release: the state of a block, the policy, the decision."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ __all__ = ["HeldBlock", "SpaceRelease", "SpacePolicy", "SpaceReleases", "Decisio
 
 
 class Decision(StrEnum):
-    """What is to be done with the copy of a block on site."""
+    """Whether the copy of a block on site can be deleted."""
 
-    #: it may go
+    #: it can be deleted
     RELEASE = "release"
-    #: it may go as soon as the copies at two centres have been read back
+    #: it can be deleted once the copies at two centres have been read back
     VERIFY = "verify first"
     #: it stays
     KEEP = "keep"
-    #: it was to go, and stays: its copies are not sound, or something was refused
+    #: it was to be deleted and stays: a copy is not sound, or a request was refused
     FAILED = "not released"
-    #: the rule that held it has ended, and files are still there
+    #: its rule has ended, and files are still on site
     ENDED = "rule ended"
-    #: nothing of it is on site
+    #: no file of it is on site
     RELEASED = "released"
 
 
 @attrs.frozen(kw_only=True)
 class SpacePolicy:
-    """When the copy of a block on site may go.
+    """When the copy of a block on site can be deleted.
 
     Attributes
     ----------
     older_than
-        How long ago the block must have been opened at least.
+        Minimum time since the block was opened.
     by_class
-        The same for some retention classes; None: it never goes.
+        The same for single retention classes; None: never.
     proof_age
-        How old the evidence that a copy is sound may be.
+        Maximum age of the proof that a copy is sound.
     """
 
     older_than: dt.timedelta = dt.timedelta(days=60)
@@ -61,7 +61,7 @@ class SpacePolicy:
 
     @classmethod
     def of_days(cls, onsite_days: Mapping[RetentionClass, float | None]) -> SpacePolicy:
-        """Return when copies may go, from the days that each retention class stays on site; None: for ever."""
+        """Return the policy for given days on site by retention class; None: for ever."""
         return cls(
             by_class={
                 retention: None if days is None else dt.timedelta(days=days) for retention, days in onsite_days.items()
@@ -69,37 +69,36 @@ class SpacePolicy:
         )
 
     def stays(self, retention: RetentionClass) -> dt.timedelta | None:
-        """Return how long blocks of a retention class stay on site; None if for ever."""
+        """Return how long a retention class stays on site; None if for ever."""
         return self.by_class.get(retention, self.older_than)
 
 
 @attrs.frozen(kw_only=True)
 class HeldBlock:
-    """What is known of a block.
+    """The state of a block in the catalogue.
 
     Attributes
     ----------
     did
         The block.
     account
-        Whose block it is: only this account's rules are ours.
+        The owner of the block: only rules of this account are ours.
     is_open
         Whether files can still be added.
     held
-        What it holds, its manifest as well.
+        Its files, with its manifest.
     onsite
         The storage element on site.
     n_onsite
-        How many of its files the catalogue has on site.
+        The number of its files with a replica on site.
     rules
         Its rules.
     complete
-        The storage elements off site that can be read and where the catalogue has a good copy of every file, and their
-        centres.
+        Readable storage elements off site with an available replica of every file, and their centres.
     shut
-        The storage elements off site that are lost or cannot be read: whatever lies there does not count.
+        Storage elements off site that are lost or cannot be read: their replicas do not count.
     proofs
-        The evidence that is kept with it.
+        The proofs recorded about it.
     """
 
     did: Did
@@ -120,11 +119,11 @@ class HeldBlock:
 
     @property
     def onsite_rules(self) -> tuple[Rule, ...]:
-        """Our rules that hold the copy on site, or have held it."""
+        """Our rules for the copy on site, with those that have an end."""
         return tuple(rule for rule in self.our_rules if rule.rse_expression == self.onsite.name)
 
     def others_on_site(self, now: dt.datetime) -> tuple[str, ...]:
-        """Return the other accounts whose rules hold the copy on site."""
+        """Return other accounts whose rules hold the copy on site."""
         places = {self.onsite.name, f"site={self.onsite.site}"}
         standing = [rule for rule in self.rules if rule.expires is None or rule.expires > now]
         others = {rule.account for rule in standing if rule.rse_expression in places} - {self.account}
@@ -138,16 +137,16 @@ class HeldBlock:
 
 @attrs.frozen(kw_only=True)
 class SpaceRelease:
-    """What is to become of the copy of a block on site.
+    """The decision about the copy of a block on site.
 
     Attributes
     ----------
     did
         The block.
     n_files, size_bytes
-        What it holds.
+        Its files, and their size together.
     verdict
-        What is to be done.
+        The decision.
     verified
         The centres whose copies were read back and found sound.
     why
@@ -174,14 +173,14 @@ class SpaceRelease:
 
 
 class SpaceReleases(Rows[SpaceRelease]):
-    """What is to become of blocks, one row each, the oldest first.
+    """Decisions about blocks, one row a block, the oldest first.
 
     Parameters
     ----------
     rows
         The blocks.
     stopped
-        Why the run has ended before its last block; None if it has not.
+        The error that ended the run before its last block; None if none did.
     """
 
     columns: ClassVar = (

@@ -1,4 +1,4 @@
-"""How the bytes of a copy are read where they lie: one verifier a kind of URL."""
+"""Verifiers: read the bytes of a replica, by kind of URL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Answer = TypeVar("Answer")
 
 @attrs.frozen(kw_only=True)
 class ReadDigests:
-    """What the bytes of a copy say.
+    """Size and digests of the bytes of a replica.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class ReadDigests:
 
 
 class Verifier(Protocol):
-    """What can read copies.
+    """Reads replicas.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Verifier(Protocol):
     how: str
 
     def read(self, pfn: str, on_bytes: Callable[[int], None]) -> ReadDigests:
-        """Read all bytes of a copy and return what they say.
+        """Read all bytes of a replica and return size and digests.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class Verifier(Protocol):
         """
 
     def size_bytes(self, pfn: str) -> int:
-        """Return the size of a copy as its storage says it, without reading it.
+        """Return the size of a replica from its storage, without reading it.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class Verifier(Protocol):
         """
 
     def content(self, pfn: str) -> bytes:
-        """Return the bytes of a small copy, a manifest.
+        """Return the bytes of a small replica, a manifest.
 
         Raises
         ------
@@ -83,7 +83,7 @@ class Verifier(Protocol):
 
 
 class FileVerifier(Verifier):
-    """Reads copies on this machine."""
+    """Reads replicas on this machine."""
 
     how = "file"
 
@@ -102,7 +102,7 @@ class FileVerifier(Verifier):
 
 
 class SourceVerifier(Verifier):
-    """Reads copies on servers, as `ctao_bdms.storage.Sources` opens them.
+    """Reads replicas on servers, as `ctao_bdms.storage.Sources` opens them.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def verifier_for(pfn: str, verifiers: Mapping[str, Verifier] = VERIFIERS) -> Ver
 def ask(
     replica: Replica, question: Callable[[Verifier, str], Answer], verifiers: Mapping[str, Verifier] = VERIFIERS
 ) -> tuple[str, Answer]:
-    """Ask a copy through one of its doors after the other, until one answers.
+    """Try the URLs of a replica in turn, until one answers.
 
     Parameters
     ----------
