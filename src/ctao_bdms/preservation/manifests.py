@@ -80,7 +80,7 @@ class ManifestChecks(Rows[ManifestCheck]):
 
     @property
     def ok(self) -> bool:
-        """Whether there is no difference."""
+        """Whether copies were checked, and none has a problem."""
         return bool(self) and not any(check.problems for check in self)
 
 

@@ -1,4 +1,4 @@
-"""Where copies belong, and the rules that bring them there."""
+"""Policy, placement, and the replication rules of blocks."""
 
 from ctao_bdms.replication.causes import CAUSES, CauseRow, CopyCause, cause_of_text
 from ctao_bdms.replication.centres import PATIENCE, Centre, Centres, centres_by_name, counted_on

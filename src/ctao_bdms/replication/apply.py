@@ -1,4 +1,4 @@
-"""Do what a difference says about one rule."""
+"""Apply one action of a difference."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def apply(
     *,
     prune: bool,
 ) -> bool:
-    """Do one thing, if it can be done now; return whether anything was changed."""
+    """Apply an action, if its time has come; return whether anything was changed."""
     try:
         if action.kind is Kind.MAKE:
             wanted = action.wanted or WantedRule(rse_expression=action.rse_expression)

@@ -1,4 +1,4 @@
-"""Why a copy is not there yet: what transfers and Rucio write, to a cause in plain words. Pure.
+"""Causes of missing copies, from the error texts of transfers and Rucio (pure).
 
 The texts are those of FTS3 and XRootD (``SOURCE [2] ...``, ``DESTINATION [28] ...``: the number is the operating
 system's), and of Rucio itself. The first row that fits decides.
@@ -15,7 +15,7 @@ __all__ = ["CAUSES", "CopyCause", "CauseRow", "cause_of_text"]
 
 
 class CopyCause(StrEnum):
-    """Why a copy is not there yet."""
+    """Cause of a missing copy."""
 
     SOURCE_CHANGED = "source has other bytes"
     ARRIVED_CHANGED = "bytes changed on the way"
@@ -180,7 +180,7 @@ CAUSES: tuple[CauseRow, ...] = (
 
 
 def cause_of_text(text: str) -> CauseRow | None:
-    """Return the row of the table that a text belongs to; None if none.
+    """Return the row whose pattern matches an error text; None if none does.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What can be expected of each off-site centre now: pure.
+"""State of each off-site centre (pure).
 
 Rucio says of a storage element whether it may be read and written. One that has been shut for a short while is waited
 for; one that stays shut, or that the archive's administrator has marked as lost, is done without.
@@ -27,7 +27,7 @@ PATIENCE = dt.timedelta(hours=24)
 
 @attrs.frozen(kw_only=True)
 class Centre:
-    """An off-site centre, as it is now.
+    """An off-site centre and its state.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Centre:
 
     @property
     def state(self) -> str:
-        """What it is, in one word."""
+        """The state in a few words."""
         if self.is_lost:
             return "lost"
         if self.is_closed:
@@ -77,7 +77,7 @@ class Centres(Rows[Centre]):
 def centres_by_name(
     rses: Iterable[Rse], now: dt.datetime, patience: dt.timedelta = PATIENCE, keep_free_bytes: int = 0
 ) -> dict[str, Centre]:
-    """Return the centres by name.
+    """Return the off-site centres by name.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def centres_by_name(
     now
         The time (aware).
     patience
-        How long a storage element that is shut is waited for.
+        How long to wait for a storage element that is shut.
     keep_free_bytes
         The free space below which a storage element that states its own is full.
 
@@ -107,7 +107,7 @@ def centres_by_name(
 
 
 def _centre(name: str, rses: Sequence[Rse], now: dt.datetime, patience: dt.timedelta, *, is_full: bool) -> Centre:
-    """Return a centre: the best of its storage elements counts."""
+    """Return a centre with the state of its best storage element."""
     is_readable = any(rse.can_be_read for rse in rses)
     is_writable = any(rse.is_writable and not rse.lost for rse in rses)
     waits = any(not rse.lost and (rse.changed is None or now - rse.changed < patience) for rse in rses)
@@ -125,7 +125,7 @@ def _centre(name: str, rses: Sequence[Rse], now: dt.datetime, patience: dt.timed
 
 
 def _why(name: str, rses: Sequence[Rse], patience: dt.timedelta, *, is_readable: bool, waits: bool) -> str:
-    """Say what is wrong with a centre."""
+    """Return the reason why a centre is not in use."""
     if reasons := sorted({rse.lost for rse in rses if rse.lost}):
         return f"{name} is marked as lost: {'; '.join(reasons)}"
     how = "written" if is_readable else "read"
@@ -138,7 +138,7 @@ def _why(name: str, rses: Sequence[Rse], patience: dt.timedelta, *, is_readable:
 
 
 def counted_on(rses: Iterable[Rse], centres: Mapping[str, Centre], holding: Collection[str] = ()) -> tuple[Rse, ...]:
-    """Return the storage elements that placement can count on.
+    """Return the storage elements that placement can use.
 
     Those of lost centres are left out; those of closed ones take nothing new, but keep what they hold.
 

@@ -1,7 +1,7 @@
-"""The rules that a block must have, against those that it has: pure.
+"""Compare the rules of a block with those that it must have (pure).
 
-The site's uplink carries each byte once: the first centre copies from the site, the others from a centre that has
-everything. What is not there yet is made when it can be, and says what it waits for until then.
+The site's uplink carries each byte once: the first centre copies from the site, the others from a centre that has the
+whole block. A missing rule is made as soon as its source is there; until then its action says what it waits for.
 """
 
 from __future__ import annotations
@@ -24,50 +24,50 @@ __all__ = ["Action", "Difference", "Kind", "Wanted", "difference"]
 
 
 class Kind(StrEnum):
-    """What is to be done about a rule."""
+    """Kind of action on a rule."""
 
-    #: It is missing, and its time has come.
+    #: It is missing, and its source is there.
     MAKE = "make"
     #: It is missing, and waits for something.
     LATER = "make later"
-    #: None can be made: what is wrong with the site must be mended first.
+    #: No rule can be made until the site's configuration is repaired.
     IMPOSSIBLE = "impossible"
-    #: It ends some day, and must not.
+    #: It has an end, and must not have one.
     PROLONG = "prolong"
-    #: It reads from a copy that is no longer there.
+    #: Its source has no copy any more.
     REDIRECT = "read elsewhere"
-    #: It is stuck, and another centre has got everything since it was tried last.
+    #: It is stuck, and another centre has completed its copy since the last try.
     RETRY = "try again"
-    #: It is for a centre that keeps the block no longer, and all copies are elsewhere.
+    #: Its centre does not keep the block any more, and all copies are elsewhere.
     END = "end"
-    #: It is for a centre that keeps the block no longer, and other copies are still to come.
+    #: Its centre does not keep the block any more, but other copies are still missing.
     KEEP = "keep for now"
-    #: It is of another account, or for a place that the placement does not know; it is left alone.
+    #: It belongs to another account, or is for an unknown place: left alone.
     FOREIGN = "foreign"
 
 
 @attrs.frozen(kw_only=True)
 class Action:
-    """What is to be done about one rule of a block.
+    """An action on one rule of a block.
 
     Attributes
     ----------
     did
         The block.
     kind
-        What is to be done.
+        The kind of action.
     rse_expression
-        Where the copy is, or shall be.
+        Where the copy is, or will be.
     source
-        Where it is read from; empty if it is there already, or nothing changes.
+        The source of its transfers; empty if the files are there already, or nothing changes.
     why
-        Why.
+        The reason.
     rule
         The rule; None if there is none yet.
     account
-        Whose rule it is, or will be.
+        The owner of the rule.
     wanted
-        What the rule must be; None if none is wanted.
+        The rule as it must be; None if there must be none.
     """
 
     did: Did
@@ -86,7 +86,7 @@ class Action:
 
 
 class Difference(Rows[Action]):
-    """What is to be done, one row a rule."""
+    """Actions that bring blocks to their rules, one row a rule."""
 
     columns: ClassVar = (
         ("block", "block"),
@@ -103,24 +103,24 @@ class Difference(Rows[Action]):
 
 @attrs.frozen(kw_only=True)
 class Wanted:
-    """What a block must have, as things are now.
+    """The rules that a block must have, in the current state of the centres.
 
     Attributes
     ----------
     rules
-        The rules: the one on site, and those of the centres that keep it, the one that receives it first first.
+        The rule on site, and those of its centres in the order in which they receive it.
     copies
         How many distinct centres must keep it.
     centres
         The centres as they are now.
     onsite
-        The storage element on site; empty for what entered at a centre.
+        The storage element on site; empty if it entered at a centre.
     entered
-        The rule expression of the centre where it entered; empty for what entered on site.
+        The RSE expression of the centre where it entered; empty if it entered on site.
     shut
-        The centres that take nothing new.
+        The centres that take no new data.
     lacks
-        What there must be beside so many centres, and is not; empty if nothing. Without `rules`, none can be made.
+        A missing requirement, in words; empty if none is missing. Without `rules`, no rule can be made.
     """
 
     rules: tuple[WantedRule, ...]
@@ -143,19 +143,19 @@ class Wanted:
 
     @property
     def source(self) -> str:
-        """Where it is read from as long as no centre that keeps it has everything; empty if one has by itself."""
+        """The source of the first copy; empty if the block entered at a centre that keeps it."""
         return self.onsite or (self.entered if self.entered not in {rule.rse_expression for rule in self.rules} else "")
 
     def is_readable(self, name: str) -> bool:
-        """Whether a centre can be read now."""
+        """Whether a centre can be read."""
         return name not in self.centres or (self.centres[name].is_readable and not self.centres[name].is_lost)
 
     def is_writable(self, name: str) -> bool:
-        """Whether a centre can be written now."""
+        """Whether a centre can be written."""
         return name not in self.centres or self.centres[name].is_writable
 
     def is_known(self, expression: str) -> bool:
-        """Whether a rule with this expression can be one of ours."""
+        """Whether our placement makes rules with this RSE expression."""
         centre = centre_of(expression)
         return expression == self.onsite or (
             centre in {*self.centres, *self.placed} and expression in {f"centre={centre}", f"centre={centre}&tape"}
@@ -163,18 +163,18 @@ class Wanted:
 
 
 def difference(did: Did, wanted: Wanted, existing: Sequence[Rule], account: str = "") -> list[Action]:
-    """Return what is to be done about the rules of a closed block, in the order in which it can be done.
+    """Return the actions that bring a closed block to its rules, in order.
 
     Parameters
     ----------
     did
         The block.
     wanted
-        What it must have.
+        The rules that it must have.
     existing
         Its rules.
     account
-        Whose block it is: rules of other accounts are foreign.
+        The owner of the block: rules of other accounts are foreign.
     """
     return _Block(did, wanted, existing, account).actions()
 
@@ -186,21 +186,21 @@ class _Block:
         self.did, self.wanted, self.account = did, wanted, account
         ours = [rule for rule in existing if rule.account == account and wanted.is_known(rule.rse_expression)]
         self.foreign = [rule for rule in existing if rule not in ours]
-        # Of two rules for the same place, the one that stays longer is the one that counts.
+        # Of two rules for one place, the one that ends later counts: it is last, and so it stays in the mapping.
         ours.sort(key=lambda rule: (rule.expires is None, rule.expires), reverse=False)
         self.standing = {rule.rse_expression: rule for rule in ours}
         self.placed = {centre_of(rule.rse_expression): rule for rule in wanted.kept}
         self.made: list[str] = []
 
     def actions(self) -> list[Action]:
-        """Return what is to be done."""
+        """Return the actions."""
         if self.wanted.lacks and not self.wanted.rules:
             return [self._action(Kind.IMPOSSIBLE, "", why=self.wanted.lacks)]
         placed = [rule.rse_expression for rule in self.placed.values()]
         done = [self._is_ok(expression) for expression in placed]
         is_complete = len(placed) >= self.wanted.copies and all(done) and not self.wanted.lacks
         found: list[Action] = []
-        # Once a centre has everything, the copy on site may have been released: it is not asked for again.
+        # Once a centre has the whole block, the copy on site may have been deleted to free space: do not ask for it.
         onsite = self.wanted.onsite
         if onsite and onsite not in self.standing and not any(map(self._is_ok, self.standing)):
             found.append(self._action(Kind.MAKE, self.wanted.onsite, why="holds the copy on site"))
@@ -244,7 +244,7 @@ class _Block:
         return rule is not None and rule.state is RuleState.OK
 
     def _lasting(self, expressions: set[str]) -> list[Action]:
-        """Prolong what ends and must not."""
+        """Prolong rules that have an end and must not have one."""
         return [
             self._action(Kind.PROLONG, want.rse_expression, why=f"it ends on {rule.expires:%Y-%m-%d %H:%M} UTC")
             for want in self.wanted.rules
@@ -253,9 +253,9 @@ class _Block:
         ]
 
     def _whole(self) -> dict[str, str]:
-        """Return the rules that are fulfilled, by centre: of those that keep the block first."""
+        """Return the rules that are OK, by centre."""
         rules = [*(want.rse_expression for want in self.placed.values()), *self.standing]
-        # Where the files entered they all are: the rule that holds them there is fulfilled as it is made.
+        # All files are where they entered: a rule for that place is OK as soon as it is made.
         entered = {want.rse_expression for want in self.placed.values() if not want.source} & set(self.made)
         return {
             centre_of(rule): rule
@@ -264,7 +264,7 @@ class _Block:
         }
 
     def _source(self, name: str) -> str:
-        """Return where a centre can copy from now: another centre that has everything, else where it entered."""
+        """Return the source for a centre: another centre with the whole block, else where it entered."""
         whole = self._whole()
         for other in dict.fromkeys([*self.placed, *sorted(whole)]):
             if other != name and other in whole and self.wanted.is_readable(other):
@@ -274,7 +274,7 @@ class _Block:
         return self.wanted.source if self.wanted.is_readable(centre_of(self.wanted.source)) else ""
 
     def _missing(self, name: str, want: WantedRule) -> list[Action]:
-        """Make the rule of a centre, or say what it waits for."""
+        """Make the missing rule of a centre, or return what it waits for."""
         expression, source = want.rse_expression, self._source(name)
         if not want.source:
             self.made.append(expression)
@@ -285,7 +285,7 @@ class _Block:
         if source in {"", self.wanted.source} and feeding:
             begun = self.placed[feeding].rse_expression
             if self._is_partly_there(begun):
-                # What is stuck on the way to the first centre keeps nothing else from its second copy.
+                # Files that are stuck on the way to the first centre must not delay the second copy of the others.
                 self.made.append(expression)
                 why = f"{feeding} has all files but {self.standing[begun].locks.get('stuck', 0)}, which are stuck"
                 return [self._action(Kind.MAKE, expression, source=begun, why=why)]
@@ -297,12 +297,12 @@ class _Block:
         return [self._action(Kind.MAKE, expression, source=source, why="its time has come")]
 
     def _is_partly_there(self, expression: str) -> bool:
-        """Whether a rule has brought all files that it can bring, and there are others."""
+        """Whether a rule has copied all files but those that are stuck."""
         rule = self.standing.get(expression)
         return rule is not None and rule.has_stalled and rule.locks.get("ok", 0) > 0
 
     def _feeding(self, name: str) -> str:
-        """Return the centre that copies from where it entered just now."""
+        """Return the centre that is copying from where the block entered; empty if none."""
         for other, want in self.placed.items():
             expression = want.rse_expression
             asked = expression in {*self.standing, *self.made} and not self._is_ok(expression)
@@ -311,18 +311,18 @@ class _Block:
         return ""
 
     def _redirected(self, name: str) -> list[Action]:
-        """Have a rule read elsewhere whose source has gone."""
+        """Give a rule another source if its own has gone."""
         expression = self.placed[name].rse_expression
         rule = self.standing[expression]
         centre = centre_of(rule.source)
-        # Rucio forgets the source of a rule that it has repaired; then it may read anywhere.
+        # Rucio drops the source of a rule that it repairs; the rule then reads from anywhere.
         if rule.state is RuleState.OK or not rule.source or centre == name:
             return []
         if rule.source == self.wanted.onsite:
             gone = self.wanted.onsite not in {*self.standing, *self.made}
             why = "the copy on site has been released"
         elif rule.has_stalled and self._is_partly_there(rule.source):
-            # It has read all that there is: the rest may be sound where the files entered.
+            # It has copied all that its source has; the rest may still be sound where the files entered.
             gone, why = True, f"{centre} lacks files that may be sound where they entered"
         else:
             known = self.wanted.centres.get(centre)
@@ -338,7 +338,7 @@ class _Block:
         return []
 
     def _unplaced(self, number: int) -> Action:
-        """Say that there are fewer centres than copies."""
+        """Report that there are fewer centres than copies."""
         others = [centre for name, centre in self.wanted.centres.items() if name not in self.placed]
         away = [centre.why for centre in others if centre.why]
         shut = [centre.name for centre in others if not centre.why and centre.name in self.wanted.shut]
@@ -350,7 +350,7 @@ class _Block:
         return self._action(Kind.LATER, "", why=why)
 
     def _spare(self, expression: str, *, is_complete: bool) -> Action:
-        """Say that a rule is needed no longer, or still."""
+        """End a rule that is not needed any more, or keep it until all copies are there."""
         centre = self.wanted.centres.get(centre_of(expression))
         because = f" ({centre.why})" if centre is not None and centre.why else ""
         if is_complete:
@@ -359,6 +359,6 @@ class _Block:
 
 
 def _is_news(other: Rule, rule: Rule) -> bool:
-    """Whether a centre has got everything since a rule was tried last."""
+    """Whether a centre completed its copy after the last try of a rule."""
     is_whole = other.state is RuleState.OK and centre_of(other.rse_expression) != ""
     return is_whole and other.updated is not None and rule.updated is not None and other.updated > rule.updated

@@ -1,4 +1,4 @@
-"""Why copies are not there yet, in plain words, with what helps."""
+"""Explain why copies are missing, and what helps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ExplainCatalogue(StorageCatalogue, TransferCatalogue, Protocol):
 
 @attrs.frozen(kw_only=True)
 class Explanation:
-    """Why a copy is not there yet.
+    """Explanation of a missing copy.
 
     Attributes
     ----------
@@ -78,12 +78,12 @@ class Explanation:
 
     @property
     def needs_somebody(self) -> bool:
-        """Whether it does not pass by itself."""
+        """Whether somebody must act: it does not pass by itself."""
         return self.cause not in {CopyCause.EARLIER, CopyCause.DUE, CopyCause.UNDER_WAY}
 
 
 class Explanations(Rows[Explanation]):
-    """Why copies are not there yet, one row a rule."""
+    """Explanations of missing copies, one row a rule."""
 
     columns: ClassVar = (
         ("block", "block"),
@@ -99,7 +99,7 @@ class Explanations(Rows[Explanation]):
 def explain_block(
     catalogue: ExplainCatalogue, block: Block, rules: Sequence[Rule], wanted: Wanted | None, now: dt.datetime
 ) -> Iterator[Explanation]:
-    """Yield why copies of one closed block are not there yet.
+    """Explain the missing copies of a closed block.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class _Block:
         self.catalogue, self.block, self.rules, self.wanted, self.now = catalogue, block, rules, wanted, now
 
     def explanations(self) -> Iterator[Explanation]:
-        """Yield why rules are not fulfilled, and why others are not there."""
+        """Explain rules that are not OK, and rules that do not exist yet."""
         for rule in self.rules:
             if rule.state is not RuleState.OK:
                 yield self._rule(rule)
@@ -134,7 +134,7 @@ class _Block:
                     yield self._missing(action)
 
     def _missing(self, action: Action) -> Explanation:
-        """Say why a rule is not there."""
+        """Explain why a rule does not exist yet."""
         short = self._quota(action.rse_expression) if action.kind is Kind.MAKE else ""
         if short:
             row = _BY_CAUSE[CopyCause.QUOTA]
@@ -165,7 +165,7 @@ class _Block:
         )
 
     def _quota(self, expression: str) -> str:
-        """Return the storage element where the account may not keep so much more; empty if it may, or is unknown."""
+        """Return the storage element where the quota of the account is too small; empty if none is."""
         name = centre_of(expression) or expression
         rses = [rse.name for rse in self.catalogue.rses().values() if name in {rse.name, rse.centre}]
         try:
@@ -175,7 +175,7 @@ class _Block:
         return rses[0] if rses and all(left.get(rse, 0.0) < self.block.size_bytes for rse in rses) else ""
 
     def _rule(self, rule: Rule) -> Explanation:
-        """Say why a rule is not fulfilled."""
+        """Explain why a rule is not OK."""
         attempts = tuple(self.catalogue.attempts(rule, _LOOKED_AT))
         first = attempts[0] if attempts else None
         said = rule.error or next((attempt.said for attempt in attempts if attempt.said), "")
@@ -202,7 +202,7 @@ class _Block:
         )
 
     def _why(self, rule: Rule, first: Attempt | None, said: str) -> tuple[CopyCause, str, str]:
-        """Return the cause, the sentence and what helps, with the places for their words."""
+        """Return cause, sentence and help, with placeholders."""
         if rule.state is RuleState.SUSPENDED:
             why = "The rule was stuck for two weeks, or somebody has suspended it; Rucio does nothing about it."
             again = "rucio rule update {rule} --stuck, then: bdms rules retry {rule}"
@@ -228,7 +228,7 @@ class _Block:
         return CopyCause.UNDER_WAY, "Its transfers are under way.", "Nothing; look again in a few minutes."
 
     def _away(self, rule: Rule) -> str:
-        """Return what is wrong with the centres that a rule needs; empty if nothing."""
+        """Return the problems of the centres that a rule needs; empty if there are none."""
         if self.wanted is None:
             return ""
         names = [centre_of(rule.rse_expression), centre_of(rule.source)]
@@ -237,5 +237,5 @@ class _Block:
 
 
 def _quoted(text: str) -> str:
-    """Return a text that braces do no harm to."""
+    """Escape the braces of a text for `str.format`."""
     return text.rstrip(".").replace("{", "{{").replace("}", "}}")

@@ -1,7 +1,7 @@
-"""Following the replication: each rule is made soon after its time has come, and little is asked meanwhile.
+"""Follow the replication of blocks with few requests.
 
-One question a step tells which blocks have a rule that was fulfilled since; only those are reconciled. From time to
-time everything is looked at, a piece a step, so that what was fulfilled meanwhile does not wait for the end of it.
+One request a step returns the blocks whose rules became OK since the last step; only those are reconciled. From time to
+time all blocks are reconciled, some in each step, so that newly OK rules do not wait until the last block is done.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Follower"]
 
-#: How far a question reaches back beyond the last one: for clocks that differ, and transactions that end late.
+#: How far a request reaches back beyond the last one: for clocks that differ, and transactions that commit late.
 _OVERLAP = dt.timedelta(seconds=30)
-#: For how long a step looks at everything; it ends with what it has begun.
+#: For how long a step goes on with the reconciliation of all blocks; it finishes the pattern that it has begun.
 _PIECE = dt.timedelta(seconds=2)
 
 
@@ -36,17 +36,17 @@ class Follower:
     replication
         The replication of the archive.
     everything
-        Returns scopes and patterns of the names of all blocks that are to be followed; by default all that there are.
+        Returns scopes and name patterns of all blocks to follow; by default all blocks.
     everything_after
-        The time after which everything is looked at again: what a crash has left is found then.
+        The time after which all blocks are reconciled again; this finds what a crash has left.
     on_rule
         Called with block and RSE expression for each rule that is made.
     on_refused
-        Called with what could not be done about one rule, and why; by default such an error is raised.
+        Called with an action that the catalogue refused, and the error; by default the error is raised.
     on_complete
-        Called with the blocks that were found to have all their copies; a block may be told more than once.
+        Called with blocks that have all their copies; for one block perhaps more than once.
     on_stalled
-        Called with the blocks some of whose files are stuck and all others of which have their copies; again and again.
+        Called with blocks whose files all have their copies, but for some that are stuck; repeatedly.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class Follower:
 
     @property
     def is_everything_due(self) -> bool:
-        """Whether the next step looks at everything, or goes on with that."""
+        """Whether the next step reconciles all blocks, or goes on with that."""
         return self._sweep is not None or not self._is_fresh(self._now())
 
     def step(self) -> None:
-        """Make the rules whose time has come since the last step."""
+        """Make the rules that have become possible since the last step."""
         begin = self._now()
         if self._seen is not None:
             self._follow(self._seen - _OVERLAP)
@@ -92,11 +92,11 @@ class Follower:
             self._look_on(self._sweep, begin)
 
     def _follow(self, since: dt.datetime) -> None:
-        """Reconcile the blocks that have a rule that was fulfilled since."""
+        """Reconcile the blocks with a rule that became OK after `since`."""
         told = self._catalogue.fulfilled_since(since)
         changed = {did: rules for did, rules in told.items() if is_block(did.name)}
         for did in sorted(changed.keys() - self._complete):
-            # Within the overlap everything is told again and again.
+            # Within the overlap the catalogue returns the same rules again.
             if not changed[did] <= self._followed.get(did, frozenset()):
                 self._reconcile(did.scope, did.name)
                 self._followed[did] = changed[did]
@@ -104,7 +104,7 @@ class Follower:
         self._followed = {did: rules for did, rules in self._followed.items() if did in changed}
 
     def _look_on(self, sweep: Iterator[tuple[str, str]], begin: dt.datetime) -> None:
-        """Look at the next piece of everything; what fails has it begin anew."""
+        """Reconcile some of all blocks; after an error, the next step starts from the first block."""
         swept, self._sweep, self._swept = self._swept, None, None
         for scope, pattern in sweep:
             self._reconcile(scope, pattern)
@@ -114,7 +114,7 @@ class Follower:
         self._swept = swept
 
     def _is_fresh(self, now: dt.datetime) -> bool:
-        """Whether everything was looked at a short while ago; a clock that was set back says nothing of it."""
+        """Whether all blocks were reconciled lately; False if the clock was set back."""
         return self._swept is not None and dt.timedelta() <= now - self._swept < self._everything_after
 
     def _all_blocks(self) -> Iterator[tuple[str, str]]:

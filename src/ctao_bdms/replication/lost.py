@@ -1,4 +1,4 @@
-"""Mark centres as lost, and take that back."""
+"""Mark centres as lost, and undo it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which centres keep the copies of a night: pure.
+"""Choose the centres that keep the data of a night (pure).
 
 Weighted rendezvous hashing of site and night over the centres: a whole night lies together, at distinct centres by
 construction, each centre takes its share, and when a centre joins only that share moves. (D. G. Thaler and
@@ -24,7 +24,7 @@ __all__ = ["centres_for", "full_centres", "place", "shares_of", "shut_centres", 
 
 
 def shares_of(rses: Iterable[Rse]) -> dict[str, float]:
-    """Return the share of the data that each off-site centre takes: the largest that one of its RSEs states."""
+    """Return the share of each off-site centre: the largest share of its RSEs."""
     shares: dict[str, float] = {}
     for rse in rses:
         if rse.centre:
@@ -33,7 +33,7 @@ def shares_of(rses: Iterable[Rse]) -> dict[str, float]:
 
 
 def full_centres(rses: Iterable[Rse], keep_free_bytes: int = 0) -> frozenset[str]:
-    """Return the centres that take no new nights: those of which every storage element is full.
+    """Return the centres that take no new nights, as all their storage elements are full.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def tape_centres(rses: Iterable[Rse]) -> frozenset[str]:
 
 
 def shut_centres(policy: Policy, rses: Collection[Rse], retention: RetentionClass, night: Night) -> frozenset[str]:
-    """Return the centres that would keep what belongs to a retention class, and take nothing new of a night.
+    """Return the centres of a retention class that take no new data of a night.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def _shares(policy: Policy, rses: Collection[Rse], retention: RetentionClass) ->
 def place(
     policy: Policy, rses: Collection[Rse], retention: RetentionClass, site: Site, night: Night, held: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Return the centres that keep what belongs to a retention class of a night, the first to receive it first.
+    """Return the centres that keep the data of a night and retention class, the first receiver first.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def centres_for(
     held: Sequence[str] = (),
     tape: Collection[str] | None = None,
 ) -> tuple[str, ...]:
-    """Return the centres that keep the data of a night, the one that receives them from the site first.
+    """Return the centres that keep the data of a night, the first receiver first.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The policy: how each kind of product is kept.
 
-A file says it (`policyfile` reads it, `placement` and `rules` follow it). What it says of a retention class holds for
-all blocks of that class, also for those that were made before.
+It is read from a file by `policyfile`, and followed by `placement` and `rules`. A change of a retention class applies
+to all blocks of that class, old and new.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ __all__ = ["Policy"]
 
 @attrs.frozen(kw_only=True)
 class Policy:
-    """How the archive keeps its products.
+    """Retention and placement of products.
 
     Attributes
     ----------
     source
         The file that it was read from.
     retentions
-        What each retention class means.
+        The terms of each retention class.
     products
-        Which products belong to which class; the first entry that fits counts.
+        Entries that give products their class; the first one that fits counts.
     centres
-        Which nights centres take, by their name; those that are not named take all.
+        The nights that centres take, by name; centres that are not named take all.
     placement
-        What placement goes by.
+        Terms of the placement.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class Policy:
         Raises
         ------
         InvalidSettingsError
-            If anything in it is wrong; it says all of it.
+            If the file is not valid; the error lists all problems.
         """
         return _default() if path is None else cls(source=Path(path), **read_terms(Path(path)))
 
@@ -76,7 +76,7 @@ class Policy:
         Parameters
         ----------
         metadata
-            What is known of it.
+            Its metadata.
         category
             Its processing category; by default the one in the metadata.
         scope
@@ -85,11 +85,11 @@ class Policy:
         return next(entry.retention for entry in self.products if entry.fits(metadata, category, scope))
 
     def retention_of(self, metadata: ProductMetadata, scope: str) -> RetentionClass:
-        """Return the retention class of a product of a scope, as planning an ingest asks for it."""
+        """Return the retention class of a product, as the plan of an ingest needs it."""
         return self.retention_for(metadata, scope=scope)
 
     def first_rule(self, block: Did, rse: str) -> FirstRule:
-        """Return the rule with which a block is opened: it holds the replicas where they are registered.
+        """Return the first rule of a block, which holds its replicas where they are registered.
 
         Parameters
         ----------
@@ -108,12 +108,12 @@ class Policy:
         )
 
     def retention(self, retention_class: RetentionClass) -> Retention:
-        """Return what a retention class means."""
+        """Return the terms of a retention class."""
         return self.retentions[retention_class]
 
     @property
     def onsite_days(self) -> Mapping[RetentionClass, float | None]:
-        """The days after which copies on site may be released, by retention class; None: never."""
+        """Days after which copies on site can be deleted, by retention class; None: never."""
         return {name: terms.onsite_days for name, terms in self.retentions.items()}
 
     def takes(self, centre: str, night: Night) -> bool:
@@ -122,7 +122,7 @@ class Policy:
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of what the policy says, 64 hexadecimal digits; the layout of the file does not count."""
+        """SHA-256 of the policy, 64 hexadecimal digits; the layout of the file does not matter."""
         said = attrs.asdict(self, filter=attrs.filters.exclude("source"))
         said["retentions"] = {str(name): attrs.asdict(each) for name, each in self.retentions.items()}
         text = json.dumps(said, sort_keys=True, default=str, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Reading policy files: everything that is wrong is found, and said at once."""
+"""Read policy files, and report all problems at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SECTIONS = ("retention", "product", "centre", "placement")
 
 
 class Terms(TypedDict):
-    """All that a policy file says, by its sections."""
+    """The content of a policy file, by section."""
 
     retentions: dict[RetentionClass, Retention]
     products: tuple[ProductEntry, ...]
@@ -66,7 +66,7 @@ def _named(
     problems: list[str],
     known: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Return the sections ``[section.name]`` by name; those that are wrong are None."""
+    """Return the sections ``[section.name]`` by name; None for those that are not valid."""
     table = document.get(section, {})
     if not isinstance(table, dict):
         problems.append(f"{section} = {shown(table)} is wrong: expected sections [{section}.NAME]")
@@ -81,7 +81,7 @@ def _named(
 
 
 def _products(document: dict[str, Any], problems: list[str]) -> list[ProductEntry | None]:
-    """Return the entries ``[[product]]``; those that are wrong are None."""
+    """Return the entries ``[[product]]``; None for those that are not valid."""
     entries = document.get("product", [])
     if not isinstance(entries, list):
         problems.append(f"product = {shown(entries)} is wrong: expected entries [[product]]")
@@ -90,7 +90,7 @@ def _products(document: dict[str, Any], problems: list[str]) -> list[ProductEntr
 
 
 def _of(kind: type[Any], section: str, table: object, problems: list[str]) -> Any:  # noqa: ANN401 - a `kind`
-    """Return a section of the file; None if anything in it is wrong, which is added to `problems`."""
+    """Return a section of the file; None, with an entry in `problems`, if it is not valid."""
     if not isinstance(table, dict):
         problems.append(f"{section} = {shown(table)} is wrong: expected a section [{section}]")
         return None
@@ -114,7 +114,7 @@ def _of(kind: type[Any], section: str, table: object, problems: list[str]) -> An
 def _contradictions(
     retentions: dict[str, Retention | None], products: list[ProductEntry | None], centres: dict[str, CentreTerms | None]
 ) -> Iterator[str]:
-    """Say what does not go together."""
+    """Yield contradictions between sections."""
     for missing in [name for name in RetentionClass if name not in retentions]:
         yield f"[retention.{missing}] is missing: every retention class must be said"
     for name, retention in retentions.items():
@@ -133,7 +133,7 @@ def _contradictions(
 
 
 def _of_retention(name: str, retention: Retention) -> Iterator[str]:
-    """Say what of a retention class does not go together."""
+    """Yield contradictions within a retention class."""
     if retention.activity not in ACTIVITIES:
         near = difflib.get_close_matches(retention.activity, ACTIVITIES, n=1, cutoff=0)[0]
         yield f'retention.{name}.activity: Rucio knows no "{retention.activity}"; the nearest known one is "{near}"'

@@ -1,4 +1,4 @@
-"""Reconcile the rules of blocks: what they must have, against what they have, and the difference done."""
+"""Reconcile blocks: compare their rules with those they must have, and apply the difference."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class ReplicationCatalogue(
     ClosingCatalogue,
     Protocol,
 ):
-    """What replication asks of a catalogue."""
+    """The catalogue verbs that replication needs."""
 
 
 def _silent(_did: Did, _expression: str) -> None:
-    """Say nothing of a rule that is made."""
+    """Ignore a rule that is made."""
 
 
 @attrs.frozen
 class Replication:
-    """The replication of blocks: which copies they must have, and the rules that bring them there.
+    """Replication of blocks by rules.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Replication:
     now
         The clock (aware).
     patience
-        How long a centre that is shut is waited for.
+        How long to wait for a centre that is shut.
     """
 
     catalogue: ReplicationCatalogue
@@ -88,11 +88,11 @@ class Replication:
         on_rule: Callable[[Did, str], None] = _silent,
         on_refused: Callable[[Action, CatalogueError], None] | None = None,
     ) -> BlockStates:
-        """Make, change and end rules so that the blocks of `pattern` have those that they must have.
+        """Make, change and end rules until the blocks of `pattern` have those that they must have.
 
-        An open block that nobody has closed for `abandoned_after` is what a crash has left: it is closed first. If its
-        manifest cannot be written on site, that is logged, the block stays open, and the others go on. An empty block
-        needs no rules, nor does one whose time is over.
+        A block that is still open after `abandoned_after` was left by a crash, and is closed first. If its manifest
+        cannot be written on site, the error is logged, the block stays open, and the others go on. Empty blocks, and
+        blocks after their lifetime, need no rules.
 
         Parameters
         ----------
@@ -101,19 +101,19 @@ class Replication:
         abandoned_after
             How old an open block must be to be closed here.
         opened_since
-            Only blocks that were made since (aware); by default all.
+            Only blocks made since then (aware); by default all.
         prune
-            End the rules of centres that keep a block no longer, once all its copies are elsewhere.
+            End the rules of centres that do not keep a block any more, once all its copies are elsewhere.
         on_rule
             Called with block and RSE expression for each rule that is made.
         on_refused
-            Called with what could not be done about one rule, and why; by default the first such error is raised when
-            all others have been seen to.
+            Called with an action that the catalogue refused, and the error; by default the first such error is raised
+            after all other actions.
 
         Returns
         -------
         BlockStates
-            The closed blocks with what they have now.
+            The closed blocks with their rules.
         """
         blocks = self._blocks(scope, pattern, opened_since)
         abandoned = [block for block in blocks if block.is_open and self.now() - block.created >= abandoned_after]
@@ -139,13 +139,13 @@ class Replication:
         return self._states(closed, rules)
 
     def compare(self, scope: str, pattern: str) -> Difference:
-        """Return what `reconcile` would do, and what it leaves alone or waits for; nothing is changed."""
+        """Return what `reconcile` would do, leave alone or wait for; change nothing."""
         closed = [block for block in self._closed(scope, pattern) if not self._is_over(block)]
         rules = self._rules(scope, closed)
         return Difference(action for block in closed for action in self._actions(block, rules[block.did.name]))
 
     def states(self, scope: str, pattern: str) -> BlockStates:
-        """Return the closed blocks of `pattern` with the rules that they have; nothing is changed."""
+        """Return the closed blocks of `pattern` with their rules; change nothing."""
         closed = self._closed(scope, pattern)
         return self._states(closed, self._rules(scope, closed))
 
@@ -156,7 +156,7 @@ class Replication:
         on_rule: Callable[[Did, str], None] = _silent,
         on_refused: Callable[[Action, CatalogueError], None] | None = None,
     ) -> None:
-        """Make the next rules of blocks that were closed just now: they have the one with which they were opened.
+        """Make the next rules of newly closed blocks, which have only their first rule.
 
         Parameters
         ----------
@@ -172,13 +172,13 @@ class Replication:
                 if action.kind is Kind.LATER and not action.rse_expression:
                     _LOG.warning("block %s: %s", did, action.why)
                 if action.kind is Kind.MAKE and not action.source:
-                    continue  # what is there already, the first rule holds
+                    continue  # the first rule holds the files that are there already
                 apply(self.catalogue, action, on_rule, say, prune=False)
         if refused:
             raise refused[0]
 
     def explain(self, scope: str = "", pattern: str = "", *, rule_id: str = "") -> Explanations:
-        """Say of each copy that blocks must have and that is not there yet why; nothing is changed.
+        """Explain each missing copy of blocks; change nothing.
 
         Parameters
         ----------
@@ -208,23 +208,23 @@ class Replication:
         )
 
     def placement(self, did: Did, rules: Sequence[Rule] = ()) -> tuple[str, ...]:
-        """Return the centres that keep the copies of a block that has these rules, the first to receive them first."""
+        """Return the centres that keep a block with these rules, the first receiver first."""
         return self._requirements().placement(did, rules)
 
     def placement_of_night(self, site: Site, night: Night) -> tuple[str, ...]:
-        """Return the centres that keep for ever what is taken in a night, if it were placed now."""
+        """Return the centres that would keep permanent data of a night, placed now."""
         return self._requirements().placement_of_night(site, night)
 
     def centres(self) -> Centres:
-        """Return the data centres, and what is expected of each now."""
+        """Return the data centres with their state."""
         keep_free = self.policy.placement.keep_free_bytes
         return Centres(centres_by_name(self.catalogue.rses().values(), self.now(), self.patience, keep_free).values())
 
     def copied(self, block: Did, lfns: Iterable[Lfn]) -> set[Lfn]:
-        """Return those files of a block that have a good copy at as many centres as must keep it.
+        """Return the files of a block that have an available replica at enough centres.
 
-        It is asked file by file: the rules of a block of which some files are stuck say it of none. A file that the
-        catalogue does not know any more has no copy.
+        Replicas are counted file by file, as the rules of a block with stuck files tell nothing about single files. A
+        file that the catalogue does not know any more has no replica.
         """
         copies = self.policy.retention(BlockName.parse(block.name).retention).copies
         rses = self.catalogue.rses()
@@ -236,17 +236,17 @@ class Replication:
         return found
 
     def _requirements(self) -> Requirements:
-        """Return the policy, the storage elements and the centres, as they are now."""
+        """Read the storage elements, and return what the policy requires with them."""
         rses = self.catalogue.rses()
         return Requirements(self.policy, rses, centres_by_name(rses.values(), self.now(), self.patience))
 
     def _blocks(self, scope: str, pattern: str, opened_since: dt.datetime | None = None) -> list[Block]:
-        """Return what `pattern` finds, if its name is that of a block."""
+        """Return the blocks of `pattern`, without datasets that are no blocks."""
         found = self.catalogue.blocks(scope, pattern, opened_since=opened_since)
         return [block for block in found if is_block(block.did.name)]
 
     def _closed(self, scope: str, pattern: str) -> list[Block]:
-        """Return the closed blocks of `pattern` that hold something."""
+        """Return the closed blocks of `pattern` that are not empty."""
         return [block for block in self._blocks(scope, pattern) if not block.is_open and block.n_files]
 
     def _rules(self, scope: str, blocks: Sequence[Block]) -> Mapping[str, Sequence[Rule]]:
@@ -255,17 +255,17 @@ class Replication:
         return {block.did.name: [_counted(rule, block) for rule in found[block.did.name]] for block in blocks}
 
     def _is_over(self, block: Block) -> bool:
-        """Return whether the time for which a block is kept is over."""
+        """Return whether the lifetime of a block is over."""
         lifetime = self.policy.retention(BlockName.parse(block.did.name).retention).lifetime
         return lifetime is not None and self.now() - block.created >= lifetime
 
     def _wanted(self, block: Block, rules: Sequence[Rule]) -> Wanted:
-        """Return what a block must have; of its rules, only its owner's count."""
+        """Return the rules that a block must have; of its own, only its owner's count."""
         ours = [rule for rule in rules if rule.account == block.account]
         return self._requirements().wanted(block.did, ours)
 
     def _actions(self, block: Block, rules: Sequence[Rule]) -> list[Action]:
-        """Return what is to be done about the rules of a block."""
+        """Return the actions on the rules of a block."""
         return difference(block.did, self._wanted(block, rules), rules, block.account)
 
     def _states(self, blocks: Sequence[Block], rules: Mapping[str, Sequence[Rule]]) -> BlockStates:
@@ -275,9 +275,9 @@ class Replication:
 
 
 def _counted(rule: Rule, block: Block) -> Rule:
-    """Return a rule with its state for all files of its block.
+    """Return a rule, as replicating if it lacks locks for some files of its block.
 
-    A rule that is older than the files says ``ok`` until Rucio's judge has given them their locks.
+    A rule that is older than the files is ``ok`` until Rucio's judge has made their locks.
     """
     lacks_locks = rule.state is RuleState.OK and rule.locks.get("ok", 0) < block.n_files * rule.copies
     return attrs.evolve(rule, state=RuleState.REPLICATING) if lacks_locks else rule

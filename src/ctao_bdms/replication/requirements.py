@@ -1,4 +1,4 @@
-"""What a block must have, by the policy and as storage elements and centres are now: pure."""
+"""The rules that a block must have, from policy, storage elements and centres (pure)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["Requirements"]
 
 @attrs.frozen
 class Requirements:
-    """What blocks must have, by the policy, the storage elements and the centres as they are now."""
+    """Policy, storage elements and centres, and what they require of blocks."""
 
     policy: Policy
     rses: Mapping[str, Rse]
     centres: Mapping[str, Centre]
 
     def wanted(self, did: Did, rules: Sequence[Rule]) -> Wanted:
-        """Return what a block with these rules must have."""
+        """Return the rules that a block must have, given those that it has."""
         name = BlockName.parse(did.name)
         terms = self.policy.retention(name.retention)
         try:
@@ -56,7 +56,7 @@ class Requirements:
         )
 
     def placement(self, did: Did, rules: Sequence[Rule] = ()) -> tuple[str, ...]:
-        """Return the centres that keep the copies of a block, the one that receives them from the site first.
+        """Return the centres that keep a block, the first receiver first.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class Requirements:
         return self._placed(name.retention, name.site, name.night, rules, name.origin)[1]
 
     def placement_of_night(self, site: Site, night: Night) -> tuple[str, ...]:
-        """Return the centres that keep for ever what is taken in a night, if it were placed now."""
+        """Return the centres that would keep permanent data of a night, placed now."""
         return self._placed(RetentionClass.PERMANENT, site, night, ())[1]
 
     def _placed(

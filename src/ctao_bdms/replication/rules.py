@@ -1,4 +1,4 @@
-"""Which rules a block must have: pure.
+"""The rules of a block, from its placement (pure).
 
 The on-site copy is held by a rule of its own. The first centre copies from the site as soon as the block is closed; the
 second copies from the first, as soon as the first has everything. So the site's uplink carries each byte once, and a
@@ -100,7 +100,7 @@ def wanted_rules(
 
 
 def centre_of(expression: str) -> str:
-    """Return the centre that a rule of ours is about; empty if it is about none.
+    """Return the centre in an RSE expression of ours; empty if it has none.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def centre_of(expression: str) -> str:
 
 
 def centres_held(rules: Iterable[Rule], retention: Retention | None = None) -> tuple[str, ...]:
-    """Return the centres that rules of a block name, oldest first; one that ends does not count for what has no end."""
+    """Return the centres in the rules of a block, oldest first; rules with an end count only if the class has one."""
     ends = retention is not None and retention.lifetime_s is not None
     named = (centre_of(rule.rse_expression) for rule in rules if rule.expires is None or ends)
     return tuple(dict.fromkeys(centre for centre in named if centre))

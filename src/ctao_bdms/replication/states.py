@@ -1,4 +1,4 @@
-"""How far the replication of blocks is."""
+"""Replication state of blocks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["BlockState", "BlockStates", "state_of"]
 
 @attrs.frozen(kw_only=True)
 class BlockState:
-    """How far the replication of a block is.
+    """Replication state of a block.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class BlockState:
 
     @property
     def complete_at(self) -> tuple[str, ...]:
-        """The centres that have every file, as the catalogue says."""
+        """The centres that have every file, by the catalogue."""
         done = {
             centre_of(rule.rse_expression)
             for rule in self.rules
@@ -66,12 +66,12 @@ class BlockState:
 
     @property
     def is_complete(self) -> bool:
-        """Whether as many centres as must have every file, and nothing else is lacking."""
+        """Whether enough centres have every file, and no other requirement is missing."""
         return len(self.complete_at) >= self.copies and not self.lacks
 
     @property
     def has_stalled(self) -> bool:
-        """Whether every rule that it must have has brought what it can bring, and some files are stuck."""
+        """Whether all its rules have copied all files but some that are stuck."""
         ours = [rule for rule in self.rules if centre_of(rule.rse_expression) in self.centres]
         is_asked = {centre_of(rule.rse_expression) for rule in ours} == set(self.centres)
         return (
@@ -83,7 +83,7 @@ class BlockState:
 
     @property
     def progress(self) -> str:
-        """The rules as text: where, and how many files are there."""
+        """The rules as text, with the number of files that are there."""
         parts = []
         for rule in self.rules:
             counts = ", ".join(f"{number} {word}" for word, number in rule.locks.items() if number)
@@ -94,7 +94,7 @@ class BlockState:
 
 
 class BlockStates(Rows[BlockState]):
-    """How far the replication of blocks is, one row a block."""
+    """Replication states of blocks, one row a block."""
 
     columns: ClassVar = (
         ("block", "block"),

@@ -1,4 +1,4 @@
-"""The terms of a policy: how a class of products is kept, and which products, nights and centres are meant."""
+"""Terms of a policy: retention classes, products, centres and placement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CentreTerms", "PlacementTerms", "ProductEntry", "Retention"]
 
 @attrs.frozen(kw_only=True)
 class Retention:
-    """How the products of a retention class are kept."""
+    """Terms of a retention class."""
 
     copies: int = setting("Distinct centres that keep a copy, beside the site.", least=1, most=20, example=2)
     centres: Mapping[str, float] | None = setting(
@@ -41,13 +41,13 @@ class Retention:
 
     @property
     def lifetime(self) -> dt.timedelta | None:
-        """How long copies are kept; None if for ever."""
+        """Lifetime of copies; None if for ever."""
         return None if self.lifetime_s is None else dt.timedelta(seconds=self.lifetime_s)
 
 
 @attrs.frozen(kw_only=True)
 class ProductEntry:
-    """Which products a retention class is for: all that is said must hold, and the first entry that fits counts."""
+    """Products of a retention class: all conditions must hold, and the first entry that fits counts."""
 
     retention: RetentionClass = setting("The retention class.", example="permanent")
     levels: tuple[DataLevel, ...] = setting("Data levels; empty: any.", ())
@@ -58,7 +58,7 @@ class ProductEntry:
     scopes: tuple[str, ...] = setting("Scopes, with `*`; empty: any.", ())
 
     def fits(self, metadata: ProductMetadata, category: str, scope: str) -> bool:
-        """Return whether a product is meant."""
+        """Return whether all conditions hold for a product."""
         said = (
             (self.levels, metadata.get("data__level")),
             (self.categories, category or metadata.get("instance__category")),
@@ -73,7 +73,7 @@ class ProductEntry:
 
 @attrs.frozen(kw_only=True)
 class CentreTerms:
-    """Which nights a centre takes; what it has already, it keeps."""
+    """The nights that a centre takes; it keeps the data that it has already."""
 
     first_night: dt.date | None = setting("The first night that it takes; empty: all.", None)
     last_night: dt.date | None = setting("The last night that it takes; empty: all.", None)
@@ -87,7 +87,7 @@ class CentreTerms:
 
 @attrs.frozen(kw_only=True)
 class PlacementTerms:
-    """What placement goes by."""
+    """Terms of the placement."""
 
     keep_free_bytes: int = setting(
         "Free space below which a centre counts as full, where it says its free space.", 0, least=0
