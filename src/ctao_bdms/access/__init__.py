@@ -1,4 +1,4 @@
-"""Finding products and fetching them."""
+"""Query products, and fetch their files."""
 
 from ctao_bdms.access.copies import CopiesCondition, readable_centres
 from ctao_bdms.access.declare import DeclareCatalogue, declare

@@ -32,7 +32,7 @@ _TESTS: Mapping[str, Callable[[int, int], bool]] = {
 
 
 def readable_centres(file: ArchivedFile, rses: Mapping[str, Rse]) -> frozenset[str]:
-    """Return the off-site centres that hold a copy of `file` that can be read; several there count once.
+    """Return the off-site centres with a readable replica of `file`.
 
     What lies at a storage element that is lost or shut cannot be read.
     """
@@ -57,7 +57,7 @@ class CopiesCondition:
 
     @classmethod
     def parse(cls, word: str, value: object) -> CopiesCondition:
-        """Return the condition of a word such as ``copies__lt``.
+        """Parse a query word such as ``copies__lt``.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class CopiesCondition:
         return cls(sign, int(text))
 
     def filter(self, products: Iterable[Product], lookup: FileCatalogue, rses: Mapping[str, Rse]) -> Iterator[Product]:
-        """Yield those of `products` of which it holds; the copies of a page of them cost one request."""
+        """Yield the products that meet the condition; a page of them costs one request."""
         rest = iter(products)
         while page := list(itertools.islice(rest, _PAGE)):
             known = lookup.files([product.lfn for product in page])

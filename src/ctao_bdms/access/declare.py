@@ -1,4 +1,4 @@
-"""Telling the archive of copies that could not be used."""
+"""Report replicas that could not be used to the catalogue."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DeclareCatalogue(ContentCatalogue, BadReplicaCatalogue, Protocol):
 def declare(
     catalogue: DeclareCatalogue, rses: Mapping[str, Rse], lfn: Lfn, troubles: Iterable[Trouble], sound: str
 ) -> tuple[Trouble, ...]:
-    """Declare copies of a file bad or suspicious; whoever wants the file is not held up by it.
+    """Declare replicas of a file bad or suspicious, without holding up the retrieval.
 
     A copy is declared bad only if another one was read soundly, so that this machine can read, and Rucio has something
     to make a new copy from; otherwise it is declared suspicious. So does an account that may not declare a copy bad,
@@ -65,7 +65,7 @@ def declare(
 
 
 def _tell(catalogue: DeclareCatalogue, rses: Mapping[str, Rse], lfn: Lfn, trouble: Trouble, *, sound: str) -> str:
-    """Tell the archive of one copy, and say what was told."""
+    """Report one replica, and return what was reported."""
     rse, pfn, reason = trouble.rse, trouble.pfn, trouble.reason
     match trouble.fault:
         case Fault.BAD:
@@ -78,7 +78,7 @@ def _tell(catalogue: DeclareCatalogue, rses: Mapping[str, Rse], lfn: Lfn, troubl
 
 
 def _keeps(catalogue: DeclareCatalogue, rses: Mapping[str, Rse], lfn: Lfn, sound: str) -> bool:
-    """Say whether the file has, as the catalogue sees it now, a copy that was read soundly and can be read again."""
+    """Return whether the replica that was read soundly is still available by the catalogue."""
     if not sound or not rses[sound].can_be_read:
         return False
     file = catalogue.content([lfn]).get(lfn)

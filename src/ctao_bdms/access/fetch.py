@@ -1,4 +1,4 @@
-"""Fetching one file: from the best copy that is sound, continued from copy to copy."""
+"""Fetch one file from its best sound replica, continued from replica to replica."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fetcher"]
 
-#: A copy whose bytes are wrong may have been read wrongly: only what is wrong twice is bad.
+#: A mismatch may come from the read, not from the disk: only a mismatch in two readings means a bad replica.
 _READINGS = 2
 
 
@@ -60,7 +60,7 @@ class Fetcher:
     stop: threading.Event
 
     def fetch(self, file: ArchivedFile, target: Path) -> Fetched:
-        """Fetch `file`; what is at `target` already is looked at, and never overwritten.
+        """Fetch `file`; verify what is at `target` already, and never overwrite it.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Fetcher:
             return _failed(file, target, error)
 
     def _filled(self, file: ArchivedFile, target: Path, part: PartialDownload) -> Fetched:
-        """Fetch what is missing of a file, from one copy after the other."""
+        """Fetch the missing bytes of a file, from one replica after the other."""
         moved = self._moved(file.lfn)
         part.take_up(moved)
         if (part.size_bytes, part.adler32) == (file.size_bytes, file.adler32):
@@ -96,12 +96,12 @@ class Fetcher:
         return attrs.evolve(fetched, rse=rse, sound=rse if is_all_from_there else "", troubles=tuple(troubles))
 
     def _whole(self, file: ArchivedFile, target: Path, part: PartialDownload) -> Fetched:
-        """Let the part take the name of the file."""
+        """Rename the partial download to the name of the file."""
         part.become(target)
         return Fetched(lfn=file.lfn, path=target, status=Fetching.FETCHED, size_bytes=file.size_bytes)
 
     def _fill(self, file: ArchivedFile, url: str, part: PartialDownload, moved: Callable[[int], None]) -> bool:
-        """Fetch what is missing from one place, and say whether that was all; what was there before is not its fault.
+        """Fetch the missing bytes from one URL; return whether all bytes of the file came from it.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class Fetcher:
                 raise ChecksumMismatchError(url, "adler32", file.adler32, found)
 
     def _opened(self, file: ArchivedFile, url: str, position: int) -> Source:
-        """Open one place, at a byte; a size that is not the file's is looked at twice.
+        """Open a URL at a byte; a wrong size is checked twice.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class Fetcher:
         raise ChecksumMismatchError(url, "size", str(file.size_bytes), str(source.size_bytes))
 
     def _present(self, file: ArchivedFile, target: Path) -> Fetched:
-        """Say whether what is there already is the file."""
+        """Verify the file that exists at the target; it failed if its content differs."""
         size, digests = digest_file(target, on_bytes=self._moved(file.lfn))
         if (size, digests["adler32"]) == (file.size_bytes, file.adler32):
             return Fetched(lfn=file.lfn, path=target, status=Fetching.PRESENT, size_bytes=size)

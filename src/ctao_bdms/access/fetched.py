@@ -1,4 +1,4 @@
-"""What becomes of files that are fetched, and of the copies that they are fetched from."""
+"""Results of a retrieval: files, and faults of replicas."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["ByteProgress", "Fault", "Fetched", "FetchedFiles", "Fetching", "Prog
 
 
 class Fetching(StrEnum):
-    """How a file came to be where it is wanted."""
+    """Result of the fetch of a file."""
 
     #: It was copied and verified.
     FETCHED = "fetched"
     #: It was there already, with the right size and digest.
     PRESENT = "present"
-    #: It could not be had.
+    #: It could not be fetched.
     FAILED = "failed"
 
 
 class Fault(StrEnum):
-    """What is wrong with a copy."""
+    """Fault of a replica."""
 
     #: It has other bytes than the file, or another number of them: looked at twice, and both times they were wrong.
     BAD = "bad"
@@ -41,7 +41,7 @@ class Fault(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Trouble:
-    """Why a copy could not be used.
+    """A replica that could not be used, and why.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Trouble:
 
 @attrs.frozen(kw_only=True)
 class Fetched:
-    """What became of one file.
+    """The result for one file.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Fetched:
 
 
 class FetchedFiles(Rows[Fetched]):
-    """What became of the files that were asked for, one row each."""
+    """Results of a retrieval, one row a file."""
 
     columns: ClassVar = (
         ("file", "path"),
@@ -114,28 +114,28 @@ class FetchedFiles(Rows[Fetched]):
 
     @property
     def failed(self) -> tuple[Fetched, ...]:
-        """The files that could not be had."""
+        """The files that could not be fetched."""
         return tuple(fetched for fetched in self if fetched.status is Fetching.FAILED)
 
 
 class Progress:
-    """Is told how far a retrieval is; what it is told comes from several threads. This one does nothing with it."""
+    """Progress of a retrieval, called from several threads; this one ignores it."""
 
     def begin(self, files: int, size_bytes: int) -> None:
-        """Take note that so many files, of so many bytes together, are to be there in the end."""
+        """Set the number of files, and of all their bytes."""
 
     def start(self, file: ArchivedFile) -> None:
-        """Take note that a file is being fetched, or looked at if it is there already."""
+        """Note that the fetch, or the check, of a file begins."""
 
     def moved(self, lfn: Lfn, count: int) -> None:
-        """Take note of so many bytes more of a file; of fewer, if some were thrown away."""
+        """Note more bytes of a file; a negative number for bytes that were thrown away."""
 
     def end(self, fetched: Fetched) -> None:
-        """Take note that a file is done with."""
+        """Note that a file is done."""
 
 
 class ByteProgress(Progress):
-    """Calls a function with the number of bytes after each piece; a negative number takes back what was thrown away."""
+    """Calls a function with the number of bytes after each piece; negative for bytes that were thrown away."""
 
     def __init__(self, on_bytes: Callable[[int], None]) -> None:
         self._on_bytes = on_bytes

@@ -1,4 +1,4 @@
-"""Which storage elements have failed of late, as far as this process knows."""
+"""Recent failures of storage elements, as seen by this process."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ class Health:
         self._lock = threading.Lock()
 
     def failed(self, rse: str) -> None:
-        """Note that something could not be had from `rse`."""
+        """Count a failure of `rse`."""
         with self._lock:
             self._failures[rse] = (self._count(rse) + 1, self._clock())
 
     def worked(self, rse: str) -> None:
-        """Note that something could be had from `rse`."""
+        """Note a success of `rse`."""
         with self._lock:
             self._failures.pop(rse, None)
 
     def failures(self, rse: str) -> int:
-        """Return how often in a row something could not be had from `rse`."""
+        """Return the number of failures of `rse` in a row."""
         with self._lock:
             return self._count(rse)
 
     def is_failing(self, rse: str) -> bool:
-        """Say whether that was so often that others are to be asked first."""
+        """Return whether `rse` has failed so often that others come first."""
         return self.failures(rse) >= self._limit
 
     def _count(self, rse: str) -> int:

@@ -1,4 +1,4 @@
-"""Where the copies of files are, the best one first."""
+"""Locate the replicas of files, the best one first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Copies", "Copy", "demand_place", "known_files", "locate", "ranked"]
 
 @attrs.frozen(kw_only=True)
 class Copy:
-    """One copy of a file.
+    """One replica of a file.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Copy:
 
 
 class Copies(Rows[Copy]):
-    """Copies of files, one row each."""
+    """Replicas of files, one row each."""
 
     columns: ClassVar = (
         ("where", "where"),
@@ -65,7 +65,7 @@ class Copies(Rows[Copy]):
 
 
 def ranked(file: ArchivedFile, rses: Mapping[str, Rse], near: str = "", health: Health | None = None) -> list[Replica]:
-    """Return the usable copies of `file`, the best first.
+    """Return the usable replicas of `file`, the best first.
 
     Those at `near` come first, then those at data centres, then those on site, whose uplink is for new data; of these
     the ones of a lower tier, and the ones that failed least of late. Disk comes before tape, unless `near` is that very
@@ -107,7 +107,7 @@ def demand_place(rses: Mapping[str, Rse], near: str) -> None:
 def locate(
     catalogue: ContentCatalogue, rses: Mapping[str, Rse], names: Iterable[Lfn], near: str = "", protocol: str = ""
 ) -> Copies:
-    """Return all copies of files: of each the usable ones first, the best at the front.
+    """Return all replicas of files: for each file the usable ones first, in order of preference.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def locate(
 
 
 def _by(replica: Replica, protocol: str) -> str:
-    """Return the URL of a copy by a protocol, by default the preferred one."""
+    """Return the URL of a replica for a protocol, by default the preferred one."""
     if not protocol:
         return replica.pfn
     return next((url for url in replica.urls if url.partition("://")[0] == protocol), "")
@@ -179,7 +179,7 @@ def _copy(file: ArchivedFile, replica: Replica, rses: Mapping[str, Rse], url: st
 
 
 def _why(rse: Rse) -> str:
-    """Say why copies at a storage element cannot be read now."""
+    """Return why replicas at a storage element cannot be read now."""
     if rse.can_be_read:
         return ""
     return f"it is lost: {rse.lost}" if rse.lost else "it is shut for reading"

@@ -1,4 +1,4 @@
-"""The names of files, from what a caller gives for them: names, products, or words of a query."""
+"""Names of files, from names, products or query words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Names = Iterable[Lfn | str | Product] | Lfn | str
 
 
 def names_of(names: Names) -> list[Lfn]:
-    """Return one name or several, or those of products, as a list of `Lfn`."""
+    """Return the names as a list of `Lfn`."""
     given = [names] if isinstance(names, Lfn | str) else names
     return [_name_of(each) for each in given]
 

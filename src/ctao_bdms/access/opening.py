@@ -1,4 +1,4 @@
-"""Reading a file of the archive without keeping it."""
+"""Open a file of the archive for reading, without a copy of it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def open_file(
     verify: bool = False,
     health: Health | None = None,
 ) -> io.BufferedReader:
-    """Open a file of the archive for reading, where its best copy lies.
+    """Open the best replica of a file for reading.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def open_file(
 
 
 def _open(url: str, file: ArchivedFile, *, verify: bool) -> io.BufferedReader:
-    """Open one copy; what is wrong is looked at twice.
+    """Open one replica; check a mismatch twice.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def _open(url: str, file: ArchivedFile, *, verify: bool) -> io.BufferedReader:
 
 
 def _opened(url: str, file: ArchivedFile, *, verify: bool) -> io.BufferedReader:
-    """Open one copy, looked at once."""
+    """Open one replica, checked once."""
     raw: _Local | _Remote
     raw = _Local(path_of_pfn(url), file.size_bytes) if url.startswith("file:") else _Remote(url, file.size_bytes)
     try:
@@ -120,7 +120,7 @@ def _opened(url: str, file: ArchivedFile, *, verify: bool) -> io.BufferedReader:
 
 
 def _adler32(raw: io.RawIOBase) -> str:
-    """Read all of it."""
+    """Read the whole file."""
     digest, buffer = new_digest("adler32"), memoryview(bytearray(_BUFFER_BYTES))
     raw.seek(0)
     while count := raw.readinto(buffer):
@@ -129,7 +129,7 @@ def _adler32(raw: io.RawIOBase) -> str:
 
 
 class _Local(io.FileIO):
-    """A file of this machine, of a size that stays.
+    """A local file whose size must not change.
 
     The place in it is this object's own. That of the operating system is shared with the children of a fork: each would
     read what the others have left.
@@ -171,7 +171,7 @@ class _Local(io.FileIO):
 
 
 class _Remote(io.RawIOBase):
-    """A source of another machine, as a file."""
+    """A remote source, as a file object."""
 
     def __init__(self, url: str, size_bytes: int) -> None:
         self._open = ExitStack()  # first: what could not be opened is closed all the same

@@ -39,15 +39,15 @@ _NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
 
 
 class StoppedError(Exception):
-    """The work was given up; what there is can be continued."""
+    """The retrieval was stopped; it can be continued."""
 
 
 class TargetError(Exception):
-    """The part cannot be read or written; the cause says why."""
+    """The partial download cannot be read or written; the cause says why."""
 
 
 def part_of(target: Path, file: ArchivedFile) -> Path:
-    """Return the name under which `file` lies while it is not whole."""
+    """Return the path of the partial download of `file`."""
     key = hashlib.sha256(f"{file.lfn} {file.size_bytes} {file.adler32}".encode()).hexdigest()[:12]
     return target.with_name(f".{target.name[:_STEM]}.{key}.part")
 
@@ -84,7 +84,7 @@ def clear_stale(folder: Path, wanted: set[Path]) -> dict[Path, int]:
 
 
 def _remove_unused(path: Path) -> None:
-    """Remove a part that no process works at."""
+    """Remove a partial download that no process owns."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         if _lock(descriptor):
@@ -95,7 +95,7 @@ def _remove_unused(path: Path) -> None:
 
 
 def _buffer() -> memoryview:
-    """Return this thread's buffer: to make a new one costs more than to copy a small file into it."""
+    """Return the buffer of this thread, as a new one costs more than a small file."""
     if not hasattr(_THREAD, "buffer"):
         _THREAD.buffer = memoryview(bytearray(_PIECE_BYTES))
     buffer: memoryview = _THREAD.buffer
@@ -103,7 +103,7 @@ def _buffer() -> memoryview:
 
 
 class PartialDownload:
-    """A file that is not whole yet, and is this process's.
+    """A partial download that this process owns.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class PartialDownload:
         return self._digest.hexdigest()
 
     def take_up(self, on_bytes: Callable[[int], object]) -> None:
-        """Read what an earlier try has left, so that it need not be fetched again.
+        """Read the bytes of an earlier try, so that they need not be fetched again.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class PartialDownload:
             raise TargetError from error
 
     def begin_anew(self) -> None:
-        """Throw away what there is."""
+        """Throw away all bytes."""
         try:
             os.ftruncate(self._descriptor, 0)
         except OSError as error:
@@ -154,7 +154,7 @@ class PartialDownload:
         self.size_bytes, self._digest = 0, new_digest("adler32")
 
     def fill(self, source: Source, on_bytes: Callable[[int], object]) -> None:
-        """Add what is missing, from a source of the right size.
+        """Add the missing bytes from a source of the right size.
 
         Raises
         ------
@@ -174,7 +174,7 @@ class PartialDownload:
             self._count(room[:count], on_bytes)
 
     def become(self, target: Path) -> None:
-        """Take the name of the target, when the bytes are on the medium.
+        """Rename to the target, once the bytes are on the disk.
 
         Raises
         ------
@@ -206,7 +206,7 @@ class PartialDownload:
 
 @contextmanager
 def open_part(target: Path, file: ArchivedFile, stop: threading.Event) -> Iterator[PartialDownload | None]:
-    """Open the part of a file, or make it; another process that works at it is waited for.
+    """Open or make the partial download of a file; wait for another process that owns it.
 
     Yields
     ------
@@ -234,7 +234,7 @@ def open_part(target: Path, file: ArchivedFile, stop: threading.Event) -> Iterat
 
 
 def _own(path: Path, stop: threading.Event) -> int | None:
-    """Open a part and make it ours; None if it has another name or none by the time that it is ours."""
+    """Open and lock a partial download; None if it was renamed or removed before it was locked."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
@@ -253,7 +253,7 @@ def _own(path: Path, stop: threading.Event) -> int | None:
 
 
 def _lock(descriptor: int) -> bool:
-    """Say whether the file is now ours, as far as its file system knows of locks."""
+    """Lock a file; return True if that worked, or if its file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

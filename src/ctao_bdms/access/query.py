@@ -1,4 +1,4 @@
-"""Finding products."""
+"""Query products."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _OR = "or"
 
 
 def parse_query(texts: Iterable[str]) -> dict[str, Any]:
-    """Return the words of a command line, as in ``level=DL0 telescope=LSTN-01,LSTN-02``, as `Bdms.query` takes them.
+    """Parse the words of a command line, as in ``level=DL0 telescope=LSTN-01,LSTN-02``, as `Bdms.query` takes them.
 
     Commas separate alternatives, and with ``!=`` none of them may be; ``a..b`` is a range, either end of which may be
     left out; ``=``, ``!=``, ``<``, ``<=``, ``>`` and ``>=`` compare. An interval of time is written ``time=begin/end``,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["SPECIAL_WORDS", "QUERY_WORDS", "Range", "alternatives", "check_word", "conditions", "orders"]
 
 _T_MIN, _T_MAX = "observation__coverage__time__t_min", "observation__coverage__time__t_max"
-#: The most alternatives that one question may have.
+#: Maximum number of alternatives of one query.
 _MAX_ALTERNATIVES = 100
 
 
@@ -66,12 +66,12 @@ def _as_is(value: object) -> object:
 
 
 def _folded(text: str) -> str:
-    """Return `text` without what people mix up: capitals and small letters, O and 0, I, l and 1."""
+    """Fold letters that people mix up: capitals and small letters, O and 0, I, l and 1."""
     return text.lower().translate(str.maketrans("oil", "011"))
 
 
 def _member(kind: type[Enum], *, closed: bool = True) -> Callable[[object], object]:
-    """Return what reads one of the values of `kind`; others are taken unless it is closed, if they are near none."""
+    """Return a reader for values of `kind`; if it is not closed, it accepts others that resemble none."""
     known = [str(member.value) for member in kind]
 
     def read(value: object) -> object:
@@ -163,7 +163,7 @@ def alternatives(words: Mapping[str, object]) -> tuple[Group, ...]:
 
 
 def _options(word: str, value: object) -> Iterator[Group]:
-    """Yield the alternatives that one word stands for."""
+    """Yield the alternatives of one word."""
     if word == "time":
         yield tuple(_interval(value))
     elif word == "near":
@@ -195,7 +195,7 @@ def _read(word: str, read: Callable[[object], object], value: object) -> object:
 
 
 def _key(word: str) -> tuple[str, Comparison, Callable[[object], object]]:
-    """Return the key, the comparison and the reader that a word stands for."""
+    """Return key, comparison and reader of a word."""
     if word in QUERY_WORDS:
         key, read = QUERY_WORDS[word]
         return key, Comparison.EQ, read
@@ -210,7 +210,7 @@ def _key(word: str) -> tuple[str, Comparison, Callable[[object], object]]:
 
 
 def check_word(word: str) -> None:
-    """Check that a question knows a word, with or without a comparison at its end.
+    """Check that a query word exists, with or without a comparison at its end.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def check_word(word: str) -> None:
 
 
 def _unknown(word: str, near_to: str, known: Iterable[str], short: Iterable[str]) -> InvalidMetadataError:
-    """Return the error that says that there is no such word, which one is near, and which there are."""
+    """Return the error for an unknown word, with the nearest word and all known ones."""
     near = difflib.get_close_matches(near_to, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InvalidMetadataError(
@@ -246,7 +246,7 @@ def _interval(value: object) -> Iterator[Condition]:
 
 
 def _cone(value: object) -> Cone:
-    """Return the cone that three numbers in degrees say."""
+    """Return the cone of three numbers in degrees."""
     try:
         ra, dec, radius = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
         return Cone(ra, dec, radius)
@@ -259,7 +259,7 @@ def _cone(value: object) -> Cone:
 
 
 def orders(sort: str | Iterable[str]) -> tuple[SortKey, ...]:
-    """Return what `sort` says: words or keys, ``lfn`` or ``size``; with ``-`` in front, the greatest comes first.
+    """Parse sort keys: words or keys, ``lfn`` or ``size``; with ``-`` in front, the greatest first.
 
     Raises
     ------

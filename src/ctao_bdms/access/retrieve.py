@@ -1,4 +1,4 @@
-"""Fetching files: in parallel, verified while they are written, and continued where an earlier try was cut off."""
+"""Fetch files in parallel, verified while written, and continued after an interruption."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["retrieve"]
 
-#: What is left free on a file system, in bytes: directories and names need some, too.
+#: Bytes to leave free on a file system, for directories and names.
 _RESERVE_BYTES = 16 << 20
 
 
@@ -114,7 +114,7 @@ def retrieve(
 
 
 def _demand_space(folder: Path, files: list[ArchivedFile], places: Mapping[Lfn, Path]) -> None:
-    """Check that there is room for what is missing; parts of other content are removed first.
+    """Check the free space for the missing bytes; remove outdated partial downloads first.
 
     Raises
     ------

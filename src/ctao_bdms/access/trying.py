@@ -1,4 +1,4 @@
-"""Trying the copies of a file, the best first and each by all its doors, until one can be used."""
+"""Try the replicas of a file, the best first, each by all its URLs, until one works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["first_usable"]
 
 _LOG = logging.getLogger(__name__)
-#: What this machine lacks, whatever it reads.
+#: Errors of this machine, whatever it reads.
 _LACKS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 _Used = TypeVar("_Used")
@@ -35,7 +35,7 @@ def first_usable(
     use: Callable[[str], _Used],
     troubles: list[Trouble],
 ) -> tuple[str, _Used] | None:
-    """Use the best copy of a file that can be used.
+    """Use the best replica of a file that works.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def _fault_of(error: Exception, url: str, tree: Path) -> Fault:
 
 
 def _worst(replica: Replica, troubles: list[Trouble]) -> Trouble:
-    """Return what the doors of a copy say of it together: a door that is shut says less than one that is open."""
+    """Combine the faults of the URLs of a replica: one that answered tells more than one that did not."""
     order = list(Fault)
     reason = "; ".join(trouble.reason for trouble in troubles)
     fault = min((trouble.fault for trouble in troubles), key=order.index, default=Fault.OUT_OF_REACH)

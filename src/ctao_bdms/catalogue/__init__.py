@@ -1,4 +1,4 @@
-"""What the archive can be asked: a port, an archive in memory, and Rucio."""
+"""The catalogue: its protocols, an implementation in memory, and one on Rucio."""
 
 from ctao_bdms.catalogue.conditions import Comparison, Condition
 from ctao_bdms.catalogue.memory import InMemoryCatalogue

@@ -1,4 +1,4 @@
-"""One condition on metadata, as a value."""
+"""A condition on metadata."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Comparison", "Condition"]
 
 
 class Comparison(StrEnum):
-    """How a value is compared; the words are those of Rucio's filters."""
+    """Comparison of values, with the words of Rucio's filters."""
 
     EQ = "eq"
     NE = "ne"
@@ -30,7 +30,7 @@ class Comparison(StrEnum):
 
 
 def _same(have: Value, want: Value) -> bool:
-    """Return whether a value is the wanted one, or looks like the wanted pattern."""
+    """Return whether a value equals the wanted one, or matches the wanted pattern."""
     if is_pattern(want):
         pattern = "".join(".*" if part in "*%" else re.escape(part) for part in re.split("([*%])", want) if part)
         return re.fullmatch(pattern, str(have), re.DOTALL) is not None

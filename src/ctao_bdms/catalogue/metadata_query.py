@@ -98,7 +98,7 @@ class MetadataQuery:
         return any(all(condition.holds(metadata) for condition in group) for group in self.groups())
 
     def sort_key(self) -> Callable[[Product], Any]:
-        """Return the function that gives of a product what it sorts by."""
+        """Return the sort key function for products."""
         if not self.order:
             return lambda product: str(product.lfn)
 

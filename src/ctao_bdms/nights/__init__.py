@@ -1,4 +1,4 @@
-"""What became of a night: what the storage, the archive, the quarantine and the journal say of its files."""
+"""Night reports: the files of a night, by storage, archive, quarantine and journal."""
 
 from ctao_bdms.nights.gather import gather_report
 from ctao_bdms.nights.report import Gap, NightReport, gaps

@@ -1,4 +1,4 @@
-"""From all that is said of one file to how far it is: pure."""
+"""Classify a file by all its records (pure)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Archive", "FileRecords", "in_quarantine", "classify"]
 
 @attrs.frozen(kw_only=True)
 class Archive:
-    """What must be known of the archive to classify a file.
+    """The part of the archive's state that classifies files.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Archive:
 
 @attrs.define(kw_only=True)
 class FileRecords:
-    """All that is said of one file; what nobody says is None.
+    """All records of one file; None where there is none.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class FileRecords:
 
 
 def in_quarantine(case: Case) -> NightFile:
-    """Return what a case of the quarantine says of its file."""
+    """Return the file of a quarantine case."""
     reasons = tuple(map(str, case.defects))
     return NightFile(
         path=case.path, lfn=case.lfn, stage=FileStage.QUARANTINED, size_bytes=case.size_bytes, reasons=reasons
@@ -82,7 +82,7 @@ def in_quarantine(case: Case) -> NightFile:
 
 
 def classify(records: FileRecords, archive: Archive) -> NightFile | None:
-    """Return how far a file is; None if only the quarantine has it, whose cases speak for themselves."""
+    """Return a file with its stage; None if only the quarantine has it, which lists it by its case."""
     if records.archived is not None:
         return _archived(records, records.archived, archive)
     stored = records.stored
@@ -114,7 +114,7 @@ def _file(
 
 
 def _archived(records: FileRecords, file: ArchivedFile, archive: Archive) -> NightFile:
-    """Judge a file that the archive has."""
+    """Classify a file that the archive has."""
     holding = {
         archive.elements[replica.rse].centre
         for replica in file.replicas
@@ -133,14 +133,14 @@ def _archived(records: FileRecords, file: ArchivedFile, archive: Archive) -> Nig
 
 
 def _short(file: ArchivedFile, archive: Archive) -> Iterator[str]:
-    """Say that there are fewer centres than copies must be."""
+    """Report blocks with fewer centres than copies."""
     for state in (archive.blocks[did] for did in sorted(file.datasets) if did in archive.blocks):
         if len(state.centres) < state.copies:
             yield f"only {len(state.centres)} of {state.copies} centres can keep it: the others are away"
 
 
 def _lacking(file: ArchivedFile, lacking: set[str], archive: Archive) -> Iterator[str]:
-    """Say why centres do not have a file yet."""
+    """Explain why centres do not have a file yet."""
     dids = [did for did in file.datasets if is_block(did.name)]
     if lacking and not dids:
         yield "no copies are asked for: it is in no block"
@@ -159,7 +159,7 @@ def _lacking(file: ArchivedFile, lacking: set[str], archive: Archive) -> Iterato
 
 
 def _on_site(records: FileRecords, file: ArchivedFile, rse: str) -> Iterator[str]:
-    """Say where the storage contradicts the archive."""
+    """Report contradictions between storage and archive."""
     stored, replica = records.stored, file.at(rse)
     size_bytes = None if stored is None else stored.size_bytes
     if replica is not None and replica.state is ReplicaState.AVAILABLE and size_bytes is None:
@@ -171,7 +171,7 @@ def _on_site(records: FileRecords, file: ArchivedFile, rse: str) -> Iterator[str
 
 
 def _why_waiting(records: FileRecords) -> str:
-    """Say why a file that is there is in neither archive nor quarantine."""
+    """Explain why an existing file is neither in the archive nor in quarantine."""
     entry = records.entry
     if entry is not None and entry.state in {FileState.REGISTERED, FileState.REPLICATED}:
         return f"the journal says that it was {entry.state}, and the archive does not know it"
@@ -187,7 +187,7 @@ def _why_waiting(records: FileRecords) -> str:
 
 
 def _why_missing(records: FileRecords) -> str:
-    """Say who knows of a file that is nowhere."""
+    """Return which record mentions a missing file."""
     entry, stored = records.entry, records.stored
     if stored is not None and stored.trigger is not None:
         return "its trigger stands, and there is no such file"

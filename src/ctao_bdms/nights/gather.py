@@ -1,4 +1,4 @@
-"""Looking at a night: storage, archive, quarantine and journal are asked, none is believed alone."""
+"""Gather a night report from storage, archive, quarantine and journal."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def gather_report(
     entries: Iterable[Entry] = (),
     replication: Replication,
 ) -> NightReport:
-    """Return what became of a night.
+    """Return the report of a night.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def gather_report(
 
 
 def _products(catalogue: ProductCatalogue, scopes: tuple[str, ...], site: Site, night: Night) -> set[Lfn]:
-    """Return the names of what the archive says was taken in the night."""
+    """Return the names of the products of the night in the archive."""
     conditions = (
         Condition("data__level", Comparison.EQ, (str(DataLevel.DL0),)),
         Condition("instance__observing_night", Comparison.EQ, (night.date,)),
@@ -110,14 +110,14 @@ def _products(catalogue: ProductCatalogue, scopes: tuple[str, ...], site: Site, 
 
 
 def _areas(folder: Path) -> list[Path]:
-    """Return the directories of all scopes but the users' own, whether the archive knows them or not."""
+    """Return the directories of all scopes but the users' own, known to the archive or not."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.is_dir() and path.name != USER_AREA)
 
 
 def _lfn(path: Path, root: Path) -> Lfn | None:
-    """Return the name in the archive of what lies at `path`; None if it cannot have one."""
+    """Return the archive name for a path; None if it cannot have one."""
     try:
         lfn = lfn_of_path(path, root)
         scope_of(lfn.text)
@@ -127,7 +127,7 @@ def _lfn(path: Path, root: Path) -> Lfn | None:
 
 
 def _lags(entries: Iterable[Entry]) -> Mapping[str, Lag]:
-    """Return how long the steps took of files whose times the journal knows."""
+    """Return the lags of files whose times the journal has."""
     steps: dict[str, list[float]] = {"registered": [], "replicated": []}
     for entry in entries:
         for step, seconds in steps.items():

@@ -1,4 +1,4 @@
-"""The report of a night, with the numbers that streams leave out."""
+"""Night reports, with the gaps in the chunk numbers of streams."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Gap", "NightFiles", "NightReport", "gaps"]
 
 @attrs.frozen(kw_only=True)
 class Gap:
-    """Numbers that one stream of one observation leaves out.
+    """A gap in the chunk numbers of one stream of one observation.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Gap:
 
     @property
     def files(self) -> int:
-        """How many files that would be."""
+        """The number of missing chunks."""
         return self.last - self.first + 1
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class Gap:
 
 
 def gaps(paths: Iterable[AcadaPath]) -> list[Gap]:
-    """Return the chunk numbers that streams leave out below their highest.
+    """Return the gaps of streams below their highest chunk number.
 
     Streams begin with 0 or 1. What comes after the last chunk that is known cannot be missed by its number.
 
@@ -96,7 +96,7 @@ class NightFiles(Rows[NightFile]):
 
 
 class NightReport(Rows[StreamTally]):
-    """What became of a night, one row a telescope and stream.
+    """The report of a night, one row a telescope and stream.
 
     Parameters
     ----------
@@ -146,12 +146,12 @@ class NightReport(Rows[StreamTally]):
 
     @property
     def total(self) -> StreamTally:
-        """The numbers of all files together."""
+        """The totals of all files."""
         return StreamTally.of("all", "", self.files)
 
     @property
     def stages(self) -> Mapping[FileStage, Tally]:
-        """How many files are how far, and how much they are; all stages are named."""
+        """Number and size of files by stage; all stages are listed."""
         return {
             stage: sum((Tally(1, file.size_bytes or 0) for file in self.files if file.stage is stage), start=Tally())
             for stage in FileStage
@@ -159,12 +159,12 @@ class NightReport(Rows[StreamTally]):
 
     @property
     def open(self) -> NightFiles:
-        """The files for which something is still to be done."""
+        """The files that still wait for something."""
         return NightFiles(file for file in self.files if file.is_open)
 
     @property
     def missing(self) -> NightFiles:
-        """The files that were seen, or that a producer has spoken of, and that are nowhere."""
+        """The files that are known, and are nowhere."""
         return NightFiles(file for file in self.files if file.stage is FileStage.MISSING)
 
     @property

@@ -1,4 +1,4 @@
-"""What lies on the storage below the directories of a night."""
+"""List the storage below the directories of a night."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["Stored", "stored_files"]
 
 @attrs.define(kw_only=True)
 class Stored:
-    """What lies at and beside the place of one data file.
+    """A data file on the storage, with its trigger.
 
     Attributes
     ----------
     path
-        The place.
+        The path of the data file.
     size_bytes
         The size of the data file; None if there is none.
     trigger
@@ -93,7 +93,7 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def _below(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield all that lies below a directory and is none."""
+    """Yield all entries below a directory but directories."""
     with os.scandir(folder) as entries:
         listed = sorted(entries, key=lambda entry: entry.name)
     for entry in listed:

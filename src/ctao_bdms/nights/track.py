@@ -1,4 +1,4 @@
-"""Where the copies of a file, a block or a night are, complete by when, held by which rule, and verified how."""
+"""Track the copies of a file, a block or a night: place, time, rule, verification."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _of_rule(block: Block, rule: Rule, rses: Mapping[str, Rse], proofs: BlockPro
 
 
 def _state(replica: Replica, rule: Rule | None) -> str:
-    """Say how a copy is, and why it does not come."""
+    """Return the state of a copy, and why it is missing."""
     if replica.state is ReplicaState.AVAILABLE or rule is None or not rule.has_stalled:
         return replica.state.value
     said = f": {rule.error}" if rule.error else ""
@@ -179,19 +179,19 @@ def _is_for(rule: Rule, rse: Rse) -> bool:
 
 
 def _is_uploaded(rse: Rse, origins: Collection[str]) -> bool:
-    """Whether what entered at one of `origins` came to a storage element by an upload, and not by a transfer."""
+    """Whether files that entered at `origins` came to a storage element by upload, not by transfer."""
     return bool(rse.centre) and rse.centre in origins and not rse.is_tape
 
 
 def _complete_by(rse: Rse, rule: Rule | None, origins: Collection[str]) -> dt.datetime | None:
-    """Return when a copy was complete at the latest."""
+    """Return the latest time at which a copy became complete."""
     if rule is None or rule.state is not RuleState.OK:
         return None
     return rule.created or rule.updated if rse.is_onsite or _is_uploaded(rse, origins) else rule.updated
 
 
 def _evidence(rse: Rse, rule: Rule | None, origins: Collection[str], proofs: BlockProofs) -> str:
-    """Say how a copy was verified."""
+    """Return how a copy was verified."""
     proof = proofs.latest(rse.name)
     if proof is not None:
         return f"its block was read back on {proof.when:%Y-%m-%d %H:%M} UTC by {proof.who}: {proof.result}"

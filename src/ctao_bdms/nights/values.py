@@ -1,4 +1,4 @@
-"""What is said of the files of a night."""
+"""Values of night reports."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ["Lag", "NightFile", "Span", "FileStage", "StreamTally"]
 
 
 class FileStage(StrEnum):
-    """How far a file of a night is."""
+    """How far a file of a night is on its way."""
 
     #: It lies on the storage, and neither the archive nor the quarantine has it.
     WAITING = "waiting"
     #: The archive has it, and copies are still to come.
     REGISTERED = "registered"
-    #: Every centre that shall keep it has a copy.
+    #: Every centre that must keep it has a copy.
     REPLICATED = "replicated"
     #: It is in quarantine.
     QUARANTINED = "quarantined"
-    #: It was seen, or its producer has spoken of it, and it is nowhere.
+    #: Some record mentions it, and it is nowhere.
     MISSING = "missing"
 
 
@@ -67,7 +67,7 @@ class NightFile:
 
     @property
     def is_open(self) -> bool:
-        """Whether something is still to be done before it is replicated, and it is there."""
+        """Whether it exists and still waits for something before it is replicated."""
         return self.stage not in {FileStage.QUARANTINED, FileStage.MISSING} and bool(self.reasons)
 
     @property
@@ -82,7 +82,7 @@ class NightFile:
 
     @property
     def place(self) -> AcadaPath | None:
-        """What its name says; None if it does not follow the grammar of the acquisition."""
+        """Its parsed name; None if that does not follow ACADA's grammar."""
         try:
             return None if self.lfn is None else AcadaPath.parse(self.lfn)
         except InvalidNameError:
@@ -91,7 +91,7 @@ class NightFile:
 
 @attrs.frozen(kw_only=True)
 class StreamTally:
-    """How many files of one telescope and stream are how far.
+    """Numbers of files of one telescope and stream, by stage.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ _ENDS_S = (1, 10, 30, 60, 300, 900, 3600, 4 * 3600, 86_400, 7 * 86_400, 30 * 86_
 
 @attrs.frozen
 class Span:
-    """How many files took a time within a span.
+    """A bin of a lag distribution.
 
     Attributes
     ----------
@@ -157,7 +157,7 @@ class Span:
 
     @property
     def label(self) -> str:
-        """The span, for people."""
+        """The bin as text."""
         for unit_s, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
             if math.isinf(self.end_s):
                 return f"over {_ENDS_S[-1] // 86_400} d"
@@ -168,7 +168,7 @@ class Span:
 
 @attrs.frozen(kw_only=True)
 class Lag:
-    """How long a step took.
+    """Lag of a step over files.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ class Lag:
 
 
 def _spans(ordered: Sequence[float]) -> Iterator[Span]:
-    """Yield the distribution of times, which are in their order."""
+    """Yield the distribution of sorted times."""
     below = 0
     for end_s in (*_ENDS_S, math.inf):
         upto = bisect.bisect_right(ordered, end_s)

@@ -1,4 +1,4 @@
-"""How bytes are read where they lie, and written: by path, by HTTP, by XRootD."""
+"""Read and write bytes on storage elements, by path, HTTP or XRootD."""
 
 from ctao_bdms.storage.placing import lies_there, open_sink, place_file
 from ctao_bdms.storage.sinks import Claim, FileSink, PartialFile, Sink, temporary_prefix

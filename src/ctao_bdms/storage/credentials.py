@@ -1,4 +1,4 @@
-"""What a client of the grid shows to a storage, where the conventions of the grid say that it lies."""
+"""Credentials of a grid client, from their conventional places."""
 
 from __future__ import annotations
 

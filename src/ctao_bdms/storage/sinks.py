@@ -43,33 +43,33 @@ class PartialFile(Protocol):
     """Bytes under a temporary name."""
 
     def read_back(self) -> FileDigests:
-        """Return size and Adler-32 of what lies on the storage."""
+        """Return size and Adler-32 of the bytes on the storage."""
 
     def commit(self) -> bool:
         """Give the bytes the product's name; False, and nothing is changed, if something has that name."""
 
 
 class Claim(Protocol):
-    """The word that what lies in a folder may be registered soon."""
+    """A claim on a folder: its files may be registered soon."""
 
     def renew(self) -> None:
-        """Give it again: where there are no locks, a claim that is old is taken for one of a dead process."""
+        """Renew the claim: without locks, an old claim is taken for one of a dead process."""
 
 
 class Sink(Protocol):
-    """A storage element that products can be put on."""
+    """A storage element that takes products."""
 
     def stored(self, lfn: Lfn) -> FileDigests | None:
-        """Return size and Adler-32 of what lies under a product's name; None if nothing does."""
+        """Return size and Adler-32 of a product; None if there is no such file."""
 
     def age_s(self, lfn: Lfn) -> float:
-        """Return how long ago what lies under a product's name was written, in seconds."""
+        """Return the age of a product's file, in seconds."""
 
     def remove(self, lfn: Lfn) -> None:
-        """Remove what lies under a product's name; nothing happens if nothing does."""
+        """Remove a product's file, if there is one."""
 
     def claim(self, lfn: Lfn) -> AbstractContextManager[Claim]:
-        """Claim the folder of a product: what lies there is not taken back by others meanwhile."""
+        """Claim the folder of a product, so that nobody removes its files meanwhile."""
 
     def take_back(self, lfn: Lfn, is_known: Callable[[], bool]) -> bool:
         """Remove what lies under a product's name, unless the folder is claimed or `is_known` says that it counts.
@@ -78,7 +78,7 @@ class Sink(Protocol):
         """
 
     def tidy(self, lfn: Lfn) -> None:
-        """Remove what attempts to bring the product have left that have died."""
+        """Remove temporary files of attempts that have died."""
 
     def write(self, source: Path, lfn: Lfn, on_bytes: Callable[[int], object]) -> AbstractContextManager[PartialFile]:
         """Copy a file to a temporary name, which is gone at the end."""
@@ -201,7 +201,7 @@ class LocalPartialFile(PartialFile):
 
 
 def _copy(source: Path, descriptor: int, on_bytes: Callable[[int], object]) -> None:
-    """Copy a file to an open one and wait until its bytes are on the medium."""
+    """Copy a file to an open one, and wait until its bytes are on the disk."""
     with open_source(source) as opened:
         opened.read_through(functools.partial(write_all, descriptor), on_bytes=on_bytes)
     sync_file(descriptor)
@@ -219,7 +219,7 @@ def _locked(folder: Path, prefix: str) -> tuple[Path, int]:
 
 
 def _sweep(folder: Path, prefix: str) -> None:
-    """Remove what attempts that have died left in a folder."""
+    """Remove temporary files of dead attempts from a folder."""
     for left in folder.glob(f"{prefix}*.part"):
         with suppress(FileNotFoundError):
             descriptor = os.open(left, os.O_WRONLY | os.O_CLOEXEC)

@@ -46,11 +46,11 @@ class Source(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the source."""
 
 
 class LocalSource(Source):
-    """A file of this machine, as a source."""
+    """A local file, as a source."""
 
     def __init__(self, path: Path) -> None:
         with ExitStack() as stack:
@@ -68,7 +68,7 @@ class LocalSource(Source):
 
 
 class Sources:
-    """Opens what URLs point to, and keeps connections for the next; a context."""
+    """Opens URLs, and keeps connections for the next one; a context manager."""
 
     def __init__(self) -> None:
         self._http = HttpDoor()
