@@ -105,7 +105,7 @@ def taken_over(site: Site, chance: random.Random) -> None:
     first.send_signal(signal.SIGSTOP)
     before = _leases(site)
     second = site.new_daemon()
-    end_s = time.monotonic() + 15
+    end_s = time.monotonic() + 60
     while _leases(site) == before and second.poll() is None and time.monotonic() < end_s:
         time.sleep(0.05)
     site.daemon = second
