@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctao_bdms.access import build_query, parse_query
 from ctao_bdms.archive import Bdms
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import start
 from ctao_bdms.replication import Policy
 

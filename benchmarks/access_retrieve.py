@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import start
 from ctao_bdms.embedded.namespace import add_scope
 from ctao_bdms.integrity import digest_file

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from machine import cpu_s
 
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import start
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.model import FirstRule

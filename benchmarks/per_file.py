@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from astropy.io import fits
 from rucio.common.exception import DataIdentifierAlreadyExists, Duplicate, DuplicateContent, FileAlreadyExists
 
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.model import ProductMetadata
 
 if TYPE_CHECKING:

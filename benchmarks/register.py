@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import start
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 

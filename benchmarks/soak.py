@@ -24,7 +24,7 @@ import attrs
 from ingestd import IN_ARCHIVE, Ingestd, lags_s, percentiles
 from machine import memory_mb
 
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import start
 from ctao_bdms.journal import FileState
 from ctao_bdms.model import Night, ReplicaState

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import INGEST
 from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.errors import BdmsError

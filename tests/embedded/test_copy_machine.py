@@ -33,7 +33,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import INGEST, READER, ROOT, Instance
 from ctao_bdms.embedded.namespace import add_scope
 from ctao_bdms.embedded.state import State

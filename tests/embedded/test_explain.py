@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ctao_bdms.archive import Bdms
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import INGEST, ROOT
 from ctao_bdms.errors import ForbiddenError, NoRoomError, NotFoundError
 from ctao_bdms.replication import CopyCause, Explanation, Kind, Policy, centre_of

@@ -17,7 +17,7 @@ import attrs
 import pytest
 
 from ctao_bdms.archive import Bdms
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import READER
 from ctao_bdms.errors import CatalogueError, NotFoundError, UnreachableError
 from ctao_bdms.replication import Policy

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import add_scope
 from ctao_bdms.model import METADATA, ProductMetadata
 from ctao_bdms.model.questions import HEADER, NEAR, PAGE, VALID

@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from ctao_bdms.archive import Bdms
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.nights import track_file
 from ctao_bdms.replication import BlockStates, CopyCause, Kind, Policy, centre_of
 from ctao_bdms.testing.contract import ONSITE, block_of, registration

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 WRITER = """
 import datetime as dt, sys
 from pathlib import Path
-from ctao_bdms.journal import FileState, Journal, Scanned, Sighting, Stamp
+from ctao_bdms.inbox import Sighting, Stamp
+from ctao_bdms.journal import FileState, Journal, Scanned
 from ctao_bdms.model import Did, FileFacts
 
 journal = Journal(Path(sys.argv[1]), by="writer", now=lambda: dt.datetime.now(dt.UTC))

@@ -37,7 +37,7 @@ def connect(
         If the server refuses or does not answer.
     """
     try:
-        from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+        from ctao_bdms.catalogue.rucio import RucioCatalogue
     except ModuleNotFoundError as error:
         from ctao_bdms.errors import MissingExtraError
 

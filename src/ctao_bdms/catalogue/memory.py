@@ -161,7 +161,7 @@ class InMemoryCatalogue(Catalogue):
 
     def _answering(self, query: MetadataQuery) -> Iterator[Product]:
         """Yield the products that meet the conditions of `query`."""
-        for lfn in self._files:
+        for lfn in list(self._files):
             metadata = self._metadata[lfn]
             if is_beside_tree(lfn) or scope_of(str(lfn)) not in query.scopes:
                 continue
@@ -217,7 +217,7 @@ class InMemoryCatalogue(Catalogue):
                 raise NotFoundError(f"the directory of {file.lfn} does not exist")
         for file in files:
             self._add(block, self._rses[rse], file)
-        members = [self._files[lfn] for lfn in self._files if block in self._files[lfn].datasets]
+        members = [self._files[lfn] for lfn in list(self._files) if block in self._files[lfn].datasets]
         self._blocks[block] = attrs.evolve(
             self._blocks[block], n_files=len(members), size_bytes=sum(member.size_bytes for member in members)
         )
@@ -225,7 +225,7 @@ class InMemoryCatalogue(Catalogue):
 
     def _evaluated(self, rule: Rule) -> Rule:
         """Return a rule with a lock for each file that its dataset holds now."""
-        members = [file for file in self._files.values() if rule.did in file.datasets]
+        members = [file for file in list(self._files.values()) if rule.did in file.datasets]
         there = sum(any(file.at(rse.name) for rse in self._matching(rule.rse_expression)) for file in members)
         state = RuleState.OK if there == len(members) else RuleState.REPLICATING
         locks = {"ok": there, "replicating": len(members) - there, "stuck": 0}
@@ -300,7 +300,7 @@ class InMemoryCatalogue(Catalogue):
         kept = dict.fromkeys(self._rses, 0)
         for rule in self._rules:
             if rule.account == (account or self._account):
-                members = [file for file in self._files.values() if rule.did in file.datasets]
+                members = [file for file in list(self._files.values()) if rule.did in file.datasets]
                 kept[self._matching(rule.rse_expression)[0].name] += sum(file.size_bytes for file in members)
         return kept
 
@@ -375,7 +375,7 @@ class InMemoryCatalogue(Catalogue):
         self._rules = [rule for rule in self._rules if rule not in ended]
         gone = 0
         for rule in ended:
-            for lfn, file in self._files.items():
+            for lfn, file in list(self._files.items()):
                 held = {
                     r.name
                     for other in self._rules
@@ -423,7 +423,7 @@ class InMemoryCatalogue(Catalogue):
         made = 0
         for place, rule in enumerate(self._rules):
             target = self._matching(rule.rse_expression)[0]
-            members = [file for file in self._files.values() if rule.did in file.datasets]
+            members = [file for file in list(self._files.values()) if rule.did in file.datasets]
             readable = {file.lfn for file in members if self._can_read(rule)(file)}
             if rule.state is RuleState.OK or not target.is_writable or not readable:
                 continue

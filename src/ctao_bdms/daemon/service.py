@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
-from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.causes import Cause
 from ctao_bdms.daemon.backoff import Backoff
 from ctao_bdms.daemon.clocks import Clocks

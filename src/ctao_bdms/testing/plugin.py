@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctao_bdms.archive import Bdms
-    from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+    from ctao_bdms.catalogue.rucio import RucioCatalogue
     from ctao_bdms.embedded import Instance
 
 __all__ = [
@@ -93,7 +93,7 @@ def embedded_rucio_xrootd(embedded_rucio_xrootd_instance: Instance) -> RucioName
 
 def _namespace(instance: Instance) -> RucioNamespace:
     """Make a scope of a random name."""
-    from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+    from ctao_bdms.catalogue.rucio import RucioCatalogue
     from ctao_bdms.embedded.namespace import add_scope
 
     scope = f"t{secrets.token_hex(4)}"

@@ -1,1 +1,5 @@
 """The archive in a Rucio server: the only place that imports Rucio's client."""
+
+from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+
+__all__ = ["RucioCatalogue"]

@@ -47,7 +47,7 @@ def _all(settings: Settings) -> Iterator[Finding]:
 
 def _archive(settings: Settings) -> Generator[Finding, None, Iterable[Rse]]:
     """Check server, account and storage element; return the storage elements."""
-    from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
+    from ctao_bdms.catalogue.rucio import RucioCatalogue
     from ctao_bdms.catalogue.rucio.identity import identity
 
     catalogue = connect(settings.rucio.config).catalogue
