@@ -56,7 +56,7 @@ def pack(base: str, tags: Mapping[str, str], time: dt.datetime) -> bytes:
 
 
 def unpack(content: bytes) -> tuple[str, dict[str, str]]:
-    """Return the base directory of a bag and its tag files, verified with the tag manifest.
+    """Return base directory and tag files of a bag, verified with the tag manifest.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Close a block: write its manifest, register the manifest in the block, close the block.
+"""Close a block: write its manifest, register the manifest, close the block.
 
 The content of the manifest comes from the catalogue, never from memory: after a crash between any two steps the same
 steps are repeated, and write the same bytes under the same name. If a request that timed out registered more files
@@ -72,7 +72,7 @@ def close_block(catalogue: ClosingCatalogue, block: Did) -> None:
 
 
 def manifest_of(held: Iterable[Product]) -> Product | None:
-    """Return the valid manifest of a block, the one with the highest number; None if there is none."""
+    """Return the manifest with the highest number; None if there is none."""
     return max((product for product in held if is_manifest(product.lfn.text)), key=_number, default=None)
 
 
@@ -123,7 +123,7 @@ def onsite_of(rses: Mapping[str, Rse], site: Site) -> Rse:
 
 
 def _sink(storage: Rse) -> Sink | None:
-    """Return a sink for the storage of a block; None if it cannot be written from here."""
+    """Return a sink for a storage element; None if it is not writable from here."""
     if storage.prefix:
         return FileSink(Path(storage.prefix))
     try:

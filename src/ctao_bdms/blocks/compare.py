@@ -19,7 +19,7 @@ __all__ = ["compare_manifest", "compare_stored_manifest"]
 
 
 def compare_stored_manifest(block: Did, held: Sequence[Product], root: Path) -> Iterator[str]:
-    """Compare the manifest of a block below a storage root with the catalogue; yield the differences.
+    """Compare the manifest below a storage root with the catalogue; yield differences.
 
     Parameters
     ----------

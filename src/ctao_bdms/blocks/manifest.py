@@ -60,7 +60,7 @@ class BlockManifest:
         return sum(file.size_bytes for file in self.files)
 
     def to_bytes(self) -> bytes:
-        """Return the content of the manifest file: always the same bytes for the same block."""
+        """Return the content of the manifest file: the same bytes for the same block."""
         name = BlockName.parse(self.block.name)
         digests = {file.lfn: str(file.metadata.get(_SHA256, "")) for file in self.files}
         # A manifest of RFC 8493 must list all files, and the SHA-256 of a file put by another system may be unknown.
@@ -76,7 +76,7 @@ class BlockManifest:
         return pack(self.block.name.rpartition("/")[2], tags, name.opened)
 
     def registration(self, lfn: Lfn) -> Registration:
-        """Return the registration of the manifest as `lfn`, without metadata: it is no product."""
+        """Return the registration of the manifest, without metadata: it is no product."""
         content = self.to_bytes()
         adler32 = f"{zlib.adler32(content):08x}"
         return Registration(lfn=lfn, size_bytes=len(content), adler32=adler32, metadata=ProductMetadata({}))

@@ -107,7 +107,7 @@ def _triggers(directory: Path) -> Iterator[Path]:
 
 
 def local_file(path: Path, trigger: Path | None, root: Path) -> LocalFile:
-    """Return a file with its real path and the defects that are known before it is read.
+    """Return a file with its real path and the defects known before it is read.
 
     Parameters
     ----------

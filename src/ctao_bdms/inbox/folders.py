@@ -19,7 +19,7 @@ FolderStamp = tuple[int, int, int, int]
 
 
 def folder_stamp(status: os.stat_result) -> FolderStamp:
-    """Return a stamp that changes when a name in the folder is made, renamed or removed.
+    """Return a stamp that changes when a name in the folder is added or removed.
 
     The ctime is part of it because tools that copy trees set the mtime back.
     """

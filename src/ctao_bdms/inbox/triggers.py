@@ -30,7 +30,7 @@ def data_of(trigger: Path) -> Path:
 
 
 def contradiction(trigger: str) -> str | None:
-    """Return an error message if a trigger is a link to another file; None if it is valid.
+    """Return an error message if a trigger is a link to another file, else None.
 
     A valid link leads to the data file beside it, over any number of links. A broken link is valid if the file name of
     its target is that of the data file: it was made where the storage has another mount point.

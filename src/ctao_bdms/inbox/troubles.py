@@ -1,4 +1,4 @@
-"""The present problems in the inbox: each is reported once, until it is over or changes."""
+"""The present problems in the inbox, each reported once until it changes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Troubles:
         return dict(itertools.islice(found, limit))
 
     def hide_from_above(self, folder: bytes) -> bool:
-        """Whether a folder is below a root that cannot be read: missing files are then only hidden."""
+        """Whether a folder is below an unreadable root: missing files are only hidden."""
         return any(b"" in self._messages.get(root, ()) and folder.startswith(root + b"/") for root in self._roots)
 
     def hide(self, folder: bytes) -> bool:

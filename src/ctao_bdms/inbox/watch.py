@@ -166,7 +166,7 @@ class Watch:
         return poll
 
     def _due_for_full_scan(self) -> list[bytes]:
-        """Return the next folders of the full scan, in proportion to the time since the last poll."""
+        """Return the next folders of the full scan, by the time since the last poll."""
         passed_s, self._polled_s = self._now_s - self._polled_s, self._now_s
         count = math.ceil(len(self._folders) * passed_s / self._full_scan_s)
         return self._scan_turn.take(self._folders, min(count, -(-len(self._folders) // _FULL_SCAN_PART)))
@@ -180,7 +180,7 @@ class Watch:
         return dict.fromkeys([*recent, *self._stat_turn.take(self._folders, _STATS_PER_POLL // 2)])
 
     def _look(self, path: bytes, *, forced: bool, poll: Poll) -> list[bytes]:
-        """Check the stamp of a folder, and list it if needed; return the new folders in it."""
+        """Check the stamp of a folder, list it if needed; return new folders in it."""
         folder = self._folders.get(path)
         if folder is None or self.troubles.hide_from_above(path):
             return []
@@ -235,7 +235,7 @@ class Watch:
         return False
 
     def _compare(self, path: bytes, folder: Folder, listed: list[os.DirEntry[bytes]], poll: Poll) -> list[bytes]:
-        """Compare the listing of a folder with its known triggers; return the new folders in it."""
+        """Compare a listing with the known triggers; return new folders in it."""
         before, now = folder.triggers(), dict[bytes, int]()
         odd: dict[bytes, str] = {}
         inner = []
@@ -280,7 +280,7 @@ class Watch:
         return inner
 
     def _sight(self, trigger: bytes, status: os.stat_result, poll: Poll) -> None:
-        """Report a new or waiting trigger: as found if its data file exists, else as waiting."""
+        """Report a trigger: as found if its data file exists, else as waiting."""
         path = Path(os.fsdecode(trigger))
         try:
             message = contradiction(os.fsdecode(trigger))
@@ -301,7 +301,7 @@ class Watch:
             poll.waiting.append(Notice(path, message))
 
     def hold(self, trigger: Path, error: Exception) -> None:
-        """Make a found trigger wait, because its file could not be recorded; it is found again."""
+        """Make a found trigger wait, because its file could not be recorded."""
         name = os.fsencode(trigger)
         self._waiting[name] = self._failure(name, error)
 

@@ -1,4 +1,4 @@
-"""Register files in batches of adaptive size, and isolate files that the catalogue rejects.
+"""Register files in batches of adaptive size, and isolate rejected files.
 
 A batch is registered whole or not at all. If the catalogue rejects a batch for a reason that can be a single file, the
 batch is halved until the file is found. Errors that concern all files (no permission, no credentials, no server, a
@@ -188,7 +188,7 @@ class Batches:
     def register(
         self, block: Did, rse: str, files: Sequence[Registration]
     ) -> Iterator[tuple[Registration, ...] | Refused]:
-        """Register `files` at `rse` and in `block`; yield registered batches and refused files.
+        """Register `files` in `block`; yield registered batches and refused files.
 
         Raises
         ------
@@ -206,7 +206,7 @@ class Batches:
     def _isolated(
         self, block: Did, rse: str, files: tuple[Registration, ...]
     ) -> Iterator[tuple[Registration, ...] | Refused]:
-        """Register `files`; halve a batch that is rejected, until the bad file is isolated.
+        """Register `files`; halve a rejected batch until the bad file is isolated.
 
         A refused file is yielded only after another file was registered, which shows that the catalogue works.
         """
@@ -240,7 +240,7 @@ class Batches:
         yield from held
 
     def _refused(self, file: Registration, error: CatalogueError) -> Refused:
-        """Return `file` as refused; a conflict counts only if the other content is really there."""
+        """Return `file` as refused; a conflict counts only if other content is there."""
         known = self._catalogue.files([file.lfn]).get(file.lfn) if isinstance(error, ConflictError) else None
         differs = known is not None and (known.size_bytes, known.adler32) != (file.size_bytes, file.adler32)
         return Refused(file, error, differs or isinstance(error, RefusedError))

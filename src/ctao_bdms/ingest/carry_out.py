@@ -1,4 +1,4 @@
-"""Carry out a plan within one call: register its files, then add rules to its closed blocks."""
+"""Carry out a plan within one call: register files, add rules to their blocks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def carry_out(
     begin_rules: BeginRules,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> IngestReport:
-    """Execute `plan` for `items`, then add rules to the blocks that were filled; safe to repeat.
+    """Execute `plan`, then add rules to the filled blocks; safe to repeat.
 
     `begin_rules` gets the filled blocks; the other parameters are those of `execute`.
     """

@@ -88,7 +88,7 @@ _BEGIN = "observation__coverage__time__t_min"
 
 
 def failed_checks(path: AcadaPath | None, facts: FileFacts, metadata: ProductMetadata) -> Iterator[tuple[str, Defect]]:
-    """Yield a defect for each failed check, with the name of the check in `CheckPolicy`.
+    """Yield a defect for each failed check, with its name in `CheckPolicy`.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def _with_name(path: AcadaPath, metadata: ProductMetadata) -> Iterator[tuple[str
 
 
 def _in_time(path: AcadaPath, metadata: ProductMetadata) -> Iterator[tuple[str, Defect]]:
-    """Check the time in the name against the night of the directory and the start of the data."""
+    """Compare the time in the name with the night and the start of the data."""
     if not path.name.has_time:
         return
     named = path.name.start

@@ -17,7 +17,7 @@ __all__ = ["onsite_rse", "quarantine_of"]
 
 
 def onsite_rse(rses: Mapping[str, Rse], name: str = "", paths: Sequence[Path] = ()) -> Rse:
-    """Return the on-site storage element called `name`, else the one that holds `paths`, else the only one.
+    """Return the on-site storage element by `name`, by `paths`, or the only one.
 
     Raises
     ------

@@ -20,7 +20,7 @@ FirstRuleOf = Callable[[Did, str], FirstRule]
 
 
 def held_for_ever(block: Did, rse: str) -> FirstRule:
-    """Return a first rule without expiry: it protects the files of a block until it is ended."""
+    """Return a first rule without expiry, which protects the files of a block."""
     origin = BlockName.parse(block.name).origin
     return FirstRule(rse_expression=f"centre={origin}" if origin else rse)
 

@@ -212,7 +212,7 @@ def _is_replica(item: Described, archived: ArchivedFile | None, rse: str) -> boo
 
 
 def _block_of(archived: ArchivedFile | None, rse: str, classes: Collection[RetentionClass]) -> Did | None:
-    """Return the block of a file that is fully archived: replica, directory and block; else None.
+    """Return the block of a fully archived file; None if anything is missing.
 
     Only blocks of the retention `classes` count.
     """
@@ -228,12 +228,12 @@ def _block_of(archived: ArchivedFile | None, rse: str, classes: Collection[Reten
 
 
 def _at_least(retention: RetentionClass) -> set[RetentionClass]:
-    """Return the retention classes that keep a file as long as `retention` or for ever."""
+    """Return the retention classes that keep a file at least as long."""
     return {RetentionClass.PERMANENT, retention}
 
 
 def _onsite_series(site: Site, retention_of: RetentionOf, file: Registration) -> BlockSeries:
-    """Return the series of blocks for a file on site, by scope, night and retention class."""
+    """Return the series of blocks for a file on site."""
     night = file.metadata["instance__observing_night"]
     assert isinstance(night, dt.date)  # DL0 requires it, and the metadata table gives the type
     scope = scope_of(str(file.lfn))
@@ -248,7 +248,7 @@ def _filled(
     new: Callable[[], OpenBlock],
     keep_open: bool,
 ) -> Iterator[PlannedBlock]:
-    """Yield blocks for `files` within `limits`, beginning with `current` if it is given."""
+    """Yield blocks for `files` within `limits`, beginning with `current`."""
     block, opens = (new(), True) if current is None else (current, False)
     n_files, size_bytes = block.n_files, block.size_bytes
     pack: list[Registration] = []

@@ -28,7 +28,7 @@ def read_all(
     on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> list[Described]:
-    """Read and describe `files`, in order, and compare them with their producers' statements.
+    """Read and describe `files`, in order, and compare their sidecar files.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ class Registrar:
                 self._doubtful.add(block.did)  # it may have been opened, and be empty
 
     def close(self, *, everything: bool = False) -> tuple[Did, ...]:
-        """Close full and old blocks; return all blocks closed since the last call, which need rules.
+        """Close full and old blocks; return all blocks closed since the last call.
 
         A block whose manifest cannot be written is logged, stays open, and is tried again at the next call: full
         on-site storage must not keep other blocks from being replicated.

@@ -1,4 +1,4 @@
-"""Ingest quarantined files again, as they are or with defects that an operator accepts."""
+"""Ingest quarantined files again, as they are or with accepted defects."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def retry(
 
 
 def accept(site: SiteIngest, quarantine: Quarantine, case: Case, why: str) -> IngestReport:
-    """Ingest a quarantined file with the defects in its case; other defects are not accepted.
+    """Ingest a quarantined file with the defects in its case, and no others.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def _ingest_again(
 
 
 def _accepted(item: Described, defects: Iterable[Defect], action: OperatorAction) -> Described:
-    """Return `item` without its defects, if their kinds are among `defects` and acceptable.
+    """Return `item` without its defects, if all are accepted.
 
     Level and night are taken from the path if the headers lack them. The disclaimer of the product records the
     accepted defects, the operator and the reason.

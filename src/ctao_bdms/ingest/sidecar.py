@@ -1,4 +1,4 @@
-"""Read size and digests of a file from its sidecar files, and compare them with its content.
+"""Read the sidecar files of a file, and compare them with its content.
 
 Three forms are read, all optional:
 
@@ -148,7 +148,7 @@ def _sources(path: Path, trigger: Path | None) -> Iterator[tuple[Path, str]]:
 
 
 def _read(source: Path) -> str | None:
-    """Return the text of a sidecar file; None if there is none. A FIFO or device is never opened."""
+    """Return the text of a sidecar file; None if there is none, or a FIFO or device."""
     try:
         status = os.lstat(source)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What science-ready FITS files (DL3) must contain, as one table of the classes of their parts.
+"""Check science-ready FITS files (DL3) by the classes of their HDUs.
 
 Source: the data formats for gamma-ray astronomy (GADF) 0.2 and 0.3, which CTAO's DL3 follows: HDUCLASS names the
 convention, HDUCLAS1 to HDUCLAS4 the class of a part. Only what both versions demand and no default replaces is demanded

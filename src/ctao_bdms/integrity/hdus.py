@@ -1,4 +1,4 @@
-"""Parse the HDUs of a FITS file and verify their checksums, from a stream of bytes."""
+"""Parse the HDUs of a FITS stream and verify their checksums."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class FitsParser:
         return self._state not in {_State.HEADER, _State.DATA}
 
     def skip(self, count: int, *, are_zeros: bool) -> None:
-        """Skip `count` bytes of the data of the current HDU, or of the bytes after the last one.
+        """Skip `count` bytes of the current HDU's data, or after the last HDU.
 
         Parameters
         ----------
@@ -235,7 +235,7 @@ class FitsParser:
         )
 
     def _status(self, status: SumStatus) -> SumStatus:
-        """Return `status`, but trust the card if data were skipped: the sum is then unknown."""
+        """Return `status`, but trust the card if data were skipped."""
         return SumStatus.OK if self._is_skipped and status is SumStatus.BAD else status
 
     def _lose(self, reason: str) -> None:
@@ -279,7 +279,7 @@ def _first_cards(axes: int, is_first: bool) -> tuple[bytes, ...]:
 
 
 def _data_bytes(keywords: Mapping[str, Keyword], *, is_first: bool) -> int:
-    """Return the size of the data by the header, without padding; raise ValueError if it is invalid."""
+    """Return the data size by the header, without padding; ValueError if invalid."""
     has_groups = keywords.get("GROUPS") is True
 
     def whole(keyword: str, default: int | None = None) -> int:

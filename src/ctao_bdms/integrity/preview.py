@@ -1,4 +1,4 @@
-"""Preview a large FITS file: find defects from headers and sparse data before a full read.
+"""Preview a large FITS file: find defects in headers and sparse data.
 
 A full read takes as long as the file is large. If the headers alone prove a defect, or the few bytes between the holes
 of a sparse file do, the full read is not needed. A file without a proven defect is read in full.
@@ -64,7 +64,7 @@ def _parsed(source: SourceFile) -> ParsedFits:
 
 
 def _next(source: SourceFile, position: int, what: int) -> int:
-    """Return the offset of the next data or hole at or after `position`, else the file size."""
+    """Return the offset of the next data or hole, else the file size."""
     try:
         return min(os.lseek(source.descriptor, position, what), source.size_bytes)
     except OSError as error:
@@ -75,7 +75,7 @@ def _next(source: SourceFile, position: int, what: int) -> int:
 
 
 def _data_bytes(source: SourceFile) -> int:
-    """Return the number of bytes outside holes; the file size if there are too many holes."""
+    """Return the number of bytes outside holes; the file size if there are too many."""
     total = 0
     for number, (begin, end) in enumerate(_stretches(source)):
         if number >= _MOST_STRETCHES:

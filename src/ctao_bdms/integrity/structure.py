@@ -45,7 +45,7 @@ class RequiredTable:
 
 @attrs.frozen
 class ProductKind:
-    """A kind of product and its required tables; more tables, and any order, are allowed.
+    """A kind of product and its required tables; other tables are allowed.
 
     Attributes
     ----------

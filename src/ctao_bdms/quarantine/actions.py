@@ -1,4 +1,4 @@
-"""The log of operators' actions on quarantine cases, and of their outcomes; append-only.
+"""The append-only log of operators' actions on quarantine cases.
 
 An action is logged before it is done, the outcome of the file afterwards. The daemon reads new lines of the log, so
 that its journal follows what operators do beside it.
@@ -109,7 +109,7 @@ def tell_outcome(
 
 
 def entered_since(folder: Path, position: int) -> tuple[list[Entered], int]:
-    """Return the files that entered the archive since `position` of the log, and its new end.
+    """Return files that entered the archive since `position`, and the new position.
 
     Parameters
     ----------

@@ -165,7 +165,7 @@ def case_token(path: Path) -> str:
 
 
 def stored_name(path: Path) -> str:
-    """Return the name of a file in its case: its own, if printable, short and not reserved."""
+    """Return the name of a file in its case: its own, if short and printable."""
     text = os.fsencode(path.name).decode("ascii", "backslashreplace")
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}~{case_token(path)}"

@@ -91,7 +91,7 @@ class Quarantine:
         return case
 
     def settle(self, file: LocalFile) -> Path | None:
-        """Move a trigger into the case of its file, after a crash between the two moves; return the case.
+        """Move a trigger into the case of its file, after a crash; return the case.
 
         A new trigger stays: it announces a file that is still to come.
         """
@@ -143,7 +143,7 @@ class Quarantine:
         case.rename(target)
 
     def _merge(self, other: Path, case: Path, name: str) -> None:
-        """Close an earlier case that a crash left without its file, or with the same file as `case`."""
+        """Close an earlier case that has no file, or the same file as `case`."""
         if other == case or not other.exists():
             return
         stored = other / name

@@ -48,7 +48,7 @@ class Rejected(Protocol):
 
 
 def stamp_of(path: Path) -> dict[str, int]:
-    """Return the stamp of a file for its document: it changes when the file is replaced."""
+    """Return a stamp for the document, which changes when the file is replaced."""
     status = path.lstat()
     return {
         "inode": status.st_ino,
@@ -73,7 +73,7 @@ def reason_of(case: Path) -> dict[str, Any]:
 
 
 def named(key: str, path: Path | None) -> dict[str, object]:
-    """Return a path for a document: as text, and as bytes if the text does not preserve them."""
+    """Return a path for a document: as text, and as bytes if the text is lossy."""
     if path is None:
         return {key: None}
     text = path_text(path)

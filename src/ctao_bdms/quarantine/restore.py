@@ -141,7 +141,7 @@ def _link_back(quarantine: Quarantine, case: Case, action: OperatorAction) -> Pa
 
 
 def _link(source: Path, target: Path, case: Case) -> None:
-    """Hard-link `source` to `target`, which must be free; on another file system, copy it."""
+    """Hard-link `source` to `target`, which must be free; copy across file systems."""
     try:
         target.hardlink_to(source)
     except FileExistsError:

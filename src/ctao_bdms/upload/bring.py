@@ -1,4 +1,4 @@
-"""Upload the files of a block, and check that all are still there after the last one."""
+"""Upload the files of a block, and check that all are there at the end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bring(
     renew: Callable[[], None],
     on_uploaded: Callable[[int], None] = lambda _: None,
 ) -> dict[Path, Described]:
-    """Upload good files; return them by path, with a defect for each that is missing at the end.
+    """Upload good files; return them by path, with a defect if the upload failed.
 
     Parameters
     ----------

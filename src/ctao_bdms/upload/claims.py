@@ -1,4 +1,4 @@
-"""Claim the folders of an upload, and remove uploaded files that were not registered."""
+"""Claim the folders of an upload, and remove unregistered files."""
 
 from __future__ import annotations
 

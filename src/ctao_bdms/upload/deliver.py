@@ -1,4 +1,4 @@
-"""Upload one product, so that its name on the storage has the complete product or nothing.
+"""Upload one product atomically: its name has the complete product or nothing.
 
 The catalogue does not know the product yet. A file that exists under its name was left by an upload that crashed, or
 is about to be registered by another upload. The same content is used as it is; other content is an error until it is

@@ -120,7 +120,7 @@ def _through_link(path: Path, defect: Defect) -> Defect:
 
 
 def _named(text: str, defects: list[Defect]) -> Mapping[str, Value]:
-    """Return the metadata in a file name of the data model; append errors to `defects`."""
+    """Return the metadata in a file name; append errors to `defects`."""
     if not is_dpps_name(text):
         return {}
     try:
@@ -163,7 +163,7 @@ def _voices(
 
 
 def _derived(known: Mapping[str, Value]) -> dict[str, Value]:
-    """Derive the site from the observation block, and the night from the start of the data."""
+    """Derive site and night from observation block and start of the data."""
     derived: dict[str, Value] = {}
     obs_id, site = known.get("instance__obs_id"), known.get("instance__site_id")
     if site is None and isinstance(obs_id, int):

@@ -18,7 +18,7 @@ _CLASSES: dict[KeptFor, RetentionClass] = {
 
 
 def retention_class(kept_for: KeptFor | None, product: NewProduct) -> RetentionClass | None:
-    """Return the requested retention class; None if the policy decides, as for user files.
+    """Return the requested retention class; None if the policy decides.
 
     Raises
     ------

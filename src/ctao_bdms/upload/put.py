@@ -95,7 +95,7 @@ def read_products(
     jobs: int = 2,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> list[Described]:
-    """Read and describe files; refuse the second of two files with the same name in the archive.
+    """Read and describe files; refuse the second of two with the same archive name.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class Put:
         checks: ingest.CheckPolicy = LENIENT,
         on_read: Callable[[int], None] = lambda _: None,
     ) -> PutReport:
-        """Read files, also those in folders, and put them into the archive; safe to repeat.
+        """Read files, also in folders, and put them into the archive; safe to repeat.
 
         Parameters
         ----------
@@ -335,7 +335,7 @@ class Put:
         return [_with_left(outcome, left) for outcome in outcomes]
 
     def _take_back(self, sink: Sink, storage: Rse, lfns: Collection[Lfn]) -> Mapping[Lfn, Defect]:
-        """Remove uploaded files that are not registered; return a defect for each that stays."""
+        """Remove unregistered uploads; return a defect for each file that stays."""
 
         def is_known(lfn: Lfn) -> bool:
             archived = self.catalogue.files([lfn]).get(lfn)
@@ -406,7 +406,7 @@ def _with_left(outcome: Outcome, left: Mapping[Lfn, Defect]) -> Outcome:
 
 
 def _recoverable(item: Described, archive: Mapping[Lfn, ArchivedFile]) -> Described:
-    """Return a file, with a defect if the archive has lost all its copies: a put cannot recover it."""
+    """Return a file, with a defect if the archive has lost all its copies."""
     known = archive.get(item.file.lfn) if item.file.lfn is not None else None
     if known is None or not known.replicas or held_at(known):
         return item
@@ -416,7 +416,7 @@ def _recoverable(item: Described, archive: Mapping[Lfn, ArchivedFile]) -> Descri
 
 
 def _portions(plan: Plan, items: Sequence[Described]) -> Iterator[list[Described]]:
-    """Yield groups of files to carry out: those without an upload, then those of each block."""
+    """Yield groups of files: those without an upload, then those of each block."""
     names = [{file.lfn for file in block.files} for block in plan.blocks]
     planned = set().union(*names)
     yield [item for item in items if item.file.lfn not in planned]

@@ -24,14 +24,14 @@ Target = tuple[Site, Night]
 
 
 def site_and_night(metadata: ProductMetadata, now: dt.datetime) -> Target:
-    """Return site and night of a product; by default the external site and the present day."""
+    """Return site and night of a product; by default external and today."""
     site = Site(str(metadata.get("instance__site_id", Site.EXTERNAL)))
     night = metadata.get("instance__observing_night")
     return site, Night(night) if isinstance(night, dt.date) else Night.of(now, site)
 
 
 def held_at(archived: ArchivedFile | None) -> str:
-    """Return a storage element with a complete replica of a file; empty if there is none."""
+    """Return a storage element with a replica of a file; empty if there is none."""
     whole = [r.rse for r in archived.replicas if r.state is ReplicaState.AVAILABLE] if archived else []
     return min(whole, default="")
 
