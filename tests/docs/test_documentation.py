@@ -197,7 +197,7 @@ def test_the_tree_in_contributing_is_the_tree(pages: Mapping[str, Page]) -> None
     assert [name for name in top if not (TREE / name).exists()] == []
 
 
-def test_the_files_of_the_walk_have_the_functions_of_the_walk(pages: Mapping[str, Page]) -> None:
+def test_the_files_in_the_path_of_one_file_have_their_functions(pages: Mapping[str, Page]) -> None:
     text = pages["CONTRIBUTING.md"].text
     steps = re.findall(r"`([a-z]+/[a-z]+\.py)`, `([a-z]+)`", text)
     assert len(steps) == 6

@@ -1,4 +1,4 @@
-"""The verbs under `bdms.quarantine`: files that may not enter the archive, and what to do with them."""
+"""The methods of `bdms.quarantine`: list, retry and accept rejected files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class QuarantineVerbs:
         return self._connected.quarantine(self._connected.onsite(rse))
 
     def cases(self, rse: str = "") -> Cases:
-        """Return the files in quarantine, the oldest case first."""
+        """Return the cases in quarantine, oldest first."""
         return self.at(rse).cases()
 
     def retry(
@@ -45,26 +45,24 @@ class QuarantineVerbs:
         on_bytes: Callable[[int], None] = lambda _: None,
         on_left: Callable[[Case, UsageError], None] | None = None,
     ) -> ingest.IngestReport:
-        """Put files from quarantine back to where they came from, and ingest them again.
+        """Restore files from quarantine and ingest them again.
 
-        They get no triggers, so that no daemon takes them at the same time. Each is in its case as well until it is
-        known what has become of it; if that is interrupted, or it is refused, repeat the call.
+        They get no triggers, so that no daemon ingests them at the same time. Each file stays in its case too until its
+        outcome is known; after an interruption or a refusal, repeat the call.
 
         Parameters
         ----------
-        cases
-            The case, or several.
         why
             The reason, for the record.
         jobs, checks, sidecars, on_bytes
-            As of `Bdms.ingest`.
+            See `Bdms.ingest`.
         on_left
-            Called with a case that stays as it is, and why; by default that is an error.
+            Called with a case that cannot be restored, and the error; by default the error is raised.
 
         Raises
         ------
         UsageError
-            If another file or a trigger stands at the old place of one.
+            If another file or a trigger exists at the path of a case.
         """
         storage = self._connected.onsite(rse)
         site = attrs.evolve(
@@ -86,25 +84,23 @@ class QuarantineVerbs:
         checks: ingest.CheckPolicy | None = None,
         sidecars: bool = True,
     ) -> ingest.IngestReport:
-        """Let a file enter the archive in spite of the defects that its case names.
+        """Ingest a quarantined file with the defects in its case, and no others.
 
-        It is read again. Defects that the case does not name still keep it out. What was accepted, by whom and why,
-        stands in the product's ``disclaimer``, in the case's document and in the log of the quarantine. It gets no
-        trigger, as by `retry`.
+        The file is read again. The accepted defects, the operator and the reason are recorded in the product's
+        ``disclaimer``, in the document of the case and in the log of the quarantine. The file gets no trigger, as by
+        `retry`.
 
         Parameters
         ----------
-        case
-            The case.
         why
             The reason.
         checks, sidecars
-            As of `Bdms.ingest`.
+            See `Bdms.ingest`.
 
         Raises
         ------
         UsageError
-            If there is no reason, or a defect that nobody can accept, a conflict for one.
+            If there is no reason, or a defect that cannot be accepted, for example a conflict.
         """
         site = attrs.evolve(
             self._connected.site_ingest(self._connected.onsite(rse)),

@@ -1,4 +1,4 @@
-"""What the bytes say: one pass proves a file, and one pass copies it."""
+"""Check the integrity of files, and copy them with verification, in one pass each."""
 
 from ctao_bdms.integrity.copying import TEMPORARY_PATTERN, FileDigests, copy_verified, digest_file
 from ctao_bdms.integrity.errors import (

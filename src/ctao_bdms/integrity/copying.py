@@ -1,4 +1,4 @@
-"""The copy that is verified while it is written, and the digest of what lies there."""
+"""Copy files with verification, and compute digests of files."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["TEMPORARY_PATTERN", "FileDigests", "copy_verified", "digest_file"]
 
-#: What the names of unfinished copies look like, as a pattern for `glob`. One that no process writes may be removed.
+#: Pattern for `glob` of the names of incomplete copies. A copy that no process is writing may be removed.
 TEMPORARY_PATTERN = ".bdms-*.part"
 
 
 class FileDigests(NamedTuple):
-    """Size and digests of the bytes of a file.
+    """Size and digests of a file.
 
     Attributes
     ----------
-    size_bytes
-        How many bytes there are.
     digests
         Lower-case hexadecimal digests by algorithm.
     """
@@ -42,7 +40,7 @@ def digest_file(
     *,
     on_bytes: Callable[[int], object] | None = None,
 ) -> FileDigests:
-    """Read a file once and make its digests.
+    """Read a file once and compute its digests.
 
     Parameters
     ----------
@@ -51,7 +49,7 @@ def digest_file(
     algorithms
         ``adler32`` and those of `hashlib`.
     on_bytes
-        Is told the number of bytes after each piece that was read.
+        Called with the number of bytes after each piece.
 
     Returns
     -------
@@ -83,25 +81,23 @@ def copy_verified(
     on_bytes: Callable[[int], object] | None = None,
     fsync: bool = True,
 ) -> FileDigests:
-    """Copy a file so that the target is either whole and as expected, or not touched.
+    """Copy a file atomically, with verification of size and digests.
 
-    The source is read once. The bytes go to a temporary name in the target's folder and into the digests at the same
-    time; only when size and digests are as expected does the copy take the target's name, in one step, in place of
-    whatever was there. A failure of any kind removes the temporary file.
+    The source is read once, and written to a temporary file in the target's folder. The temporary file is renamed to
+    the target, replacing a file there, only if size and digests match. After any failure it is removed.
 
     Parameters
     ----------
     source_path, target_path
-        Where from and where to; the target's folder must exist.
+        Source and target; the target's folder must exist.
     size_bytes
-        The size that is expected, in bytes; None if it is not known.
+        The expected size, in bytes; None if it is unknown.
     adler32, sha256
-        The digests that are expected, hexadecimal; None if not known.
+        The expected digests, hexadecimal; None if unknown.
     on_bytes
-        Is told the number of bytes after each piece that was copied.
+        Called with the number of bytes after each piece.
     fsync
-        Whether to wait until the bytes and the name are on the medium. A later read then comes from the medium, not
-        from memory.
+        Whether to flush file and name to disk.
 
     Returns
     -------
@@ -111,11 +107,11 @@ def copy_verified(
     Raises
     ------
     ChecksumMismatchError
-        If size or a digest is not as expected.
+        If size or a digest does not match.
     UnreadableError, SourceChangedError, NotAFileError
         If the source cannot be read to the end as one and the same file.
     OSError
-        If the source cannot be opened or the target not written.
+        If the source cannot be opened, or the target cannot be written.
     """
     target = Path(target_path)
     wanted = {"adler32": adler32, **({"sha256": sha256} if sha256 is not None else {})}
@@ -153,7 +149,7 @@ def copy_verified(
 def _sinks(
     digests: Mapping[str, Digest],
 ) -> tuple[Callable[[memoryview], None], Callable[[memoryview], None] | None]:
-    """Return what feeds the fast digests, and what feeds the slow ones if there are any."""
+    """Return functions that update the fast digests and, if there are any, the slow ones."""
     fast = [digest for name, digest in digests.items() if name == "adler32"]
     slow = [digest for name, digest in digests.items() if name != "adler32"]
 

@@ -1,4 +1,4 @@
-"""What can go wrong while bytes are read and written, where there is no file to speak of as a whole."""
+"""Errors of reading and writing single files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["ChecksumMismatchError", "NotAFileError", "ScanInterruptedError", "So
 
 
 class NotAFileError(BdmsError, OSError):
-    """The path leads to something that is no regular file.
+    """The path is not a regular file.
 
     Parameters
     ----------
     path
         The path.
     what
-        What it leads to, e.g. ``directory``.
+        Its kind, for example ``directory``.
     """
 
     def __init__(self, path: str | PathLike[str], what: str) -> None:
@@ -37,9 +37,9 @@ class UnreadableError(BdmsError, OSError):
     path
         The file.
     position
-        How many bytes could be read before.
+        Number of bytes that were read before.
     cause
-        What the operating system said; its `errno` is kept.
+        The error of the operating system; its `errno` is kept.
     """
 
     def __init__(self, path: str | PathLike[str], position: int, cause: OSError) -> None:
@@ -50,7 +50,7 @@ class UnreadableError(BdmsError, OSError):
 
 
 class ScanInterruptedError(BdmsError, RuntimeError):
-    """A process that was scanning ended before it had an answer."""
+    """A scanning process was killed."""
 
 
 class SourceChangedError(BdmsError, OSError):
@@ -70,7 +70,7 @@ class SourceChangedError(BdmsError, OSError):
 
 
 class ChecksumMismatchError(BdmsError, OSError):
-    """A size or a digest is not the one that was expected.
+    """A size or digest does not match the expected one.
 
     Parameters
     ----------

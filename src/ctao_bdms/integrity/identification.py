@@ -1,4 +1,4 @@
-"""The keywords that say what a product is."""
+"""Collect the header keywords that identify a product."""
 
 from __future__ import annotations
 
@@ -21,14 +21,9 @@ _ENDS = ("DATE-END", "DATEEND")
 def keywords(hdus: Sequence[HduFacts]) -> Mapping[str, Keyword]:
     """Return the keywords of a FITS file that identify the product, from all its headers together.
 
-    The cards of the data model stand in the header of the table ``DataStream``, which therefore comes first; the other
-    parts follow in their order, and the first value of a keyword counts. Only the times of the writer, which
-    ``protozfits`` stamps on every table, are taken together: the earliest DATE and the latest DATE-END.
-
-    Parameters
-    ----------
-    hdus
-        The parts of the file.
+    The keywords of the data model are in the header of the table ``DataStream``, which therefore comes first; the other
+    HDUs follow in order, and the first value of a keyword counts. Only the times of the writer, which ``protozfits``
+    adds to every table, are combined: the earliest DATE and the latest DATE-END.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The scan of many files: the next ones are asked for while one is read, and processes share the work."""
+"""Scan many files, with prefetching and optional parallel processes."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["scan_many"]
 
-#: How many files ahead of the present one the operating system is asked to fetch.
+#: Number of files to prefetch.
 _AHEAD = 4
-#: What one task of a process holds at most; a larger file is a task of its own.
+#: Largest task of a process; a larger file is a task of its own.
 _TASK_FILES = 64
 _TASK_BYTES = 64 * 1024 * 1024
-#: How often progress is asked for, seconds.
+#: Interval of progress reports, in seconds.
 _PROGRESS_S = 0.1
 
 
@@ -45,31 +45,31 @@ def scan_many(
 ) -> Iterator[FileFacts]:
     """Scan files one after the other, or several at once.
 
-    While one file is read, the next ones are on their way from the storage: small files, too, come at its own speed.
+    The next files are prefetched while one is read, so that small files too are read at the speed of the storage.
 
     Parameters
     ----------
     paths
-        The files; taken as they are needed.
+        The files, consumed as needed.
     algorithms
         As for `ctao_bdms.integrity.scan`.
     jobs
-        How many processes share the work. With 1 it is done here, which is quickest for files that lie in memory;
-        more pay for many large files, and for a storage that answers slowly.
+        Number of processes. With 1 the files are scanned in this process, which is fastest for files in the page
+        cache; more processes help for many large files, and for storage with high latency.
     on_bytes
-        Is told how many bytes more have been read.
+        Called with the number of bytes read since the last call.
 
     Yields
     ------
     FileFacts
-        In the order of `paths`, each as soon as it is known.
+        In the order of `paths`, each as soon as possible.
 
     Raises
     ------
     ctao_bdms.errors.UsageError
         If there is no such digest.
     ctao_bdms.integrity.ScanInterruptedError
-        If one of the processes was ended, for example by the kernel for want of memory.
+        If a process was killed, for example by the kernel when it is out of memory.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def scan_many(
     ['error', 'error']
     """
     algorithms = tuple(algorithms)
-    new_digests(algorithms)  # says at once if there is none
+    new_digests(algorithms)  # raises at once for an unknown algorithm
     files = (os.fspath(path) for path in paths)
     return _shared(files, algorithms, jobs, on_bytes) if jobs > 1 else _alone(files, algorithms, on_bytes)
 
@@ -85,7 +85,6 @@ def scan_many(
 def _alone(
     files: Iterable[str], algorithms: tuple[str, ...], on_bytes: Callable[[int], object] | None
 ) -> Iterator[FileFacts]:
-    """Scan in this process."""
     files = iter(files)
     coming = deque(itertools.islice(files, 1))
     while coming:
@@ -98,9 +97,9 @@ def _alone(
 def _shared(
     files: Iterable[str], algorithms: tuple[str, ...], jobs: int, on_bytes: Callable[[int], object] | None
 ) -> Iterator[FileFacts]:
-    """Scan in processes, of which each takes some files at a time."""
+    """Scan in parallel processes, several files a task."""
     context = multiprocessing.get_context("spawn")  # a fork would copy threads that hold locks
-    # This process takes no lock: one that is killed would never give it back.
+    # This process takes no lock: a killed process would never release it.
     stop, read = context.RawValue("b", 0), context.Value("Q", 0)
     told = 0
 
@@ -133,7 +132,7 @@ def _shared(
 
 
 def _tasks(files: Iterable[str]) -> Iterator[list[str]]:
-    """Put small files together, so that asking a process costs less than the work."""
+    """Yield tasks of several small files, to reduce the overhead of a task."""
     task: list[str] = []
     total = 0
     for file in files:
@@ -150,7 +149,7 @@ def _tasks(files: Iterable[str]) -> Iterator[list[str]]:
 
 
 class _StoppedError(Exception):
-    """Nobody waits for the answer any more."""
+    """The scan was stopped by its caller."""
 
 
 _stop: c_byte
@@ -158,7 +157,7 @@ _read: Synchronized[int]
 
 
 def _begin(stop: c_byte, read: Synchronized[int]) -> None:
-    """Prepare a process: it ends with its parent, and leaves interruptions to it."""
+    """Initialise a process: it exits with its parent, and ignores SIGINT."""
     global _stop, _read
     _stop, _read = stop, read
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -173,7 +172,7 @@ def _end_with_parent() -> None:
 
 
 def _work(task: list[str], algorithms: tuple[str, ...]) -> list[FileFacts]:
-    """Scan the files of a task, in a process."""
+    """Scan the files of a task."""
 
     def on_bytes(count: int) -> None:
         if _stop.value:

@@ -1,4 +1,4 @@
-"""The scan without I/O: everything that one pass over the bytes can say."""
+"""Scan the content of a file in one pass, without I/O."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Scanner"]
 
 
 class Scanner:
-    """Proves a file in one pass, from bytes that come in pieces of any size.
+    """Check the content of a file in one pass, from pieces of any size.
 
     Parameters
     ----------
     name
-        The name of the file; its end says what the content must be. Without one, nothing is demanded.
+        The file name, whose suffix determines the format. Without a name, any content is valid.
     algorithms
-        The digests to make: ``adler32`` and those of `hashlib`.
+        The digests to compute: ``adler32`` and those of `hashlib`.
 
     Raises
     ------
@@ -52,13 +52,7 @@ class Scanner:
         self._size_bytes = 0
 
     def feed(self, buffer: bytes | bytearray | memoryview) -> None:
-        """Take the next bytes. The buffer may be used again as soon as this returns.
-
-        Parameters
-        ----------
-        buffer
-            Any number of bytes.
-        """
+        """Scan the next bytes. The buffer may be reused as soon as this returns."""
         data = memoryview(buffer).cast("B")
         for digest in self._digests.values():
             digest.update(data)
@@ -66,12 +60,12 @@ class Scanner:
         self._size_bytes += len(data)
 
     def preview(self, source: SourceFile) -> FileFacts | None:
-        """Say what is wrong with a file, if that is certain before it is read; there are no digests then.
+        """Return facts without digests if a file has certain defects before it is read.
 
         Parameters
         ----------
         source
-            The open file, of which no byte was fed.
+            The open file, before the first call of `feed`.
         """
         found = self._reading.preview(source) if isinstance(self._reading, Previewing) else Findings()
         if not found.defects:
@@ -92,17 +86,17 @@ class Scanner:
     def finish(
         self, path: str | None = None, *, modified_ns: int = 0, digests: Mapping[str, str] | None = None
     ) -> FileFacts:
-        """Say what the bytes fed so far are, as a whole file.
+        """Return the facts of the whole content.
 
         Parameters
         ----------
         path
-            Where the same bytes lie, for formats whose library must seek, such as HDF5; without it their structure
-            is not examined.
+            The path of the file, for formats whose library must seek, such as HDF5; without it their structure is
+            not checked.
         modified_ns
-            The time of their last modification there, nanoseconds since 1970: bytes have none.
+            The mtime of the file, nanoseconds since 1970.
         digests
-            Digests of the same bytes that were made beside.
+            Further digests of the same content, computed by the caller.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The scan of a file that lies on a disk."""
+"""Scan a file on disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["scan"]
 
-#: Below this size a file is read whole even if it is certainly bad: then its reason names all defects and the digests.
+#: Smaller files are read in full even if a preview finds defects, to report all defects and digests.
 _PREVIEW_ABOVE_BYTES = 256_000_000
 
 _log = logging.getLogger(__name__)
@@ -33,28 +33,27 @@ def scan(
     on_bytes: Callable[[int], object] | None = None,
     keep_cached: bool = True,
 ) -> FileFacts:
-    """Prove a file in one pass over its bytes.
+    """Check a file in one pass.
 
-    Content never makes this raise. What cannot be read to the end, or changes meanwhile, has the verdict ``error`` and
-    no digests, for they would be digests of something else. So has a file of a format whose library is not installed:
-    its defect says what to install.
+    No content raises an exception. A file that cannot be read to the end, or that changes meanwhile, has the verdict
+    ``error`` and no digests. So has a file of a format whose library is not installed: its defect names the package.
 
     Parameters
     ----------
     path
         The file; symbolic links are followed.
     algorithms
-        The digests to make beside ``adler32``, which is always made: any that `hashlib` guarantees. Those of a large
-        file are made in a thread of their own.
+        The digests to compute in addition to ``adler32``: any that `hashlib` guarantees. Those of a large file are
+        computed in a thread of their own.
     on_bytes
-        Is told the number of bytes after each piece that was read, for progress.
+        Called with the number of bytes after each piece, for progress.
     keep_cached
-        Whether the operating system may keep the bytes in memory afterwards.
+        Whether the operating system may keep the file in the page cache.
 
     Returns
     -------
     FileFacts
-        Size and digests, the parts of a FITS file with their sums, and everything that is wrong.
+        Size, digests, the HDUs of a FITS file with their checksums, and all defects.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How bytes are read: one open, one buffer that is used again and again, slow digests beside."""
+"""Read a file in one pass with a reused buffer, and slow digests in a thread."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["CHUNK_BYTES", "SourceFile", "open_source", "will_need"]
 #: About 1 MiB (fits into a core's second cache) and whole FITS blocks as well as whole pages: 6 x lcm(2880, 4096).
 CHUNK_BYTES = 6 * 184_320
 
-#: Above this size, a slow digest is worth a thread of its own, in bytes.
+#: File size above which slow digests run in a thread of their own, in bytes.
 _THREAD_ABOVE_BYTES = 4 * CHUNK_BYTES
 
-#: Buffers in use while a slow digest runs beside: it may lag behind by this many.
+#: Number of buffers, by which a slow digest may lag behind the reading.
 _RING = 4
 
 _KINDS = (
@@ -40,14 +40,12 @@ class SourceFile:
 
     Attributes
     ----------
-    path
-        Its path.
     descriptor
-        The open file.
+        The open file descriptor.
     status
-        What the operating system said of it when it was opened.
+        The result of fstat when it was opened.
     size_bytes
-        Its size then.
+        Its size when it was opened.
     """
 
     def __init__(self, path: str, descriptor: int, status: os.stat_result) -> None:
@@ -63,33 +61,33 @@ class SourceFile:
         beside: Callable[[memoryview], object] | None = None,
         on_bytes: Callable[[int], object] | None = None,
     ) -> int:
-        """Read from the begin to the end, once. Whether it is still the same file, `demand_unchanged` says afterwards.
+        """Read the file once, from begin to end; then check it with `demand_unchanged`.
 
         Parameters
         ----------
         sink
-            Is given every piece; the piece is overwritten when it returns.
+            Called with every piece; the piece is overwritten when it returns.
         beside
-            Is given every piece too, for a large file in a thread of its own: for digests slower than the disk.
+            Called with every piece too, for a large file in a thread of its own: for digests slower than the disk.
         on_bytes
-            Is told the number of bytes of every piece.
+            Called with the number of bytes of every piece.
 
         Returns
         -------
         int
-            How many bytes there were.
+            The number of bytes.
 
         Raises
         ------
         UnreadableError
             If the operating system fails to read.
         SourceChangedError
-            If there were more bytes, or fewer, than when it was opened.
+            If the size is not that when it was opened.
         """
         total = 0
         is_large = beside is not None and self.size_bytes > _THREAD_ABOVE_BYTES
         with ThreadPoolExecutor(1, thread_name_prefix="bdms-digest") if is_large else nullcontext() as executor:
-            # One byte more than the file has: a file that grows is seen, and is not read for ever.
+            # One byte more than the file has: so a growing file is noticed and not read for ever.
             length = min(CHUNK_BYTES, self.size_bytes + 1)
             ring = [memoryview(bytearray(length)) for _ in range(_RING if executor else 1)]
             running: deque[Future[object]] = deque()
@@ -110,7 +108,7 @@ class SourceFile:
                 if on_bytes is not None:
                     on_bytes(len(piece))
                 if total == self.size_bytes and len(piece) < length:
-                    break  # there was room for more, and no more
+                    break  # a short read at the expected end: no probe for more bytes is needed
             for future in running:
                 future.result()
         if total != self.size_bytes:
@@ -118,7 +116,7 @@ class SourceFile:
         return total
 
     def read_at(self, buffer: memoryview, position: int) -> int:
-        """Read from `position` into a buffer, and say how many bytes; 0 at the end.
+        """Read from `position` into a buffer; return the number of bytes, 0 at the end.
 
         Raises
         ------
@@ -131,31 +129,31 @@ class SourceFile:
             raise UnreadableError(self.path, position, error) from error
 
     def demand_unchanged(self, *, with_status: bool = False) -> None:
-        """Check that the path still leads to this file, and this file to the same bytes.
+        """Check that the path still leads to this file, and that it is unchanged.
 
         Parameters
         ----------
         with_status
-            Whether the time of the status must be the same, too, which nobody can put back. It also changes with mode,
-            owner and links: who compares the digests at once with those that are wanted does not need it.
+            Whether to compare the ctime too, which no tool can set back. It also changes with mode, owner and links;
+            a caller that compares digests with expected ones does not need it.
 
         Raises
         ------
         SourceChangedError
-            If it does not.
+            If the file was changed or replaced.
         """
         if self._moved(with_status=with_status):
             raise SourceChangedError(self.path)
 
     def _read_into(self, buffer: memoryview, position: int) -> int:
-        """Read the next bytes, and say how many."""
+        """Read the next bytes; return their number."""
         try:
             return os.readv(self.descriptor, [buffer])
         except OSError as error:
             raise UnreadableError(self.path, position, error) from error
 
     def _moved(self, *, with_status: bool) -> bool:
-        """Say whether the path now leads to another file, or to this one with other bytes."""
+        """Return whether the file was changed or replaced."""
         try:
             now = os.stat(self.path)  # noqa: PTH116 - a path may be bytes that pathlib would change
         except OSError:
@@ -173,28 +171,28 @@ class SourceFile:
 
 @contextmanager
 def open_source(path: str | os.PathLike[str], *, keep_cached: bool = True) -> Iterator[SourceFile]:
-    """Open a regular file for one pass; nothing else is even touched, so that nothing can block.
+    """Open a regular file for one pass; other kinds, which can block, are not opened.
 
     Parameters
     ----------
     path
         The file.
     keep_cached
-        Whether the operating system may keep the bytes in memory. A daemon beside the data acquisition leaves that
-        memory to it.
+        Whether the operating system may keep the file in the page cache. The daemon leaves that memory to the data
+        acquisition.
 
     Raises
     ------
     NotAFileError
         If it is a directory, FIFO, socket or device.
     OSError
-        If the operating system does not open it, e.g. because it is not there.
+        If it cannot be opened, for example because it does not exist.
     """
     text = os.fspath(path)
     try:
         status = os.stat(text)  # noqa: PTH116
     except ValueError:
-        # An operating system's path holds no null character, and no lone surrogate.
+        # A path with a null character or a lone surrogate cannot exist.
         raise FileNotFoundError(errno.ENOENT, "no file can have that name", text) from None
     _demand_regular(text, status.st_mode)
     descriptor = os.open(text, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -211,9 +209,9 @@ def open_source(path: str | os.PathLike[str], *, keep_cached: bool = True) -> It
 
 
 def will_need(path: str) -> None:
-    """Ask the operating system to fetch the begin of a file that will be read soon, at most one piece.
+    """Prefetch the begin of a file that will be read soon, at most one piece.
 
-    Whatever is wrong with it is found when it is read.
+    Errors are ignored: they are found when the file is read.
     """
     with suppress(OSError, ValueError):
         if stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116

@@ -1,4 +1,4 @@
-"""How names are made and read: pure functions over values."""
+"""Compose and parse names (pure)."""
 
 from ctao_bdms.naming.acada import AcadaName, Stream
 from ctao_bdms.naming.acada_path import AcadaPath

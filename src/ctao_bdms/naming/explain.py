@@ -1,4 +1,4 @@
-"""What each part of a name means, in words."""
+"""Explain each part of a name in words."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class NamePart:
     Attributes
     ----------
     name
-        What the part is.
+        The kind of the part.
     value
-        What it says here.
+        Its text in this name.
     meaning
-        What that means, if the value alone does not say it.
+        Its meaning, if the value is not clear by itself.
     """
 
     name: str
@@ -47,7 +47,7 @@ class NamePart:
 
 @attrs.frozen
 class Explained:
-    """What a name means.
+    """The explanation of a name.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Explained:
 
 
 def explain_name(text: str, vo: str = "ctao") -> Explained:
-    """Return what a logical file name, a path or URL that ends in one, or a file's own name means.
+    """Explain a logical file name, a path or URL that ends in one, or a file name.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Any name of the archive: which grammar it follows, and its parts by that grammar."""
+"""Parse any name of the archive by the grammar of its place in the tree."""
 
 from __future__ import annotations
 
@@ -21,13 +21,7 @@ __all__ = ["OtherPath", "is_dpps_name", "read_lfn", "read_name"]
 
 @attrs.frozen
 class OtherPath:
-    """A canonical name to which no grammar applies: only its scope is known.
-
-    Attributes
-    ----------
-    lfn
-        The name.
-    """
+    """A canonical name without a grammar: only its scope is known."""
 
     lfn: Lfn
 
@@ -49,7 +43,7 @@ def read_lfn(lfn: Lfn) -> AcadaPath | DppsPath | UserPath | BlockName | Manifest
     Raises
     ------
     InvalidNameError
-        If the name lies where a grammar applies and does not follow it, or has no scope.
+        If the name does not follow the grammar of its place, or has no scope.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""From a name to its scope and to the directories above it.
+"""Derive scope and directories from a logical file name.
 
-Every directory from ``/<vo>`` down has a data identifier, because DIRAC walks the tree from its root: directories that
-hold files are datasets, all others containers, and none is both.
+Every directory from ``/<vo>`` down has a data identifier, because DIRAC traverses the tree from its root:
+directories that hold files are datasets, all others containers, and none is both.
 """
 
 from __future__ import annotations
