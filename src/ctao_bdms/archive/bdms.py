@@ -78,7 +78,7 @@ class Bdms:
 
     @property
     def health(self) -> access.Health:
-        """Which storage elements have failed of late, as far as this object knows in this process."""
+        """Storage elements that failed recently in this process."""
         return self._connected.health.get()
 
     @property
@@ -171,7 +171,7 @@ class Bdms:
         sidecars: bool = True,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> DryRun:
-        """Return what `ingest` would do with the same paths; nothing is changed, neither on disk nor in the archive.
+        """Return what `ingest` would do with the same paths; nothing is changed.
 
         Parameters
         ----------
@@ -271,7 +271,7 @@ class Bdms:
         any_of: Iterable[Mapping[str, object]] = (),
         **words: Any,  # noqa: ANN401
     ) -> access.Products:
-        """Return the products that answer a question; they are read, page by page, when they are looked at.
+        """Return the products that match a query, read page by page when needed.
 
         Parameters
         ----------
@@ -293,7 +293,7 @@ class Bdms:
         return access.query(here.catalogue, here.scopes(scope), words, limit, any_of=any_of, sort=sort, now=here.now)
 
     def count(self, *, scope: str = "", any_of: Iterable[Mapping[str, object]] = (), **words: Any) -> int:  # noqa: ANN401
-        """Return how many products answer a question, without reading them; the words are those of `query`."""
+        """Return the number of products that match a query, with the words of `query`."""
         here = self._connected
         return access.build_query(here.scopes(scope), words, any_of=any_of).count(here.catalogue, here.now)
 
@@ -325,7 +325,7 @@ class Bdms:
         progress: access.Progress | None = None,
         **words: Any,  # noqa: ANN401
     ) -> access.FetchedFiles:
-        """Fetch files into `folder`, verified while they are written; see `ctao_bdms.access.retrieve`.
+        """Fetch files into `folder`, verified; see `ctao_bdms.access.retrieve`.
 
         Parameters
         ----------
@@ -367,7 +367,7 @@ class Bdms:
         )
 
     def open(self, lfn: Lfn | str, *, near: str = "", verify: bool = False) -> io.BufferedReader:
-        """Open a file for reading where its best copy lies, without keeping it; see `ctao_bdms.access.open_file`.
+        """Open the best copy of a file for reading; see `ctao_bdms.access.open_file`.
 
         Parameters
         ----------
@@ -383,7 +383,7 @@ class Bdms:
         return access.open_file(self.catalogue, rses, name, near=near, verify=verify, health=self.health)
 
     def track(self, name: Lfn | str) -> TrackedCopies:
-        """Return the copies of a file or of a block: where, complete by when, by which rule, verified how.
+        """Return the copies of a file or a block, with their rules and verifications.
 
         Parameters
         ----------

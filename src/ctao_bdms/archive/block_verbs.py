@@ -1,4 +1,4 @@
-"""The verbs under `bdms.blocks`: what a block holds by its manifest, and the proof that its copies are sound."""
+"""The methods of `bdms.blocks`: manifests of blocks, and evidence of good copies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BlockVerbs:
         self._connected = connected
 
     def manifest(self, block: Did | str, *, rse: str = "") -> BlockManifest:
-        """Return the manifest of a block, from its copy at `rse`, by default from the first that can be read."""
+        """Return the manifest of a block at `rse`, by default the first readable copy."""
         return preservation.read_manifest(self._connected.catalogue, block_did(block), rse)
 
     def check_manifests(
@@ -35,7 +35,7 @@ class BlockVerbs:
         deep: bool = False,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> preservation.ManifestChecks:
-        """Compare the manifest of a block with the catalogue, and with the bytes of all its files if `deep`.
+        """Compare the manifest of a block with the catalogue, and its files if `deep`.
 
         Parameters
         ----------
@@ -54,5 +54,5 @@ class BlockVerbs:
         )
 
     def evidence(self, block: Did | str) -> preservation.BlockProofs:
-        """Return the evidence that is kept with a block: who verified which copy, how, when, with which digest."""
+        """Return the evidence of a block: who verified which copy, how, and when."""
         return preservation.recorded_proofs(self._connected.catalogue, block_did(block))

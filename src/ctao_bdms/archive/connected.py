@@ -1,4 +1,4 @@
-"""What all verbs of the archive share: its catalogue and replication, and the quarantine's folder."""
+"""The state shared by all methods of the archive: catalogue, replication, folders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Connected"]
 
 @attrs.frozen(kw_only=True)
 class Connected:
-    """What all verbs of the archive share; `Bdms` says what the attributes are."""
+    """The state that all methods of the archive share; see `Bdms` for the attributes."""
 
     catalogue: Catalogue
     replication: Replication
@@ -44,7 +44,7 @@ class Connected:
         return (scope,) if scope else self.catalogue.scopes()
 
     def blocks(self, scope: str, site: Site | None, night: Night | None) -> Iterator[tuple[str, str]]:
-        """Yield scopes and patterns of the names of blocks: of a scope, a site and a night, by default of all."""
+        """Yield scopes and name patterns of blocks, by scope, site and night."""
         for each in self.scopes(scope):
             yield each, blocks_pattern(DEFAULT_VO, each, site, night)
 
@@ -57,7 +57,7 @@ class Connected:
         return ingest.quarantine_of(self.catalogue.rses(), storage, self.quarantine_folder)
 
     def site_ingest(self, storage: Rse) -> ingest.SiteIngest:
-        """Return how files of `storage` are ingested, if nothing else is said."""
+        """Return an ingest of files on `storage`, with defaults."""
         return ingest.SiteIngest(
             catalogue=self.catalogue,
             storage=storage,

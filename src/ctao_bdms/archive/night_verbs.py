@@ -1,4 +1,4 @@
-"""The verbs under `bdms.nights`: what became of a night, where its copies are, and the space that it takes on site."""
+"""The methods of `bdms.nights`: reports, copies and on-site space of a night."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["NightVerbs"]
 
 
 class NightVerbs:
-    """What became of nights; `rse` is the storage element on site, by default the only one."""
+    """Nights of data; `rse` is the on-site storage element, by default the only one."""
 
     def __init__(self, connected: Connected) -> None:
         self._connected = connected
@@ -28,7 +28,7 @@ class NightVerbs:
     def report(
         self, night: Night | str, *, rse: str = "", scope: str = "", journal: JournalReader | None = None
     ) -> nights.NightReport:
-        """Return what became of the files of a night: found, registered, replicated, quarantined, missing.
+        """Return the report of a night: the state of each of its files.
 
         The storage is listed, the catalogue and the quarantine are asked; nothing is changed.
 
@@ -57,7 +57,7 @@ class NightVerbs:
         )
 
     def track(self, night: Night | str, *, scope: str = "", site: Site | None = None) -> nights.TrackedCopies:
-        """Return the copies of the blocks of a night; by default of all sites, and of all scopes but the users' own."""
+        """Return the copies of the blocks of a night; by default without user scopes."""
         return nights.TrackedCopies(
             copy
             for each, pattern in self._connected.blocks(scope, site, _night(night))
@@ -75,7 +75,7 @@ class NightVerbs:
         apply: bool = False,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> preservation.SpaceReleases:
-        """Free space on site: end the rules that hold the copies there of blocks that are safe at two centres.
+        """Free space on site: end the on-site rules of blocks verified at two centres.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class NightVerbs:
         )
 
     def left_on_site(self, rows: preservation.SpaceReleases, *, rse: str = "") -> preservation.SpaceReleases:
-        """Return what is left on site of blocks whose rules have ended, by the catalogue and by the disk."""
+        """Return files left on site of released blocks, by the catalogue and by the disk."""
         return preservation.left_on_site(self._connected.catalogue, self._connected.onsite(rse), rows)
 
 

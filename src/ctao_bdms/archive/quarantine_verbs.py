@@ -20,7 +20,7 @@ __all__ = ["QuarantineVerbs"]
 
 
 class QuarantineVerbs:
-    """The files in quarantine; `rse` is the storage element on site, by default the only one."""
+    """The quarantine; `rse` is the on-site storage element, by default the only one."""
 
     def __init__(self, connected: Connected) -> None:
         self._connected = connected

@@ -1,4 +1,4 @@
-"""The verbs under `bdms.rules`: the rules of blocks, and the data centres that keep their copies."""
+"""The methods of `bdms.rules`: the rules of blocks, and the data centres."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RuleVerbs:
         prune: bool = False,
         on_rule: Callable[[Did, str], None] = lambda _did, _expression: None,
     ) -> replication.BlockStates:
-        """Make, change and end the rules of blocks so that they are as they must be; return how far each block is.
+        """Add, change and end the rules of blocks; return the state of each block.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class RuleVerbs:
         night: Night | None = None,
         patience: dt.timedelta = replication.PATIENCE,
     ) -> replication.Difference:
-        """Return what `reconcile` would do about the rules of blocks, and why; nothing is changed."""
+        """Return what `reconcile` would do, and why; nothing is changed."""
         chosen = attrs.evolve(self._replication, patience=patience)
         return replication.Difference(
             action

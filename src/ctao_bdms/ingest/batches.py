@@ -149,7 +149,7 @@ class Batches:
 
     @property
     def takes_nothing(self) -> bool:
-        """Whether so many consecutive files were rejected that the catalogue is at fault.
+        """Whether many consecutive files were rejected, so that the catalogue is at fault.
 
         The count continues over batches: a catalogue that rejects every file must not send a night to quarantine, even
         if the files come one by one.

@@ -32,7 +32,7 @@ _VALUE = re.compile(
 
 
 def find_end(block: bytes | bytearray) -> bool:
-    """Say whether one of the cards in `block`, a whole number of cards, is END."""
+    """Return whether `block`, a whole number of cards, has an END card."""
     return _end(block) >= 0
 
 
@@ -54,7 +54,7 @@ def parse_header(header: bytes | bytearray) -> dict[str, Keyword]:
 
 
 def read_header(header: bytes | bytearray) -> tuple[dict[str, Keyword], int]:
-    """Return the values as `parse_header` does, and the number (from 1) of the first card that is illegible, else 0.
+    """Return the values of a header, and the number of its first illegible card or 0.
 
     The keyword of such a card is not ASCII text: its block is data that strayed there. What stands behind the keyword
     may be anything, as in CFITSIO: there are files with a name in Latin-1 in a comment.
@@ -84,7 +84,7 @@ def read_header(header: bytes | bytearray) -> tuple[dict[str, Keyword], int]:
 
 @functools.lru_cache(maxsize=4096)  # the files of one night have most of their cards in common
 def _read(image: bytes) -> tuple[str, Keyword | None, bool]:
-    """Return of a card the keyword, if it is one of those that have a value, the value, and whether it is legible."""
+    """Parse a card: keyword (empty without a value), value, and legibility."""
     is_legible = not image[:8].translate(None, _TEXT)
     card = image.decode("latin-1")
     keyword = card[:8].rstrip(" ")

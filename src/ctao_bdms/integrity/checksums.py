@@ -111,7 +111,7 @@ class Sum32:
 
     @property
     def value(self) -> int:
-        """The sum so far: 0 only if every byte is zero. A word that is cut short is filled up with zeros."""
+        """The sum so far, 0 only if every byte is zero; a partial word is zero-padded."""
         return _fold(self._total + int.from_bytes(self._carry.ljust(4, b"\0"), "big"))
 
 
@@ -123,7 +123,7 @@ def _fold(total: int) -> int:
 
 
 def datasum_status(card: Keyword | None, data_sum: int) -> SumStatus:
-    """Say whether a DATASUM card agrees with the data: equal as unsigned decimal number. Blank is absent."""
+    """Compare a DATASUM card with the sum of the data; blank is absent."""
     if card is None or (isinstance(card, str) and not card.strip()):
         return SumStatus.ABSENT
     text = str(card).strip()
@@ -132,7 +132,7 @@ def datasum_status(card: Keyword | None, data_sum: int) -> SumStatus:
 
 
 def checksum_status(card: Keyword | None, header_sum: int, data_sum: int) -> SumStatus:
-    """Say whether a CHECKSUM card makes header and data sum up to all ones (or to nothing). Blank is absent.
+    """Verify that header and data with CHECKSUM sum to all ones or 0; blank is absent.
 
     The text of the card is not compared: any text that brings the sum to all ones is a valid one.
     """

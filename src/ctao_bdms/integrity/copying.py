@@ -149,7 +149,7 @@ def copy_verified(
 def _sinks(
     digests: Mapping[str, Digest],
 ) -> tuple[Callable[[memoryview], None], Callable[[memoryview], None] | None]:
-    """Return functions that update the fast digests and, if there are any, the slow ones."""
+    """Return functions that update the fast digests and the slow ones, if any."""
     fast = [digest for name, digest in digests.items() if name == "adler32"]
     slow = [digest for name, digest in digests.items() if name != "adler32"]
 

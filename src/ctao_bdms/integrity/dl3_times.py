@@ -1,4 +1,4 @@
-"""Begin and end of a science-ready observation, in UTC: DL3 gives them in a time scale of its own choice.
+"""Convert begin and end of a DL3 observation to UTC.
 
 Source: FITS Standard 4.0, section 9; GADF 0.3 (times are seconds since MJDREFI + MJDREFF in the scale TIMESYS, the
 texts DATE-BEG, DATE-OBS and DATE-END are in the same scale); leap seconds: IERS Bulletin C.
@@ -31,7 +31,7 @@ _LEAPS = tuple(
 
 
 def observation_times(header: Mapping[str, Keyword]) -> tuple[dt.datetime | None, dt.datetime | None]:
-    """Return begin and end (UTC) as the header of an event list gives them; None where it does not.
+    """Return begin and end (UTC) in the header of an event list, or None.
 
     The texts of the dates come before the seconds since the reference. A scale that is none of UTC, TAI, TT, TDT and
     TDB gives nothing. TDB is taken for TT, from which it never differs by 2 ms.
@@ -43,7 +43,7 @@ def observation_times(header: Mapping[str, Keyword]) -> tuple[dt.datetime | None
 
 
 def _date(header: Mapping[str, Keyword], date: str, time: str) -> dt.datetime | None:
-    """Return the time in a text, the time of day from a card of its own if the date has none."""
+    """Parse a date card, with the time of day from another card if needed."""
     text, clock = header.get(date), header.get(time)
     if not isinstance(text, str) or not text:
         return None

@@ -19,7 +19,7 @@ _ENDS = ("DATE-END", "DATEEND")
 
 
 def keywords(hdus: Sequence[HduFacts]) -> Mapping[str, Keyword]:
-    """Return the keywords of a FITS file that identify the product, from all its headers together.
+    """Return the keywords of all headers that identify the product.
 
     The keywords of the data model are in the header of the table ``DataStream``, which therefore comes first; the other
     HDUs follow in order, and the first value of a keyword counts. Only the times of the writer, which ``protozfits``
@@ -58,7 +58,7 @@ def dl3_keywords(hdus: Sequence[HduFacts]) -> Mapping[str, Keyword]:
 
 
 def _merged(parts: Sequence[HduFacts]) -> dict[str, Keyword]:
-    """Return the keywords of the table in several headers; the first value of each counts."""
+    """Return the known keywords of several headers; the first value of each counts."""
     merged: dict[str, Keyword] = {}
     for hdu in parts:
         for keyword in _KNOWN & hdu.keywords.keys():

@@ -1,4 +1,4 @@
-"""What an older DL0 file says of itself: not in its headers, but in the one row of its table ``DataStream``.
+"""Read the identity of an older DL0 file from its table ``DataStream``.
 
 The row is a message of ``protozfits``, compressed. The library reads files only, so the begin of the file, as it came
 by in the pass, is given to it as a file in memory.
@@ -63,7 +63,7 @@ def payload_keywords(head: bytes | bytearray, hdus: Sequence[HduFacts]) -> Mappi
 
 
 def _without_blank_cards(content: bytes, table: HduFacts) -> bytes:
-    """Leave out the blank cards of the table's header: the library takes them for its end."""
+    """Remove blank cards of the header, which the library takes for its end."""
     data = table.offset + table.header_bytes
     header = content[table.offset : data]
     cards = (header[start : start + CARD_BYTES] for start in range(0, len(header), CARD_BYTES))

@@ -1,4 +1,4 @@
-"""What things are: values without I/O, from attrs and the standard library only."""
+"""Value types without I/O, from attrs and the standard library only."""
 
 from ctao_bdms.model.activities import ACTIVITIES, DEFAULT_ACTIVITY
 from ctao_bdms.model.archive import (

@@ -1,4 +1,4 @@
-"""What transfers are for: the names that Rucio takes, and what each means."""
+"""The activities of Rucio transfers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the archive holds: storage elements, copies, blocks, rules."""
+"""Values of the archive: storage elements, replicas, blocks, rules."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class ReplicaState(StrEnum):
-    """What the catalogue says of a copy."""
+    """The state of a replica in the catalogue."""
 
     AVAILABLE = "available"
     COPYING = "copying"
@@ -39,7 +39,7 @@ class ReplicaState(StrEnum):
 
 
 class RuleState(StrEnum):
-    """What the catalogue says of a replication rule."""
+    """The state of a replication rule in the catalogue."""
 
     OK = "ok"
     REPLICATING = "replicating"
@@ -192,7 +192,7 @@ class Registration:
 
 @attrs.frozen(kw_only=True)
 class Block:
-    """A dataset of bounded size: the unit of transfer, of evidence and of the manifest.
+    """A dataset of bounded size: the unit of transfer, evidence and manifest.
 
     Attributes
     ----------
@@ -267,13 +267,13 @@ class Rule:
 
     @property
     def has_stalled(self) -> bool:
-        """Whether copies are missing, none is on its way, and it is not known that any will be."""
+        """Whether copies are missing and no transfer is in progress or planned."""
         return self.state in {RuleState.STUCK, RuleState.SUSPENDED} and not self.locks.get("replicating", 0)
 
 
 @attrs.frozen(kw_only=True)
 class FirstRule:
-    """The rule with which a block is opened: it holds the replicas where they are registered.
+    """The first rule of a block, which protects its replicas from registration on.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What can be wrong with one file."""
+"""The kinds of defects of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one pass over the bytes of a file says."""
+"""The facts that one pass over a file finds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Keyword = str | int | float | bool
 
 
 class SumStatus(StrEnum):
-    """What a checksum card says: it agrees, it does not, or there is none. Absent is not valid."""
+    """The result of a checksum card: match, mismatch or absent. Absent is not valid."""
 
     OK = "ok"
     BAD = "bad"
@@ -25,7 +25,7 @@ class SumStatus(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What is known of a file as a whole."""
+    """The conclusion about a file as a whole."""
 
     #: Every part carries a checksum of its own, and all agree.
     GOOD = "good"
@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
 
 class Flag(StrEnum):
-    """What a reader of the facts should know besides the defects.
+    """Remarks on a file that are not defects.
 
     The value is the stable word used in ``--json``, in reason documents and in the journal.
     """
@@ -78,7 +78,7 @@ def _read_only_text(mapping: Mapping[str, str]) -> Mapping[str, str]:
 
 @attrs.frozen(getstate_setstate=False)
 class _Picklable:
-    """Lets values with read-only mappings travel between processes: a mapping proxy does not."""
+    """Make values with read-only mappings picklable: a mapping proxy is not."""
 
     def __getstate__(self) -> dict[str, object]:
         fields = {name: getattr(self, name) for name in attrs.fields_dict(type(self))}
@@ -134,7 +134,7 @@ class HduFacts(_Picklable):
 
 @attrs.frozen(kw_only=True, getstate_setstate=False)
 class FileFacts(_Picklable):
-    """What one pass over the bytes of a file says.
+    """The facts that one pass over a file finds.
 
     Attributes
     ----------
@@ -186,7 +186,7 @@ class FileFacts(_Picklable):
 
     @property
     def adler32(self) -> str:
-        """The Adler-32 of all bytes, 8 hexadecimal digits: the digest that Rucio and storage systems compare."""
+        """The Adler-32, 8 hexadecimal digits, which Rucio and storage systems compare."""
         return self.digests["adler32"]
 
     @property
@@ -196,7 +196,7 @@ class FileFacts(_Picklable):
 
     @property
     def verdict(self) -> Verdict:
-        """What is known of the file as a whole."""
+        """The conclusion about the file as a whole."""
         if _UNKNOWN & {defect.kind for defect in self.defects}:
             return Verdict.ERROR
         if self.defects:

@@ -13,7 +13,7 @@ __all__ = ["Category", "DataAssociation", "DataDivision", "DataLevel", "Retentio
 
 @total_ordering
 class DataLevel(Enum):
-    """How far a product has been processed, ordered from the device to the catalogues.
+    """The data level, ordered from the device to the catalogues.
 
     Simulated and service products stand beside the chain; they sort behind it.
 
@@ -62,7 +62,7 @@ class DataDivision(StrEnum):
 
 
 class DataAssociation(StrEnum):
-    """What a product belongs to."""
+    """The association of a product."""
 
     ARRAY = "Array"
     SUBARRAY = "Subarray"
@@ -72,7 +72,7 @@ class DataAssociation(StrEnum):
 
 
 class Category(StrEnum):
-    """How soon a product is made: in real time, by the next day, or in a final reprocessing."""
+    """The processing category: real time, next day, or final reprocessing."""
 
     A = "A"
     B = "B"
@@ -80,7 +80,7 @@ class Category(StrEnum):
 
 
 class RetentionClass(StrEnum):
-    """How the archive keeps a product; the policy file says what each class means."""
+    """The retention class of a product; the policy file defines each class."""
 
     #: what is to be preserved
     PERMANENT = "permanent"

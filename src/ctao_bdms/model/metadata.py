@@ -1,4 +1,4 @@
-"""What is known of a product, as one table of keys.
+"""The metadata of a product, as one table of keys.
 
 The table drives everything that has to do with metadata: reading FITS keywords, validation, the columns and indexes of
 the Rucio metadata plugin, queries, and the reference page of the documentation. Keys, types and FITS keywords are those

@@ -1,4 +1,4 @@
-"""What is said of a product that is put into the archive, beside what its name and its content say."""
+"""The metadata that a user gives for a new product, besides name and content."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WORDS: Mapping[str, tuple[str, Callable[[object], object]]] = {
 
 @attrs.frozen(kw_only=True)
 class NewProduct:
-    """What is said of a product that is put into the archive.
+    """The metadata that a user gives for a new product.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Whether metadata can be true: one check, for every way on which a product enters the archive."""
+"""Check that metadata are plausible, for ingests and puts alike."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ _IN_DL3 = {
 
 
 def is_simulated(metadata: Mapping[str, Value]) -> bool:
-    """Whether a product says that it is simulated: by its type, production, node, primary or data challenge."""
+    """Whether a product is simulated, by its metadata."""
     if str(metadata.get("data__type", "")).endswith("Sim"):
         return True
     return any(key.startswith(("simulation__", "sdc__")) or key == "instance__particle_pdgid" for key in metadata)
 
 
 def implausibilities(metadata: Mapping[str, Value]) -> Iterator[tuple[str, str, Defect]]:
-    """Yield what cannot be true, with the name of its check (a field of `ctao_bdms.ingest.CheckPolicy`) and its key.
+    """Yield check, key and defect of each implausible value.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What kind of product a file is, and which release it belongs to.
+"""Types and releases of products.
 
 Source: the CTAO data model (``ctao-datamodel`` 1.4): product type ``level/division/association/type``.
 """
@@ -22,7 +22,7 @@ Word = TypeVar("Word", bound=Enum)
 
 
 class DataType(StrEnum):
-    """What a product holds within its level, division and association."""
+    """The content of a product within its level, division and association."""
 
     AIRSHOWER = "AirShower"
     AIRSHOWER_SIM = "AirShowerSim"

@@ -46,7 +46,7 @@ _ZONES = {Site.NORTH: "Atlantic/Canary", Site.SOUTH: "America/Santiago"}
 
 
 class ElementKind(StrEnum):
-    """What an array element is."""
+    """The kind of an array element."""
 
     LST = "large-sized telescope"
     MST = "medium-sized telescope"

@@ -1,4 +1,4 @@
-"""What became of the transfers that a rule asks for."""
+"""The state of the transfers of a rule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Attempt"]
 
 @attrs.frozen(kw_only=True)
 class Attempt:
-    """How far one copy is that a rule asks for.
+    """The state of one transfer of a rule.
 
     Attributes
     ----------

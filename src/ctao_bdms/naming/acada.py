@@ -30,7 +30,7 @@ __all__ = ["AcadaName", "Stream"]
 
 
 class Stream(StrEnum):
-    """What a file of the acquisition holds, as its name says."""
+    """The data stream of an acquisition file, by its name."""
 
     TELESCOPE_EVENTS = "telescope events"
     SUBARRAY_EVENTS = "subarray events"
@@ -69,7 +69,7 @@ _FIRST = Grammar(
 
 @attrs.frozen(kw_only=True)
 class AcadaName:
-    """The name of one file, taken apart; digits are kept as written so that the name comes back exactly.
+    """A parsed file name; digits are kept as written, so that it can be restored.
 
     Attributes
     ----------

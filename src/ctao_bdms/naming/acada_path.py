@@ -1,4 +1,4 @@
-"""Where the files of the array control and data acquisition (ACADA) lie.
+"""Paths of files of the array control and data acquisition (ACADA).
 
 Grammar (ACADA-DPPS interface, table 6, and published samples)::
 
@@ -25,7 +25,7 @@ __all__ = ["AcadaPath"]
 
 @attrs.frozen(kw_only=True)
 class AcadaPath:
-    """Where a file of the acquisition lies below the storage root.
+    """The path of an acquisition file below the storage root.
 
     Attributes
     ----------

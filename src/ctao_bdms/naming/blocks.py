@@ -39,7 +39,7 @@ _MANIFEST = re.compile(
 
 @attrs.frozen(kw_only=True)
 class BlockSeries:
-    """What all files of one block share.
+    """The properties that all files of one block share.
 
     Attributes
     ----------
@@ -236,7 +236,7 @@ def block_did(block: Did | str) -> Did:
 
 
 def blocks_pattern(vo: str, scope: str, site: Site | None = None, night: Night | None = None) -> str:
-    """Return the pattern, with ``*``, that the names of all blocks of a scope, of a site, and of a night match.
+    """Return a pattern, with ``*``, for the blocks of a scope, site and night.
 
     Examples
     --------

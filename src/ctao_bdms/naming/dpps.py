@@ -193,7 +193,7 @@ class DppsName:
 
     @classmethod
     def of(cls, metadata: Mapping[str, Value], extension: str = ".h5") -> DppsName:
-        """Return the name that the rules give to the product with this metadata (keys of the metadata table).
+        """Return the name of the product with this metadata (keys of the metadata table).
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Where the files of data processing and simulation (DPPS) lie.
+"""Paths of files of data processing and simulation (DPPS).
 
 Rules (CTAO data model, ``ctao-datamodel`` 1.4)::
 
@@ -39,7 +39,7 @@ _LEVELS = {level.value for level in DataLevel}
 
 @attrs.frozen(kw_only=True)
 class DppsPath:
-    """Where a file of data processing or simulation lies below the storage root.
+    """The path of a processing or simulation file below the storage root.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class DppsPath:
     def of(
         cls, metadata: Mapping[str, Value], vo: str, scope: str, area: Sequence[str] = (), extension: str = ".h5"
     ) -> DppsPath:
-        """Return where the rules put the product with this metadata (keys of the metadata table).
+        """Return the path of the product with this metadata (keys of the metadata table).
 
         Raises
         ------

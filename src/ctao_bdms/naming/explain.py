@@ -114,7 +114,7 @@ def explain_name(text: str, vo: str = "ctao") -> Explained:
 
 
 def _begin(text: str, vo: str) -> int:
-    """Return where the logical name begins: at the virtual organisation, if a storage prefix stands before it."""
+    """Return the start of the logical name, after a storage prefix."""
     position = 0
     for part in text.split("/"):
         if position > 0 and (part == vo or part.startswith(f"{vo}.")):
@@ -243,7 +243,7 @@ def _night(night: Night) -> NamePart:
 
 
 def _element(number: int) -> str:
-    """Say what stands behind the number of an array element."""
+    """Return the description of an array element."""
     return _described(ArrayElement(number)) if ArrayElement.exists(number) else "not a number of the array"
 
 
@@ -256,7 +256,7 @@ def _described(element: ArrayElement) -> str:
 
 
 def _creator(number: int) -> str:
-    """Say who numbered a block."""
+    """Return the creator of a block number."""
     try:
         block = ObservationId.of(number)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Grammars of names: one pattern that reads, and the same pieces one by one to say where a text goes wrong."""
+"""Grammars of names: a pattern to parse, and its pieces to locate errors."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Grammar:
         return found
 
     def _fault(self, text: str) -> InvalidNameError:
-        """Say where `text` leaves the grammar, and what should stand there."""
+        """Return an error with the position where `text` leaves the grammar."""
         position = 0
         wanted: list[str] = []
         for piece, pattern in self._steps:

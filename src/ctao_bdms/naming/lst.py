@@ -1,4 +1,4 @@
-"""Names that the first telescope, LST-1, gave its files before the acquisition of the whole array.
+"""File names of LST-1 from before the acquisition of the whole array.
 
 Grammar (published samples)::
 

@@ -38,7 +38,7 @@ _SITES = {site.value for site in Site}
 
 
 def read_lfn(lfn: Lfn) -> AcadaPath | DppsPath | UserPath | BlockName | ManifestName | OtherPath:
-    """Return the parts of a logical file name, by the grammar of its place in the tree.
+    """Parse a logical file name by the grammar of its place in the tree.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def is_dpps_name(text: str) -> bool:
 
 
 def read_name(text: str) -> AcadaName | DppsName | LstName:
-    """Return the parts of a file's own name, by the grammar that its beginning announces.
+    """Parse a file name by the grammar that its first characters select.
 
     Raises
     ------

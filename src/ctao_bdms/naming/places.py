@@ -1,4 +1,4 @@
-"""Where a name lies: below a storage root, and on a storage element.
+"""Convert between logical names, paths and physical names.
 
 One rule both ways: the physical name is the prefix followed by the logical name. As a logical name has one spelling and
 no ``..``, two names never share a file and none escapes its prefix.
@@ -27,7 +27,7 @@ def pfn_path(name: str, prefix: str) -> str:
 
 
 def lfn_of_pfn(path: str, prefix: str) -> Lfn:
-    """Return the logical name of what lies at `path` on a storage element whose files lie under `prefix`.
+    """Return the logical name of `path` on a storage element with `prefix`.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def lfn_of_pfn(path: str, prefix: str) -> Lfn:
 
 
 def lfn_of_path(path: PurePath, root: PurePath) -> Lfn:
-    """Return the logical name of the file at `path` below the storage root `root`; both absolute, links resolved.
+    """Return the logical name of `path` below `root`; both absolute, links resolved.
 
     Raises
     ------

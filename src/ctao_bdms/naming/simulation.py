@@ -1,4 +1,4 @@
-"""Nodes of the grid of simulations, as they stand in names: one decimal, fixed widths."""
+"""Nodes of the simulation grid in names: one decimal, fixed widths."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ _DIRECTORY = re.compile(
 
 
 def parse_node(directory: str) -> SimulationNode:
-    """Return the node that a directory is called after, e.g. ``node-nsb01.0-zen020.0-az180.0``.
+    """Parse a directory name such as ``node-nsb01.0-zen020.0-az180.0``.
 
     Raises
     ------

@@ -64,7 +64,7 @@ _SCOPE = re.compile(rf"(?!user\.|root\Z)[A-Za-z0-9._-]{{1,{SCOPE_LENGTH}}}", re.
 
 
 def _no_scope(name: str, vo: str, scope: str) -> InvalidNameError:
-    """Say why the second component of `name` cannot be a scope."""
+    """Return the error of a name whose second component is no scope."""
     start = len(vo) + 2
     if "+" in scope:
         return InvalidNameError(name, "'+' is not allowed in a scope", start + scope.index("+"))
@@ -94,7 +94,7 @@ class Directory:
 
 
 def directories_of(lfn: Lfn) -> tuple[Directory, ...]:
-    """Return the directories above `lfn`, from ``/<vo>`` down to the one that holds it.
+    """Return the directories above `lfn`, from ``/<vo>`` down.
 
     Examples
     --------

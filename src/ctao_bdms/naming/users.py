@@ -1,4 +1,4 @@
-"""The areas of users: ``/<vo>/user/<initial>/<username>/...`` in scopes of their own.
+"""User areas: ``/<vo>/user/<initial>/<username>/...`` in scopes of their own.
 
 A scope has at most 25 characters of letters, digits and ``. _ -``. A plain username, of at most 20 of them and without
 ``-`` at its end, has the scope ``user.<username>``. Any other has ``user.<head><digest>-``: its first six characters,
@@ -48,7 +48,7 @@ def user_scope(username: str) -> str:
 
 
 def username_of(scope: str) -> str | None:
-    """Return the user whose scope `scope` is; None if that is no user's, or one that holds only a digest.
+    """Return the user of `scope`; None if it is no user scope, or has only a digest.
 
     Examples
     --------
