@@ -480,7 +480,7 @@ def test_a_quarantine_on_another_file_system_gets_a_verified_copy(root: Path) ->
 # --- all together ----------------------------------------------------------------------------------------------------
 
 
-def test_a_night_enters_and_a_second_walk_changes_nothing(root: Path, night: Sequence[WrittenFile]) -> None:
+def test_a_night_enters_and_a_second_ingest_changes_nothing(root: Path, night: Sequence[WrittenFile]) -> None:
     damage(night[1].path, Damage.BIT_FLIP)
     bdms = Bdms(_archive(root), policy=Policy.load())
     first = bdms.ingest(root)

@@ -252,7 +252,7 @@ def test_a_quarantine_inside_a_namespace_is_refused(tmp_path: Path) -> None:
         Bdms(archive, policy=Policy.load()).quarantine.at()
 
 
-def test_a_file_that_was_replaced_since_it_was_read_is_left_for_another_walk(storage: Storage) -> None:
+def test_a_file_replaced_since_it_was_read_is_left_for_the_next_ingest(storage: Storage) -> None:
     items = read_all(survey([storage.root], storage.root))
     for written in (storage.bad, storage.good):
         written.path.write_bytes(b"another one")
