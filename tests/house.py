@@ -1,4 +1,4 @@
-"""The daemon's stages together, turned by hand: real folders, journal and scans; an archive in memory; our clocks."""
+"""The daemon under manual control: real folders, journal and scans; an archive in memory; test clocks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BEGIN = dt.datetime(2026, 11, 21, 23, tzinfo=dt.UTC)
 
 
 class Clock:
-    """A clock that is moved by hand: the seconds of a loop, and the time of day."""
+    """A manual clock: monotonic seconds and the time of day."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -61,12 +61,12 @@ class Clock:
 
     @property
     def clocks(self) -> Clocks:
-        """What the daemon calls."""
+        """The clocks for the daemon."""
         return Clocks(now=self.now, monotonic=self, sleep=self.sleep)
 
 
 class Archive(InMemoryCatalogue):
-    """An archive that may be down, and counts how often it is asked for what files it knows."""
+    """An archive that may be down, and counts the requests for files."""
 
     def __init__(self, root: Path, clock: Clock) -> None:
         onsite = Rse(name=ONSITE, prefix=str(root), site="CTAO-North")
@@ -102,7 +102,7 @@ class Archive(InMemoryCatalogue):
 
 
 class Paper(Journal):
-    """A journal that cannot be written, or not even read, when it is told so."""
+    """A journal that fails writes, or also reads, on demand."""
 
     is_full = False
     is_broken = False
@@ -119,7 +119,7 @@ class Paper(Journal):
 
 
 class Unstaffed(Executor):
-    """What executes calls on a machine that starts no process."""
+    """An executor on a machine that cannot start processes."""
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         future: Future[_T] = Future()
@@ -161,13 +161,13 @@ class AtOnce(Executor):
 
 
 def context_of(settings: Callable[[], Settings], journal: Journal, clocks: Clocks) -> StageContext:
-    """Return what stages share, with the largest jitter always."""
+    """Return a stage context that always has the largest jitter."""
     metrics = Metrics(states=FileState, causes=Cause)
     return StageContext(settings=settings, journal=journal, metrics=metrics, clocks=clocks, jitter=lambda: 1.0)
 
 
 class House:
-    """The daemon, turned by hand; `before` is one that has ended: archive and clock go on."""
+    """The daemon under manual control; `before` is its predecessor, whose archive and clock it keeps."""
 
     def __init__(
         self, folder: Path, scans: Reader, lease: Lease, aside: Executor | None = None, before: House | None = None
@@ -209,7 +209,7 @@ class House:
         return self.archive
 
     def turn(self, turns: int = 1, *, seconds: float = 1.0) -> None:
-        """Turn so often, with time in between; wait for scans that are under way, as the loop would."""
+        """Run turns with time in between, and wait for running scans, as the loop would."""
         for _ in range(turns):
             self.loop.turn()
             for running in list(self.scan._running.values()):
@@ -221,7 +221,7 @@ class House:
 
     @property
     def bdms(self) -> Bdms:
-        """What a command of an operator speaks to."""
+        """The archive object of an operator's command."""
         return Bdms(self.archive, policy=Policy.load(), now=self.clock.now, quarantine=self.settings.quarantine)
 
     @property

@@ -90,7 +90,7 @@ def test_a_late_success_does_not_end_an_outage() -> None:
     assert circuits.open == {Cause.STORAGE}
 
 
-def test_what_concerns_one_file_opens_no_circuit() -> None:
+def test_failure_of_one_file_opens_no_circuit() -> None:
     circuits, _ = _clocked()
     for cause in FILE_WORD:
         circuits.settle(Ticket(), cause)

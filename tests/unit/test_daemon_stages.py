@@ -112,7 +112,7 @@ def test_the_loop_goes_on_while_files_are_registered(beside: House) -> None:
     assert not os.path.lexists(more.trigger)
 
 
-def test_what_happens_to_a_file_while_it_is_registered_is_written_afterwards(beside: House) -> None:
+def test_changes_of_a_file_during_registration_are_written_afterwards(beside: House) -> None:
     _until_registered(beside)
     entries = {entry.path.name: entry for entry in beside.journal.entries()}
     gone, again, *_ = entries.values()
@@ -257,7 +257,7 @@ def test_credentials_that_were_refused_are_read_anew(house: House) -> None:
     assert house.states() == {"registered": 2}
 
 
-def test_what_the_journal_did_not_take_is_told_again(house: House) -> None:
+def test_sightings_that_were_not_written_are_repeated(house: House) -> None:
     files = house.write(3)
     house.journal.is_full = True
     house.turn(3)
@@ -292,7 +292,7 @@ def _wrong(house: House) -> Path:
     return wrong
 
 
-def test_a_daemon_takes_what_is_released_at_once(house: House) -> None:
+def test_restored_file_is_ingested_at_once(house: House) -> None:
     path = _wrong(house)
     case, action = house.case, OperatorAction.now("release", house.clock.now())
     restore(house.bdms.quarantine.at(), case, action)
@@ -307,7 +307,7 @@ def test_a_daemon_takes_what_is_released_at_once(house: House) -> None:
     assert not house.bdms.quarantine.cases()
 
 
-def test_what_the_producer_said_is_compared_again(house: House) -> None:
+def test_sidecar_is_compared_again(house: House) -> None:
     (file,) = house.write(1)
     file.trigger.unlink()
     file.trigger.write_text(f"{'0' * 64}  {file.path.name}\n")
@@ -321,9 +321,7 @@ def test_what_the_producer_said_is_compared_again(house: House) -> None:
 
 
 @pytest.mark.parametrize("command", ["retry", "accept"])
-def test_a_daemon_leaves_alone_what_a_command_ingests(
-    house: House, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
+def test_daemon_skips_files_that_a_command_ingests(house: House, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     """It turns in the middle of the command: between the reading of the file and its registration."""
     path = _wrong(house)
     files = house.archive.files
@@ -367,7 +365,7 @@ def test_a_retry_that_the_archive_does_not_answer_is_repeated(house: House) -> N
     assert house.states() == {"registered": 1}
 
 
-def test_what_a_command_did_long_ago_says_nothing_of_the_next_file(make: Callable[[], House]) -> None:
+def test_old_command_does_not_affect_the_next_file(make: Callable[[], House]) -> None:
     first = make()
     path = _wrong(first)
     first.bdms.quarantine.accept(first.case, "the only one")
@@ -483,7 +481,7 @@ def test_a_quarantine_that_takes_nothing_keeps_its_files_waiting_and_no_others(h
     assert house.states() == {"registered": 5, "quarantined": 1}
 
 
-def test_what_fails_for_want_of_a_right_makes_its_file_wait(house: House) -> None:
+def test_missing_permission_makes_its_file_wait(house: House) -> None:
     """Whatever it is: if it counted as an outage, the probe would take the same file first again and again."""
     files = house.write(4)
     house.archive.refused[files[-1].path.name] = PermissionError(errno.EACCES, "Permission denied")
@@ -493,7 +491,7 @@ def test_what_fails_for_want_of_a_right_makes_its_file_wait(house: House) -> Non
     assert (waiting.cause, waiting.path) == (FAILED, files[-1].path)
 
 
-def test_what_is_registered_and_not_written_down_is_not_withdrawn(
+def test_registered_file_missing_in_the_journal_is_not_withdrawn(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     house.write(4)
@@ -683,7 +681,7 @@ def finish(house: House, limit_s: float = 10) -> None:
     drain(house.daemon, limit_s=limit_s, clocks=attrs.evolve(house.clock.clocks, sleep=pause))
 
 
-def test_a_daemon_that_is_told_to_stop_ends_what_it_has_begun(house: House) -> None:
+def test_stopping_daemon_finishes_its_work(house: House) -> None:
     house.write(3)
     house.turn(2)
     assert house.states() == {"found": 3}
@@ -693,7 +691,7 @@ def test_a_daemon_that_is_told_to_stop_ends_what_it_has_begun(house: House) -> N
     assert (block.is_open, block.n_files) == (False, 4), "three files and their manifest"
 
 
-def test_a_daemon_that_is_told_to_stop_waits_for_no_archive(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_stopping_daemon_does_not_wait_for_the_archive(house: House, caplog: pytest.LogCaptureFixture) -> None:
     house.write(2)
     house.turn(6)
     house.write(4)
@@ -704,9 +702,7 @@ def test_a_daemon_that_is_told_to_stop_waits_for_no_archive(house: House, caplog
     assert "open blocks are left to the next daemon: it does not answer" in caplog.text
 
 
-def test_a_daemon_that_is_told_to_stop_closes_its_blocks_without_its_journal(
-    house: House, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_stopping_daemon_closes_its_blocks_without_its_journal(house: House, caplog: pytest.LogCaptureFixture) -> None:
     house.write(2)
     house.turn(6)
     house.journal.is_broken = True
@@ -715,9 +711,7 @@ def test_a_daemon_that_is_told_to_stop_closes_its_blocks_without_its_journal(
     assert not any(block.is_open for block in house.archive.blocks("acada", "*"))
 
 
-def test_a_daemon_that_is_told_to_stop_waits_for_what_is_under_way_though_the_copies_fail(
-    beside: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopping_daemon_waits_for_its_batch_if_rules_fail(beside: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lease is given back then: nothing may be registered under it any more."""
 
     def fail() -> None:
@@ -741,7 +735,7 @@ def test_a_withdrawn_trigger_takes_its_file_out(house: House) -> None:
 
 
 @pytest.mark.parametrize("with_file", [True, False])
-def test_what_was_withdrawn_while_no_daemon_ran_is_withdrawn(make: Callable[[], House], with_file: bool) -> None:
+def test_file_removed_while_no_daemon_ran_is_withdrawn(make: Callable[[], House], with_file: bool) -> None:
     first = make()
     first.scan.drain()
     gone, _ = first.write(2)
@@ -839,7 +833,7 @@ def test_a_file_is_withdrawn_when_no_trigger_stands_for_it(house: House) -> None
     assert house.states() == {"withdrawn": 1}
 
 
-def test_a_second_life_reads_nothing_again_and_ends_what_was_begun(make: Callable[[], House]) -> None:
+def test_restarted_daemon_scans_nothing_again_and_finishes_the_work(make: Callable[[], House]) -> None:
     first = make()
     files = first.write(3)
     first.turn(6)
@@ -859,7 +853,7 @@ def test_a_second_life_reads_nothing_again_and_ends_what_was_begun(make: Callabl
     assert second.states() == {"replicated": 3}, "files that were known already are followed, too"
 
 
-def test_what_was_begun_is_ended_though_no_file_comes(make: Callable[[], House]) -> None:
+def test_work_is_finished_after_a_restart_without_a_new_file(make: Callable[[], House]) -> None:
     """The clock of the second daemon is behind that of the server, which knows when the block was made."""
     first = make()
     first.write(3)
@@ -916,7 +910,7 @@ def test_a_file_that_waits_for_anything_counts_as_waiting(house: House) -> None:
     assert _shown(house, "oldest_waiting_timestamp_seconds") == 0
 
 
-def test_an_inbox_that_cannot_be_looked_at_is_shown_and_told(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_inbox_is_reported(house: House, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     house.write(1)
     for number in range(30):
@@ -983,7 +977,7 @@ def test_status_is_shown_while_the_storage_is_away(house: House) -> None:
     assert house.report.snapshot["inbox"]["errors"]
 
 
-def test_what_the_settings_say_of_cross_checks_holds(house: House) -> None:
+def test_settings_of_cross_checks_apply(house: House) -> None:
     (file,) = house.write(1)
     wrong = file.path.with_name(file.path.name.replace("CHUNK000", "CHUNK007"))
     assert wrong != file.path

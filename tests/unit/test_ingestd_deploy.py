@@ -107,7 +107,7 @@ def test_every_alert_is_tested_both_ways() -> None:
         assert re.search(rf"alertname: {alert}\n +exp_alerts:", tested), f"{alert} is never expected to speak"
 
 
-def test_the_unit_is_what_systemd_takes(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     text = unit(tmp_path / "ingestd.toml")
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[method-assign, assignment]

@@ -1,4 +1,4 @@
-"""What the daemon shows over HTTP, asked by a real client."""
+"""The HTTP server of the daemon, with a real client."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_health_is_the_heartbeat() -> None:
         assert (status, json.loads(body)["alive"]) == (503, False)
 
 
-def test_readiness_says_what_is_missing() -> None:
+def test_readiness_names_the_failed_condition() -> None:
     owner = Owner()
     with owner.serve() as server:
         status, body, _ = ask(f"{server.url}/readyz")

@@ -1,4 +1,4 @@
-"""Log lines of the daemon, and its words to systemd."""
+"""Log lines of the daemon, and its notifications to systemd."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def lines(stream: io.StringIO) -> list[Any]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_a_line_says_what_it_is_about(stream: io.StringIO) -> None:
+def test_log_line_has_its_context(stream: io.StringIO) -> None:
     configure(Log(), stream)
     LOG.info("begun")
     with log_context(file_id=17, lfn="/ctao/acada/x", night="2026-11-21"):
@@ -96,7 +96,7 @@ def test_form_and_level_change_while_it_runs(stream: io.StringIO) -> None:
     assert [line["message"] for line in lines(stream)] == ["two"]
 
 
-def test_threads_do_not_share_what_they_are_about(stream: io.StringIO) -> None:
+def test_threads_have_separate_log_contexts(stream: io.StringIO) -> None:
     configure(Log(), stream)
     barrier = threading.Barrier(4)
 
@@ -114,7 +114,7 @@ def test_threads_do_not_share_what_they_are_about(stream: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("abstract", [False, True])
-def test_systemd_hears_what_is_said(tmp_path: Path, abstract: bool) -> None:
+def test_systemd_receives_notifications(tmp_path: Path, abstract: bool) -> None:
     address = f"@bdms-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(address.replace("@", "\0"))

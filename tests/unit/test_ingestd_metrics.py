@@ -1,4 +1,4 @@
-"""The metrics of the daemon: what is counted, and that Prometheus takes it."""
+"""The metrics of the daemon, and their format for Prometheus."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_build_is_named() -> None:
     assert re.search(r'^bdms_ingestd_build_info\{python="3\.[0-9.]+",version="[^"]+"\} 1\.0$', text, re.MULTILINE)
 
 
-def test_the_exposition_is_what_the_table_says() -> None:
+def test_exposition_matches_the_table() -> None:
     kinds = {Kind.INFO: "gauge"}
     shown = {f.name: f for f in text_string_to_metric_families(busy().exposition().decode())}
     ours = {name: f for name, f in shown.items() if name.startswith("bdms_")}

@@ -1,4 +1,4 @@
-"""What the daemon does when it cannot write its lease, when the server is silent, and when it finds work begun."""
+"""The daemon with a lease it cannot write, a silent server, and unfinished work."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_lease_that_cannot_be_written_does_not_end_the_daemon(
     assert f"the lease cannot be written: [Errno {errno.EFBIG}]" in caplog.text
 
 
-def test_what_a_predecessor_has_begun_is_ended_also_if_no_file_comes(tmp_path: Path) -> None:
+def test_recovery_runs_without_a_new_file(tmp_path: Path) -> None:
     archive = InMemoryCatalogue([Rse(name="SITE", prefix=str(tmp_path), site="CTAO-North")])
     made: list[Registrar] = []
 
@@ -115,7 +115,7 @@ def _killed(source: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize("is_trigger_moved", [False, True])
-def test_what_a_predecessor_was_putting_into_quarantine_is_put_there(
+def test_interrupted_quarantine_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_trigger_moved: bool
 ) -> None:
     root = tmp_path / "site"

@@ -1,4 +1,4 @@
-"""Copies: the loop does not wait while the server makes rules."""
+"""The replicate stage: the loop does not wait while the server creates rules."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_loop_goes_on_while_rules_are_made(setting: Setting) -> None:
     assert 0 < setting.replicate.due_in_s() < 10, "an answer is no reason to ask again at once"
 
 
-def test_what_the_server_could_not_do_is_told_by_the_next_step(setting: Setting) -> None:
+def test_server_error_is_raised_by_the_next_step(setting: Setting) -> None:
     setting.archive.is_down = True
     setting.replicate.step(probe=False)
     setting.archive.may_answer.set()

@@ -1,4 +1,4 @@
-"""The settings of the ingestion daemon: what is read, what is refused, and the example file."""
+"""The settings of the ingestion daemon: sources, errors, and the example file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_example_loads_to_the_defaults(tmp_path: Path) -> None:
     assert settings_from(written(tmp_path, example())) == DEFAULTS
 
 
-def test_what_the_example_comments_out_are_the_defaults(tmp_path: Path) -> None:
+def test_example_comments_out_the_defaults(tmp_path: Path) -> None:
     text, number = re.subn(r"^# (?=[a-z_]+ = )", "", example(), flags=re.MULTILINE)
     assert number == sum(not key.required for key in keys())
     assert settings_from(written(tmp_path, text)) == DEFAULTS
@@ -78,7 +78,7 @@ def in_(lines: list[str], place: int, section: str) -> bool:
 
 
 @pytest.mark.parametrize("key", list(keys()), ids=lambda key: key.dotted)
-def test_every_setting_says_what_it_is(key: Key) -> None:
+def test_every_setting_has_help(key: Key) -> None:
     help_text = key.about["help"]
     assert re.fullmatch(r"[A-Z].*\.", help_text)
     assert key.required is (key.about["example"] is not None)
@@ -127,7 +127,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert settings.rucio.config == Path("/etc/rucio.cfg")
 
 
-def test_all_problems_are_said_together(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     text = """
     [storage]
     root = 3
@@ -209,13 +209,13 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ({"checks.warn": "night,level", "checks.ignore": "night"}, "checks: night cannot both warn and be ignored"),
     ],
 )
-def test_what_does_not_go_together(tmp_path: Path, flags: dict[str, str], sentence: str) -> None:
+def test_contradictory_settings_are_rejected(tmp_path: Path, flags: dict[str, str], sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         settings_from(written(tmp_path, NEEDED), None, flags)
     assert sentence in str(caught.value)
 
 
-def test_what_a_running_daemon_cannot_take_over() -> None:
+def test_settings_that_need_a_restart() -> None:
     other = attrs.evolve(
         DEFAULTS,
         workers=attrs.evolve(DEFAULTS.workers, number=9),
@@ -250,7 +250,7 @@ def _others() -> Settings:
     return Settings(**sections)
 
 
-def test_a_running_daemon_takes_over_what_says_so_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_reload_changes_only_reloadable_settings(caplog: pytest.LogCaptureFixture) -> None:
     others = _others()
     service = Service(DEFAULTS, reload=lambda: others)
     circuits = Circuits(lambda: Backoff.of(service.settings.retries), monotonic=lambda: 0.0, jitter=lambda: 1.0)
@@ -271,7 +271,7 @@ def test_a_running_daemon_takes_over_what_says_so_and_nothing_else(caplog: pytes
     assert circuits.next_probe_in_s() == others.retries.first_s
 
 
-def test_what_contradicts_what_stays_is_not_taken_over(caplog: pytest.LogCaptureFixture) -> None:
+def test_reload_with_a_contradiction_is_rejected(caplog: pytest.LogCaptureFixture) -> None:
     """Both were raised, and the one can follow only when the daemon is started anew."""
     new = attrs.evolve(DEFAULTS, batches=Batches(files=800), blocks=Blocks(files=900))
     service = Service(DEFAULTS, reload=lambda: new)

@@ -1,4 +1,4 @@
-"""The start of the daemon waits for what passes, and for nothing else."""
+"""The start of the daemon waits for transient errors only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _never(seconds: float) -> None:
     pytest.fail(f"waits {seconds} s")
 
 
-def test_what_passes_is_waited_for_longer_and_longer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_start_waits_with_backoff_for_transient_errors(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pauses_s: list[float] = []
     read_only = OSError(errno.EROFS, "Read-only file system", str(tmp_path))
     full = OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
@@ -61,7 +61,7 @@ def test_what_passes_is_waited_for_longer_and_longer(tmp_path: Path, caplog: pyt
         OSError(errno.EADDRINUSE, "Address already in use"),
     ],
 )
-def test_what_somebody_must_change_ends_the_start(error: OSError) -> None:
+def test_permanent_error_ends_the_start(error: OSError) -> None:
     with pytest.raises(OSError, match=error.strerror or "") as raised:
         retry_at_start(_failing(error), backoff=Backoff(), jitter=lambda: 0.5, pause=_never)
     assert raised.value is error

@@ -1,4 +1,4 @@
-"""The small deeds of `bdms ingestd --check`, on real folders."""
+"""The trials of `bdms ingestd --check`, on real folders."""
 
 from __future__ import annotations
 

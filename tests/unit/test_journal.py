@@ -1,4 +1,4 @@
-"""The journal: what it keeps, what it gives back, and what it survives."""
+"""The journal: records, queries, compaction, and recovery from damage."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_all_is_there_after_a_restart(tmp_path: Path, clock: Clock) -> None:
         assert [event.by for event in journal.events(two.path)] == ["first", "second"]
 
 
-def test_everything_can_be_said_twice(journal: Journal) -> None:
+def test_writes_are_idempotent(journal: Journal) -> None:
     one, bad = seen(1), seen(2)
     for _ in range(2):
         journal.observe([one, bad])
@@ -159,7 +159,7 @@ def test_everything_can_be_said_twice(journal: Journal) -> None:
     assert [event.event for event in journal.events(bad.path)].count("quarantined") == 1
 
 
-def test_what_bytes_said_is_found_again_under_another_name(journal: Journal) -> None:
+def test_facts_are_reused_under_another_name(journal: Journal) -> None:
     one = seen(1)
     journal.observe([one])
     journal.scanned([scan(one)])
@@ -229,7 +229,7 @@ def test_a_file_that_hides_for_a_while_is_not_read_again(journal: Journal) -> No
     assert journal.waiting() == {}
 
 
-def test_a_new_trigger_of_a_registered_file_makes_it_walk_again(journal: Journal) -> None:
+def test_new_trigger_of_a_registered_file_ingests_it_again(journal: Journal) -> None:
     one = seen(1)
     journal.observe([one])
     journal.scanned([scan(one)])
@@ -464,7 +464,7 @@ def test_a_reader_sees_while_the_daemon_writes(journal: Journal) -> None:
         assert reader.size_bytes > 100_000
 
 
-def test_a_reader_says_what_is_no_journal(tmp_path: Path) -> None:
+def test_reader_rejects_a_file_that_is_no_journal(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no journal at"):
         JournalReader(tmp_path / "none")
     (tmp_path / "text").write_text("not a database, but long enough to be one" * 100)
@@ -586,7 +586,7 @@ def _done(journal: Journal, files: list[Sighting], block: Did = BLOCK) -> None:
     journal.replicated([entry.path for entry in journal.entries(block=block)])
 
 
-def test_compaction_keeps_what_matters(journal: Journal, clock: Clock) -> None:
+def test_compaction_keeps_blocks_digests_and_times(journal: Journal, clock: Clock) -> None:
     old, mixed = [seen(n, "2026-11-01") for n in range(3)], [seen(n, "2026-11-02") for n in range(3, 6)]
     _done(journal, old)
     _done(journal, mixed[:2])
@@ -626,7 +626,7 @@ def test_a_night_is_bounded(tmp_path: Path, clock: Clock) -> None:
     assert thinned < 1000 < full < 2000, "bytes an entry"
 
 
-def test_who_has_been_replaced_cannot_write(tmp_path: Path, clock: Clock) -> None:
+def test_replaced_writer_cannot_write(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "journal.sqlite"
     with Journal(path, by="old", now=clock, fence=3) as old:
         old.observe([seen(1)])

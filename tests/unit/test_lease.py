@@ -100,7 +100,7 @@ def fields(folder: Path) -> dict[str, object]:
     return json.loads(path.read_text())  # type: ignore[no-any-return]
 
 
-def test_the_second_is_told_of_the_first(tmp_path: Path, daemons: list[Daemon]) -> None:
+def test_second_daemon_is_told_the_holder(tmp_path: Path, daemons: list[Daemon]) -> None:
     first = Daemon(tmp_path)
     daemons.append(first)
     first.go()
@@ -156,7 +156,7 @@ def test_of_another_machine_only_silence_is_known(tmp_path: Path, changed: dict[
     assert 120 <= clock[0] < 130
 
 
-def test_one_that_beats_elsewhere_is_not_replaced_whatever_its_clock_says(tmp_path: Path) -> None:
+def test_live_holder_elsewhere_is_not_replaced_despite_its_clock(tmp_path: Path) -> None:
     Lease.claim(tmp_path)
     there = {**fields(tmp_path), "host": "elsewhere", "age_s": 77.0}
     path = tmp_path / "lease.1"
@@ -185,7 +185,7 @@ def test_beats_are_written_when_it_is_time(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".draft*"))
 
 
-def test_who_wakes_up_after_a_long_sleep_writes_nothing(tmp_path: Path, daemons: list[Daemon]) -> None:
+def test_holder_that_was_suspended_writes_nothing(tmp_path: Path, daemons: list[Daemon]) -> None:
     first, second = Daemon(tmp_path), Daemon(tmp_path, silent_after_s=0.5)
     daemons += [first, second]
     first.go()
@@ -205,7 +205,7 @@ def test_who_wakes_up_after_a_long_sleep_writes_nothing(tmp_path: Path, daemons:
     assert written[written.index("2") :].count("1") <= 1
 
 
-def test_who_finds_the_folder_emptied_says_so(tmp_path: Path) -> None:
+def test_emptied_lease_folder_is_reported(tmp_path: Path) -> None:
     lease = Lease.claim(tmp_path)
     (tmp_path / "lease.1").unlink()
     with pytest.raises(LeaseLostError, match="lease 1 of this process has been taken away: somebody has emptied"):

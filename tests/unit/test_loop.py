@@ -1,4 +1,4 @@
-"""The loop of the daemon: who runs, who waits for what, who probes, and that it never spins."""
+"""The loop of the daemon: turns, waits, probes, and no busy loop."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_one_probe_a_time_by_the_stage_that_met_it(
     assert one.steps[-1] is two.steps[-1] is False
 
 
-def test_what_waited_goes_on_when_the_outage_is_over(
+def test_waiting_files_resume_after_the_outage(
     clock: Clock, circuits: Circuits, journal: Journal, lease: Lease, tmp_path: Path
 ) -> None:
     path = tmp_path / "file"
@@ -148,7 +148,7 @@ def test_a_stage_that_fails_does_not_stop_the_others(circuits: Circuits, journal
         (JournalUnavailableError("/j", "full"), Cause.JOURNAL),
     ],
 )
-def test_whatever_fails_is_waited_for(
+def test_any_failure_is_waited_for(
     clock: Clock, circuits: Circuits, journal: Journal, lease: Lease, error: Exception, cause: Cause
 ) -> None:
     """A failure that is none of the stage's own would be tried again at once, and for ever."""
@@ -234,7 +234,7 @@ def test_a_lost_lease_ends_it_at_once(
     assert not caplog.records
 
 
-def test_a_lease_that_cannot_be_written_is_told_once_an_outage(
+def test_failed_lease_write_is_logged_once(
     journal: Journal, lease: Lease, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     heartbeat = Heartbeat(context_of(lambda: SETTINGS, journal, Clocks()), lease, Notifier())

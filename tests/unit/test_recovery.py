@@ -1,4 +1,4 @@
-"""What a daemon with a new journal asks: as much after ten years as after one, and nothing is overlooked."""
+"""Recovery with a new journal: complete, at a cost that does not grow with the archive."""
 
 from __future__ import annotations
 
@@ -139,9 +139,7 @@ def test_the_years_cost_nothing(tmp_path: Path, open_journal: Callable[[], Journ
 
 
 @pytest.mark.parametrize("days_ago", [1, 25, 700])
-def test_what_was_left_open_is_ended_however_old_its_night_is(
-    tmp_path: Path, open_journal: Callable[[], Journal], days_ago: int
-) -> None:
+def test_open_block_of_any_age_is_closed(tmp_path: Path, open_journal: Callable[[], Journal], days_ago: int) -> None:
     archive, journal = Archive(tmp_path), open_journal()
     for day in (3, 300, 701):
         archive.fill(day)

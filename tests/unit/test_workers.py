@@ -1,4 +1,4 @@
-"""Workers: real processes that are killed, stopped and starved, and what is left of the others' work."""
+"""Workers: real processes that are killed, stopped and starved, without harm to the others."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_calls_are_answered_and_errors_come_back(pool: WorkerPool) -> None:
     assert pool.lost == 0
 
 
-def test_what_cannot_cross_is_told_to_the_caller(pool: WorkerPool) -> None:
+def test_error_that_cannot_be_pickled_reaches_the_caller(pool: WorkerPool) -> None:
     with pytest.raises((AttributeError, TypeError), match=r"pickle|local object"):
         pool.submit(lambda: 1)
     with pytest.raises(TypeError, match="pickle"):
@@ -132,7 +132,7 @@ def test_memory_is_limited(pool: WorkerPool) -> None:
     assert len(pool.submit(bytes, 1 << 26).result(WAIT_S)) == 1 << 26
 
 
-def test_shutdown_waits_for_what_was_submitted() -> None:
+def test_shutdown_waits_for_submitted_calls() -> None:
     with WorkerPool(1) as pool:
         futures = [pool.submit(pow, n, 2) for n in range(5)]
         pid = pool.submit(os.getpid)
@@ -184,7 +184,7 @@ def test_signals_of_the_terminal_and_of_systemd_are_the_daemons_business(pool: W
     assert pool.submit(os.getpid).result(WAIT_S) == pid
 
 
-def test_workers_that_cannot_start_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_fail_if_no_worker_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with WorkerPool(1) as pool, pytest.raises(NoWorkerError, match="could not be started, it ended by itself"):
         pool.submit(abs, 1).result(WAIT_S)

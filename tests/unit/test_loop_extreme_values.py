@@ -1,4 +1,4 @@
-"""Values at their ends through the running loop: no file, folder or clock stops what the others do."""
+"""Extreme values in the running loop: no file, folder or clock stops the others."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_header_value_at_its_end_is_that_files_own(
 ODD_LINES = ("[" * 100_000, "[]", "7", '"x"', "\x00", '{"what": "registered", "block": null, "path": "/a", "when": 7}')
 
 
-def test_what_others_left_in_the_quarantine_stops_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_foreign_files_in_the_quarantine_stop_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
     (bad,) = house.write(1)
     bad.path.write_bytes(b"x")
     house.turn(6)
