@@ -1,4 +1,4 @@
-"""Durable changes of files and folders: what these functions have done survives a power cut."""
+"""Durable changes of files and folders, which survive a power cut."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def opened_folder(folder: Path) -> Iterator[int]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the medium."""
+    """Wait until the names in a folder are on the disk."""
     with opened_folder(folder) as descriptor:
         os.fsync(descriptor)
 
 
 def sync_file(descriptor: int) -> None:
-    """Wait until the bytes of a file are on the medium; a later read comes from there, not from memory."""
+    """Wait until the bytes of a file are on the disk, and drop them from the page cache."""
     os.fsync(descriptor)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -43,7 +43,7 @@ def write_all(descriptor: int, piece: memoryview) -> None:
 
 
 def replace_text(path: Path, text: str, *, mode: int = 0o666) -> None:
-    """Write a small file in one step, in place of what was there; wait until it is on the medium.
+    """Replace a small file in one step, and wait until it is on the disk.
 
     Parameters
     ----------

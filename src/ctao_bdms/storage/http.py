@@ -1,4 +1,4 @@
-"""Reading from a storage by HTTP: ranges, connections that are kept, redirects."""
+"""Read from a storage by HTTP, with ranges, kept connections and redirects."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["HttpDoor", "HttpSource"]
 
 _TIMEOUT_S = 30.0
 _REDIRECTS = 8
-#: A reader that goes straight on is given more and more at once, up to this many bytes.
+#: A sequential reader gets larger and larger ranges, up to this many bytes.
 _WINDOW_BYTES = 64 << 20
-#: What is left of an answer is read to its end if it is no more than this; else its connection is closed.
+#: A rest of an answer up to so many bytes is read to its end; else its connection is closed.
 _DRAIN_BYTES = 64 << 10
 _RANGE = re.compile(r"bytes (?:(?P<begin>\d+)-(?P<end>\d+)|\*)/(?P<size>\d+)", re.ASCII)
 _MOVED = {301, 302, 303, 307, 308}
@@ -29,7 +29,7 @@ _BROKEN = (OSError, http.client.HTTPException)
 
 
 class _Free:
-    """Connections of one process that wait for the next request, by scheme and place; and the lock that guards them."""
+    """Idle connections of one process, by scheme and host, with their lock."""
 
     def __init__(self) -> None:
         self.connections: dict[tuple[str, str], deque[http.client.HTTPConnection]] = {}
@@ -37,7 +37,7 @@ class _Free:
 
 
 class HttpDoor:
-    """Opens sources by HTTP, from any thread or forked process; connections that are free wait for the next."""
+    """Opens sources by HTTP, from any thread or forked process, on kept connections."""
 
     def __init__(self) -> None:
         self._free = PerProcess(_Free)
@@ -45,11 +45,11 @@ class HttpDoor:
         self._token = PerProcess(bearer_token)
 
     def open(self, url: str, position: int = 0, size_bytes: int | None = None) -> HttpSource:
-        """Open what `url` points to; with the size that it should have, bytes are asked for at once."""
+        """Open a URL; with the expected size, request its bytes at once."""
         return HttpSource(self, url, position, size_bytes)
 
     def close(self) -> None:
-        """Close all connections that are free."""
+        """Close all idle connections."""
         free = self._free.get()
         with free.lock:
             for connections in free.connections.values():
@@ -80,7 +80,7 @@ class HttpDoor:
 
 
 class HttpSource:
-    """What a URL points to, read by ranges.
+    """A source at a URL, read by ranges.
 
     Bytes are asked for in windows that grow as long as the reader goes straight on: who jumps gets what it asks for,
     who streams soon waits for nothing. Never is more asked for than there should be: XRootD 5.5 announces bytes behind
@@ -103,7 +103,7 @@ class HttpSource:
             self._ask("HEAD", position)
 
     def read_at(self, buffer: memoryview, position: int) -> int:
-        """Read from `position` into a buffer, and say how many bytes; 0 only at the end."""
+        """Read from `position` into a buffer; return the number of bytes, 0 only at the end."""
         if position >= self.size_bytes or not buffer:
             return 0
         self._leave_to_parent()
@@ -121,12 +121,12 @@ class HttpSource:
         return filled
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the source."""
         self._leave_to_parent()
         self._finish()
 
     def _leave_to_parent(self) -> None:
-        """In the child of a fork, let go of the connection: the answer is the parent's to read."""
+        """Drop the connection in the child of a fork, as the parent reads the answer."""
         if self._process is not this_process():
             self._process = this_process()
             self._drop()
@@ -144,7 +144,7 @@ class HttpSource:
         return count
 
     def _ask(self, method: str, position: int) -> None:
-        """Ask for the size, or for a window of bytes: the connection is then at the byte at `position`."""
+        """Request the size, or bytes from `position` on."""
         self._finish()
         try:
             answer = self._followed(method, position)
@@ -154,7 +154,7 @@ class HttpSource:
         self._take(answer, method, position)
 
     def _followed(self, method: str, position: int) -> http.client.HTTPResponse:
-        """Ask, wherever that leads."""
+        """Send the request, and follow redirects."""
         for _ in range(_REDIRECTS):
             answer = self._request(method, position)
             if answer.status not in _MOVED:
@@ -166,7 +166,7 @@ class HttpSource:
         raise OSError(errno.ELOOP, f"{self._first} leads in a circle")
 
     def _request(self, method: str, position: int) -> http.client.HTTPResponse:
-        """Send the request; a connection that the server has closed meanwhile is replaced."""
+        """Send the request; replace a connection that the server has closed."""
         url = urlsplit(self._url)
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         headers = {"Accept-Encoding": "identity"}
@@ -191,7 +191,7 @@ class HttpSource:
             return answer
 
     def _take(self, answer: http.client.HTTPResponse, method: str, position: int) -> None:
-        """Understand an answer, and go to `position` in it."""
+        """Check an answer, and go to `position` in it."""
         said = _RANGE.fullmatch(answer.headers["Content-Range"] or "")
         length = answer.headers["Content-Length"] or ""
         if answer.status in {206, 416} and said and int(said["end"] or -1) >= int(said["size"]):
@@ -217,13 +217,13 @@ class HttpSource:
             self._finish()
 
     def _skip(self, answer: http.client.HTTPResponse, count: int) -> None:
-        """Pass over the first bytes of a server that does not know ranges."""
+        """Skip the first bytes of a server without ranges."""
         scratch, passed = memoryview(bytearray(1 << 20)), 0
         while passed < count:
             passed += self._more(answer, scratch[: min(count - passed, len(scratch))], passed)
 
     def _finish(self) -> None:
-        """Free the connection; what is left of the answer is passed over if that is little."""
+        """Free the connection; read a short rest of the answer to its end."""
         answer, connection = self._answer, self._connection
         if answer is None or connection is None:
             return
@@ -240,7 +240,7 @@ class HttpSource:
             self._drop()
 
     def _drop(self) -> None:
-        """Close the connection, whatever is left of its answer."""
+        """Close the connection with the rest of its answer."""
         answer, connection = self._answer, self._connection
         self._answer = self._connection = None
         if answer is not None:

@@ -1,4 +1,4 @@
-"""Writing on a storage element: the way there, and files that take their name only if nothing else has it."""
+"""Place files on a storage element, without overwriting any."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["lies_there", "open_sink", "place_file"]
 
 
 def open_sink(rse: Rse) -> Sink:
-    """Return the way to write on a storage element.
+    """Return the sink of a storage element.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def place_file(
     adler32: str,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> bool:
-    """Bring a file to a storage element, unless something has its name there.
+    """Copy a file to a storage element, unless its name exists there.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def place_file(
 
 
 def lies_there(sink: Sink, lfn: Lfn, *, size_bytes: int, adler32: str) -> bool | None:
-    """Return whether a name on a storage element stands for these bytes; None if it stands for nothing."""
+    """Return whether a file on a storage element has these bytes; None if there is no file."""
     stored = sink.stored(lfn)
     return None if stored is None else _is(stored, (size_bytes, adler32))
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Claim", "FileSink", "PartialFile", "Sink", "temporary_prefix"]
 
-#: What file systems say whose folders cannot be locked: nobody can claim one there, and nobody takes anything back.
+#: Errors of file systems without locks on folders: nobody can claim a folder there, and nobody removes files again.
 _NO_LOCKS = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
@@ -46,7 +46,7 @@ class PartialFile(Protocol):
         """Return size and Adler-32 of the bytes on the storage."""
 
     def commit(self) -> bool:
-        """Give the bytes the product's name; False, and nothing is changed, if something has that name."""
+        """Rename to the product's name; change nothing and return False if that exists."""
 
 
 class Claim(Protocol):
@@ -85,7 +85,7 @@ class Sink(Protocol):
 
 
 def temporary_prefix(lfn: Lfn) -> str:
-    """Return how the temporary names of a product begin.
+    """Return the prefix of the temporary names of a product.
 
     Examples
     --------
@@ -175,7 +175,7 @@ class FileClaim(Claim):
 
     @override
     def renew(self) -> None:
-        """Do nothing: a lock does not grow old."""
+        """Do nothing, as a lock does not expire."""
 
 
 class LocalPartialFile(PartialFile):

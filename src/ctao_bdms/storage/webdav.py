@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Patience", "WebDavSink"]
 
 _PIECE_BYTES = 1 << 20
-#: What nobody has written to for so long, no upload will finish.
+#: An upload that has written nothing for so long is dead.
 _LEFT_AFTER = dt.timedelta(hours=1)
 #: How the names of claims begin.
 _CLAIM_PREFIX = ".bdms-claim-"
@@ -47,7 +47,7 @@ _DIGEST = re.compile(r"adler32=([0-9a-fA-F]{1,8})(?:,|\Z)", re.ASCII)
 
 @attrs.frozen
 class Patience:
-    """How long a storage may say nothing.
+    """Timeouts for a storage that does not answer.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Patience:
     slowest_bytes_per_s: float = 20e6
 
     def for_file(self, size_bytes: int) -> float:
-        """Return how long a server may say nothing that must read a file of that size first, in seconds."""
+        """Return the timeout for a server that must read a file of that size first, in seconds."""
         return self.silence_s + size_bytes / self.slowest_bytes_per_s
 
 
@@ -94,7 +94,7 @@ class WebDavSink(Sink):
 
     @override
     def age_s(self, lfn: Lfn) -> float:
-        """Return how long ago what lies under a product's name was written, by the clock of the storage, in seconds."""
+        """Return the age of a product's file by the clock of the storage, in seconds."""
         ages = self._ages(self._path(lfn), depth="0")
         return next(iter(ages.values()), dt.timedelta()).total_seconds()
 
@@ -133,7 +133,7 @@ class WebDavSink(Sink):
 
     @override
     def tidy(self, lfn: Lfn) -> None:
-        """Remove what attempts to bring the product have left that have died: what is an hour old."""
+        """Remove temporary files of dead attempts: those that are an hour old."""
         folder = self._folder(lfn)
         for name, age in self._ages(f"{folder}/", depth="1").items():
             if name.startswith((temporary_prefix(lfn), _CLAIM_PREFIX)) and age >= _LEFT_AFTER:
@@ -151,7 +151,7 @@ class WebDavSink(Sink):
             self.delete(temporary)
 
     def upload(self, source: Path, path: str, on_bytes: Callable[[int], object]) -> None:
-        """Send a file; its folders are made by the storage."""
+        """Send a file; the storage makes its folders."""
 
         def pieces() -> Iterator[bytes]:
             with source.open("rb") as stream:
@@ -199,7 +199,7 @@ class WebDavSink(Sink):
         return FileDigests(size_bytes, {"adler32": said[1].lower().zfill(8)})
 
     def move(self, path: str, target: str) -> bool:
-        """Give a file another name; False if something has it."""
+        """Rename a file; False if the new name exists."""
         if self.size(target) is not None:
             return False
         destination = f"{self._url.scheme}://{self._url.netloc}{quote(target)}"
@@ -214,7 +214,7 @@ class WebDavSink(Sink):
         return False
 
     def delete(self, path: str) -> None:
-        """Remove a file; nothing happens if there is none."""
+        """Remove a file, if it exists."""
         self.ask("DELETE", path, {200, 202, 204, 404})
 
     def ask(
@@ -277,7 +277,7 @@ class WebDavSink(Sink):
 
 
 class WebDavClaim(Claim):
-    """A claim: an empty file that is young."""
+    """A claim: a young, empty file."""
 
     def __init__(self, sink: WebDavSink, path: str) -> None:
         self._sink = sink
@@ -285,7 +285,7 @@ class WebDavClaim(Claim):
 
     @override
     def renew(self) -> None:
-        """Write it again, so that it is young."""
+        """Write the file again, to renew its age."""
         self._sink.ask("PUT", self.path, {200, 201, 204}, {"Content-Length": "0"})
 
 
@@ -299,7 +299,7 @@ class WebDavPartialFile(PartialFile):
 
     @override
     def read_back(self) -> FileDigests:
-        """Return size and Adler-32 of what lies on the storage, as it has read it."""
+        """Return size and Adler-32, as the storage has read them."""
         found = self._sink.digests(self._temporary)
         if found is None:
             raise UploadError(self._temporary, "it has gone from the storage since it was sent")

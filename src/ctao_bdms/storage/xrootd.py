@@ -1,4 +1,4 @@
-"""Reading from a storage by the XRootD protocol, with XRootD's own Python bindings."""
+"""Read from a storage by the XRootD protocol, with XRootD's Python bindings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ for _name, _value in (("ConnectionWindow", 10), ("ConnectionRetry", 1), ("Stream
 
 
 class XrootdSource:
-    """What a ``root://`` URL points to."""
+    """A source at a ``root://`` URL."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -40,7 +40,7 @@ class XrootdSource:
             raise
 
     def read_at(self, buffer: memoryview, position: int) -> int:
-        """Read from `position` into a buffer, and say how many bytes; 0 only at the end."""
+        """Read from `position` into a buffer; return the number of bytes, 0 only at the end."""
         if position >= self.size_bytes:
             return 0
         answer = self._file.read(position, len(buffer), timeout=_TIMEOUT_S)
@@ -49,11 +49,11 @@ class XrootdSource:
         return len(data)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the source."""
         self._file.close(timeout=_TIMEOUT_S)
 
     def _checked(self, answer: tuple[Any, Any], what: str) -> Any:  # noqa: ANN401 - the bindings have no types
-        """Return what was answered, or raise what is wrong."""
+        """Return the answer, or raise its error."""
         status, value = answer
         if status.ok:
             return value

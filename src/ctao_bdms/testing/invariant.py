@@ -1,4 +1,4 @@
-"""What must hold when an ingest has come to rest, whatever happened meanwhile.
+"""Invariant of the archive after an ingest, whatever happened meanwhile.
 
 Every sound file is in the archive once, with its metadata, its rules and equal bytes at every centre; every block has a
 manifest that agrees with it; every bad file is in quarantine with the reason; there is nothing else. It is found out
@@ -130,7 +130,7 @@ def violations(
     account: str,
     policy: Policy,
 ) -> list[str]:
-    """Return what does not hold, each as a sentence; an empty list says that everything is as it must be.
+    """Return violations as sentences; an empty list means that the invariant holds.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def violations(
 def _registered(
     file: Expected, archived: ArchivedFile | None, required: Requirements, rse: str, centres: Mapping[str, str]
 ) -> Iterator[str]:
-    """Say what is wrong with the entry of a sound file."""
+    """Yield violations in the entry of a sound file."""
     if archived is None:
         yield f"{file.lfn}: it is sound and not in the catalogue"
         return
@@ -208,7 +208,7 @@ def _own_datasets(archived: ArchivedFile) -> list[Did]:
 
 
 def _copied(archived: ArchivedFile, required: Requirements, rse: str, centres: Mapping[str, str]) -> Iterator[str]:
-    """Say what is wrong with the copies of a file."""
+    """Yield violations in the replicas of a file."""
     for replica in archived.replicas:
         if replica.state is not ReplicaState.AVAILABLE:
             yield f"{archived.lfn}: its copy at {replica.rse} is {replica.state.value}"
@@ -223,7 +223,7 @@ def _copied(archived: ArchivedFile, required: Requirements, rse: str, centres: M
 
 
 def _metadata(sound: Mapping[Lfn, Expected], catalogue: ProductCatalogue, scope: str, night: Night) -> Iterator[str]:
-    """Say what the metadata of a night do not say of the sound files, or say of others."""
+    """Yield sound files without metadata, and metadata of other files."""
     condition = Condition("instance__observing_night", Comparison.EQ, (night.date,))
     found = list(catalogue.find(MetadataQuery(scopes=(scope,), conditions=(condition,))))
     digests = {product.lfn: product.metadata.get("integrity__sha256") for product in found}
@@ -251,7 +251,7 @@ def _blocks(
     blocks: Sequence[Block],
     contents: Mapping[Did, Sequence[Product]],
 ) -> Iterator[str]:
-    """Say what is wrong with the blocks of a night: open, without rules, or with strangers in them."""
+    """Yield blocks of a night that are open, without rules, or with other files."""
     members = Counter(did for lfn in sound if lfn in archive for did in archive[lfn].datasets)
     for block in blocks:
         if block.is_open:
@@ -278,7 +278,7 @@ def _of_night(catalogue: BlockCatalogue, vo: str, scope: str, night: Night) -> l
 def _ruled(
     block: Did, held: int, rules: Sequence[Rule], wanted: Iterable[WantedRule], elements: Mapping[str, str]
 ) -> Iterator[str]:
-    """Say what is wrong with the ingest's own rules of a block.
+    """Yield violations in the ingest's rules of a block.
 
     `elements` are the storage elements of centres: an operator may move a rule for a centre to one of them. The ingest
     then makes another one for the centre, sooner or later, and none of the two needs room of its own.
@@ -310,7 +310,7 @@ def _disk(
     triggers: AbstractSet[Path],
     catalogue: FileCatalogue,
 ) -> Iterator[str]:
-    """Say which bytes of a storage element are absent, others, or more than the catalogue has there."""
+    """Yield files of a storage element that are missing, different, or unknown to the catalogue."""
     there = set(_files(folder)) - triggers
     for lfn, (algorithm, digest) in files.items():
         path = Path(path_of_lfn(lfn, folder))
@@ -342,7 +342,7 @@ def _has_bytes(path: Path, file: Expected) -> bool:
 
 
 def _quarantined(bad: Iterable[Expected], folder: Path) -> Iterator[str]:
-    """Say what is wrong with the quarantine: each bad file once, with the reason, and nothing else."""
+    """Yield violations in the quarantine: it must hold each bad file once, with the reason."""
     cases = defaultdict(list)
     for case in Quarantine(folder).cases():
         cases[case.path].append(case)
