@@ -111,25 +111,25 @@ def _went_on(house: House, caplog: pytest.LogCaptureFixture, others: int = 3) ->
     assert house.report.snapshot
 
 
-FIELDS = [
-    *((field, value) for field in ("st_mtime_ns", "st_ctime_ns", "st_atime_ns") for value in TIMES_NS),
-    *((field, value) for field in ("st_ino", "st_dev", "st_uid", "st_nlink") for value in IDS),
-]
+FIELDS = dict.fromkeys(("st_mtime_ns", "st_ctime_ns", "st_atime_ns"), TIMES_NS) | dict.fromkeys(
+    ("st_ino", "st_dev", "st_uid", "st_nlink"), IDS
+)
 
 
-@pytest.mark.parametrize(("field", "value"), FIELDS)
+@pytest.mark.parametrize("number", range(len(TIMES_NS)))
 def test_status_at_its_ends_enters_as_any_other(
-    house: House, claim: Callable[[Path, str, int], None], caplog: pytest.LogCaptureFixture, field: str, value: int
+    house: House, claim: Callable[[Path, str, int], None], caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
-    files = house.write(4)
-    odd = files[0]
-    sidecar = odd.path.with_name(odd.path.name + ".sha256")
-    sidecar.write_text(f"{odd.sha256}  {odd.path.name}\n")
-    for path in (odd.path, odd.trigger, sidecar, odd.path.parent, house.root):
-        claim(path, field, value)
+    """Each field has its n-th value in a file of its own, and all have them in the folders."""
+    files = house.write(len(FIELDS) + 3)
+    for odd, (field, values) in zip(files, FIELDS.items(), strict=False):
+        sidecar = odd.path.with_name(odd.path.name + ".sha256")
+        sidecar.write_text(f"{odd.sha256}  {odd.path.name}\n")
+        for path in (odd.path, odd.trigger, sidecar, odd.path.parent, house.root):
+            claim(path, field, values[number % len(values)])
     house.turn(8)
     _went_on(house, caplog)
-    assert house.states() == {"registered": 4}
+    assert house.states() == {"registered": len(files)}
     _shown(house)
 
 
