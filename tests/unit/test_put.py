@@ -448,12 +448,12 @@ from ctao_bdms.upload import deliver
 root, source, name, when = sys.argv[1:]
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if when == "reading back":
-    sinks.FilePart.read_back = die
+    sinks.LocalPartialFile.read_back = die
 elif when == "committing":
-    sinks.FilePart.commit = die
+    sinks.LocalPartialFile.commit = die
 elif when == "committed":
-    commit = sinks.FilePart.commit
-    sinks.FilePart.commit = lambda part: commit(part) and die()
+    commit = sinks.LocalPartialFile.commit
+    sinks.LocalPartialFile.commit = lambda part: commit(part) and die()
 size, digests = digest_file(source)
 sink = FileSink(Path(root))
 deliver(sink, Path(source), Lfn(name), size_bytes=size, adler32=digests["adler32"],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
-import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +85,7 @@ class InMemoryCatalogue(Catalogue):
         self._metadata: dict[Lfn, ProductMetadata] = {}
         self._blocks: dict[Did, Block] = {}
         self._rules: list[Rule] = []
-        self._numbers = itertools.count()
+        self._n_rules = 0  # that were ever made
         self._notes: dict[Did, dict[str, object]] = {}
         self._changed: dict[tuple[Did, str], dt.datetime] = {}
         self.directories: dict[Did, Directory] = {}
@@ -328,8 +327,9 @@ class InMemoryCatalogue(Catalogue):
             return
         self._changed[did, rse_expression] = self._now()
         expires = None if lifetime_s is None else self._now() + dt.timedelta(seconds=lifetime_s)
+        self._n_rules += 1
         rule = Rule(
-            id=f"{next(self._numbers):032x}",
+            id=f"{self._n_rules:032x}",
             did=did,
             rse_expression=rse_expression,
             copies=1,
