@@ -79,11 +79,9 @@ def test_rules_of_others_with_an_end_stop_no_registration(embedded_rucio: RucioN
     catalogue.open_block(block, FirstRule(rse_expression=ONSITE))
     catalogue.register(block, ONSITE, files[:1])
     _locked(embedded_rucio, block, 1)
-    above = {"scope": "root", "name": f"/ctao/root/{secrets.token_hex(6)}"}
+    above = {"scope": scope, "name": f"/ctao/{scope}/lent/{secrets.token_hex(6)}"}
     directory = directories_of(files[1].lfn)[-1].did
     with acting_as(embedded_rucio.instance.client_config(ROOT)) as root:
-        if "root" not in root("list_scopes_for_account", "root"):
-            root("add_scope", "root", "root")
         root("add_did", *above.values(), "CONTAINER")
         root("attach_dids", *above.values(), [{"scope": scope, "name": block.name}])
         lent = {"lifetime": 2 * 86400}

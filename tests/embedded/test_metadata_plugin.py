@@ -20,7 +20,7 @@ from ctao_bdms.model.questions import HEADER, NEAR, PAGE, VALID
 from tests.database import expire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ctao_bdms.embedded import Instance
 
@@ -96,13 +96,12 @@ class Archive:
 
 
 @pytest.fixture(scope="module")
-def client(embedded_rucio_instance: Instance) -> Iterator[Any]:
-    """Rucio's client as the ingest account."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RUCIO_CONFIG", str(embedded_rucio_instance.client_config()))
-        from rucio.client import Client
+def client(embedded_rucio_instance: Instance) -> Any:  # noqa: ANN401 (Rucio has no types)
+    """Rucio's client as the ingest account.
 
-        yield Client()
+    Rucio reads its configuration once for a process, and this one may have read that of another Rucio.
+    """
+    return RucioCatalogue.connect(embedded_rucio_instance.client_config()).client
 
 
 def new_archive(client: Any, instance: Instance) -> Archive:  # noqa: ANN401 (Rucio has no types)
