@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
     from ctao_bdms.embedded import Instance
 
-__all__ = ["end_rules", "expire"]
+__all__ = ["expire", "suspend_rules"]
 
 
-def end_rules(instance: Instance, scopes: Sequence[str]) -> None:
-    """Let all rules in scopes end now; Rucio's cleaner then takes them away with what they still ask to be copied.
+def suspend_rules(instance: Instance, scopes: Sequence[str]) -> None:
+    """Suspend all rules in scopes, and forget what they still ask to be copied.
+
+    To end them instead would have Rucio delete each of their replicas, while other tests wait for its daemons.
 
     Parameters
     ----------
@@ -28,11 +30,8 @@ def end_rules(instance: Instance, scopes: Sequence[str]) -> None:
         The scopes.
     """
     with _connected(instance) as connection:
-        connection.execute(
-            f"update {SCHEMA}.rules set locked = false, expires_at = now() at time zone 'utc' - interval '1 minute' "
-            "where scope = any(%s)",
-            (list(scopes),),
-        )
+        connection.execute(f"update {SCHEMA}.rules set state = 'U' where scope = any(%s)", (list(scopes),))
+        connection.execute(f"delete from {SCHEMA}.requests where scope = any(%s)", (list(scopes),))
 
 
 def expire(instance: Instance, scope: str, pattern: str) -> None:

@@ -50,7 +50,7 @@ PATIENCE_S = 60.0
 #: The same while only Rucio has still to do something, give locks or replace a copy that was declared bad: its daemons
 #: work at low priority and come late on a loaded machine.
 #: `LockWatch` sees that no copy can be deleted meanwhile.
-RUCIO_PATIENCE_S = 180.0
+RUCIO_PATIENCE_S = 300.0
 #: How long others act on files that have all their copies, in seconds.
 _AFTERWARDS_S = 3.0
 _BAD = {

@@ -72,7 +72,7 @@ class Site:
         except UnreachableError:
             return {}
 
-    def until(self, is_so: Callable[[dict[str, Any]], bool], limit_s: float = 240.0) -> dict[str, Any]:
+    def until(self, is_so: Callable[[dict[str, Any]], bool], limit_s: float = 400.0) -> dict[str, Any]:
         end_s = time.monotonic() + limit_s
         while not ((said := self.said()) and is_so(said)):
             assert time.monotonic() < end_s, (said, (self.folder / "log").read_text())
@@ -176,7 +176,7 @@ def test_a_night_with_its_daemon(site: Site) -> None:
         assert daemon.wait(60) == 0
 
 
-def complete(site: Site, limit_s: float = 240.0) -> dict[str, Any]:
+def complete(site: Site, limit_s: float = 400.0) -> dict[str, Any]:
     """Wait until all copies are there, and have that written down."""
     end_s = time.monotonic() + limit_s
     while (report := site.rucio.bdms.nights.report(NIGHT, scope=site.rucio.scope)).open:

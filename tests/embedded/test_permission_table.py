@@ -18,7 +18,7 @@ import pytest
 from ctao_bdms.embedded import READER, ROOT
 from ctao_rucio_policy.guards import CHECKS
 from ctao_rucio_policy.roles import CENTRE_ATTRIBUTE, CONDITIONS, GUARDS, ROLE_ATTRIBUTE, TABLE, Role
-from tests.database import end_rules
+from tests.database import suspend_rules
 from tests.embedded.accounts import Account, RefusedError, acting_as, config
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def world(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFa
         root("add_scope", "root", foreign)
         yield World(root, accounts, names, scopes, foreign)
     # Their files have no bytes: Rucio would go on trying to copy them while other tests wait for copies of theirs.
-    end_rules(embedded_rucio_instance, [*scopes.values(), foreign])
+    suspend_rules(embedded_rucio_instance, [*scopes.values(), foreign])
 
 
 @attrs.frozen

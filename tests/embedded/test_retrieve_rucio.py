@@ -54,7 +54,7 @@ def copy_of(rucio: RucioNamespace, lfn: Lfn, rse: str) -> Path:
     return rucio.instance.storage(rse) / str(lfn)[1:]
 
 
-def wait_for_copies(rucio: RucioNamespace, lfns: list[Lfn], rse: str, patience_s: float = 120) -> None:
+def wait_for_copies(rucio: RucioNamespace, lfns: list[Lfn], rse: str, patience_s: float = 240) -> None:
     end = time.monotonic() + patience_s
     while True:
         copies = [file.at(rse) for file in rucio.catalogue.files(lfns).values()]

@@ -35,7 +35,7 @@ def test_sound_files_get_both_copies_beside_one_that_changed_on_site(embedded_ru
     def path(rse: str, lfn: Lfn) -> Path:
         return instance.storage(rse).joinpath(*lfn.parts)
 
-    def until(condition: Callable[[BlockStates], bool], seconds: float = 120.0) -> None:
+    def until(condition: Callable[[BlockStates], bool], seconds: float = 240.0) -> None:
         """Reconcile again and again, as the daemon does."""
         end = time.monotonic() + seconds
         while not condition(states := bdms.rules.reconcile(scope)):

@@ -25,7 +25,7 @@ _STOP_S = 15
 #: new file would have no lock.
 _COLLISION_S = 5
 #: People and the ingestion wait for the server; nobody waits for the daemons.
-_NICE = 15
+_NICE = 10
 
 
 @attrs.frozen
