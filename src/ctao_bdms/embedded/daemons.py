@@ -75,6 +75,7 @@ class _Conveyor:
         from rucio.db.sqla.constants import RequestState as State
 
         self._stop = threading.Event()
+        self._submitting = State.SUBMITTING
         terminal = (State.DONE, State.FAILED, State.LOST, State.SUBMISSION_FAILED, State.NO_SOURCES)
         self._stages: list[tuple[set[Any], Callable[[], None]]] = [
             ({State.QUEUED}, self._submit),
@@ -123,6 +124,9 @@ class _Conveyor:
         """Work until `stop`."""
         while not self._stop.wait(_CONVEYOR_POLL_S):
             states = self._states()
+            if self._submitting in states:  # the submitter has returned: an error broke it off
+                _requeue_half_submitted()
+                states = self._states()
             for wanted, stage in self._stages:
                 if wanted & states and not self._stop.is_set():
                     stage()
@@ -140,15 +144,25 @@ def _recover() -> None:
     minutes, and one that was being submitted for two hours. All who did are dead, for this home has one such process.
     """
     from rucio.db.sqla import models
-    from rucio.db.sqla.constants import DatabaseOperationType, RequestState
+    from rucio.db.sqla.constants import DatabaseOperationType
     from rucio.db.sqla.session import db_session
     from sqlalchemy import delete, update
 
-    request = models.Request
     with db_session(DatabaseOperationType.WRITE) as session:
         session.execute(delete(models.Heartbeat))
-        session.execute(update(request).values(last_processed_by=None, last_processed_at=None))
-        half = update(request).where(request.state == RequestState.SUBMITTING)
+        session.execute(update(models.Request).values(last_processed_by=None, last_processed_at=None))
+    _requeue_half_submitted()
+
+
+def _requeue_half_submitted() -> None:
+    """Put requests back into the queue whose submission broke off; nobody submits while this is called."""
+    from rucio.db.sqla.constants import DatabaseOperationType, RequestState
+    from rucio.db.sqla.models import Request
+    from rucio.db.sqla.session import db_session
+    from sqlalchemy import update
+
+    half = update(Request).where(Request.state == RequestState.SUBMITTING)
+    with db_session(DatabaseOperationType.WRITE) as session:
         session.execute(half.values(state=RequestState.QUEUED, external_id=None, external_host=None, submitted_at=None))
 
 
