@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -20,6 +21,9 @@ __all__ = ["ONSITE_ATTRIBUTE", "QUESTIONS", "Caller", "is_onsite"]
 
 #: The attribute of storage elements where the telescopes' data lie first.
 ONSITE_ATTRIBUTE = "onsite"
+
+#: The expressions of rules that preserve blocks, as the reconciler of the library makes and knows them.
+_OF_CENTRE = re.compile(r"centre=[A-Za-z0-9_-]+(&tape)?")
 
 _OWN_OPTIONS = frozenset({"activity", "comment", "lifetime", "source_replica_expression"})
 
@@ -182,6 +186,11 @@ def _two_centres(caller: Caller, asked: Mapping[str, Any]) -> str:
         return (
             "A rule that holds the copy on site cannot be moved: the ingest service ends it when two centres are "
             "proven to have the data (bdms release)."
+        )
+    if not _OF_CENTRE.fullmatch(asked["rse_expression"]):
+        return (
+            "Rules that preserve raw data are for centres: the ingest service knows them by that. Give the centre, for "
+            "example centre=PIC or centre=PIC&tape."
         )
     target = centres_of(asked["rse_expression"], caller.account.vo, caller.session)
     remaining = _others(caller, asked["rule"]) | (target if len(target) == 1 else set())

@@ -57,7 +57,7 @@ CONDITIONS: Mapping[str, str] = {
     "own_kept": "the rule is the account's own, and is only told not to end, to read from elsewhere, or to try again",
     "own_on_site": "the rule is the account's own and holds copies on site only",
     "released": "the rule is the account's own, holds copies on site only, and two centres hold all of it",
-    "two_centres": "it is about copies off site, two centres remain, and nothing but the place changes",
+    "two_centres": "it goes from off site to a centre (`centre=PIC`), two centres remain, and nothing else changes",
     "on_site": "the storage element is on site",
     "own_centre": "the storage elements belong to the operator's centre",
 }

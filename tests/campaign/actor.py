@@ -144,7 +144,9 @@ class Actor:
             lambda: self.client.update_replication_rule(rule, {"lifetime": lifetime}),
             lambda: self.client.update_replication_rule(rule, {"purge_replicas": True}),
             lambda: self.client.update_replication_rule(rule, {"state": "SUSPENDED"}),
-            lambda: self.client.move_replication_rule(rule, self.chance.choice((PIC, CSCS)), {}),
+            lambda: self.client.move_replication_rule(
+                rule, self.chance.choice((PIC, CSCS, "centre=PIC", "centre=CSCS")), {}
+            ),
             lambda: self.client.move_replication_rule(rule, CSCS, {"lifetime": 1}),
             lambda: self.client.reduce_replication_rule(rule, 0),
         )

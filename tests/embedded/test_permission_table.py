@@ -252,7 +252,8 @@ def change_preserving(s: Scene) -> None:
 def move_preserving(s: Scene) -> None:
     dataset, _ = s.dataset(s.own, "DL0", PIC, CSCS)
     s.rule(dataset, CSCS, "root")
-    s.call("move_replication_rule", s.rule(dataset, "centre=PIC", s.account), PIC if s.met else CSCS, {})
+    mine = s.rule(dataset, PIC, s.account)
+    s.call("move_replication_rule", mine, "centre=PIC" if s.met else "centre=CSCS", {})
 
 
 def end_rule(s: Scene) -> None:
@@ -604,6 +605,16 @@ def test_rule_on_site_is_not_moved_when_all_centres_have_the_data(world: World, 
         scene.rule(dataset, rse, "root")
     with pytest.raises(RefusedError, match="AccessDenied"):
         scene.call("move_replication_rule", scene.rule(dataset, ONSITE, scene.account), PIC, {})
+
+
+@pytest.mark.parametrize("expression", [PIC, "centre=PIC|centre=PIC", "tier=1", "centre=PIC&tier=1"])
+def test_preserving_rule_is_moved_to_centres_only(world: World, expression: str) -> None:
+    """The ingest knows its rules by their centre; it would make another one beside a rule that it does not know."""
+    scene = Scene(world, Role.OPERATOR, True)
+    dataset, _ = scene.dataset(scene.own, "DL0", PIC, CSCS)
+    scene.rule(dataset, CSCS, "root")
+    with pytest.raises(RefusedError, match=r"AccessDenied.*Give the centre"):
+        scene.call("move_replication_rule", scene.rule(dataset, "centre=PIC", scene.account), expression, {})
 
 
 def test_rules_that_have_not_come_to_a_new_file_do_not_let_the_copy_on_site_go(world: World) -> None:

@@ -127,18 +127,6 @@ def test_a_rule_of_another_account_replaces_none_of_the_ingest(rest: Rest) -> No
     assert violation == f"{rest.block}: it has no rule for {ONSITE}"
 
 
-@pytest.mark.parametrize("is_back", [False, True])
-def test_rule_that_was_moved_to_an_element_of_its_centre_holds(rest: Rest, is_back: bool) -> None:
-    rules = rest.archive._rules
-    number = next(n for n, rule in enumerate(rules) if rule.rse_expression == "centre=PIC")
-    moved = attrs.evolve(rules[number], rse_expression=PIC)
-    if is_back:  # the ingest has made the rule for the centre again
-        rules.append(moved)
-    else:
-        rules[number] = moved
-    assert list(rest.violations()) == []
-
-
 def test_a_large_file_is_known_by_its_size(rest: Rest) -> None:
     rest.expected[0] = attrs.evolve(rest.bad, sha256="")
     assert rest.violations() == []
@@ -205,7 +193,7 @@ def _stuck(rest: Rest) -> None:
 
 
 def _unwanted_rule(rest: Rest) -> None:
-    rest.archive._rules.append(attrs.evolve(rest.archive._rules[-1], rse_expression="tier=1"))
+    rest.archive.add_rule(rest.block, rse_expression=PIC)
 
 
 def _bytes(rest: Rest) -> None:
@@ -256,7 +244,7 @@ def _closed_with_a_file(rest: Rest) -> None:
         (_miscounted, "it says 4 files, and 3 of those given are in it"),
         (_no_rule, "it has no rule for centre="),
         (_stuck, "is stuck"),
-        (_unwanted_rule, "rules that nobody wants, for tier=1"),
+        (_unwanted_rule, "rules that nobody wants, for PIC-DISK"),
         (_bytes, "its bytes at CSCS-DISK are others"),
         (_lost_copy, "the disk has not"),
         (

@@ -265,8 +265,7 @@ def _blocks(
         if held:
             rules = catalogue.rules(block.did.scope, [block.did.name])[block.did.name]
             own = [rule for rule in rules if rule.account == account]
-            elements = {f"centre={each.centre}": each.name for each in catalogue.rses().values() if each.centre}
-            yield from _ruled(block.did, held, own, wanted_rules(rse, required.placement(block.did)), elements)
+            yield from _ruled(block.did, held, own, wanted_rules(rse, required.placement(block.did)))
 
 
 def _of_night(catalogue: BlockCatalogue, vo: str, scope: str, night: Night) -> list[Block]:
@@ -275,18 +274,11 @@ def _of_night(catalogue: BlockCatalogue, vo: str, scope: str, night: Night) -> l
     return [block for block in catalogue.blocks(scope, pattern) if is_block(block.did.name)]
 
 
-def _ruled(
-    block: Did, held: int, rules: Sequence[Rule], wanted: Iterable[WantedRule], elements: Mapping[str, str]
-) -> Iterator[str]:
-    """Yield violations in the ingest's rules of a block.
-
-    `elements` are the storage elements of centres: an operator may move a rule for a centre to one of them. The ingest
-    then makes another one for the centre, sooner or later, and none of the two needs room of its own.
-    """
+def _ruled(block: Did, held: int, rules: Sequence[Rule], wanted: Iterable[WantedRule]) -> Iterator[str]:
+    """Yield violations in the ingest's rules of a block."""
     standing = {rule.rse_expression: rule for rule in rules if rule.expires is None}
     for want in wanted:
-        moved = standing.pop(elements.get(want.rse_expression, ""), None)
-        rule = standing.pop(want.rse_expression, moved)
+        rule = standing.pop(want.rse_expression, None)
         if rule is None:
             yield f"{block}: it has no rule for {want.rse_expression}"
         elif rule.state is not RuleState.OK:
