@@ -191,9 +191,7 @@ class Replication:
             did = self.catalogue.rule(rule_id).did
             scope, pattern = did.scope, did.name
         blocks = [block for block in self.catalogue.blocks(scope, pattern) if not block.is_open and block.n_files]
-        if not blocks:
-            return Explanations(())
-        rules = self.catalogue.rules(scope, [block.did.name for block in blocks])
+        rules = self._rules(scope, blocks)
         return Explanations(
             each
             for block in blocks
