@@ -14,6 +14,7 @@ from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.naming import BlockName, is_block, scope_of
 from ctao_rucio_policy.holds import (
     at_risk,
+    bad_copies,
     ends,
     has_preserved,
     is_endless,
@@ -21,6 +22,7 @@ from ctao_rucio_policy.holds import (
     is_permanent,
     known_of,
     only_copies,
+    places_above,
 )
 from ctao_rucio_policy.raw import is_raw
 from ctao_rucio_policy.request import body
@@ -136,6 +138,30 @@ def _no_end(caller: Caller, asked: Mapping[str, Any]) -> str:
     content, without = asked["content"], asked["without"]
     if keys and (asked["is_raw"] or at_risk(content, without=without, session=caller.session, lock=True)):
         return f"{', '.join(keys)} would end what is preserved; it has no end."
+    return ""
+
+
+def _replaced(caller: Caller, asked: Mapping[str, Any]) -> str:
+    """Rucio takes a bad copy that gets a new lock for one on its way, asks for no transfer, and forgets that it is bad.
+
+    Until its necromancer has asked for a transfer, there must be no new lock (``core.rule_grouping``, 41.5).
+    """
+    from rucio.core.rse import get_rse_name
+    from rucio.core.rse_expression_parser import parse_expression
+
+    bad = bad_copies(asked["content"], session=caller.session)
+    if not bad:
+        return ""
+    places = asked["places"] if "places" in asked else places_above(*asked["parent"], session=caller.session)
+    meant = {
+        rse["id"]
+        for place in places
+        for rse in parse_expression(place, filter_={"vo": caller.account.vo}, session=caller.session)
+    }
+    for name, rse_id in bad:
+        if rse_id in meant:
+            rse = get_rse_name(rse_id=rse_id, session=caller.session)
+            return f"The copy of {name} at {rse} was declared bad, and Rucio replaces it; try again in some minutes."
     return ""
 
 
@@ -261,6 +287,7 @@ CHECKS: dict[str, Callable[[Caller, Mapping[str, Any]], str]] = {
     "named": _named,
     "no_end": _no_end,
     "other_copy": _other_copy,
+    "replaced": _replaced,
     "suspected": _suspected,
     "unregistered": _unregistered,
     "without_delay": _without_delay,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "File",
     "at_risk",
+    "bad_copies",
     "ends",
     "has_preserved",
     "is_endless",
@@ -25,6 +26,7 @@ __all__ = [
     "is_permanent",
     "known_of",
     "only_copies",
+    "places_above",
     "rules_above",
 ]
 
@@ -127,16 +129,55 @@ def has_preserved(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN4
     return session.execute(found).first() is not None
 
 
+def bad_copies(dids: Collection[File], *, session: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+    """Return the copies in `dids` that are declared bad and that Rucio does not replace yet.
+
+    Of datasets and containers all files that they hold count.
+
+    Returns
+    -------
+    list of tuple
+        The name of the file and the identifier of the storage element of each.
+    """
+    from rucio.db.sqla.constants import DIDType, ReplicaState
+    from rucio.db.sqla.models import DataIdentifier, RSEFileAssociation
+    from sqlalchemy import and_, select, tuple_
+
+    if not dids:
+        return []
+    among = tuple_(DataIdentifier.scope, DataIdentifier.name).in_(dids)
+    collections = session.execute(
+        select(DataIdentifier.scope, DataIdentifier.name).where(among, DataIdentifier.did_type != DIDType.FILE)
+    ).all()
+    same = and_(RSEFileAssociation.scope == DataIdentifier.scope, RSEFileAssociation.name == DataIdentifier.name)
+    bad = (
+        select(RSEFileAssociation.name, RSEFileAssociation.rse_id)
+        .join(DataIdentifier, same)
+        .where(RSEFileAssociation.state == ReplicaState.BAD)
+    )
+    files = [and_(among, DataIdentifier.did_type == DIDType.FILE), *(_files_in(*each) for each in collections)]
+    return [(name, str(rse_id)) for each in files for name, rse_id in session.execute(bad.where(each))]
+
+
 def rules_above(scope: Any, name: str, *, session: Any) -> list[str]:  # noqa: ANN401
     """Return the identifiers of all rules on a dataset or container, and on what holds it."""
+    return [rule for rule, _ in _rules_above(scope, name, session)]
+
+
+def places_above(scope: Any, name: str, *, session: Any) -> set[str]:  # noqa: ANN401
+    """Return the RSE expressions of all rules on a dataset or container, and on what holds it."""
+    return {expression for _, expression in _rules_above(scope, name, session)}
+
+
+def _rules_above(scope: Any, name: str, session: Any) -> list[tuple[str, str]]:  # noqa: ANN401
     from rucio.db.sqla.models import ReplicationRule
     from sqlalchemy import and_, select
 
     above = _above(scope, name)
-    rules = select(ReplicationRule.id).join(
+    rules = select(ReplicationRule.id, ReplicationRule.rse_expression).join(
         above, and_(ReplicationRule.scope == above.c.scope, ReplicationRule.name == above.c.name)
     )
-    return [str(rule) for rule in session.execute(rules).scalars()]
+    return [(str(rule), expression) for rule, expression in session.execute(rules)]
 
 
 def is_endless(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401

@@ -153,13 +153,16 @@ def _born(caller: Caller, dids: Iterable[Mapping[str, Any]]) -> Iterator[Asked]:
 
 def _attached(caller: Caller, attachments: Iterable[Mapping[str, Any]]) -> Iterator[Asked]:
     """Ask whether what is attached can lie under its parent."""
-    attached = []
+    attached: list[tuple[Any, list[tuple[Any, set[str]]]]] = []
     for parent in attachments:
         children = parent.get("dids") or ()
         files = _files(caller, children)
         keys = [_taken(child.get("meta") or ()) for child in children]
-        attached.append((*_files(caller, [parent]), list(zip(files, keys, strict=True))))
+        (above,) = _files(caller, [parent])
+        attached.append((above, list(zip(files, keys, strict=True))))
     yield "hold", {"attached": attached}
+    for above, below in attached:
+        yield "copy", {"parent": above, "content": [file for file, _ in below]}
 
 
 def _add_did(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
@@ -244,6 +247,7 @@ def _add_rule(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     if of_another:
         yield "rule-of-another", asked
     yield "rule", asked
+    yield "copy", {"content": asked["content"], "places": [kwargs["rse_expression"]]}
 
 
 def _files(caller: Caller, dids: Iterable[Mapping[str, Any]]) -> list[tuple[Any, str]]:
@@ -264,8 +268,15 @@ def _on_rule(preserving: str, other: str) -> Callable[[Caller, Mapping[str, Any]
         taken = [(rule["scope"], rule["name"])] if _takes(kwargs) else []
         asked = {**kwargs, "rule": rule, "content": taken, "without": [rule["id"]]}
         yield (preserving if preserves else other), asked
+        if kwargs["action"] in _MAKES_LOCKS:
+            asked_for = {**rule, **kwargs, **kwargs.get("override", {})}["rse_expression"]
+            yield "copy", {"content": [(rule["scope"], rule["name"])], "places": [asked_for]}
 
     return sort
+
+
+#: What makes new locks for the content of a rule: a rule that is moved or reduced is a new one.
+_MAKES_LOCKS = {"approve_rule", "move_rule", "reduce_rule"}
 
 
 #: What can be changed of a rule, and leaves it as long as it is.

@@ -70,6 +70,7 @@ GUARDS: Mapping[str, str] = {
     "named": "every name belongs to its scope",
     "no_end": "nothing preserved gets an end",
     "other_copy": "the catalogue knows another sound copy of every file",
+    "replaced": "no copy there was declared bad and waits to be replaced",
     "suspected": "there is another sound copy, and the account has not told of the same copy today",
     "unregistered": "no file of the archive lies there",
     "without_delay": "new replicas do not expire by themselves",
@@ -205,6 +206,9 @@ TABLE: Mapping[str, Row] = {
     ),
     "rule": _row(
         "ask for copies (a rule)", _if("endless"), _if("off_site"), _ENDS_OFF_SITE, _ENDS_OFF_SITE, guard="held"
+    ),
+    "copy": _row(
+        "have copies made at storage elements (any new rule, any content under one)", *[_ALLOWED] * 4, guard="replaced"
     ),
     "subscribe": _nobody(
         "have Rucio make rules by itself (a subscription)",

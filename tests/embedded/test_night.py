@@ -19,6 +19,7 @@ from ctao_bdms.model import Night
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import night_specs, write_dl0
 from ctao_bdms.testing.plugin import RucioNamespace
+from tests.database import unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,9 @@ class Site:
     def until(self, is_so: Callable[[dict[str, Any]], bool], limit_s: float = 400.0) -> dict[str, Any]:
         end_s = time.monotonic() + limit_s
         while not ((said := self.said()) and is_so(said)):
-            assert time.monotonic() < end_s, (said, (self.folder / "log").read_text())
+            if time.monotonic() > end_s:
+                lines = (self.folder / "log").read_text().splitlines()[-40:]
+                pytest.fail("\n".join([str(said), *lines, *unfinished(self.rucio.instance, self.rucio.scope)]))
             time.sleep(0.2)
         return said
 

@@ -141,6 +141,12 @@ class Scene:
         self.world.root("attach_dids", dataset["scope"], dataset["name"], [file])
         return dataset, file, self.rule(dataset, rse, self.account)
 
+    def declared_bad(self) -> dict[str, Any]:
+        """Return a file with two copies, of which the one at PIC has just been declared bad."""
+        file = self.held(self.own, "DL0", PIC, CSCS)
+        self.world.root("declare_bad_file_replicas", [file | {"rse": PIC}], "a test")
+        return file
+
     def rule(self, did: object, expression: str, account: str, copies: int = 1, **keywords: object) -> str:
         """Return a rule that the administrator made for an account."""
         made = self.world.root("add_replication_rule", [did], copies, expression, account=account, **keywords)
@@ -223,6 +229,11 @@ def rule(s: Scene) -> None:
     dataset, _ = s.dataset(scope, "DL3", ONSITE, PIC)
     ends = s.role in {Role.OPERATOR, Role.USER} if s.met else s.role is Role.INGEST
     s.call("add_replication_rule", [dataset], 1, PIC if s.met else ONSITE, lifetime=2 * DAY_S if ends else None)
+
+
+def copy(s: Scene) -> None:
+    file = s.held(s.own, "DL3", PIC, CSCS)
+    s.call("add_replication_rule", [file], 1, PIC, lifetime=None if s.role is Role.INGEST else 2 * DAY_S)
 
 
 def subscribe(s: Scene) -> None:
@@ -342,7 +353,7 @@ ATTEMPTS: dict[str, Callable[[Scene], None]] = {
             reopen,
             describe,
         ),
-        *(describe_content, kept_raw, kept, rule, subscribe, rule_of_another, end_preserving, change_preserving),
+        *(describe_content, kept_raw, kept, rule, copy, subscribe, rule_of_another, end_preserving, change_preserving),
         *(move_preserving, end_rule, change_rule, approve_rule, declare_bad, declare_places, declare_suspicious),
         *(delete_replicas, delete_unknown, replica_state, transfers, administer, administer_storage),
     )
@@ -384,6 +395,12 @@ def breach_kept(s: Scene) -> None:
 def breach_rule(s: Scene) -> None:
     dataset, _ = s.dataset(s.own, "DL0", PIC)
     s.call("add_replication_rule", [dataset], 1, PIC, lifetime=2 * DAY_S)
+
+
+def breach_copy(s: Scene) -> None:
+    for _ in range(5):  # Rucio may have asked for a new copy already: then a rule is no harm
+        file = s.declared_bad()
+        s.call("add_replication_rule", [file], 1, PIC, lifetime=None if s.role is Role.INGEST else 2 * DAY_S)
 
 
 def breach_end_preserving(s: Scene) -> None:
@@ -445,6 +462,7 @@ BREACHES: dict[str, Callable[[Scene], None]] = {
     function.__name__.removeprefix("breach_").replace("_", "-"): function
     for function in (
         *(breach_name, breach_hold, breach_detach_raw, breach_detach, breach_kept_raw, breach_kept, breach_rule),
+        breach_copy,
         *(breach_end_preserving, breach_change_preserving, breach_move_preserving, breach_end_rule, breach_change_rule),
         *(breach_declare_bad, breach_declare_suspicious, breach_delete_unknown, breach_replica_state),
         breach_administer_storage,
@@ -457,6 +475,7 @@ _SAID = {
     "named": "it would be the same file",
     "no_end": "it has no end",
     "other_copy": "is the last sound one",
+    "replaced": "at PIC-DISK was declared bad, and Rucio replaces it",
     "suspected": "nothing may act on it by itself",
     "unregistered": "which the archive knows",
     "without_delay": "expire before a rule holds them",
@@ -627,6 +646,50 @@ def test_rules_that_have_not_come_to_a_new_file_do_not_let_the_copy_on_site_go(w
     world.root("attach_dids", *dataset.values(), [scene.file(scene.own, "DL0", ONSITE)])
     with pytest.raises(RefusedError, match=r"AccessDenied.*at no centre for certain"):
         scene.call("delete_replication_rule", onsite)
+
+
+def attach_to_held(s: Scene, file: dict[str, Any]) -> None:
+    dataset, _ = s.dataset(s.own, "DL0", PIC)
+    s.rule(dataset, "centre=PIC", "root")
+    s.call("attach_dids", *dataset.values(), [file])
+
+
+def attach_dataset_to_held(s: Scene, file: dict[str, Any]) -> None:
+    inner, other, outer = (s.name(s.own, "DL0") for _ in range(3))
+    s.call("add_dids", [inner | {"type": "DATASET"}, other | {"type": "DATASET"}, outer | {"type": "CONTAINER"}])
+    s.rule(outer, "offsite=True", "root")
+    s.call("attach_dids", *inner.values(), [file])
+    s.call("attach_dids_to_dids", [outer | {"dids": [other, inner]}])
+
+
+def make_with_rule(s: Scene, file: dict[str, Any]) -> None:
+    rule = {"copies": 1, "rse_expression": PIC, "account": s.account}
+    s.call("add_dids", [s.name(s.own, "DL0") | {"type": "DATASET", "dids": [file], "rules": [rule]}])
+
+
+def move_there(s: Scene, file: dict[str, Any]) -> None:
+    rule = s.rule(file, f"{CSCS}|{ONSITE}", "root")
+    s.call("move_replication_rule", rule, CSCS, {"rse_expression": PIC})
+
+
+@pytest.mark.parametrize("attempt", [attach_to_held, attach_dataset_to_held, make_with_rule, move_there])
+def test_bad_copy_gets_no_new_lock_before_rucio_replaces_it(
+    world: World, attempt: Callable[[Scene, dict[str, Any]], None]
+) -> None:
+    """Rucio would take it for a copy on its way, ask for no transfer, and forget that it is bad."""
+    scene = Scene(world, Role.ADMIN, True)
+
+    def try_often() -> None:
+        for _ in range(5):  # Rucio may have asked for a new copy already: then a lock is no harm
+            attempt(scene, scene.declared_bad())
+
+    with pytest.raises(RefusedError, match=r"AccessDenied.*at PIC-DISK was declared bad, and Rucio replaces it"):
+        try_often()
+
+
+def test_rule_elsewhere_needs_not_wait_for_a_bad_copy(world: World) -> None:
+    scene = Scene(world, Role.ADMIN, True)
+    scene.call("add_replication_rule", [scene.declared_bad()], 1, ONSITE)
 
 
 def test_the_workload_management_cannot_register_false_copies_of_raw_data_with_a_dataset(world: World) -> None:
