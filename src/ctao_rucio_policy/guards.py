@@ -14,6 +14,7 @@ from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.naming import BlockName, is_block, scope_of
 from ctao_rucio_policy.holds import (
     at_risk,
+    awaits_locks,
     bad_copies,
     ends,
     has_preserved,
@@ -174,6 +175,9 @@ def _other_copy(caller: Caller, asked: Mapping[str, Any]) -> str:
             f"The copy of {name} is the last sound one that the catalogue knows; Rucio would give the file up. Wait "
             "for another copy (bdms track), or put the right bytes back in its place."
         )
+    for scope, name in copies:  # see `_replaced`: the judge would make its lock when the copy is bad
+        if awaits_locks(scope, name, session=caller.session):
+            return f"Rucio has still to make locks for what holds {name}; try again in some minutes."
     return ""
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "File",
     "at_risk",
+    "awaits_locks",
     "bad_copies",
     "ends",
     "has_preserved",
@@ -157,6 +158,25 @@ def bad_copies(dids: Collection[File], *, session: Any) -> list[tuple[str, str]]
     )
     files = [and_(among, DataIdentifier.did_type == DIDType.FILE), *(_files_in(*each) for each in collections)]
     return [(name, str(rse_id)) for each in files for name, rse_id in session.execute(bad.where(each))]
+
+
+def awaits_locks(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401
+    """Return whether Rucio's judge has still to make locks for a name, or for what holds it."""
+    from rucio.db.sqla.constants import RuleState
+    from rucio.db.sqla.models import ReplicationRule, UpdatedDID
+    from sqlalchemy import or_, select, tuple_
+
+    above = _above(scope, name)
+    among = select(above.c.scope, above.c.name)
+    attached = select(UpdatedDID.id).where(tuple_(UpdatedDID.scope, UpdatedDID.name).in_(among)).exists()
+    asked_for = (
+        select(ReplicationRule.id)
+        .where(
+            tuple_(ReplicationRule.scope, ReplicationRule.name).in_(among), ReplicationRule.state == RuleState.INJECT
+        )
+        .exists()
+    )
+    return bool(session.execute(select(or_(attached, asked_for))).scalar())
 
 
 def rules_above(scope: Any, name: str, *, session: Any) -> list[str]:  # noqa: ANN401

@@ -69,7 +69,7 @@ GUARDS: Mapping[str, str] = {
     "lasting": "nothing preserved gets under what has an end before a rule without end holds it",
     "named": "every name belongs to its scope",
     "no_end": "nothing preserved gets an end",
-    "other_copy": "the catalogue knows another sound copy of every file",
+    "other_copy": "the catalogue knows another sound copy of every file, and Rucio has made all its locks",
     "replaced": "no copy there was declared bad and waits to be replaced",
     "suspected": "there is another sound copy, and the account has not told of the same copy today",
     "unregistered": "no file of the archive lies there",

@@ -687,6 +687,24 @@ def test_bad_copy_gets_no_new_lock_before_rucio_replaces_it(
         try_often()
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_copy_is_not_declared_bad_while_rucio_has_still_to_lock_it(world: World, asynchronous: bool) -> None:
+    """The other way round: the lock of an earlier rule would come after the copy was declared bad."""
+    scene = Scene(world, Role.ADMIN, True)
+
+    def try_often() -> None:
+        for _ in range(5):  # Rucio's judge may have come already: then to declare it bad is no harm
+            file = scene.held(scene.own, "DL0", PIC, CSCS)
+            if asynchronous:
+                scene.rule(file, "centre=PIC", "root", asynchronous=True)
+            else:
+                attach_to_held(scene, file)
+            scene.call("declare_bad_file_replicas", [file | {"rse": PIC}], "a test")
+
+    with pytest.raises(RefusedError, match=r"AccessDenied.*still to make locks for what holds"):
+        try_often()
+
+
 def test_rule_elsewhere_needs_not_wait_for_a_bad_copy(world: World) -> None:
     scene = Scene(world, Role.ADMIN, True)
     scene.call("add_replication_rule", [scene.declared_bad()], 1, ONSITE)
