@@ -28,7 +28,7 @@ from machine import cpu_s
 
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import start
-from ctao_bdms.embedded.processes import RunRecord
+from ctao_bdms.embedded.supervision.processes import RunRecord
 from ctao_bdms.model import FirstRule
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 

@@ -30,7 +30,7 @@ from ingestd import IN_ARCHIVE, Ingestd, lags_s, percentiles, registered_within_
 from machine import busy_s, cpu_s
 
 from ctao_bdms.embedded import start
-from ctao_bdms.embedded.processes import RunRecord
+from ctao_bdms.embedded.supervision.processes import RunRecord
 from ctao_bdms.model import Night
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_dl0
 from ctao_bdms.testing.ingestd import ONSITE

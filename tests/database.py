@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from ctao_bdms.embedded.configuration import SCHEMA
+from ctao_bdms.embedded.rucio.configuration import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

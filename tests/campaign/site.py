@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import INGEST
-from ctao_bdms.embedded.processes import RunRecord
+from ctao_bdms.embedded.supervision.processes import RunRecord
 from ctao_bdms.errors import BdmsError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.journal import FileState, JournalReader

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from ctao_bdms.embedded import Instance
 
-_SERVE = "import socket, sys; from ctao_bdms.embedded.rest import serve; serve(socket.socket(fileno=int(sys.argv[1])))"
+_SERVE = (
+    "import socket, sys; from ctao_bdms.embedded.rucio.rest import serve; serve(socket.socket(fileno=int(sys.argv[1])))"
+)
 
 
 def _changed(source: Path, target: Path, changes: dict[str, dict[str, str]]) -> Path:

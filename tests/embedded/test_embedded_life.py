@@ -22,8 +22,8 @@ import psycopg
 import pytest
 
 from ctao_bdms.embedded import INGEST, RSES, Instance, InstanceStatus, add_scope, run, start, status, stop
-from ctao_bdms.embedded.processes import RunRecord
 from ctao_bdms.embedded.state import State
+from ctao_bdms.embedded.supervision.processes import RunRecord
 from ctao_bdms.errors import EmbeddedError, HomeInUseError, NotRunningError, UsageError
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def test_a_killed_supervisor_loses_and_doubles_nothing(
 def _as_if_killed_while_submitting(home: Path, dead: list[ProcessId]) -> None:
     """Start the database alone, and let the dead hold requests and shares of the work."""
     from ctao_bdms.embedded import Home
-    from ctao_bdms.embedded.postgres import Postgres
+    from ctao_bdms.embedded.database.postgres import Postgres
 
     place = Home(home)
     postgres = Postgres(place)
@@ -315,7 +315,7 @@ def test_run_refuses_what_start_refuses(tmp_path: Path) -> None:
 @pytest.fixture
 def external(tmp_path: Path) -> Iterator[str]:
     """Run a PostgreSQL that is not ours, and return its URL: Debian's, or the wheel's where there is none."""
-    from ctao_bdms.embedded import postgres, unprivileged
+    from ctao_bdms.embedded.database import postgres, unprivileged
 
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     programs = debian[-1] if debian else max(postgres._installed().items())[1]

@@ -15,11 +15,11 @@ import pytest
 
 from ctao_bdms.embedded import RSES, Home, status
 from ctao_bdms.embedded.checks import check_installation
-from ctao_bdms.embedded.configuration import write_configuration
-from ctao_bdms.embedded.ports import listen
-from ctao_bdms.embedded.processes import RunRecord
-from ctao_bdms.embedded.restarts import Restarts
+from ctao_bdms.embedded.rucio.configuration import write_configuration
 from ctao_bdms.embedded.state import State, parse_database_url, redacted
+from ctao_bdms.embedded.supervision.ports import listen
+from ctao_bdms.embedded.supervision.processes import RunRecord
+from ctao_bdms.embedded.supervision.restarts import Restarts
 from ctao_bdms.errors import EmbeddedError, MissingExtraError, UsageError
 from ctao_bdms.processes import ProcessId, end
 
@@ -148,7 +148,7 @@ def test_end_asks_first_and_kills_then() -> None:
 
 
 def test_another_process_with_a_recorded_number_is_left_alone(tmp_path: Path) -> None:
-    from ctao_bdms.embedded.leftovers import clean
+    from ctao_bdms.embedded.supervision.leftovers import clean
 
     home = Home(tmp_path / "home")
     home.prepare()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self, get_args
 
 from ctao_bdms.embedded.checks import check_installation
 from ctao_bdms.embedded.home import Home
-from ctao_bdms.embedded.leftovers import clean
-from ctao_bdms.embedded.processes import RunRecord
-from ctao_bdms.embedded.reports import follow
 from ctao_bdms.embedded.state import State, StorageKind, parse_database_url
+from ctao_bdms.embedded.supervision.leftovers import clean
+from ctao_bdms.embedded.supervision.processes import RunRecord
+from ctao_bdms.embedded.supervision.reports import follow
 from ctao_bdms.embedded.topology import INGEST, RSES
 from ctao_bdms.errors import EmbeddedError, NotRunningError, UsageError
 from ctao_bdms.processes import end
@@ -155,7 +155,7 @@ def start(
     place = Home(home)
     place.prepare()
     log = place.log / "supervisor.log"
-    command = [sys.executable, "-m", "ctao_bdms.embedded.supervisor", "--home", str(place.path)]
+    command = [sys.executable, "-m", "ctao_bdms.embedded.supervision.supervisor", "--home", str(place.path)]
     if storage is not None:
         command += ["--storage", storage]
     if not detach:

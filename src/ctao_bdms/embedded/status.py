@@ -7,9 +7,9 @@ from pathlib import Path
 import attrs
 
 from ctao_bdms.embedded.home import Home
-from ctao_bdms.embedded.processes import RunRecord
-from ctao_bdms.embedded.protocols import storage_urls
+from ctao_bdms.embedded.rucio.protocols import storage_urls
 from ctao_bdms.embedded.state import State, redacted
+from ctao_bdms.embedded.supervision.processes import RunRecord
 from ctao_bdms.embedded.topology import ACCOUNTS, RSES
 
 __all__ = ["Component", "InstanceStatus", "status"]

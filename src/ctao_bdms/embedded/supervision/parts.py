@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.embedded import bootstrap, database
-from ctao_bdms.embedded.child import Child, program
-from ctao_bdms.embedded.configuration import write_configuration
-from ctao_bdms.embedded.ports import listen
-from ctao_bdms.embedded.postgres import Postgres, socket_folder
-from ctao_bdms.embedded.processes import RunRecord
-from ctao_bdms.embedded.restarts import Restarts
-from ctao_bdms.embedded.services import DAEMONS, FOLLOWER, POSTGRES, SERVER, STORAGE, TRANSFERS, services
+from ctao_bdms.embedded.database import inspection
+from ctao_bdms.embedded.database.postgres import Postgres, socket_folder
+from ctao_bdms.embedded.rucio import bootstrap
+from ctao_bdms.embedded.rucio.configuration import write_configuration
 from ctao_bdms.embedded.state import State, redacted
+from ctao_bdms.embedded.supervision.child import Child, program
+from ctao_bdms.embedded.supervision.ports import listen
+from ctao_bdms.embedded.supervision.processes import RunRecord
+from ctao_bdms.embedded.supervision.restarts import Restarts
+from ctao_bdms.embedded.supervision.services import DAEMONS, FOLLOWER, POSTGRES, SERVER, STORAGE, TRANSFERS, services
 from ctao_bdms.embedded.topology import RSES
 from ctao_bdms.embedded.xrootd.servers import XrootdServer, check_xrootd
 from ctao_bdms.errors import EmbeddedError
@@ -32,9 +33,9 @@ from ctao_bdms.processes import ProcessId
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ctao_bdms.embedded.events import Events
     from ctao_bdms.embedded.home import Home
-    from ctao_bdms.embedded.reports import Reports
+    from ctao_bdms.embedded.supervision.events import Events
+    from ctao_bdms.embedded.supervision.reports import Reports
 
 __all__ = ["Parts"]
 
@@ -139,7 +140,7 @@ class Parts:
                 self._spawn("initdb", program(self._postgres.creation()))
         else:
             self._reports.step(f"connecting to {redacted(self._url)}")
-            if (complaint := database.server_answers(self._url)) is not None:
+            if (complaint := inspection.server_answers(self._url)) is not None:
                 msg = f"the database {redacted(self._url)} does not answer: {complaint}"
                 raise EmbeddedError(msg)
         self._reports.step("loading Rucio")
@@ -170,8 +171,8 @@ class Parts:
             return
         self._reports.step("building Rucio's tables")
         if self._state.phase == "building":
-            database.drop_schema(self._url)
-        elif database.holds_rucio(self._url):
+            inspection.drop_schema(self._url)
+        elif inspection.holds_rucio(self._url):
             msg = f"the database {redacted(self._url)} already holds another Rucio, not that of {self._home.path}"
             raise EmbeddedError(msg)
         self._remember(attrs.evolve(self._state, phase="building"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctao_bdms.durable import replace_text
-from ctao_bdms.embedded.protocols import transfer_scheme
+from ctao_bdms.embedded.rucio.protocols import transfer_scheme
 from ctao_bdms.embedded.topology import ACCOUNTS, ROOT
 from ctao_bdms.errors import MissingExtraError
 

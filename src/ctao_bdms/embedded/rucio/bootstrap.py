@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ctao_bdms.embedded.protocols import protocols
+from ctao_bdms.embedded.rucio.protocols import protocols
 from ctao_bdms.embedded.topology import ACCOUNTS, ROOT, RSES, SCOPES, VO, Account, StorageElement
 
 if TYPE_CHECKING:

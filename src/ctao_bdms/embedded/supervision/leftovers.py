@@ -6,7 +6,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from ctao_bdms.embedded.processes import RunRecord
+from ctao_bdms.embedded.supervision.processes import RunRecord
 from ctao_bdms.processes import end
 
 if TYPE_CHECKING:

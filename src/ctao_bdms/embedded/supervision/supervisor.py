@@ -1,7 +1,7 @@
 """The process that owns all parts of an embedded Rucio.
 
-``python -m ctao_bdms.embedded.supervisor`` is started by `ctao_bdms.embedded.start`, which tells it the database's URL,
-if any, on its standard input; it reports back as lines of JSON on its standard output.
+`ctao_bdms.embedded.start` starts it as ``python -m ctao_bdms.embedded.supervision.supervisor``, and gives it the
+database's URL, if any, on its standard input. It reports back in lines of JSON on its standard output.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from ctao_bdms.embedded.events import Events, Stopped
 from ctao_bdms.embedded.home import Home
-from ctao_bdms.embedded.leftovers import clean
-from ctao_bdms.embedded.parts import Parts
-from ctao_bdms.embedded.processes import RunRecord
-from ctao_bdms.embedded.reports import Reports
 from ctao_bdms.embedded.state import State, StorageKind, redacted
+from ctao_bdms.embedded.supervision.events import Events, Stopped
+from ctao_bdms.embedded.supervision.leftovers import clean
+from ctao_bdms.embedded.supervision.parts import Parts
+from ctao_bdms.embedded.supervision.processes import RunRecord
+from ctao_bdms.embedded.supervision.reports import Reports
 from ctao_bdms.errors import EmbeddedError, HomeInUseError
 
 if TYPE_CHECKING:

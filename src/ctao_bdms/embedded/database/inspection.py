@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctao_bdms.embedded.configuration import SCHEMA
+from ctao_bdms.embedded.rucio.configuration import SCHEMA
 from ctao_bdms.embedded.state import redacted
 from ctao_bdms.errors import EmbeddedError
 

@@ -6,7 +6,7 @@ import json
 import os
 from typing import IO, TYPE_CHECKING
 
-from ctao_bdms.embedded.events import Stopped
+from ctao_bdms.embedded.supervision.events import Stopped
 from ctao_bdms.errors import EmbeddedError, HomeInUseError
 
 if TYPE_CHECKING:

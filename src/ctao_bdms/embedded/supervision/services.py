@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.embedded import database
-from ctao_bdms.embedded.child import program
+from ctao_bdms.embedded.database import inspection
+from ctao_bdms.embedded.supervision.child import program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ctao_bdms.embedded.database.postgres import Postgres
     from ctao_bdms.embedded.home import Home
-    from ctao_bdms.embedded.postgres import Postgres
     from ctao_bdms.embedded.state import State
     from ctao_bdms.embedded.xrootd.servers import XrootdServer
 
@@ -88,14 +88,14 @@ def services(
         Service(name=TRANSFERS, prepare=lambda: _transfers(home, state), ask=lambda: _accepts(state.transfers_port)),
         Service(name=SERVER, prepare=lambda: _server(listener), ask=lambda: _ping(state.server_port), on_database=True),
         Service(name=DAEMONS, prepare=lambda: _run_daemons, on_database=True),
-        Service(name=FOLLOWER, prepare=lambda: _module("ctao_bdms.embedded.follower", str(home.client_config()))),
+        Service(name=FOLLOWER, prepare=lambda: _module("ctao_bdms.embedded.rucio.follower", str(home.client_config()))),
     ]
     if postgres is None:
         return found
     own = Service(
         name=POSTGRES,
         prepare=lambda: program(postgres.service(socket_folder)),
-        ask=lambda: database.server_answers(state.sqlalchemy_url(socket_folder)),
+        ask=lambda: inspection.server_answers(state.sqlalchemy_url(socket_folder)),
         stop_signal=signal.SIGINT,
     )
     return [own, *found]
@@ -113,7 +113,7 @@ def _transfers(home: Home, state: State) -> Callable[[], None]:
 
 def _server(listener: socket.socket) -> Callable[[], None]:
     def serve() -> None:
-        from ctao_bdms.embedded import rest
+        from ctao_bdms.embedded.rucio import rest
 
         rest.serve(listener)
 
@@ -121,7 +121,7 @@ def _server(listener: socket.socket) -> Callable[[], None]:
 
 
 def _run_daemons() -> None:
-    from ctao_bdms.embedded.daemons import run_daemons
+    from ctao_bdms.embedded.rucio.daemons import run_daemons
 
     raise SystemExit(run_daemons())
 
