@@ -23,7 +23,7 @@ from ctao_bdms.naming import path_of_lfn
 from ctao_bdms.storage.sources import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from ctao_bdms.access.declare import DeclareCatalogue
     from ctao_bdms.access.fetched import Fetched
@@ -56,8 +56,6 @@ def retrieve(
 
     Parameters
     ----------
-    catalogue, rses
-        The archive and its storage elements.
     names
         The files; a dataset or container (a block, a directory) stands for all files in it.
     folder
@@ -84,33 +82,54 @@ def retrieve(
     """
     demand_place(rses, near)
     files = known_files(catalogue, names)
-    places = {file.lfn: Path(path_of_lfn(file.lfn, folder)) if tree else folder / file.lfn.name for file in files}
-    if len(set(places.values())) < len(places):
-        raise UsageError("two of the files have the same name; keep their directories (--tree, tree=True)")
-    progress, stop = progress or Progress(), threading.Event()
+    places = _places(files, folder, tree=tree)
+    progress = progress or Progress()
     progress.begin(len(files), sum(file.size_bytes for file in files))
     _demand_space(folder, files, places)
     folder.mkdir(parents=True, exist_ok=True)
     done: dict[Lfn, Fetched] = {}
-    with Sources() as sources, ThreadPoolExecutor(jobs, thread_name_prefix="bdms-fetch") as pool:
-        fetcher = Fetcher(sources, rses, near, health or Health(), progress, stop)
-        futures = [pool.submit(fetcher.fetch, file, places[file.lfn]) for file in files]
-        try:
-            for future in as_completed(futures):
-                fetched = future.result()
-                if fetched.troubles:
-                    told = declare(catalogue, rses, fetched.lfn, fetched.troubles, fetched.sound)
-                    fetched = attrs.evolve(fetched, troubles=told)
-                done[fetched.lfn] = fetched
-                progress.end(fetched)
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+
+    def on_fetched(fetched: Fetched) -> None:
+        if fetched.troubles:
+            told = declare(catalogue, rses, fetched.lfn, fetched.troubles, fetched.sound)
+            fetched = attrs.evolve(fetched, troubles=told)
+        done[fetched.lfn] = fetched
+        progress.end(fetched)
+
+    with Sources() as sources:
+        fetcher = Fetcher(sources, rses, near, health or Health(), progress, threading.Event())
+        _fetch(fetcher, files, places, jobs, on_fetched)
     for parent in {place.parent for place in places.values()}:
         with contextlib.suppress(FileNotFoundError):
             sync_folder(parent)
     return FetchedFiles(done[file.lfn] for file in files)
+
+
+def _fetch(
+    fetcher: Fetcher,
+    files: Iterable[ArchivedFile],
+    places: Mapping[Lfn, Path],
+    jobs: int,
+    on_fetched: Callable[[Fetched], None],
+) -> None:
+    """Fetch files in parallel; after an error, stop the others too."""
+    with ThreadPoolExecutor(jobs, thread_name_prefix="bdms-fetch") as pool:
+        futures = [pool.submit(fetcher.fetch, file, places[file.lfn]) for file in files]
+        try:
+            for future in as_completed(futures):
+                on_fetched(future.result())
+        except BaseException:
+            fetcher.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _places(files: Collection[ArchivedFile], folder: Path, *, tree: bool) -> dict[Lfn, Path]:
+    """Return the path of each file below `folder`; two files with the same are a `UsageError`."""
+    places = {file.lfn: Path(path_of_lfn(file.lfn, folder)) if tree else folder / file.lfn.name for file in files}
+    if len(set(places.values())) < len(places):
+        raise UsageError("two of the files have the same name; keep their directories (--tree, tree=True)")
+    return places
 
 
 def _demand_space(folder: Path, files: list[ArchivedFile], places: Mapping[Lfn, Path]) -> None:

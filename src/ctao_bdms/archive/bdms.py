@@ -6,8 +6,6 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from ctao_bdms import access, nights, preservation, upload
 from ctao_bdms.archive.block_verbs import BlockVerbs
 from ctao_bdms.archive.connected import Connected
@@ -146,19 +144,19 @@ class Bdms:
         ctao_bdms.ingest.IngestReport
             What became of each file.
         """
-        given = _paths(paths)
-        storage = self._connected.onsite(rse, given)
-        site = attrs.evolve(
-            self._connected.site_ingest(storage),
-            limits=limits or BlockLimits(),
-            checks=checks or CheckPolicy(),
+        here, given = self._connected, _paths(paths)
+        storage = here.onsite(rse, given)
+        site = here.site_ingest(
+            storage,
+            limits=limits,
+            checks=checks,
             sidecars=sidecars,
             jobs=jobs,
             on_scanned=on_scanned,
             on_bytes=on_bytes,
         )
         items = site.read(site.find(given))
-        return site.register(items, self._connected.quarantine(storage), on_outcome)
+        return site.register(items, here.quarantine(storage), on_outcome)
 
     def plan(
         self,
@@ -184,13 +182,8 @@ class Bdms:
             What would become of each file, and which blocks, copies and requests that would take.
         """
         here, given = self._connected, _paths(paths)
-        site = attrs.evolve(
-            here.site_ingest(here.onsite(rse, given)),
-            limits=limits or BlockLimits(),
-            checks=checks or CheckPolicy(),
-            sidecars=sidecars,
-            jobs=jobs,
-            on_bytes=on_bytes,
+        site = here.site_ingest(
+            here.onsite(rse, given), limits=limits, checks=checks, sidecars=sidecars, jobs=jobs, on_bytes=on_bytes
         )
         items = site.read(site.find(given))
         return dry_run(site.plan(items), items, here.catalogue, here.replication.placement)
@@ -220,7 +213,7 @@ class Bdms:
         paths
             Files, or folders that are put with everything in them.
         product
-            What is said of all of them beside what their names and contents say; by default nothing.
+            Metadata of all of them beside what their names and contents say; by default none.
         storage
             For how long they are kept; by default as the policy says.
         rse, near
@@ -228,18 +221,12 @@ class Bdms:
             data of their night.
         jobs
             How many files are read and uploaded at once.
-        limits
-            How large a block may become.
         checks
-            How serious it is where name, content and what is said disagree.
-        on_read, on_uploaded, on_outcome
-            Called after each piece that was read, after each that was uploaded, and when it is known what became of a
-            file.
-
-        Returns
-        -------
-        ctao_bdms.upload.PutReport
-            What became of each file.
+            How serious it is where name, content and `product` disagree.
+        on_read, on_uploaded
+            Called with the size of each piece that was read, and of each that was uploaded.
+        on_outcome
+            Called with the outcome of each file.
 
         Raises
         ------

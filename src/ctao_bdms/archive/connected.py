@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
 
-    from ctao_bdms.model import Night, Rse, Site
+    from ctao_bdms.inbox import LocalFile
+    from ctao_bdms.model import FileFacts, Night, Rse, Site
     from ctao_bdms.quarantine import Quarantine
 
 __all__ = ["Connected"]
@@ -56,8 +57,18 @@ class Connected:
         """Return the quarantine of a storage element on site."""
         return ingest.quarantine_of(self.catalogue.rses(), storage, self.quarantine_folder)
 
-    def site_ingest(self, storage: Rse) -> ingest.SiteIngest:
-        """Return an ingest of files on `storage`, with defaults."""
+    def site_ingest(
+        self,
+        storage: Rse,
+        *,
+        limits: ingest.BlockLimits | None = None,
+        checks: ingest.CheckPolicy | None = None,
+        sidecars: bool = True,
+        jobs: int = 2,
+        on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None,
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> ingest.SiteIngest:
+        """Return an ingest of files on `storage`; see `Bdms.ingest` for the options."""
         return ingest.SiteIngest(
             catalogue=self.catalogue,
             storage=storage,
@@ -65,4 +76,10 @@ class Connected:
             retention_of=self.replication.policy.retention_of,
             first_rule=self.replication.policy.first_rule,
             begin_rules=self.replication.begin,
+            limits=limits or ingest.BlockLimits(),
+            checks=checks or ingest.CheckPolicy(),
+            sidecars=sidecars,
+            jobs=jobs,
+            on_scanned=on_scanned,
+            on_bytes=on_bytes,
         )

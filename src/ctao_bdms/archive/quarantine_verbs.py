@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from ctao_bdms import ingest
 from ctao_bdms.quarantine import Case
 
@@ -65,13 +63,7 @@ class QuarantineVerbs:
             If another file or a trigger exists at the path of a case.
         """
         storage = self._connected.onsite(rse)
-        site = attrs.evolve(
-            self._connected.site_ingest(storage),
-            checks=checks or ingest.CheckPolicy(),
-            sidecars=sidecars,
-            jobs=jobs,
-            on_bytes=on_bytes,
-        )
+        site = self._connected.site_ingest(storage, checks=checks, sidecars=sidecars, jobs=jobs, on_bytes=on_bytes)
         chosen = [cases] if isinstance(cases, Case) else cases
         return ingest.retry(site, self.at(rse), chosen, why, on_left=on_left)
 
@@ -102,9 +94,5 @@ class QuarantineVerbs:
         UsageError
             If there is no reason, or a defect that cannot be accepted, for example a conflict.
         """
-        site = attrs.evolve(
-            self._connected.site_ingest(self._connected.onsite(rse)),
-            checks=checks or ingest.CheckPolicy(),
-            sidecars=sidecars,
-        )
+        site = self._connected.site_ingest(self._connected.onsite(rse), checks=checks, sidecars=sidecars)
         return ingest.accept(site, self.at(rse), case, why)

@@ -155,21 +155,7 @@ def start(
     place = Home(home)
     place.prepare()
     log = place.log / "supervisor.log"
-    command = [sys.executable, "-m", "ctao_bdms.embedded.supervision.supervisor", "--home", str(place.path)]
-    if storage is not None:
-        command += ["--storage", storage]
-    if not detach:
-        command += ["--owner", str(os.getpid())]
-    with log.open("a", encoding="utf-8") as errors:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
-            cwd="/",
-        )
+    process = _launch(place, log, storage, detach=detach)
     reports = process.stdout
     try:
         _tell(process, url)
@@ -187,6 +173,25 @@ def start(
         msg = f"the state of {place.path} has gone; choose another --home"
         raise EmbeddedError(msg)
     return Instance(place, state, None if detach else process)
+
+
+def _launch(home: Home, log: Path, storage: StorageKind | None, *, detach: bool) -> subprocess.Popen[str]:
+    """Launch the supervisor, which ends with this process unless it is to be detached."""
+    command = [sys.executable, "-m", "ctao_bdms.embedded.supervision.supervisor", "--home", str(home.path)]
+    if storage is not None:
+        command += ["--storage", storage]
+    if not detach:
+        command += ["--owner", str(os.getpid())]
+    with log.open("a", encoding="utf-8") as errors:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+            cwd="/",
+        )
 
 
 def _tell(process: subprocess.Popen[str], url: str) -> None:

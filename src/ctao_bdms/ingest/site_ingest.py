@@ -42,7 +42,7 @@ class SiteIngest:
     begin_rules
         Adds the next rules of blocks that were just closed.
     checks
-        The severity of each check; by default a file that fails one is rejected.
+        The severity of each check.
     sidecars
         Whether sidecar files are compared.
     jobs
@@ -57,12 +57,12 @@ class SiteIngest:
     retention_of: RetentionOf
     first_rule: FirstRuleOf
     begin_rules: BeginRules
-    limits: BlockLimits = attrs.field(factory=BlockLimits)
-    checks: CheckPolicy = attrs.field(factory=CheckPolicy)
-    sidecars: bool = True
-    jobs: int = 2
-    on_scanned: Callable[[LocalFile, FileFacts | None], None] = lambda _file, _facts: None
-    on_bytes: Callable[[int], None] = lambda _: None
+    limits: BlockLimits
+    checks: CheckPolicy
+    sidecars: bool
+    jobs: int
+    on_scanned: Callable[[LocalFile, FileFacts | None], None]
+    on_bytes: Callable[[int], None]
 
     def find(self, paths: Sequence[Path]) -> list[LocalFile]:
         """Return the files at `paths`, and those with triggers below folders in `paths`."""

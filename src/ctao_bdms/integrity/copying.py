@@ -15,6 +15,8 @@ from ctao_bdms.integrity.source import open_source
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ctao_bdms.integrity.source import SourceFile
+
 __all__ = ["TEMPORARY_PATTERN", "FileDigests", "copy_verified", "digest_file"]
 
 #: Pattern for `glob` of the names of incomplete copies. A copy that no process is writing may be removed.
@@ -68,7 +70,7 @@ def digest_file(
         fast, slow = _sinks(digests)
         size_bytes = source.read_through(fast, beside=slow, on_bytes=on_bytes)
         source.demand_unchanged()
-    return FileDigests(size_bytes, {name: digest.hexdigest() for name, digest in digests.items()})
+    return FileDigests(size_bytes, _hexdigests(digests))
 
 
 def copy_verified(
@@ -115,24 +117,13 @@ def copy_verified(
     """
     target = Path(target_path)
     wanted = {"adler32": adler32, **({"sha256": sha256} if sha256 is not None else {})}
-    digests = new_digests(wanted)
     with open_source(source_path) as source:
         _compare(source.path, "size", size_bytes, source.size_bytes)
         temporary = target.parent / TEMPORARY_PATTERN.replace("*", uuid.uuid4().hex)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             try:
-                fast, slow = _sinks(digests)
-
-                def write(piece: memoryview) -> None:
-                    fast(piece)
-                    write_all(descriptor, piece)
-
-                total = source.read_through(write, beside=slow, on_bytes=on_bytes)
-                source.demand_unchanged()
-                found = {name: digest.hexdigest() for name, digest in digests.items()}
-                for name, value in wanted.items():
-                    _compare(source.path, name, value.lower() if value is not None else None, found[name])
+                copied = _copy(source, descriptor, wanted, on_bytes)
                 if fsync:
                     sync_file(descriptor)
             finally:
@@ -143,7 +134,30 @@ def copy_verified(
             raise
     if fsync:
         sync_folder(target.parent)
-    return FileDigests(total, found)
+    return copied
+
+
+def _copy(
+    source: SourceFile, descriptor: int, wanted: Mapping[str, str | None], on_bytes: Callable[[int], object] | None
+) -> FileDigests:
+    """Copy a source to a descriptor, and compare its digests with those `wanted`."""
+    digests = new_digests(wanted)
+    fast, slow = _sinks(digests)
+
+    def write(piece: memoryview) -> None:
+        fast(piece)
+        write_all(descriptor, piece)
+
+    size_bytes = source.read_through(write, beside=slow, on_bytes=on_bytes)
+    source.demand_unchanged()
+    found = _hexdigests(digests)
+    for name, value in wanted.items():
+        _compare(source.path, name, value.lower() if value is not None else None, found[name])
+    return FileDigests(size_bytes, found)
+
+
+def _hexdigests(digests: Mapping[str, Digest]) -> dict[str, str]:
+    return {name: digest.hexdigest() for name, digest in digests.items()}
 
 
 def _sinks(

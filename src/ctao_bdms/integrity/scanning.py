@@ -16,7 +16,10 @@ from ctao_bdms.integrity.source import open_source
 from ctao_bdms.model import Defect, DefectKind, FileFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ctao_bdms.integrity.checksums import Digest
+    from ctao_bdms.integrity.source import SourceFile
 
 __all__ = ["scan"]
 
@@ -68,21 +71,9 @@ def scan(
     """
     text = os.fspath(path)
     slow = new_digests(name for name in dict.fromkeys(algorithms) if name != "adler32")
-
-    def beside(piece: memoryview) -> None:
-        for digest in slow.values():
-            digest.update(piece)
-
     try:
         with open_source(text, keep_cached=keep_cached) as source:
-            scanner = Scanner(text, algorithms=("adler32",))
-            facts = scanner.preview(source) if source.size_bytes > _PREVIEW_ABOVE_BYTES else None
-            if facts is None:
-                source.read_through(scanner.feed, beside=beside if slow else None, on_bytes=on_bytes)
-                digests = {name: digest.hexdigest() for name, digest in slow.items()}
-                facts = scanner.finish(text, modified_ns=source.status.st_mtime_ns, digests=digests)
-            source.demand_unchanged(with_status=True)
-            return attrs.evolve(facts, inode=source.status.st_ino, changed_ns=source.status.st_ctime_ns)
+            return _read(source, slow, on_bytes)
     except SourceChangedError as error:
         kind, message = DefectKind.CHANGING, str(error)
     except NotAFileError as error:
@@ -97,3 +88,20 @@ def scan(
         kind, message = DefectKind.UNREADABLE, f"{text} cannot be opened: {error.strerror or error}"
     _log.info("scan: %s", message)
     return FileFacts(path=text, size_bytes=0, modified_ns=0, digests={}, defects=(Defect(kind, message),))
+
+
+def _read(source: SourceFile, slow: Mapping[str, Digest], on_bytes: Callable[[int], object] | None) -> FileFacts:
+    """Read a file through the checks and the digests; the `slow` ones in a thread of their own."""
+
+    def beside(piece: memoryview) -> None:
+        for digest in slow.values():
+            digest.update(piece)
+
+    scanner = Scanner(source.path, algorithms=("adler32",))
+    facts = scanner.preview(source) if source.size_bytes > _PREVIEW_ABOVE_BYTES else None
+    if facts is None:
+        source.read_through(scanner.feed, beside=beside if slow else None, on_bytes=on_bytes)
+        digests = {name: digest.hexdigest() for name, digest in slow.items()}
+        facts = scanner.finish(source.path, modified_ns=source.status.st_mtime_ns, digests=digests)
+    source.demand_unchanged(with_status=True)
+    return attrs.evolve(facts, inode=source.status.st_ino, changed_ns=source.status.st_ctime_ns)

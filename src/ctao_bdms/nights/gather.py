@@ -62,31 +62,17 @@ def gather_report(
     replication
         The replication of its blocks.
     """
-    known: dict[Path, FileRecords] = {}
-
-    def about(path: Path) -> FileRecords:
-        return known.setdefault(path, FileRecords(path=path, lfn=_lfn(path, root)))
-
     bases = [root / vo / scope] if scope else _areas(root / vo)
-    for base in (base for base in bases if base.is_dir()):
-        for path, stored in stored_files(base, night).items():
-            lfn = _lfn(path, root)
-            if lfn is None or not is_beside_tree(lfn):  # the manifest of a block is no product
-                about(path).stored = stored
     here = [entry for entry in entries if any(map(entry.path.is_relative_to, bases))]
-    for entry in here:
-        about(entry.path).entry = entry
     quarantined = [c for c in cases if c.night == str(night) and any(map(c.path.is_relative_to, bases))]
-    for case in quarantined:
-        about(case.path).is_in_quarantine = True
+    known = _local_records(root, bases, night, here, quarantined)
     names = {records.lfn for records in known.values() if records.lfn is not None}
     names |= _products(catalogue, (scope,) if scope else tuple(catalogue.scopes()), site, night)
     for lfn, file in catalogue.files(sorted(names)).items():
-        about(root.joinpath(*lfn.parts)).archived = file
-    elements = catalogue.rses()
+        _about(known, root.joinpath(*lfn.parts), root).archived = file
     archive = Archive(
         onsite=onsite,
-        elements=elements,
+        elements=catalogue.rses(),
         centres=replication.placement_of_night(site, night),
         blocks={
             state.did: state
@@ -97,6 +83,28 @@ def gather_report(
     classified = (classify(records, archive) for records in known.values())
     files = [*map(in_quarantine, quarantined), *(file for file in classified if file is not None)]
     return NightReport(site, night, files, archive.centres, _lags(here))
+
+
+def _local_records(
+    root: Path, bases: Iterable[Path], night: Night, entries: Iterable[Entry], cases: Iterable[Case]
+) -> dict[Path, FileRecords]:
+    """Return what storage, journal and quarantine have of a night, by path."""
+    known: dict[Path, FileRecords] = {}
+    for base in (base for base in bases if base.is_dir()):
+        for path, stored in stored_files(base, night).items():
+            lfn = _lfn(path, root)
+            if lfn is None or not is_beside_tree(lfn):  # the manifest of a block is no product
+                _about(known, path, root).stored = stored
+    for entry in entries:
+        _about(known, entry.path, root).entry = entry
+    for case in cases:
+        _about(known, case.path, root).is_in_quarantine = True
+    return known
+
+
+def _about(known: dict[Path, FileRecords], path: Path, root: Path) -> FileRecords:
+    """Return the records of a file, which are empty at first."""
+    return known.setdefault(path, FileRecords(path=path, lfn=_lfn(path, root)))
 
 
 def _products(catalogue: ProductCatalogue, scopes: tuple[str, ...], site: Site, night: Night) -> set[Lfn]:

@@ -152,17 +152,7 @@ def night_specs(
     UsageError
         If a night has no room for that, or the site not so many telescopes.
     """
-    if not 1 <= telescopes <= 19:
-        msg = f"{telescopes} telescopes cannot observe at CTAO-North, which has 1 to 19"
-        raise UsageError(msg)
-    streams = [(Dl0Kind.TELESCOPE, number) for number in range(1, telescopes + 1)]
-    streams += [(Dl0Kind.SUBARRAY, 1), (Dl0Kind.TRIGGER, 1)]
-    chunks = -(-n_files // len(streams))
-    per_block = max(3, -(-chunks // _BLOCKS_PER_NIGHT))
-    if per_block > _MAX_CHUNKS_PER_BLOCK or n_files < 0:
-        most = _MAX_CHUNKS_PER_BLOCK * _BLOCKS_PER_NIGHT * len(streams)
-        msg = f"{n_files} files do not fit into a night of {telescopes} telescopes, which has 0 to {most}"
-        raise UsageError(msg)
+    streams, per_block = _streams(n_files, telescopes)
     night = night or Night(dt.date(2026, 11, 21))
     dusk = dt.datetime.combine(night.date, dt.time(21), dt.UTC)
     first_id = _CREATOR + 100 * (night.date - _EPOCH).days
@@ -189,3 +179,19 @@ def night_specs(
             )
         )
     return specs
+
+
+def _streams(n_files: int, telescopes: int) -> tuple[list[tuple[Dl0Kind, int]], int]:
+    """Return kind and array element of each stream, and the chunks that a stream has in an observation block."""
+    if not 1 <= telescopes <= 19:
+        msg = f"{telescopes} telescopes cannot observe at CTAO-North, which has 1 to 19"
+        raise UsageError(msg)
+    streams = [(Dl0Kind.TELESCOPE, number) for number in range(1, telescopes + 1)]
+    streams += [(Dl0Kind.SUBARRAY, 1), (Dl0Kind.TRIGGER, 1)]
+    chunks = -(-n_files // len(streams))
+    per_block = max(3, -(-chunks // _BLOCKS_PER_NIGHT))
+    if per_block > _MAX_CHUNKS_PER_BLOCK or n_files < 0:
+        most = _MAX_CHUNKS_PER_BLOCK * _BLOCKS_PER_NIGHT * len(streams)
+        msg = f"{n_files} files do not fit into a night of {telescopes} telescopes, which has 0 to {most}"
+        raise UsageError(msg)
+    return streams, per_block

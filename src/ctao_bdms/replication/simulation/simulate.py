@@ -143,16 +143,9 @@ def simulate(
     UsageError
         If a change names a centre that is not there, or there are fewer centres than copies.
     """
-    shares = dict(centres or policy.retention(retention).centres or CENTRES)
     end = first + dt.timedelta(days=round(365.25 * years))
     due = sorted(changes, key=lambda change: change.date)
-    for change in due:
-        if not first < change.date < end:
-            raise UsageError(f"{change.centre} {change.kind} on {change.date}: that is not between {first} and {end}")
-        if change.kind is ChangeKind.JOINS:
-            shares.setdefault(change.centre, 1.0)
-        elif change.centre not in shares:
-            raise UsageError(f"there is no centre {change.centre}; there are {', '.join(shares)}")
+    shares = _with_joining(centres or policy.retention(retention).centres or CENTRES, due, first, end)
     world = _World(policy, retention, shares, even_out, {c.centre for c in due if c.kind is ChangeKind.JOINS})
     nights = {site: nights_of(site, first, years, bytes_per_year / len(_SITES)) for site in _SITES}
     months: dict[dt.date, Mapping[str, int]] = {}
@@ -175,6 +168,21 @@ def simulate(
         effects=Effects(effects),
         months=months,
     )
+
+
+def _with_joining(
+    centres: Mapping[str, float], due: Sequence[Change], first: dt.date, end: dt.date
+) -> dict[str, float]:
+    """Return the shares of the centres and of those that join; check the changes."""
+    shares = dict(centres)
+    for change in due:
+        if not first < change.date < end:
+            raise UsageError(f"{change.centre} {change.kind} on {change.date}: that is not between {first} and {end}")
+        if change.kind is ChangeKind.JOINS:
+            shares.setdefault(change.centre, 1.0)
+        elif change.centre not in shares:
+            raise UsageError(f"there is no centre {change.centre}; there are {', '.join(shares)}")
+    return shares
 
 
 @attrs.define
