@@ -67,11 +67,14 @@ def open_registrar(
     return Registrar(
         catalogue,
         elements[rse],
-        policy=BlockPolicy(limits=limits, age_s=settings.blocks.age_s),
+        policy=BlockPolicy(
+            limits=limits,
+            age_s=settings.blocks.age_s,
+            retention_of=policy.retention_of,
+            first_rule=policy.first_rule,
+        ),
         quarantine=quarantine,
         batches=Batches(catalogue, on_batch=lambda files, _seconds: context.metrics.batch(files)),
-        retention_of=policy.retention_of,
-        first_rule=policy.first_rule,
         now=context.clocks.now,
     )
 

@@ -1,4 +1,4 @@
-"""Decide how large open blocks become and when they are closed (pure)."""
+"""Decide how blocks are filled, kept and closed (pure)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.model import Did, FirstRule, Night
+from ctao_bdms.model import Did, FirstRule, Night, ProductMetadata, RetentionClass
 from ctao_bdms.naming import BlockName
 
 if TYPE_CHECKING:
     import datetime as dt
 
-__all__ = ["BlockLimits", "BlockPolicy", "FirstRuleOf", "OpenBlock", "held_for_ever"]
+__all__ = ["BlockLimits", "BlockPolicy", "FirstRuleOf", "OpenBlock", "RetentionOf", "held_for_ever", "permanent"]
 
+#: Returns the retention class of a product, from its metadata and its scope.
+RetentionOf = Callable[[ProductMetadata, str], RetentionClass]
 #: Returns the first rule of a block, from its identifier and the storage element of its files.
 FirstRuleOf = Callable[[Did, str], FirstRule]
+
+
+def permanent(_metadata: ProductMetadata, _scope: str) -> RetentionClass:
+    """Return the permanent retention class for every product."""
+    return RetentionClass.PERMANENT
 
 
 def held_for_ever(block: Did, rse: str) -> FirstRule:
@@ -67,16 +74,22 @@ class OpenBlock:
 
 @attrs.frozen(kw_only=True)
 class BlockPolicy:
-    """The policy for closing blocks.
+    """How blocks are filled, kept and closed.
 
     Attributes
     ----------
     age_s
         Longest time that a block stays open, in seconds.
+    retention_of
+        Returns the retention class of a product; by default all are permanent.
+    first_rule
+        Returns the first rule of a block; by default a rule without expiry.
     """
 
     limits: BlockLimits = BlockLimits()
     age_s: float = 60.0
+    retention_of: RetentionOf = permanent
+    first_rule: FirstRuleOf = held_for_ever
 
     def closes(self, block: OpenBlock, now: dt.datetime) -> bool:
         """Return whether `block` must be closed.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.ingest.describe import Described
-from ctao_bdms.ingest.open_blocks import BlockLimits, OpenBlock
+from ctao_bdms.ingest.open_blocks import BlockLimits, OpenBlock, RetentionOf, permanent
 from ctao_bdms.model import (
     ArchivedFile,
     Defect,
@@ -22,7 +22,6 @@ from ctao_bdms.model import (
     Did,
     Lfn,
     Night,
-    ProductMetadata,
     Registration,
     ReplicaState,
     RetentionClass,
@@ -33,10 +32,7 @@ from ctao_bdms.naming import BlockName, BlockSeries, directories_of, is_block, s
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-__all__ = ["PlannedBlock", "Plan", "Reject", "RetentionOf", "permanent", "plan"]
-
-#: Returns the retention class of a product, from its metadata and its scope.
-RetentionOf = Callable[[ProductMetadata, str], RetentionClass]
+__all__ = ["PlannedBlock", "Plan", "Reject", "plan"]
 
 _LIMITS = BlockLimits()
 #: Defects that are not about the content: the file may be good at the next try.
@@ -109,11 +105,6 @@ class Plan:
     rejected: tuple[Reject, ...]
 
 
-def permanent(_metadata: ProductMetadata, _scope: str) -> RetentionClass:
-    """Return the permanent retention class for every product."""
-    return RetentionClass.PERMANENT
-
-
 def plan(
     items: Sequence[Described],
     archive: Mapping[Lfn, ArchivedFile],
@@ -157,25 +148,19 @@ def plan(
     groups: dict[BlockSeries, list[Registration]] = {}
     for item in items:
         archived = None if item.file.lfn is None else archive.get(item.file.lfn)
-        is_replica = _is_replica(item, archived, rse)
-        defects = item.defects or tuple(_conflicts(item, archived))
-        block = _block_of(archived, rse, set(RetentionClass)) if defects and is_replica else None
-        if block is not None and item.file.lfn is not None:
-            # An operator accepted it, or the checks were less strict then: an archived file is never quarantined.
-            known[item.file.lfn] = block
+        found = _judged(item, archived, rse)
+        if isinstance(found, Reject):
+            rejected.append(found)
             continue
-        if defects or item.facts is None or item.file.lfn is None:
-            stays = is_replica or {defect.kind for defect in defects} <= _PASSING
-            rejected.append(Reject(item=item, defects=defects, quarantine=item.file.is_ours and not stays))
-            continue
-        registration = Registration(
-            lfn=item.file.lfn, size_bytes=item.facts.size_bytes, adler32=item.facts.adler32, metadata=item.metadata
-        )
-        series = series_of(registration)
-        if (block := _block_of(archived, rse, classes_of(series.retention))) is not None:
-            known[item.file.lfn] = block
-        else:
-            groups.setdefault(series, []).append(registration)
+        if isinstance(found, Registration):
+            series = series_of(found)
+            block = _block_of(archived, rse, classes_of(series.retention))
+            if block is None:
+                groups.setdefault(series, []).append(found)
+                continue
+            found = block
+        if item.file.lfn is not None:
+            known[item.file.lfn] = found
     opened = now.astimezone(dt.UTC).replace(microsecond=0)
 
     def new(series: BlockSeries) -> OpenBlock:
@@ -188,6 +173,22 @@ def plan(
         for block in _filled(members, limits, current.get(series), partial(new, series), keep_open)
     ]
     return Plan(rse=rse, blocks=tuple(blocks), known=known, rejected=tuple(rejected))
+
+
+def _judged(item: Described, archived: ArchivedFile | None, rse: str) -> Registration | Did | Reject:
+    """Return the registration of a good file, else why it is rejected, or the block that holds it nevertheless."""
+    is_replica = _is_replica(item, archived, rse)
+    defects = item.defects or tuple(_conflicts(item, archived))
+    block = _block_of(archived, rse, set(RetentionClass)) if defects and is_replica else None
+    if block is not None:
+        # An operator accepted it, or the checks were less strict then: an archived file is never quarantined.
+        return block
+    if defects or item.facts is None or item.file.lfn is None:
+        stays = is_replica or {defect.kind for defect in defects} <= _PASSING
+        return Reject(item=item, defects=defects, quarantine=item.file.is_ours and not stays)
+    return Registration(
+        lfn=item.file.lfn, size_bytes=item.facts.size_bytes, adler32=item.facts.adler32, metadata=item.metadata
+    )
 
 
 def _conflicts(item: Described, archived: ArchivedFile | None) -> Iterator[Defect]:

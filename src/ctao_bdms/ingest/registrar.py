@@ -19,8 +19,8 @@ from ctao_bdms.blocks import ClosingCatalogue, close_block
 from ctao_bdms.errors import NotFoundError, StorageError, TakesNothingError
 from ctao_bdms.ingest.batches import BatchCatalogue, Batches
 from ctao_bdms.ingest.execute import execute
-from ctao_bdms.ingest.open_blocks import BlockPolicy, FirstRuleOf, OpenBlock, held_for_ever
-from ctao_bdms.ingest.plan import Plan, RetentionOf, permanent, plan
+from ctao_bdms.ingest.open_blocks import BlockPolicy, OpenBlock
+from ctao_bdms.ingest.plan import Plan, plan
 from ctao_bdms.ingest.report import IngestReport, Status
 from ctao_bdms.model import Did, Rse, Site
 from ctao_bdms.quarantine import Quarantine
@@ -49,10 +49,6 @@ class Registrar:
         The on-site storage element of the files.
     quarantine
         The quarantine for rejected files; by default beside the storage root.
-    retention_of
-        Returns the retention class of a product; by default all are permanent.
-    first_rule
-        Returns the first rule of a block; by default a rule without expiry.
     now
         The clock (aware).
     token
@@ -67,8 +63,6 @@ class Registrar:
         policy: BlockPolicy | None = None,
         quarantine: Quarantine | None = None,
         batches: Batches | None = None,
-        retention_of: RetentionOf = permanent,
-        first_rule: FirstRuleOf = held_for_ever,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         token: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
@@ -78,8 +72,6 @@ class Registrar:
         self._storage = storage
         self._policy = policy or BlockPolicy()
         self._quarantine = quarantine or Quarantine.beside(Path(storage.prefix))
-        self._retention_of = retention_of
-        self._first_rule = first_rule
         self._now = now
         self._token = token
         self._open: dict[Did, OpenBlock] = {}
@@ -119,7 +111,7 @@ class Registrar:
             limits=self._policy.limits,
             open_blocks=self.open_blocks,
             keep_open=True,
-            retention_of=self._retention_of,
+            retention_of=self._policy.retention_of,
         )
         before = {block.did: self._open.pop(block.did, OpenBlock(did=block.did)) for block in made.blocks}
         self._doubtful.update(before)
@@ -131,7 +123,7 @@ class Registrar:
             self._quarantine,
             self._now,
             on_outcome,
-            first_rule=self._first_rule,
+            first_rule=self._policy.first_rule,
         )
         self._doubtful.difference_update(before)
         self._keep(made, before, report)

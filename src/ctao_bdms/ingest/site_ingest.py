@@ -14,8 +14,8 @@ from ctao_bdms.blocks import ClosingCatalogue
 from ctao_bdms.inbox import LocalFile, survey
 from ctao_bdms.ingest.carry_out import BeginRules, carry_out
 from ctao_bdms.ingest.checks import CheckPolicy
-from ctao_bdms.ingest.open_blocks import BlockLimits, FirstRuleOf
-from ctao_bdms.ingest.plan import Plan, RetentionOf, plan
+from ctao_bdms.ingest.open_blocks import BlockLimits, FirstRuleOf, RetentionOf
+from ctao_bdms.ingest.plan import Plan, plan
 from ctao_bdms.ingest.read import read_all
 from ctao_bdms.model import FileFacts, Rse, Site
 
