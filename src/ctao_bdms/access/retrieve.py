@@ -58,18 +58,10 @@ def retrieve(
     ----------
     names
         The files; a dataset or container (a block, a directory) stands for all files in it.
-    folder
-        Where they go; it is made if it does not exist.
-    tree
-        Whether to keep the directories of the names below `folder`; otherwise all files go into it directly.
-    near
-        The site, centre or storage element whose copies come first.
-    jobs
-        How many files are fetched at once.
+    folder, tree, near, jobs, progress
+        As of `ctao_bdms.Bdms.retrieve`; the folder is made if it does not exist.
     health
         Which storage elements have failed of late; it is kept up to date.
-    progress
-        Is told how far it is.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter
@@ -14,6 +14,9 @@ from ctao_bdms.cli.output import Output
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import RetentionClass
 from ctao_bdms.rows import Rows
+
+if TYPE_CHECKING:
+    from ctao_bdms.replication.simulation.simulate import Simulation
 
 __all__ = ["placement"]
 
@@ -70,22 +73,27 @@ def simulate(
     if plot is not None:
         draw(simulation, plot)
     output = Output(as_json=as_json)
+    _show(output, simulation)
+    if plot is not None and not as_json:
+        output.line(f"drawn: {plot}")
+    return 0
+
+
+def _show(output: Output, simulation: Simulation) -> None:
+    """Print the tables of a simulation."""
     tables: dict[str, Rows[Any]] = {
         "centres": simulation.centres,
         "links": simulation.links,
         "changes": simulation.effects,
     }
-    if as_json:
+    if output.as_json:
         output.json({name: list(rows) for name, rows in tables.items()})
-        return 0
+        return
     for rows in (rows for rows in tables.values() if rows):
         output.rows(rows)
         output.line("")
     nights = [size for each in simulation.nights.values() for size in each.values()]
     output.line(f"{len(nights)} nights of two sites; the largest brings {max(nights) / 1e12:.1f} TB")
-    if plot is not None:
-        output.line(f"drawn: {plot}")
-    return 0
 
 
 def _date(text: str) -> dt.date:

@@ -70,8 +70,7 @@ def release(
     stopped, failed = rows.stopped, rows.of(Decision.FAILED)
     unreached = rows.of(Decision.RELEASE, Decision.VERIFY)
     if wait and stopped is None:
-        ended = {row.did: row for row in _gone(bdms, rows.of(Decision.ENDED), rse, timeout_s)}
-        rows = SpaceReleases(ended.get(row.did, row) for row in rows)
+        rows = _after_deletion(bdms, rows, rse, timeout_s)
     output.rows(rows)
     if apply:
         done = SpaceReleases(row for row in rows.of(Decision.ENDED, Decision.RELEASED) if row.did not in gone)
@@ -86,15 +85,17 @@ def release(
     return 1 if failed else 0
 
 
-def _gone(bdms: Bdms, rows: SpaceReleases, rse: str, timeout_s: float) -> SpaceReleases:
-    """Wait until nothing is left on site of blocks whose rules have ended; return what is known of them then."""
-    until = time.monotonic() + timeout_s
+def _after_deletion(bdms: Bdms, rows: SpaceReleases, rse: str, timeout_s: float) -> SpaceReleases:
+    """Wait until nothing is left on site of blocks whose rules have ended; return all rows as they are then."""
+    ended, until = rows.of(Decision.ENDED), time.monotonic() + timeout_s
     while True:
         with suppress(UnreachableError):  # it is asked again
-            rows = bdms.nights.left_on_site(rows, rse=rse)
-        if not rows.of(Decision.ENDED) or time.monotonic() >= until:
-            return rows
+            ended = bdms.nights.left_on_site(ended, rse=rse)
+        if not ended.of(Decision.ENDED) or time.monotonic() >= until:
+            break
         time.sleep(min(_LOOK_S, timeout_s))
+    left = {row.did: row for row in ended}
+    return SpaceReleases(left.get(row.did, row) for row in rows)
 
 
 def _fraction(text: str) -> float | None:

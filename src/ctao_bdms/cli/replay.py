@@ -17,6 +17,7 @@ from ctao_bdms.model import Night
 if TYPE_CHECKING:
     from ctao_bdms.cli.onsite import OnSite
     from ctao_bdms.cli.output import Output
+    from ctao_bdms.daemon.replay import ReplayReport
     from ctao_bdms.nights import NightReport
 
 __all__ = ["replay"]
@@ -72,6 +73,12 @@ def replay(
             on_bytes=advance,
             on_rule=lambda did, expression: output.line(f"asked for a copy in {expression}: {did.name}"),
         )
+    _show(output, done, history)
+    return 0 if done.after.is_complete else 1
+
+
+def _show(output: Output, done: ReplayReport, history: list[FileEvent]) -> None:
+    """Print the result of a replay."""
     output.json(
         {
             "history": history,
@@ -86,7 +93,6 @@ def replay(
                 output.rows(rows, title)
         output.text(f"before: {done.before.verdict}")
         output.text(f"now:    {done.after.verdict}")
-    return 0 if done.after.is_complete else 1
 
 
 def _history(journal: JournalReader | None, report: NightReport, pattern: str) -> list[FileEvent]:

@@ -94,10 +94,8 @@ def replay(
 
     Parameters
     ----------
-    rse
-        The storage element on site; by default the only one.
-    scope
-        By default all scopes.
+    rse, scope
+        By default the only storage element on site, and all scopes.
     pattern
         Only paths that match it, with ``*``, ``?`` and ``[...]``.
     lease
@@ -106,8 +104,6 @@ def replay(
         The time in seconds after which a silent holder is replaced.
     journal
         The journal of the daemon, which is updated; None for no journal.
-    checks, sidecars
-        As in the settings of the daemon.
     jobs
         The number of files that are read in parallel.
     on_bytes
@@ -127,9 +123,8 @@ def replay(
         fenced = bdms.through(Connection(lambda: bdms.catalogue, held.check))
         before = fenced.nights.report(night, rse=storage.name, scope=scope, journal=book)
         night_replay = _Replay(fenced, storage, book, held)
-        outcomes = night_replay.ingest(
-            replayable_files(before, pattern), checks, on_bytes, sidecars=sidecars, jobs=jobs
-        )
+        paths = replayable_files(before, pattern)
+        outcomes = night_replay.ingest(paths, checks, on_bytes, sidecars=sidecars, jobs=jobs)
         archived = [file.lfn for file in (*before.files, *outcomes) if file.is_archived and file.lfn is not None]
         scopes = sorted({scope_of(lfn.text) for lfn in archived})
         blocks = _rules(fenced, scopes, Site(storage.site), night, on_rule)

@@ -156,16 +156,7 @@ def start(
     place.prepare()
     log = place.log / "supervisor.log"
     process = _launch(place, log, storage, detach=detach)
-    reports = process.stdout
-    try:
-        _tell(process, url)
-        if reports is not None:
-            with reports:
-                follow(reports, place.path, log, on_step or (lambda _step: None))
-    except BaseException:
-        process.terminate()
-        _wait_for(process)
-        raise
+    _wait_until_ready(process, place, log, url, on_step or (lambda _step: None))
     if detach:
         process.wait()
     state = State.load(place.state_file)
@@ -192,6 +183,22 @@ def _launch(home: Home, log: Path, storage: StorageKind | None, *, detach: bool)
             start_new_session=True,
             cwd="/",
         )
+
+
+def _wait_until_ready(
+    process: subprocess.Popen[str], home: Home, log: Path, url: str, on_step: Callable[[str], None]
+) -> None:
+    """Wait until the supervisor reports that the Rucio answers; end it if that fails."""
+    reports = process.stdout
+    try:
+        _tell(process, url)
+        if reports is not None:
+            with reports:
+                follow(reports, home.path, log, on_step)
+    except BaseException:
+        process.terminate()
+        _wait_for(process)
+        raise
 
 
 def _tell(process: subprocess.Popen[str], url: str) -> None:

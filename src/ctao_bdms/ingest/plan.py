@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -125,8 +125,6 @@ def plan(
     ----------
     archive
         The files that the catalogue knows under the names of `items`.
-    rse, site
-        The storage element of the files, and its site.
     now
         The present (aware), for the names of new blocks.
     token
@@ -148,41 +146,47 @@ def plan(
     groups: dict[BlockSeries, list[Registration]] = {}
     for item in items:
         archived = None if item.file.lfn is None else archive.get(item.file.lfn)
-        found = _judged(item, archived, rse)
-        if isinstance(found, Reject):
-            rejected.append(found)
-            continue
-        if isinstance(found, Registration):
-            series = series_of(found)
+        judged = _judged(item, archived, rse)
+        if isinstance(judged, Reject):
+            rejected.append(judged)
+        elif isinstance(judged, _Held):
+            known[judged.lfn] = judged.block
+        else:
+            series = series_of(judged)
             block = _block_of(archived, rse, classes_of(series.retention))
             if block is None:
-                groups.setdefault(series, []).append(found)
-                continue
-            found = block
-        if item.file.lfn is not None:
-            known[item.file.lfn] = found
-    opened = now.astimezone(dt.UTC).replace(microsecond=0)
-
-    def new(series: BlockSeries) -> OpenBlock:
-        return OpenBlock(did=series.block(opened, token()).did)
-
+                groups.setdefault(series, []).append(judged)
+            else:
+                known[judged.lfn] = block
     current = {block.name.series: block for block in open_blocks}
     blocks = [
         block
         for series, members in groups.items()
-        for block in _filled(members, limits, current.get(series), partial(new, series), keep_open)
+        for block in _filled(members, limits, current.get(series), partial(_new, series, now, token), keep_open)
     ]
     return Plan(rse=rse, blocks=tuple(blocks), known=known, rejected=tuple(rejected))
 
 
-def _judged(item: Described, archived: ArchivedFile | None, rse: str) -> Registration | Did | Reject:
-    """Return the registration of a good file, else why it is rejected, or the block that holds it nevertheless."""
+def _new(series: BlockSeries, now: dt.datetime, token: Callable[[], str]) -> OpenBlock:
+    opened = now.astimezone(dt.UTC).replace(microsecond=0)
+    return OpenBlock(did=series.block(opened, token()).did)
+
+
+class _Held(NamedTuple):
+    """A file with defects that the archive holds."""
+
+    lfn: Lfn
+    block: Did
+
+
+def _judged(item: Described, archived: ArchivedFile | None, rse: str) -> Registration | _Held | Reject:
+    """Return the registration of a good file, and otherwise that it is rejected or held already."""
     is_replica = _is_replica(item, archived, rse)
     defects = item.defects or tuple(_conflicts(item, archived))
     block = _block_of(archived, rse, set(RetentionClass)) if defects and is_replica else None
-    if block is not None:
+    if block is not None and item.file.lfn is not None:
         # An operator accepted it, or the checks were less strict then: an archived file is never quarantined.
-        return block
+        return _Held(item.file.lfn, block)
     if defects or item.facts is None or item.file.lfn is None:
         stays = is_replica or {defect.kind for defect in defects} <= _PASSING
         return Reject(item=item, defects=defects, quarantine=item.file.is_ours and not stays)

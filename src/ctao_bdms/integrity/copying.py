@@ -92,10 +92,8 @@ def copy_verified(
     ----------
     source_path, target_path
         Source and target; the target's folder must exist.
-    size_bytes
-        The expected size, in bytes; None if it is unknown.
-    adler32, sha256
-        The expected digests, hexadecimal; None if unknown.
+    size_bytes, adler32, sha256
+        The expected size, and the expected digests, hexadecimal; None if unknown.
     on_bytes
         Called with the number of bytes after each piece.
     fsync

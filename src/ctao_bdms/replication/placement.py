@@ -171,11 +171,16 @@ def centres_for(
     first += sorted(rest, key=lambda centre: (_score(site, night, centre, willing[centre]), centre), reverse=True)
     chosen = first[:copies]
     if tape is not None and not set(tape).intersection(chosen):
-        with_tape = [centre for centre in first if centre in tape]
-        if not with_tape:
-            raise UsageError(f"a copy on tape needs a centre that has tape, and none of {', '.join(first)} has")
-        chosen[-1] = with_tape[0]
+        chosen[-1] = _first_with_tape(first, tape)
     return tuple(chosen)
+
+
+def _first_with_tape(centres: Sequence[str], tape: Collection[str]) -> str:
+    """Return the first centre that has tape; `UsageError` if none has."""
+    for centre in centres:
+        if centre in tape:
+            return centre
+    raise UsageError(f"a copy on tape needs a centre that has tape, and none of {', '.join(centres)} has")
 
 
 def _score(site: Site, night: Night, centre: str, share: float) -> float:

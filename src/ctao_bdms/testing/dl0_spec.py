@@ -124,28 +124,20 @@ def night_specs(
     """Plan a night at CTAO-North: telescope streams, the subarray's events, and the triggers.
 
     The files are dealt out to the streams in turn; every few chunks begin a new observation block of 20 minutes, all in
-    one scheduling block. Names depend on the night alone, content on the seed too.
+    one scheduling block. Names depend on the night alone, content on the seed too. The specs are in the order in which
+    the files begin.
 
     Parameters
     ----------
-    n_files
-        How many files.
     telescopes
         How many telescopes observe, LSTN-01 first (1 to 19).
     megabytes
         About the size of a telescope file, MB (10**6 bytes), by its number of events. Those of the array have as many
         events, which are small.
-    seed
-        Where the random content comes from.
     night
         The night; 21 November 2026 if None.
     vo, scope
         The first two components of the paths.
-
-    Returns
-    -------
-    list[Dl0Spec]
-        In the order in which the files begin.
 
     Raises
     ------
@@ -168,17 +160,16 @@ def night_specs(
         scope=scope,
     )
     events = max(1, round(megabytes * 1e6 / (2 * template.pixels * template.samples)))
-    specs = []
-    for index in range(n_files):
+
+    def spec(index: int) -> Dl0Spec:
         kind, number = streams[index % len(streams)]
         block, chunk = divmod(index // len(streams), per_block)
         start = dusk + dt.timedelta(minutes=_BLOCK_MINUTES * block, seconds=_CHUNK_S * chunk)
-        specs.append(
-            attrs.evolve(
-                template, kind=kind, ae_id=number, start=start, obs_id=first_id + block, chunk=chunk, events=events
-            )
+        return attrs.evolve(
+            template, kind=kind, ae_id=number, start=start, obs_id=first_id + block, chunk=chunk, events=events
         )
-    return specs
+
+    return [spec(index) for index in range(n_files)]
 
 
 def _streams(n_files: int, telescopes: int) -> tuple[list[tuple[Dl0Kind, int]], int]:

@@ -121,10 +121,6 @@ def simulate(
 
     Parameters
     ----------
-    policy
-        The policy: copies, shares, order.
-    first
-        The first night.
     years
         How many years of 365.25 days.
     centres
