@@ -16,7 +16,8 @@ from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import INGEST, ROOT
 from ctao_bdms.errors import ForbiddenError, NoRoomError, NotFoundError
-from ctao_bdms.replication import CopyCause, Explanation, Kind, Policy, centre_of
+from ctao_bdms.replication import CopyCause, Explanation, Policy, centre_of
+from ctao_bdms.replication.difference import Kind
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ctao_bdms.storage import Source
+    from ctao_bdms.storage.sources import Source
 
 demand("xrootd-server", there=is_there())
 

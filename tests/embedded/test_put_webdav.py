@@ -11,8 +11,9 @@ import pytest
 from ctao_bdms.errors import UploadError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn
-from ctao_bdms.storage import WebDavSink, temporary_prefix
-from ctao_bdms.upload import deliver
+from ctao_bdms.storage.sinks import temporary_prefix
+from ctao_bdms.storage.webdav import WebDavSink
+from ctao_bdms.upload.deliver import deliver
 from tests.debian import demand
 from tests.embedded.storage_servers import Server, is_there
 

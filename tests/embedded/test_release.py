@@ -17,7 +17,8 @@ from ctao_bdms.embedded import READER, ROOT
 from ctao_bdms.errors import ForbiddenError
 from ctao_bdms.model import Did, ReplicaState
 from ctao_bdms.naming import is_manifest, path_of_lfn
-from ctao_bdms.preservation import Decision, SpacePolicy, prove
+from ctao_bdms.preservation import Decision, SpacePolicy
+from ctao_bdms.preservation.proofs import prove
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 from ctao_bdms.testing.plugin import RucioNamespace

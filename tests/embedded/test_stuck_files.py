@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue.rucio import RucioCatalogue
-from ctao_bdms.nights import track_file
-from ctao_bdms.replication import BlockStates, CopyCause, Kind, Policy, centre_of
+from ctao_bdms.nights.track import track_file
+from ctao_bdms.replication import BlockStates, CopyCause, Policy, centre_of
+from ctao_bdms.replication.difference import Kind
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
 
 if TYPE_CHECKING:

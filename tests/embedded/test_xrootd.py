@@ -20,7 +20,8 @@ from ctao_bdms.embedded.xrootd.webdav import WebDav
 from ctao_bdms.errors import EmbeddedError, UsageError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn, ReplicaState
-from ctao_bdms.preservation import Decision, SpacePolicy, prove
+from ctao_bdms.preservation import Decision, SpacePolicy
+from ctao_bdms.preservation.proofs import prove
 from ctao_bdms.preservation.verifiers import VERIFIERS
 from ctao_bdms.processes import ProcessId
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night

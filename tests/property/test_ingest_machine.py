@@ -31,7 +31,9 @@ from ctao_bdms.blocks import compare_stored_manifest
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import BdmsError, UnreachableError
 from ctao_bdms.inbox import survey
-from ctao_bdms.ingest import Batches, BatchSize, BlockLimits, BlockPolicy, Registrar, Status, read_all
+from ctao_bdms.ingest import Batches, BlockLimits, BlockPolicy, Registrar, Status
+from ctao_bdms.ingest.batches import BatchSize
+from ctao_bdms.ingest.read import read_all
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Lfn, Rse
 from ctao_bdms.naming import directories_of, is_block, is_manifest

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from ctao_bdms.inbox import Sighting, Stamp
-from ctao_bdms.journal import NO_FILE, FileState, Journal, Order, Rejected, Scanned, Tally, Waiting
+from ctao_bdms.journal import FileState, Journal, Order, Rejected, Scanned, Tally, Waiting
+from ctao_bdms.journal.observing import NO_FILE
 from ctao_bdms.model import Did, FileFacts, Night
 
 BLOCKS = [Did("acada", f"/ctao/acada/blocks/CTAO-North/2026/11/21/permanent-20261122T010000-{n:08x}") for n in range(2)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctao_bdms.model import Night, Site
-from ctao_bdms.replication import centres_for
+from ctao_bdms.replication.placement import centres_for
 
 NAMES = ["PIC", "CSCS", "DESY", "Frascati", "LAPP", "CEA", "CNAF"]
 #: The nights of five years.

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from ctao_bdms.access import Fetching, conditions, locate, parse_query, ranked, retrieve
+from ctao_bdms.access import Fetching, locate, parse_query, retrieve
+from ctao_bdms.access.locate import ranked
+from ctao_bdms.access.query_words import conditions
 from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import Comparison, Condition, InMemoryCatalogue, MetadataQuery
 from ctao_bdms.catalogue.rucio.filters import Filter, filters, plain_filters, portions

@@ -10,7 +10,7 @@ import pytest
 from ctao_bdms import errors
 from ctao_bdms.causes import Cause, cause_of, cause_of_defects
 from ctao_bdms.integrity.errors import SourceChangedError, UnreadableError
-from ctao_bdms.journal import NO_FILE
+from ctao_bdms.journal.observing import NO_FILE
 from ctao_bdms.model import Defect, DefectKind
 
 

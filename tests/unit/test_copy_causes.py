@@ -11,7 +11,9 @@ import pytest
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.model import Attempt, Rse, Rule, RuleState, Site
 from ctao_bdms.naming import blocks_pattern
-from ctao_bdms.replication import CAUSES, CopyCause, Policy, Replication, cause_of_text, centres_for
+from ctao_bdms.replication import CopyCause, Policy, Replication
+from ctao_bdms.replication.causes import CAUSES, cause_of_text
+from ctao_bdms.replication.placement import centres_for
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)

@@ -13,18 +13,9 @@ from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import NoRoomError, UnreachableError
 from ctao_bdms.model import Did, RetentionClass, Rse, Rule, RuleState, Site
 from ctao_bdms.naming import blocks_pattern
-from ctao_bdms.replication import (
-    Centre,
-    Difference,
-    Kind,
-    Policy,
-    Replication,
-    Wanted,
-    centres_by_name,
-    centres_for,
-    difference,
-    wanted_rules,
-)
+from ctao_bdms.replication import Centre, Difference, Policy, Replication, centres_by_name, wanted_rules
+from ctao_bdms.replication.difference import Kind, Wanted, difference
+from ctao_bdms.replication.placement import centres_for
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)

@@ -17,7 +17,8 @@ from astropy.io import fits
 from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.inbox import LocalFile, survey
-from ctao_bdms.ingest import BlockLimits, CheckPolicy, Described, Plan, Severity, Status, describe, plan
+from ctao_bdms.ingest import BlockLimits, CheckPolicy, Described, Plan, Severity, Status, plan
+from ctao_bdms.ingest.describe import describe
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import Defect, DefectKind, FileFacts, Lfn, ProductMetadata, RetentionClass, Rse, Site
 from ctao_bdms.naming import BlockName

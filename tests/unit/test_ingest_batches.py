@@ -20,18 +20,10 @@ from ctao_bdms.errors import (
     UnreachableError,
 )
 from ctao_bdms.inbox import survey
-from ctao_bdms.ingest import (
-    Batches,
-    BatchSize,
-    BlockLimits,
-    BlockPolicy,
-    Described,
-    OpenBlock,
-    Registrar,
-    Status,
-    read_all,
-)
-from ctao_bdms.ingest.batches import Refused
+from ctao_bdms.ingest import Batches, BlockLimits, BlockPolicy, Described, Registrar, Status
+from ctao_bdms.ingest.batches import BatchSize, Refused
+from ctao_bdms.ingest.open_blocks import OpenBlock
+from ctao_bdms.ingest.read import read_all
 from ctao_bdms.model import DefectKind, Did, Night, Registration, RetentionClass, Rse, Site
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.replication import Policy, Replication

@@ -21,7 +21,8 @@ from ctao_bdms.errors import (
 )
 from ctao_bdms.inbox import LocalFile, Sighting, Stamp
 from ctao_bdms.inbox.files import local_file
-from ctao_bdms.journal import NO_FILE, FileState, Journal, JournalReader, Order, Rejected, Scanned, Tally, Waiting
+from ctao_bdms.journal import FileState, Journal, JournalReader, Order, Rejected, Scanned, Tally, Waiting
+from ctao_bdms.journal.observing import NO_FILE
 from ctao_bdms.model import ArchivedFile, Did, FileFacts, Lfn, Night, Replica, ReplicaState, Site
 
 if TYPE_CHECKING:

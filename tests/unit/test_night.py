@@ -13,15 +13,16 @@ from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.cli.night import show
 from ctao_bdms.cli.output import Output
-from ctao_bdms.daemon import Lease
 from ctao_bdms.daemon.config.settings import Checks
+from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.replay import replay, replayable_files
 from ctao_bdms.errors import LeaseHeldError
 from ctao_bdms.inbox import Sighting, survey
 from ctao_bdms.journal import Journal, JournalReader, Waiting
 from ctao_bdms.model import Lfn, Night, Rse
 from ctao_bdms.naming import AcadaPath
-from ctao_bdms.nights import FileStage, Lag, NightFile, NightReport, gaps
+from ctao_bdms.nights import FileStage, Lag, NightFile, NightReport
+from ctao_bdms.nights.report import gaps
 from ctao_bdms.replication import Policy
 from ctao_bdms.testing.damage import Damage, damage
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night

@@ -13,12 +13,13 @@ from astropy.io import fits
 
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.inbox import LocalFile
-from ctao_bdms.ingest import CheckPolicy, Severity, describe
+from ctao_bdms.ingest import CheckPolicy, Severity
+from ctao_bdms.ingest.describe import describe
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import METADATA, DefectKind, Lfn, MetadataKey, NewProduct, Value, ValueType, implausibilities
 from ctao_bdms.testing.dl0 import night_specs, write_night
 from ctao_bdms.testing.products import write_dl1, write_ecsv, write_netcdf
-from ctao_bdms.upload import describe_product
+from ctao_bdms.upload.describe import describe_product
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,9 +24,12 @@ from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import DefectKind, Lfn, NewProduct, RetentionClass, Rse, Verdict
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.replication import Policy, Replication
-from ctao_bdms.storage import FileSink, temporary_prefix
+from ctao_bdms.storage import FileSink
+from ctao_bdms.storage.sinks import temporary_prefix
 from ctao_bdms.testing.products import write_dl1, write_dl2
-from ctao_bdms.upload import Put, deliver, read_products
+from ctao_bdms.upload import Put
+from ctao_bdms.upload.deliver import deliver
+from ctao_bdms.upload.put import read_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -443,7 +446,7 @@ from pathlib import Path
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn
 from ctao_bdms.storage import FileSink, sinks
-from ctao_bdms.upload import deliver
+from ctao_bdms.upload.deliver import deliver
 
 root, source, name, when = sys.argv[1:]
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

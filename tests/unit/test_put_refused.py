@@ -21,7 +21,9 @@ from ctao_bdms.ingest import Status
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import DefectKind, Lfn, NewProduct
 from ctao_bdms.storage import FileSink
-from ctao_bdms.upload import Put, deliver, read_products
+from ctao_bdms.upload import Put
+from ctao_bdms.upload.deliver import deliver
+from ctao_bdms.upload.put import read_products
 
 if TYPE_CHECKING:
     from collections.abc import Callable

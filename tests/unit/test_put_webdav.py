@@ -13,8 +13,9 @@ import pytest
 from ctao_bdms.errors import UploadError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn
-from ctao_bdms.storage import Patience, WebDavSink
-from ctao_bdms.upload import deliver
+from ctao_bdms.storage import Patience
+from ctao_bdms.storage.webdav import WebDavSink
+from ctao_bdms.upload.deliver import deliver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

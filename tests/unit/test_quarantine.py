@@ -16,7 +16,8 @@ from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.cli.app import run
 from ctao_bdms.errors import UsageError
 from ctao_bdms.inbox import survey
-from ctao_bdms.ingest import Registrar, Status, read_all
+from ctao_bdms.ingest import Registrar, Status
+from ctao_bdms.ingest.read import read_all
 from ctao_bdms.model import DefectKind, Rse
 from ctao_bdms.quarantine import Case, OperatorAction, Quarantine, restore
 from ctao_bdms.replication import Policy

@@ -13,7 +13,9 @@ import pytest
 from astropy import units as u
 from astropy.time import Time
 
-from ctao_bdms.access import Products, Range, alternatives, conditions, newest, orders, parse_query
+from ctao_bdms.access import Products, Range, parse_query
+from ctao_bdms.access.query import newest
+from ctao_bdms.access.query_words import alternatives, conditions, orders
 from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import Condition, InMemoryCatalogue, MetadataQuery
 from ctao_bdms.errors import InvalidMetadataError, MissingExtraError, UsageError

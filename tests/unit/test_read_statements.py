@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ctao_bdms.daemon.config.settings import Inbox, Settings, Storage
 from ctao_bdms.daemon.stages.description import description
 from ctao_bdms.inbox import survey
-from ctao_bdms.ingest import read_all
+from ctao_bdms.ingest.read import read_all
 from ctao_bdms.model import Site
 from ctao_bdms.testing.dl0 import night_specs, write_night
 

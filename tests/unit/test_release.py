@@ -31,18 +31,10 @@ from ctao_bdms.errors import (
 )
 from ctao_bdms.model import Did, Night, ReplicaState, RetentionClass, Rse, RuleState
 from ctao_bdms.naming import is_block, is_manifest, path_of_lfn
-from ctao_bdms.preservation import (
-    Decision,
-    SpacePolicy,
-    SpaceReleases,
-    check_manifest,
-    end_onsite_rules,
-    plan_space_release,
-    prove,
-    read_back,
-    read_manifest,
-)
-from ctao_bdms.preservation.proofs import record_proof
+from ctao_bdms.preservation import Decision, SpacePolicy, SpaceReleases, read_back, read_manifest
+from ctao_bdms.preservation.manifests import check_manifest
+from ctao_bdms.preservation.proofs import prove, record_proof
+from ctao_bdms.preservation.space import end_onsite_rules, plan_space_release
 from ctao_bdms.preservation.verifiers import VERIFIERS, FileVerifier, ReadDigests, SourceVerifier, verifier_for
 from ctao_bdms.replication import Policy, Replication
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
@@ -51,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ctao_bdms.model import Lfn
-    from ctao_bdms.preservation import Verifier
+    from ctao_bdms.preservation.verifiers import Verifier
 
 ONSITE, PIC, CSCS = "CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"
 START = dt.datetime(2026, 11, 22, 7, tzinfo=dt.UTC)

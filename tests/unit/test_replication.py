@@ -14,16 +14,9 @@ from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.errors import NotFoundError, UnreachableError, UsageError
 from ctao_bdms.model import Did, Night, RetentionClass, Rse, Rule, RuleState, Site
 from ctao_bdms.naming import BlockName, blocks_pattern
-from ctao_bdms.replication import (
-    Follower,
-    Kind,
-    Policy,
-    Replication,
-    centres_for,
-    full_centres,
-    shares_of,
-    wanted_rules,
-)
+from ctao_bdms.replication import Follower, Policy, Replication, wanted_rules
+from ctao_bdms.replication.difference import Kind
+from ctao_bdms.replication.placement import centres_for, full_centres, shares_of
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ctao_bdms.inbox import Poll, Watch, survey
+from ctao_bdms.inbox import Watch, survey
 from ctao_bdms.inbox.folders import Round
+from ctao_bdms.inbox.sightings import Poll
 from ctao_bdms.inbox.stamps import Stamp
 from ctao_bdms.model import DefectKind
 

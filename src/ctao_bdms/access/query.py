@@ -180,10 +180,10 @@ def query(
     scopes
         Where to look.
     words
-        What to look for; see `ctao_bdms.access.conditions`. Besides, ``copies`` (also ``copies__lt`` and the like) is
-        the number of off-site centres that hold a copy that can be read: it costs a request for every thousand products
-        that answer the other words. ``latest=True`` or ``release="latest"`` leaves of each collection the newest
-        release that is valid now; it costs a request for each scope.
+        What to look for; see `ctao_bdms.access.query_words.conditions`. Besides, ``copies`` (also ``copies__lt`` and
+        the like) is the number of off-site centres that hold a copy that can be read: it costs a request for every
+        thousand products that answer the other words. ``latest=True`` or ``release="latest"`` leaves of each collection
+        the newest release that is valid now; it costs a request for each scope.
     limit
         The most products to return.
     any_of

@@ -1,22 +1,19 @@
 """Ingest files: describe and check them, plan, register, quarantine, retry."""
 
-from ctao_bdms.ingest.batches import Batches, BatchSize
+from ctao_bdms.ingest.batches import Batches
 from ctao_bdms.ingest.carry_out import FIRST_BATCH, carry_out
 from ctao_bdms.ingest.checks import CheckPolicy, Severity
-from ctao_bdms.ingest.describe import Described, describe
-from ctao_bdms.ingest.execute import execute
+from ctao_bdms.ingest.describe import Described
 from ctao_bdms.ingest.onsite_storage import onsite_rse, quarantine_of
-from ctao_bdms.ingest.open_blocks import BlockLimits, BlockPolicy, OpenBlock
-from ctao_bdms.ingest.plan import Plan, PlannedBlock, Reject, plan
-from ctao_bdms.ingest.read import read_all
+from ctao_bdms.ingest.open_blocks import BlockLimits, BlockPolicy
+from ctao_bdms.ingest.plan import Plan, plan
 from ctao_bdms.ingest.registrar import Registrar
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 from ctao_bdms.ingest.retry import accept, retry
-from ctao_bdms.ingest.sidecar import DIGEST_SUFFIXES, Statement, compare_statement, read_statement
+from ctao_bdms.ingest.sidecar import DIGEST_SUFFIXES
 from ctao_bdms.ingest.site_ingest import SiteIngest
 
 __all__ = [
-    "BatchSize",
     "Batches",
     "BlockLimits",
     "BlockPolicy",
@@ -25,25 +22,16 @@ __all__ = [
     "Described",
     "FIRST_BATCH",
     "IngestReport",
-    "OpenBlock",
     "Outcome",
     "Plan",
-    "PlannedBlock",
     "Registrar",
-    "Reject",
     "Severity",
     "SiteIngest",
-    "Statement",
     "Status",
     "accept",
     "carry_out",
-    "compare_statement",
-    "describe",
-    "execute",
     "onsite_rse",
     "plan",
     "quarantine_of",
-    "read_all",
-    "read_statement",
     "retry",
 ]

@@ -28,7 +28,7 @@ def formats() -> Mapping[str, FileFormat]:
     """Return the known formats by the ends of names, longest first.
 
     Other packages add theirs by an entry point in the group ``ctao_bdms.formats`` that leads to a
-    `ctao_bdms.integrity.formats.FileFormat`. One that cannot be loaded, or claims an end that has an owner, is reported
+    `ctao_bdms.integrity.FileFormat`. One that cannot be loaded, or claims an end that has an owner, is reported
     in the log and left out. The entry points are read once, when the first file is scanned.
     """
     table = {suffix: each for each in _OURS for suffix in each.suffixes}
