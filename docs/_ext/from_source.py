@@ -19,8 +19,8 @@ from ctao_bdms import errors
 from ctao_bdms.access import QUERY_WORDS, SPECIAL_WORDS
 from ctao_bdms.causes import Cause
 from ctao_bdms.daemon.config.example import example
+from ctao_bdms.daemon.config.load import keys
 from ctao_bdms.daemon.config.settings import Settings
-from ctao_bdms.daemon.config.sources import keys
 from ctao_bdms.daemon.face.families import FAMILIES
 from ctao_bdms.embedded import RSES
 from ctao_bdms.ingest import CheckPolicy
@@ -99,7 +99,7 @@ def _defects() -> str:
 
 def _journal_states() -> str:
     """Return the table of states of a file in the journal."""
-    remarks = _remarks("ctao_bdms.journal.values", "FileState")
+    remarks = _remarks("ctao_bdms.journal.records", "FileState")
     return _table(("state", "what it means"), ((f"`{state.value}`", remarks[state.name]) for state in FileState))
 
 
@@ -114,7 +114,7 @@ def _causes() -> str:
 
 def _copy_causes() -> str:
     """Return the table of causes for which copies do not come."""
-    rows = importlib.import_module("ctao_bdms.replication.causes").CAUSES
+    rows = importlib.import_module("ctao_bdms.replication.copy_causes").CAUSES
     words = {name: name.upper() for name in ("source", "rse", "rule", "lfn", "account", "block")}
     return _table(
         ("cause", "what is said", "what helps"),

@@ -16,7 +16,7 @@ import pytest
 from ctao_bdms.catalogue.rucio import RucioCatalogue
 from ctao_bdms.embedded import add_scope
 from ctao_bdms.model import METADATA, ProductMetadata
-from ctao_bdms.model.questions import HEADER, NEAR, PAGE, VALID
+from ctao_bdms.model.plugin_filters import HEADER, NEAR, PAGE, VALID
 from tests.database import expire
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctao_bdms.daemon.config import Settings, settings_from
-from ctao_bdms.daemon.config.sources import keys
+from ctao_bdms.daemon.config.load import keys
 from ctao_bdms.errors import InvalidSettingsError
 from ctao_bdms.settings import Key, toml
 

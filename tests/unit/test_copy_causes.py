@@ -12,7 +12,7 @@ from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.model import Attempt, Rse, Rule, RuleState, Site
 from ctao_bdms.naming import blocks_pattern
 from ctao_bdms.replication import CopyCause, Policy, Replication
-from ctao_bdms.replication.causes import CAUSES, cause_of_text
+from ctao_bdms.replication.copy_causes import CAUSES, cause_of_text
 from ctao_bdms.replication.placement import centres_for
 from ctao_bdms.testing.contract import NIGHT, ONSITE, block_of, registration
 

@@ -20,8 +20,8 @@ from ctao_bdms.daemon.clocks import Clocks
 from ctao_bdms.daemon.config import Settings, settings_from
 from ctao_bdms.daemon.config.consistency import restart_needed
 from ctao_bdms.daemon.config.example import example
+from ctao_bdms.daemon.config.load import keys
 from ctao_bdms.daemon.config.settings import Batches, Blocks, LogLevel, Storage
-from ctao_bdms.daemon.config.sources import keys
 from ctao_bdms.daemon.recovery import open_registrar
 from ctao_bdms.daemon.service import Service
 from ctao_bdms.errors import InvalidSettingsError, UsageError

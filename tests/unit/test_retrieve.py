@@ -27,7 +27,7 @@ from rich.console import Console
 
 from ctao_bdms.access import Fault, Fetched, Fetching, Health, Progress, locate, open_file, retrieve
 from ctao_bdms.access.locate import ranked
-from ctao_bdms.access.parts import part_of
+from ctao_bdms.access.partial_download import part_of
 from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
 from ctao_bdms.cli.files_bar import FilesBar

@@ -13,7 +13,7 @@ import distributed
 import pytest
 
 from ctao_bdms.daemon.config.settings import Workers
-from ctao_bdms.daemon.scans import open_scans
+from ctao_bdms.daemon.open_scans import open_scans
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import DefectKind, Verdict

@@ -11,7 +11,7 @@ import attrs
 
 from ctao_bdms.access.fetched import Fetched, Fetching, Progress, Trouble
 from ctao_bdms.access.health import Health
-from ctao_bdms.access.parts import TargetError, open_part
+from ctao_bdms.access.partial_download import TargetError, open_part
 from ctao_bdms.access.trying import first_usable
 from ctao_bdms.errors import RetrievalError
 from ctao_bdms.integrity import ChecksumMismatchError, digest_file
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ctao_bdms.access.parts import PartialDownload
+    from ctao_bdms.access.partial_download import PartialDownload
     from ctao_bdms.model import ArchivedFile, Lfn
     from ctao_bdms.storage.sources import Source
 

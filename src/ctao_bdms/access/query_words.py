@@ -13,7 +13,7 @@ import attrs
 from ctao_bdms.catalogue import Comparison, Condition, SortKey
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import METADATA, ArrayElement, Category, Cone, DataLevel, DataType, Night, Site
-from ctao_bdms.model.questions import NAME, SIZE
+from ctao_bdms.model.plugin_filters import NAME, SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

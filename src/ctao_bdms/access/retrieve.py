@@ -16,7 +16,7 @@ from ctao_bdms.access.fetch import Fetcher
 from ctao_bdms.access.fetched import FetchedFiles, Progress
 from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import demand_place, known_files
-from ctao_bdms.access.parts import clear_stale, part_of
+from ctao_bdms.access.partial_download import clear_stale, part_of
 from ctao_bdms.durable import sync_folder
 from ctao_bdms.errors import NoSpaceError, UsageError
 from ctao_bdms.naming import path_of_lfn

@@ -10,7 +10,7 @@ import attrs
 
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import Value, metadata_key
-from ctao_bdms.model.questions import is_pattern
+from ctao_bdms.model.plugin_filters import is_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

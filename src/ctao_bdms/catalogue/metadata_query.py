@@ -10,7 +10,7 @@ import attrs
 from ctao_bdms.catalogue.conditions import Condition
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import Cone, Product, ValidAt, Value, metadata_key
-from ctao_bdms.model.questions import NAME, SIZE
+from ctao_bdms.model.plugin_filters import NAME, SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -22,7 +22,7 @@ from ctao_bdms.daemon.draining import drain
 from ctao_bdms.daemon.face import CONTENT_TYPE, Metrics, Notifier, StatusServer, configure
 from ctao_bdms.daemon.heartbeat import BEAT_S
 from ctao_bdms.daemon.lease import Lease
-from ctao_bdms.daemon.scans import open_scans
+from ctao_bdms.daemon.open_scans import open_scans
 from ctao_bdms.daemon.signals import signal_handlers
 from ctao_bdms.daemon.starting import retry_at_start
 from ctao_bdms.errors import InvalidSettingsError

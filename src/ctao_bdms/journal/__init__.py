@@ -2,8 +2,8 @@
 
 from ctao_bdms.journal.journal import Journal
 from ctao_bdms.journal.reader import JournalReader
-from ctao_bdms.journal.report import FileEvent, JournalEntries, JournalEvents, file_events
-from ctao_bdms.journal.values import Entry, FileState, Order, Rejected, Scanned, Tally, Waiting
+from ctao_bdms.journal.records import Entry, FileState, Order, Rejected, Scanned, Tally, Waiting
+from ctao_bdms.journal.tables import FileEvent, JournalEntries, JournalEvents, file_events
 
 __all__ = [
     "Entry",

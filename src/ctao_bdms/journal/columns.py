@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from ctao_bdms.inbox import Stamp
-from ctao_bdms.journal.values import Entry, FileState
+from ctao_bdms.journal.records import Entry, FileState
 from ctao_bdms.model import Did, FileFacts, Lfn, Night, Site
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.journal.columns import to_column
 from ctao_bdms.journal.database import converted
-from ctao_bdms.journal.values import FileState
+from ctao_bdms.journal.records import FileState
 from ctao_bdms.naming import AcadaPath, BlockName, is_block, path_of_lfn
 
 if TYPE_CHECKING:

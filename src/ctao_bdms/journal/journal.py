@@ -13,8 +13,8 @@ from ctao_bdms.journal import compaction, observing
 from ctao_bdms.journal.columns import PLACE, facts_to_bytes, known_instant, microseconds, place_of, to_column, to_text
 from ctao_bdms.journal.database import converted, open_for_writing
 from ctao_bdms.journal.reader import LONGEST_WAIT_S, JournalReader
+from ctao_bdms.journal.records import FileState
 from ctao_bdms.journal.schema import LACKING
-from ctao_bdms.journal.values import FileState
 from ctao_bdms.journal.writing import transaction
 from ctao_bdms.processes import this_process
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ctao_bdms.inbox import Sighting
-    from ctao_bdms.journal.values import Rejected, Scanned, Waiting
+    from ctao_bdms.journal.records import Rejected, Scanned, Waiting
     from ctao_bdms.journal.writing import Transaction
     from ctao_bdms.model import ArchivedFile, Did
 

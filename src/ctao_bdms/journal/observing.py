@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ctao_bdms.causes import Cause
 from ctao_bdms.journal.columns import PLACE, as_stored, place_of, stamp_of, to_column, to_text, trigger_time
-from ctao_bdms.journal.values import FileState
+from ctao_bdms.journal.records import FileState
 from ctao_bdms.journal.writing import RESET
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from ctao_bdms.journal.columns import (
     to_column,
 )
 from ctao_bdms.journal.database import converted, open_for_reading
-from ctao_bdms.journal.values import Entry, Event, FileState, Order, Tally
+from ctao_bdms.journal.records import Entry, Event, FileState, Order, Tally
 from ctao_bdms.model import Did, Night
 from ctao_bdms.processes import this_process
 

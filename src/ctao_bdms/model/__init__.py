@@ -23,8 +23,8 @@ from ctao_bdms.model.night import Night
 from ctao_bdms.model.observations import Creator, ObservationId
 from ctao_bdms.model.particles import Particle
 from ctao_bdms.model.plausible import implausibilities
+from ctao_bdms.model.plugin_filters import Cone, ValidAt
 from ctao_bdms.model.products import DataType, ProductType, Release
-from ctao_bdms.model.questions import Cone, ValidAt
 from ctao_bdms.model.sites import ArrayElement, ElementKind, Site, Subarray
 from ctao_bdms.model.transfers import Attempt
 

@@ -2,7 +2,7 @@
 
 from ctao_bdms.preservation.fixity import ReadBack, read_back
 from ctao_bdms.preservation.manifests import ManifestCheck, ManifestChecks, check_manifests, read_manifest
-from ctao_bdms.preservation.onsite import left_on_site
+from ctao_bdms.preservation.onsite_disk import left_on_site
 from ctao_bdms.preservation.proofs import BlockProof, BlockProofs, recorded_proofs
 from ctao_bdms.preservation.space import release_space
 from ctao_bdms.preservation.space_release import Decision, SpacePolicy, SpaceRelease, SpaceReleases

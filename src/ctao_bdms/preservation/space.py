@@ -18,7 +18,7 @@ from ctao_bdms.errors import AuthenticationError, BdmsError, CatalogueError, Not
 from ctao_bdms.model import ReplicaState
 from ctao_bdms.naming import is_block
 from ctao_bdms.preservation.decide import CENTRES, ENOUGH, choose, decide, holders
-from ctao_bdms.preservation.onsite import above_low_water
+from ctao_bdms.preservation.onsite_disk import above_low_water
 from ctao_bdms.preservation.proofs import BlockProof, ProofCatalogue, digest_of, prove, record_proof, recorded_proofs
 from ctao_bdms.preservation.space_release import Decision, HeldBlock, SpacePolicy, SpaceRelease, SpaceReleases
 from ctao_bdms.preservation.verifiers import VERIFIERS, ask

@@ -1,7 +1,7 @@
 """Policy, placement, and the replication rules of blocks."""
 
-from ctao_bdms.replication.causes import CopyCause
 from ctao_bdms.replication.centres import PATIENCE, Centre, Centres, centres_by_name, counted_on
+from ctao_bdms.replication.copy_causes import CopyCause
 from ctao_bdms.replication.difference import Action, Difference
 from ctao_bdms.replication.explain import Explanation, Explanations
 from ctao_bdms.replication.follow import Follower

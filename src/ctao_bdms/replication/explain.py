@@ -10,7 +10,7 @@ import attrs
 from ctao_bdms.catalogue import StorageCatalogue, TransferCatalogue
 from ctao_bdms.errors import ForbiddenError, NotFoundError
 from ctao_bdms.model import Attempt, Block, Did, Rule, RuleState
-from ctao_bdms.replication.causes import CAUSES, CauseRow, CopyCause, cause_of_text
+from ctao_bdms.replication.copy_causes import CAUSES, CauseRow, CopyCause, cause_of_text
 from ctao_bdms.replication.difference import Action, Kind, Wanted, difference
 from ctao_bdms.replication.rules import centre_of
 from ctao_bdms.rows import Rows

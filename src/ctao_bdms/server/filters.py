@@ -5,7 +5,7 @@ A filter is a list of groups, of which one must hold; in a group, all conditions
 any of them, and with ``ne`` none of them. ``*`` (or ``%``) in a text stands for any characters. ``in_dataset`` asks for
 what the dataset of that name, of the same scope, holds. Values arrive as the caller wrote them or as text, and are read
 by the type of their key: an observation block is a number, and a stream called ``00123`` is not. The words of
-`ctao_bdms.model.questions` stand in groups, too.
+`ctao_bdms.model.plugin_filters` stand in groups, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy import and_, exists, false, literal, or_, true
 
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import ValueType, metadata_key
-from ctao_bdms.model.questions import is_pattern
+from ctao_bdms.model.plugin_filters import is_pattern
 from ctao_bdms.server import free
 from ctao_bdms.server.paging import special
 from ctao_bdms.server.schema import BEGIN, END, TABLE, between

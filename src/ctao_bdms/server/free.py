@@ -15,7 +15,7 @@ from rucio.common.exception import InvalidMetadata
 from sqlalchemy import and_, func, literal, or_
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ctao_bdms.model.questions import is_pattern
+from ctao_bdms.model.plugin_filters import is_pattern
 from ctao_bdms.server.schema import FREE, TABLE
 from ctao_bdms.server.wildcards import like
 

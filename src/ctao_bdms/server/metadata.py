@@ -12,7 +12,7 @@ from rucio.db.sqla.models import DataIdentifier, DataIdentifierAssociation
 from sqlalchemy import and_, bindparam, select, true, tuple_, update
 
 from ctao_bdms.model import METADATA
-from ctao_bdms.model.questions import HEADER
+from ctao_bdms.model.plugin_filters import HEADER
 from ctao_bdms.server.bulk import asked_for
 from ctao_bdms.server.filters import IN_DATASET, condition
 from ctao_bdms.server.paging import Page, counts, page_of
@@ -166,7 +166,7 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         """Yield the data identifiers of a scope that `filters` describe (see `ctao_bdms.server.filters`).
 
         A group that asks for a page is answered by its long rows in order, or by counts, after a row that says so; see
-        `ctao_bdms.model.questions`.
+        `ctao_bdms.model.plugin_filters`.
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
 """Answers in order and in pages, and counts: what a search of Rucio cannot be asked for.
 
-The words are those of `ctao_bdms.model.questions`. A page begins after a row, not at a number: it costs the same
+The words are those of `ctao_bdms.model.plugin_filters`. A page begins after a row, not at a number: it costs the same
 wherever it lies, and products that arrive meanwhile double none and hide none.
 """
 
@@ -15,7 +15,7 @@ from rucio.db.sqla.models import DataIdentifier
 from sqlalchemy import and_, false, func, literal, or_
 
 from ctao_bdms.model import METADATA
-from ctao_bdms.model.questions import DEC, NAME, NEAR, PAGE, RA, RESERVED, SIZE, VALID, Cone
+from ctao_bdms.model.plugin_filters import DEC, NAME, NEAR, PAGE, RA, RESERVED, SIZE, VALID, Cone
 from ctao_bdms.server.schema import TABLE
 
 if TYPE_CHECKING:

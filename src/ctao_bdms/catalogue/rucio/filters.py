@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ctao_bdms.catalogue.conditions import Comparison, Condition
 from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model import METADATA, Cone, Value, ValueType
-from ctao_bdms.model.questions import DEC, NEAR, VALID, is_pattern
+from ctao_bdms.model.plugin_filters import DEC, NEAR, VALID, is_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,7 +17,7 @@ from ctao_bdms.catalogue.rucio.convert import converted, is_failure_of_server
 from ctao_bdms.catalogue.rucio.filters import filters, plain_filters, portions
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.model import metadata_key
-from ctao_bdms.model.questions import HEADER, NAME, PAGE
+from ctao_bdms.model.plugin_filters import HEADER, NAME, PAGE
 from ctao_bdms.naming import is_beside_tree
 
 if TYPE_CHECKING:

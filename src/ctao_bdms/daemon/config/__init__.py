@@ -1,8 +1,8 @@
 """Read, validate, document and check the settings of the daemon."""
 
 from ctao_bdms.daemon.config.consistency import contradictions, merge_reloadable, restart_needed
+from ctao_bdms.daemon.config.load import settings_from
 from ctao_bdms.daemon.config.settings import Http, Log, LogForm, Retries, Settings, Workers
-from ctao_bdms.daemon.config.sources import settings_from
 
 __all__ = [
     "Http",

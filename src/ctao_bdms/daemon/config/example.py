@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
+from ctao_bdms.daemon.config.load import keys
 from ctao_bdms.daemon.config.settings import Settings
-from ctao_bdms.daemon.config.sources import keys
 from ctao_bdms.settings import toml
 
 __all__ = ["example"]

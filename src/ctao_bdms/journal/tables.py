@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from ctao_bdms.journal.values import Entry
+from ctao_bdms.journal.records import Entry
 from ctao_bdms.rows import Rows
 
 if TYPE_CHECKING:
