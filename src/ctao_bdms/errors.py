@@ -19,6 +19,7 @@ __all__ = [
     "BdmsError",
     "BlockClosedError",
     "CatalogueError",
+    "CatalogueRejectsAllError",
     "ConflictError",
     "CredentialsError",
     "EmbeddedError",
@@ -44,7 +45,6 @@ __all__ = [
     "RefusedError",
     "RetrievalError",
     "StorageError",
-    "TakesNothingError",
     "UnknownRseError",
     "UnreachableError",
     "UploadError",
@@ -229,15 +229,15 @@ class RefusedError(CatalogueError, ValueError):
     """The catalogue does not take a name or a value as it is."""
 
 
-class TakesNothingError(CatalogueError):
-    """The catalogue refuses one file after the other and takes none: the fault is taken for its own, not the files'.
+class CatalogueRejectsAllError(CatalogueError):
+    """The catalogue rejects every file: its fault, not that of the files.
 
     Parameters
     ----------
     count
-        How many it has refused since it took the last one.
+        Number of files rejected since the last accepted one.
     error
-        What it said at last.
+        The last rejection.
     """
 
     transient = True

@@ -160,7 +160,7 @@ def test_who_refuses_everything_blames_no_file_and_is_tried_with_one(archive: Pi
     again = list(batches.register(block, ONSITE, files))
     blamed = [part.file for part in again if isinstance(part, Refused) and part.is_its_own_fault]
     assert blamed == ([files[3]] if isinstance(error, RefusedError) else [])
-    assert not batches.takes_nothing
+    assert not batches.rejects_all
 
 
 def test_files_of_an_unknown_scope_do_not_stop_the_others(archive: Picky) -> None:

@@ -148,7 +148,7 @@ class Batches:
         self.last_refusal: CatalogueError | None = None
 
     @property
-    def takes_nothing(self) -> bool:
+    def rejects_all(self) -> bool:
         """Whether many consecutive files were rejected, so that the catalogue is at fault.
 
         The count continues over batches: a catalogue that rejects every file must not send a night to quarantine, even
@@ -211,7 +211,7 @@ class Batches:
         A refused file is yielded only after another file was registered, which shows that the catalogue works.
         """
         # While the catalogue rejects every file, try a single one first.
-        left = [part for part in (files[1:], files[:1]) if part] if self.takes_nothing else [files]
+        left = [part for part in (files[1:], files[:1]) if part] if self.rejects_all else [files]
         held: list[Refused] = []
         is_any_taken = False
         while left:
@@ -228,7 +228,7 @@ class Batches:
                 held.append(self._refused(part[0], error))
                 self.last_refusal = error
                 self.refused += 0 if is_any_taken or held[-1].is_conflict else 1
-                if self.takes_nothing:
+                if self.rejects_all:
                     yield from (each if each.is_conflict else Refused(each.file, each.error, False) for each in held)
                     yield from (Refused(file, error, False) for rest in reversed(left) for file in rest)
                     return

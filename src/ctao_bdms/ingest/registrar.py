@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from ctao_bdms.blocks import ClosingCatalogue, close_block
-from ctao_bdms.errors import NotFoundError, StorageError, TakesNothingError
+from ctao_bdms.errors import CatalogueRejectsAllError, NotFoundError, StorageError
 from ctao_bdms.ingest.batches import BatchCatalogue, Batches
 from ctao_bdms.ingest.execute import execute
 from ctao_bdms.ingest.open_blocks import BlockPolicy, OpenBlock
@@ -96,7 +96,7 @@ class Registrar:
             If another process closed a block; taking the files again opens a new one.
         StorageError
             If the manifest of a full block cannot be written on site.
-        TakesNothingError
+        CatalogueRejectsAllError
             If the catalogue rejects every file. The files stay where they are.
         """
         refused = self.batches.refused
@@ -129,8 +129,8 @@ class Registrar:
         self._keep(made, before, report)
         last = self.batches.last_refusal
         is_any_taken = any(outcome.status is Status.REGISTERED for outcome in report)
-        if last is not None and self.batches.takes_nothing and self.batches.refused > refused and not is_any_taken:
-            raise TakesNothingError(self.batches.refused, last)
+        if last is not None and self.batches.rejects_all and self.batches.refused > refused and not is_any_taken:
+            raise CatalogueRejectsAllError(self.batches.refused, last)
         return report
 
     def _keep(self, made: Plan, before: dict[Did, OpenBlock], report: IngestReport) -> None:

@@ -1,7 +1,7 @@
-"""What our metadata plugin understands beyond Rucio's filters: the words that client and server share.
+"""Filters that our metadata plugin knows beyond Rucio's own, as client and server write them.
 
-A filter of Rucio is a list of groups of conditions, ``key.operator: value``. The words below stand among them; a server
-with our plugin begins its answer to a group with `PAGE` with the row `HEADER`, and no other server does. So a client
+A filter of Rucio is a list of groups of conditions, ``key.operator: value``. The keys below stand among them. A server
+with our plugin begins its answer to a group with `PAGE` with the row `HEADER`, and no other server does: so a client
 knows whether it was understood.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEC", "HEADER", "NAME", "NEAR", "PAGE", "RA", "RESERVED", "SIZE", "VALID", "Cone", "ValidAt", "is_pattern"]
 
-#: What the words begin with; the rest stands where Rucio has an operator.
+#: What the keys begin with; the rest stands where Rucio has an operator.
 RESERVED = "bdms"
 #: In the first group, a mapping with ``limit`` (rows at most), ``order`` (keys; with ``-`` in front, descending),
 #: ``after`` (the values of ``order`` in the row before the first, and its name), or ``tally`` alone (a key: how many
