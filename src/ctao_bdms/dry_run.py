@@ -35,8 +35,6 @@ class DryRunBlock:
 
     Attributes
     ----------
-    did
-        Its identifier.
     n_files, size_bytes
         What it would hold.
     centres
@@ -54,8 +52,6 @@ class DryRun(Rows[Outcome]):
 
     Parameters
     ----------
-    rows
-        The files.
     blocks
         The blocks that would be made.
     directories

@@ -47,10 +47,6 @@ def replace_text(path: Path, text: str, *, mode: int = 0o666) -> None:
 
     Parameters
     ----------
-    path
-        The file.
-    text
-        Its new content.
     mode
         Its permissions, less those that the umask takes away; 0o600 for secrets.
     """

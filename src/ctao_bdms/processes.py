@@ -85,8 +85,6 @@ def die_with_parent(signum: signal.Signals, parent: int) -> None:
 
     Parameters
     ----------
-    signum
-        The signal.
     parent
         The process that must still be the parent; if it has died in between, this process ends at once.
 
@@ -132,8 +130,6 @@ class ProcessId:
 
     Attributes
     ----------
-    pid
-        The process number.
     started
         The time of its start, in clock ticks since the machine started.
     """

@@ -44,10 +44,6 @@ def declare(
 
     Parameters
     ----------
-    catalogue, rses
-        The archive and its storage elements.
-    lfn
-        The file.
     troubles
         What is wrong with its copies.
     sound

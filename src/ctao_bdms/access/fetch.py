@@ -40,8 +40,6 @@ class Fetcher:
     ----------
     sources
         What opens URLs.
-    rses
-        The storage elements.
     near
         The site or centre whose copies come first.
     health

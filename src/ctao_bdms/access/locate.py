@@ -111,8 +111,6 @@ def locate(
 
     Parameters
     ----------
-    catalogue, rses
-        The archive and its storage elements.
     names
         The files; a dataset or container stands for all files in it.
     near

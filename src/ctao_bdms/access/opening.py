@@ -46,10 +46,6 @@ def open_file(
 
     Parameters
     ----------
-    catalogue, rses
-        The archive and its storage elements.
-    lfn
-        The file.
     near
         The site, centre or storage element whose copies come first.
     verify

@@ -34,11 +34,6 @@ class Products(Rows[Product]):
 
     The archive is asked when they are looked at. To iterate reads page by page and keeps nothing, however many there
     are; the length, a row by its number, and what shows them as a table read all, and from then on they are kept.
-
-    Parameters
-    ----------
-    rows
-        The products.
     """
 
     columns: ClassVar = (
@@ -175,24 +170,16 @@ def query(
 
     Parameters
     ----------
-    catalogue
-        The archive.
-    scopes
-        Where to look.
     words
         What to look for; see `ctao_bdms.access.query_words.conditions`. Besides, ``copies`` (also ``copies__lt`` and
         the like) is the number of off-site centres that hold a copy that can be read: it costs a request for every
         thousand products that answer the other words. ``latest=True`` or ``release="latest"`` leaves of each collection
         the newest release that is valid now; it costs a request for each scope.
-    limit
-        The most products to return.
     any_of
         Alternatives: words of which, besides `words`, those of at least one must hold.
     sort
         The words or keys that they are sorted by, the first first; with ``-`` in front, the greatest come first. Those
         without a value come last. In the end, and if nothing is said, names decide.
-    now
-        The clock.
 
     Raises
     ------
@@ -234,8 +221,6 @@ def latest(catalogue: ProductCatalogue, query: MetadataQuery, now: dt.datetime) 
     ----------
     catalogue
         The archive; it is asked once for the releases.
-    query
-        The conditions.
     now
         When the release must be valid (aware).
 

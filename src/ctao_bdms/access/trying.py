@@ -39,10 +39,6 @@ def first_usable(
 
     Parameters
     ----------
-    file
-        The file.
-    rses
-        The storage elements.
     near
         The site, centre or storage element whose copies come first.
     health

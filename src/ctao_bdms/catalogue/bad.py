@@ -35,8 +35,6 @@ def report_bad(
 
     Parameters
     ----------
-    catalogue
-        The archive.
     lfn, rse, pfn
         The file, the storage element of the replica, and its URL.
     reason

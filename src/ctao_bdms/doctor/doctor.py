@@ -44,8 +44,6 @@ class Finding:
 
     Attributes
     ----------
-    check
-        What was checked.
     ok
         Whether it is as it must be.
     found
@@ -78,11 +76,6 @@ class Findings(Rows[Finding]):
 
 def examine(config: Path) -> Findings:
     """Check whether the policy is in force for a client or server with this ``rucio.cfg``.
-
-    Parameters
-    ----------
-    config
-        The ``rucio.cfg``.
 
     Raises
     ------

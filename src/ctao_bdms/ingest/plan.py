@@ -71,8 +71,6 @@ class Reject:
 
     Attributes
     ----------
-    defects
-        The reasons.
     quarantine
         Whether it is moved to quarantine. Otherwise it stays where it is: it is outside the storage root, or it may
         be good at the next try.

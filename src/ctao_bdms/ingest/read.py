@@ -36,8 +36,6 @@ def read_all(
         The files; one that has defects already is not read.
     policy
         The severity of each check; by default every failed check is an error.
-    sidecars
-        Whether sidecar files are compared.
     jobs
         Number of files that are read at the same time.
     on_scanned, on_bytes

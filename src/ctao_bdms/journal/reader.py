@@ -61,11 +61,6 @@ _ORDERS: dict[Order, tuple[str, str, Callable[[tuple[Any, ...]], Any]]] = {
 class JournalReader:
     """A journal, open for reading; a daemon may write meanwhile.
 
-    Parameters
-    ----------
-    path
-        The file.
-
     Raises
     ------
     NotFoundError

@@ -31,8 +31,6 @@ class Archive:
     ----------
     onsite
         The storage element on site.
-    elements
-        All storage elements.
     centres
         The centres that keep copies of what is in no closed block yet, the one that receives them from the site first.
     blocks

@@ -47,20 +47,14 @@ def gather_report(
 
     Parameters
     ----------
-    catalogue
-        The archive.
     onsite, site, night
         The storage element on site, and the night there.
     root
         The root of its storage, links resolved.
     vo, scope
         What is looked at: files below ``/<vo>/<scope>``; without a scope all of the VO but the users' own.
-    cases
-        The quarantine.
     entries
         What the journal says of the night.
-    replication
-        The replication of its blocks.
     """
     bases = [root / vo / scope] if scope else _areas(root / vo)
     here = [entry for entry in entries if any(map(entry.path.is_relative_to, bases))]

@@ -100,10 +100,6 @@ class NightReport(Rows[StreamTally]):
 
     Parameters
     ----------
-    site, night
-        The night.
-    files
-        All its files.
     centres
         The centres that shall have copies.
     lags

@@ -85,8 +85,6 @@ def track_file(catalogue: _TrackCatalogue, lfn: Lfn) -> TrackedCopies:
     ----------
     catalogue
         The archive; it is only asked.
-    lfn
-        The file.
 
     Raises
     ------

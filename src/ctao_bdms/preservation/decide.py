@@ -160,8 +160,6 @@ def choose(
 
     Parameters
     ----------
-    blocks
-        The blocks.
     policy
         When a copy on site can be deleted.
     now

@@ -71,8 +71,6 @@ def read_back(
     ----------
     files
         The files, with their replicas.
-    now
-        The clock.
     on_bytes
         Called with the number of bytes after each piece that was read.
     at

@@ -91,10 +91,6 @@ def read_manifest(
 
     Parameters
     ----------
-    catalogue
-        The archive.
-    block
-        The block.
     rse
         The storage element whose copy is read; by default the first that can be.
     verifiers
@@ -163,10 +159,6 @@ def check_manifest(
     ----------
     catalogue
         The archive; it is only asked.
-    block, rse
-        The block and the storage element.
-    now
-        The clock.
     deep
         Whether every file of the block is read back there as well, and compared with the manifest's digests.
     on_bytes

@@ -37,13 +37,6 @@ def above_low_water(root: Path, low_water: float) -> float:
 def left_on_site(catalogue: _OnsiteCatalogue, onsite: Rse, rows: SpaceReleases) -> SpaceReleases:
     """Return what is still on site of blocks whose rules have ended.
 
-    Parameters
-    ----------
-    catalogue, onsite
-        The archive, and the storage element on site.
-    rows
-        The blocks.
-
     Returns
     -------
     SpaceReleases

@@ -170,12 +170,8 @@ def prove(
 
     Parameters
     ----------
-    catalogue
-        The archive.
     block, rse, centre
         The block, the storage element of the copy, and the centre that owns that.
-    now
-        The clock.
     who
         Who verifies; by default the user of this process.
     on_bytes

@@ -93,8 +93,6 @@ def plan_space_release(
 
     Parameters
     ----------
-    catalogue, onsite
-        The archive, and the storage element on site.
     scope, pattern
         The scope, and the names of the blocks, with ``*``.
     policy, now, to_free_bytes
@@ -124,8 +122,6 @@ def end_onsite_rules(
         The archive, the storage element on site, and when a copy there can be deleted.
     planned
         The plan of `plan_space_release` for all blocks, made without `to_free_bytes`.
-    now
-        The clock.
     to_free_bytes
         Free no more than this; by default all that can be. Blocks that fail do not count.
     on_bytes

@@ -79,8 +79,6 @@ class HeldBlock:
 
     Attributes
     ----------
-    did
-        The block.
     account
         The owner of the block: only rules of this account are ours.
     is_open
@@ -91,8 +89,6 @@ class HeldBlock:
         The storage element on site.
     n_onsite
         The number of its files with a replica on site.
-    rules
-        Its rules.
     complete
         Readable storage elements off site with an available replica of every file, and their centres.
     shut
@@ -177,8 +173,6 @@ class SpaceReleases(Rows[SpaceRelease]):
 
     Parameters
     ----------
-    rows
-        The blocks.
     stopped
         The error that ended the run before its last block; None if none did.
     """

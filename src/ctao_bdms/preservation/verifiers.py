@@ -177,8 +177,6 @@ def ask(
 
     Parameters
     ----------
-    replica
-        The copy.
     question
         What it is asked, by what reads its kind of URL and the URL.
     verifiers

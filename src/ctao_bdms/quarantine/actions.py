@@ -86,8 +86,6 @@ def tell_outcome(
 
     Parameters
     ----------
-    folder
-        The quarantine folder.
     case_id
         The case that the file was taken out of.
     status, path

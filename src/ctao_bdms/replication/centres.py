@@ -81,8 +81,6 @@ def centres_by_name(
 
     Parameters
     ----------
-    rses
-        The storage elements.
     now
         The time (aware).
     patience
@@ -144,8 +142,6 @@ def counted_on(rses: Iterable[Rse], centres: Mapping[str, Centre], holding: Coll
 
     Parameters
     ----------
-    rses
-        The storage elements.
     centres
         The centres as they are now.
     holding

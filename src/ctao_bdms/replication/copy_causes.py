@@ -47,8 +47,6 @@ class CauseRow:
 
     Attributes
     ----------
-    cause
-        The cause.
     pattern
         What the text says, as a regular expression; empty if the cause is not known by a text.
     sentence

@@ -167,12 +167,8 @@ def difference(did: Did, wanted: Wanted, existing: Sequence[Rule], account: str 
 
     Parameters
     ----------
-    did
-        The block.
     wanted
         The rules that it must have.
-    existing
-        Its rules.
     account
         The owner of the block: rules of other accounts are foreign.
     """

@@ -33,8 +33,6 @@ class Follower:
 
     Parameters
     ----------
-    replication
-        The replication of the archive.
     everything
         Returns scopes and name patterns of all blocks to follow; by default all blocks.
     everything_after

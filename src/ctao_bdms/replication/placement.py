@@ -37,8 +37,6 @@ def full_centres(rses: Iterable[Rse], keep_free_bytes: int = 0) -> frozenset[str
 
     Parameters
     ----------
-    rses
-        The storage elements.
     keep_free_bytes
         The free space below which one that states its free space is full.
     """
@@ -59,14 +57,8 @@ def shut_centres(policy: Policy, rses: Collection[Rse], retention: RetentionClas
 
     Parameters
     ----------
-    policy
-        The policy.
     rses
         The storage elements that can be counted on.
-    retention
-        The retention class.
-    night
-        The night.
     """
     shares = _shares(policy, rses, retention)
     full = full_centres(rses, policy.placement.keep_free_bytes)
@@ -86,14 +78,8 @@ def place(
 
     Parameters
     ----------
-    policy
-        The policy.
     rses
         The storage elements that can be counted on.
-    retention
-        The retention class.
-    site, night
-        The site and the night.
     held
         The centres that keep it already.
 
@@ -130,12 +116,8 @@ def centres_for(
 
     Parameters
     ----------
-    site, night
-        The site and the night.
     shares
         The centres, and the share of the data that each takes, relative to the others.
-    copies
-        How many distinct centres.
     order
         Centres that come before all others, in this order.
     closed

@@ -75,12 +75,8 @@ class Policy:
 
         Parameters
         ----------
-        metadata
-            Its metadata.
         category
             Its processing category; by default the one in the metadata.
-        scope
-            Its scope.
         """
         return next(entry.retention for entry in self.products if entry.fits(metadata, category, scope))
 
@@ -93,8 +89,6 @@ class Policy:
 
         Parameters
         ----------
-        block
-            The block.
         rse
             The storage element where its files are registered.
         """

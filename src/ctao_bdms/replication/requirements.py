@@ -60,8 +60,6 @@ class Requirements:
 
         Parameters
         ----------
-        did
-            The block.
         rules
             The rules that it has: what a centre keeps already it goes on keeping.
         """

@@ -49,10 +49,6 @@ def place_file(
 
     Parameters
     ----------
-    sink
-        The storage element.
-    source
-        The file.
     lfn
         The name that it gets.
     size_bytes, adler32

@@ -62,8 +62,6 @@ def take_back(sink: Sink, lfns: Iterable[Lfn], known: Callable[[Lfn], bool]) -> 
 
     Parameters
     ----------
-    lfns
-        The uploaded files.
     known
         Returns whether the archive has a replica of a file there, in any state.
 

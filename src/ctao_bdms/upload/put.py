@@ -174,8 +174,6 @@ class Put:
 
         Parameters
         ----------
-        paths
-            Files or folders.
         product
             The metadata given by the user, for all files.
         checks

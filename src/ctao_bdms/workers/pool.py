@@ -111,8 +111,6 @@ class WorkerPool(Executor):
         ----------
         limit_s
             The time in seconds after which its worker is killed; None for no limit.
-        fn, *args, **kwargs
-            The call.
 
         Raises
         ------

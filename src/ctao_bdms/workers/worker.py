@@ -49,8 +49,6 @@ class Worker:
 
     Attributes
     ----------
-    job
-        The current call.
     ready
         Whether it has finished its start.
     deadline_s

@@ -22,8 +22,6 @@ class Identity:
 
     Attributes
     ----------
-    account
-        Our account.
     role
         Its attribute ``bdms-role``; empty if it has none.
     server_version

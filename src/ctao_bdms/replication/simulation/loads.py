@@ -31,8 +31,6 @@ class CentreLoad:
 
     Attributes
     ----------
-    centre
-        The centre.
     share, kept_share
         The part of the data that it should keep as the shares at the end say, and the part of all copies that it keeps.
     first_bytes, other_bytes

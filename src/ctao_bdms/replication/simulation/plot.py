@@ -41,8 +41,6 @@ def plot(simulation: Simulation, path: Path) -> None:
 
     Parameters
     ----------
-    simulation
-        The simulation.
     path
         The picture: a file ``.png`` or ``.svg``; it is overwritten.
 

@@ -46,10 +46,6 @@ class Change:
 
     Attributes
     ----------
-    kind
-        What.
-    centre
-        The centre.
     date
         From which night on.
     """

@@ -53,10 +53,6 @@ def nights_of(site: Site, first: dt.date, years: int, bytes_per_year: float) -> 
 
     Parameters
     ----------
-    site
-        The site: North or South.
-    first
-        The first night.
     years
         How many years of 365.25 days.
     bytes_per_year
