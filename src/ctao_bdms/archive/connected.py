@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,13 +74,13 @@ class Connected:
             catalogue=self.catalogue,
             storage=storage,
             now=self.now,
-            retention_of=self.replication.policy.retention_of,
-            first_rule=self.replication.policy.first_rule,
+            blocks=ingest.BlockPolicy(
+                limits=limits or ingest.BlockLimits(),
+                retention_of=self.replication.policy.retention_of,
+                first_rule=self.replication.policy.first_rule,
+            ),
             begin_rules=self.replication.begin,
-            limits=limits or ingest.BlockLimits(),
-            checks=checks or ingest.CheckPolicy(),
-            sidecars=sidecars,
-            jobs=jobs,
-            on_scanned=on_scanned,
-            on_bytes=on_bytes,
+            read=partial(
+                ingest.read_all, policy=checks, sidecars=sidecars, jobs=jobs, on_scanned=on_scanned, on_bytes=on_bytes
+            ),
         )

@@ -7,6 +7,7 @@ from ctao_bdms.ingest.describe import Described
 from ctao_bdms.ingest.onsite_storage import onsite_rse, quarantine_of
 from ctao_bdms.ingest.open_blocks import BlockLimits, BlockPolicy
 from ctao_bdms.ingest.plan import Plan, plan
+from ctao_bdms.ingest.read import read_all
 from ctao_bdms.ingest.registrar import Registrar
 from ctao_bdms.ingest.report import IngestReport, Outcome, Status
 from ctao_bdms.ingest.retry import accept, retry
@@ -33,5 +34,6 @@ __all__ = [
     "onsite_rse",
     "plan",
     "quarantine_of",
+    "read_all",
     "retry",
 ]
