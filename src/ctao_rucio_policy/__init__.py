@@ -1,8 +1,8 @@
-"""The policy of the Cherenkov Telescope Array Observatory for Rucio, on servers and clients.
+"""The CTAO policy package for Rucio servers and clients.
 
-Rucio loads this package when ``[policy] package = ctao_rucio_policy`` stands in its configuration, and ignores it
-without a word if its import fails. It therefore needs nothing but attrs and the standard library; Rucio itself is
-imported inside functions, because Rucio's own modules are only half imported when the package is loaded.
+Rucio loads the package if its configuration has ``[policy] package = ctao_rucio_policy``. If the import fails, Rucio
+ignores the package silently. The package therefore depends on attrs and the standard library only, and imports Rucio
+inside functions: Rucio's own modules are half imported when the package is loaded.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ALGORITHM", "SUPPORTED_VERSION", "get_algorithms"]
 
-#: The versions of Rucio that this policy has been proven with; Rucio refuses the package outside of them.
+#: The Rucio versions that the policy is tested with; any other version rejects the package.
 SUPPORTED_VERSION = [">=41", "<42"]
 
-#: The name under which the algorithms are registered and must be configured.
+#: The name of the algorithms, in the registry and in the configuration.
 ALGORITHM = "ctao_bdms"
 
 
 def get_algorithms() -> dict[str, dict[str, Callable[..., Any]]]:
-    """Return the algorithms by type and name, as Rucio asks for them when it loads the package."""
+    """Return the algorithms by type and name; Rucio calls this when it loads the package."""
     return {"lfn2pfn": {ALGORITHM: lfn2pfn}, "pfn2lfn": {ALGORITHM: pfn2lfn}, "scope": {ALGORITHM: scope}}

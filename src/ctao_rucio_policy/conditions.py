@@ -1,4 +1,4 @@
-"""The questions that cells of the table of permissions ask: each function gives the reason why not, or nothing."""
+"""Conditions of the permission table: each function returns the reason for a refusal, or an empty string."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ONSITE_ATTRIBUTE", "QUESTIONS", "Caller", "is_onsite"]
 
-#: The attribute of storage elements where the telescopes' data lie first.
+#: The RSE attribute of the on-site storage elements, where raw data are first written.
 ONSITE_ATTRIBUTE = "onsite"
 
-#: The expressions of rules that preserve blocks, as the reconciler of the library makes and knows them.
+#: The RSE expressions of rules that preserve blocks; `ctao_bdms.replication` writes and recognises exactly these.
 _OF_CENTRE = re.compile(r"centre=[A-Za-z0-9_-]+(&tape)?")
 
 _OWN_OPTIONS = frozenset({"activity", "comment", "lifetime", "source_replica_expression"})
@@ -30,7 +30,7 @@ _OWN_OPTIONS = frozenset({"activity", "comment", "lifetime", "source_replica_exp
 
 @attrs.frozen
 class Caller:
-    """An account, what it is, and the transaction in which it asks."""
+    """An account, its role, and the database session of its request."""
 
     account: Any  # InternalAccount
     role: Role
@@ -39,14 +39,14 @@ class Caller:
 
 
 def is_onsite(rse_id: str, session: Any) -> bool:  # noqa: ANN401 (Rucio has no types)
-    """Whether a storage element is marked as one where the telescopes' data lie first."""
+    """Return whether a storage element has the on-site attribute."""
     from rucio.core.rse import list_rse_attributes
 
     return list_rse_attributes(rse_id=rse_id, session=session).get(ONSITE_ATTRIBUTE) is True
 
 
 def _owner(caller: Caller, asked: Mapping[str, Any]) -> str:
-    """Rucio's generic rules go by the owner of the scope, and know what else the action needs."""
+    """Refuse always: Rucio's generic rules have already found that the account does not own the scope."""
     from rucio.core.permission import generic
 
     if generic.has_permission(caller.account, asked["action"], asked, session=caller.session):
@@ -57,7 +57,7 @@ def _owner(caller: Caller, asked: Mapping[str, Any]) -> str:
 def _derived(caller: Caller, asked: Mapping[str, Any]) -> str:
     files = asked["files"] if "files" in asked else _files(caller)
     if not files:
-        return "The request does not say which files are registered."
+        return "The request does not name the files to register."
     for scope, name in files:
         if enters_on_site(scope, name, caller.session):
             return f"{name} is raw data; its copies are made by replication rules."
@@ -76,7 +76,7 @@ def _own_derived(caller: Caller, asked: Mapping[str, Any]) -> str:
 
 
 def _files(caller: Caller) -> list[tuple[Any, str]]:
-    """Return what the request registers, as ``add_replicas`` and DIRAC's ``add_files`` say it."""
+    """Return the files that the request registers, from the body of ``add_replicas`` or of DIRAC's ``add_files``."""
     from rucio.common.types import InternalScope
 
     request, vo = body(), caller.account.vo
@@ -102,7 +102,7 @@ def _off_site(caller: Caller, asked: Mapping[str, Any]) -> str:
     rses = parse_expression(asked["rse_expression"], filter_={"vo": caller.account.vo}, session=caller.session)
     if not any(is_onsite(rse["id"], caller.session) for rse in rses):
         return ""
-    return "The storage on site is for what enters there; ask for copies at data centres, for instance in offsite=True."
+    return "Storage on site is reserved for ingested data; make the rule for data centres, for instance offsite=True."
 
 
 def _ends_off_site(caller: Caller, asked: Mapping[str, Any]) -> str:
@@ -123,7 +123,7 @@ def _own(caller: Caller, asked: Mapping[str, Any]) -> str:
         return f"The rule belongs to {asked['rule']['account']}; ask its owner or the archive administrator."
     changes = {*asked.get("options", ()), *asked.get("override", ())}
     if other := sorted(changes - _OWN_OPTIONS):
-        return f"Of a rule, {', '.join(other)} can be changed by the archive administrator only."
+        return f"The fields {', '.join(other)} of a rule can be changed by the archive administrator only."
     return ""
 
 
@@ -142,7 +142,7 @@ def _own_kept(caller: Caller, asked: Mapping[str, Any]) -> str:
     )
     if asked["action"] == "update_rule" and options and harmless:
         return _own(caller, {"rule": asked["rule"]})
-    return "The ingest service may only have its own rules never end, read from elsewhere or try again; " + (
+    return "The ingest service may only remove the lifetime of its own rules, change their source or retry them; " + (
         "for anything else, ask the archive administrator."
     )
 
@@ -158,7 +158,7 @@ def _own_on_site(caller: Caller, asked: Mapping[str, Any]) -> str:
 
 
 def _others(caller: Caller, rule: Mapping[str, Any]) -> set[str]:
-    """Return the centres at which the other rules on the same name preserve it."""
+    """Return the centres where the other rules on the same name preserve its data."""
     from rucio.core.did import list_files
     from rucio.core.rule import list_rules
 
@@ -175,13 +175,13 @@ def _released(caller: Caller, asked: Mapping[str, Any]) -> str:
         return ""
     return (
         f"Rules without lifetime hold all of {asked['rule']['name']} at {', '.join(sorted(held)) or 'no centre'} for "
-        "certain; the copy on site can go when rules without lifetime are fulfilled at two centres."
+        "certain; the copy on site can be deleted when rules without lifetime are fulfilled at two centres."
     )
 
 
 def _two_centres(caller: Caller, asked: Mapping[str, Any]) -> str:
     if asked["override"]:
-        return "A rule that preserves raw data can only be moved as it is; leave out the override."
+        return "Moving a rule that preserves raw data must not change it otherwise; leave out the override."
     if "" in centres_of(asked["rule"]["rse_expression"], caller.account.vo, caller.session):
         return (
             "A rule that holds the copy on site cannot be moved: the ingest service ends it when two centres are "
@@ -189,16 +189,16 @@ def _two_centres(caller: Caller, asked: Mapping[str, Any]) -> str:
         )
     if not _OF_CENTRE.fullmatch(asked["rse_expression"]):
         return (
-            "Rules that preserve raw data are for centres: the ingest service knows them by that. Give the centre, for "
-            "example centre=PIC or centre=PIC&tape."
+            "A rule that preserves raw data must name a centre, because the ingest service recognises it by its "
+            "expression. Give the centre, for example centre=PIC or centre=PIC&tape."
         )
     target = centres_of(asked["rse_expression"], caller.account.vo, caller.session)
     remaining = _others(caller, asked["rule"]) | (target if len(target) == 1 else set())
     if len(remaining - {""}) >= 2:
         return ""
     return (
-        f"After the move fewer than two centres would preserve {asked['rule']['name']} for certain; choose a place at "
-        "a centre that does not hold it yet."
+        f"After the move fewer than two centres would preserve {asked['rule']['name']} for certain; choose a "
+        "centre that does not hold it yet."
     )
 
 

@@ -1,7 +1,7 @@
-"""What must hold whoever asks: the last sound copy of a file is out of everybody's reach.
+"""Guards of the permission table: checks for every role, which protect the last sound copy of a file.
 
-Each function belongs to a guard of the table (`roles.GUARDS`), and gives the reason why not, or nothing. What a request
-is about stands in what `permission` found out, or in the body of the request.
+Each function implements one guard of `roles.GUARDS` and returns the reason for a refusal, or an empty string. The
+details of a request come from `permission` or from the request body.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "LEAST_LIFETIME_S", "wrong_scope"]
 
-#: The shortest lifetime of a rule on preserved files, in seconds: time to notice, and for copies to arrive.
+#: The shortest lifetime of a rule on preserved files, in seconds: time to notice a mistake and to make other copies.
 LEAST_LIFETIME_S = 86_400
-#: So many declarations of suspicious copies an account may make in a day: a machine that reads wrongly tells of more.
+#: The limit of suspicious copies that an account may declare per day; more than that indicates a faulty machine.
 _SUSPICIONS_A_DAY = 1000
 _DAY = dt.timedelta(days=1)
-#: What ends a data identifier, in the words of Rucio's metadata.
+#: The metadata keys of Rucio that can make a DID expire or lose its replicas.
 _ENDING = {"lifetime", "expired_at", "eol_at", "purge_replicas", "availability", "did_type", "is_archive"}
 
 
 def wrong_scope(scope: str, name: str) -> str:
     """Return why a name does not belong to a scope; empty if it does.
 
-    The place of a file follows from its name alone: under another scope, the same name would be the same file.
+    The path of a file follows from its name alone: the same name under another scope would be the same file on disk.
 
     Examples
     --------
@@ -58,13 +58,13 @@ def wrong_scope(scope: str, name: str) -> str:
     ''
     """
     try:
-        # The blocks of a user's scope lie beside the user's area.
+        # The blocks of a user's scope are next to the user's area, so `scope_of` does not apply.
         belongs = BlockName.parse(name).scope if is_block(name) else scope_of(name)
     except InvalidNameError as error:
         return str(error)
     if scope == belongs:
         return ""
-    return f"{name} belongs to scope {belongs}, not to {scope}: under both it would be the same file. Use {belongs}."
+    return f"{name} belongs to scope {belongs}, not to {scope}: in both it would be the same file. Use {belongs}."
 
 
 def _named(caller: Caller, asked: Mapping[str, Any]) -> str:
@@ -82,8 +82,8 @@ def _held(caller: Caller, asked: Mapping[str, Any]) -> str:
         return f"{files[0][1]} is preserved; a rule on it needs a lifetime of at least {LEAST_LIFETIME_S} s, or none."
     if name := at_risk(files, session=caller.session):
         return (
-            f"Nothing holds {name} for ever yet, and the end of this rule would take its copy; try again in some "
-            "minutes, or make the rule without a lifetime."
+            f"No rule without lifetime holds {name} yet, and its copy would be deleted with this rule; try again in "
+            "some minutes, or make the rule without a lifetime."
         )
     return ""
 
@@ -91,16 +91,16 @@ def _held(caller: Caller, asked: Mapping[str, Any]) -> str:
 def _held_without(caller: Caller, asked: Mapping[str, Any]) -> str:
     if name := at_risk(asked["content"], without=asked["without"], session=caller.session, lock=True):
         return (
-            f"Nothing else would hold {name}: no other rule without end has a sound copy of it. Wait until another "
-            "centre has its copy (bdms track says so), then try again."
+            f"Nothing else would hold {name}: no other rule without lifetime has a sound copy of it. Wait until "
+            "another centre has its copy (see bdms track), then try again."
         )
     return ""
 
 
 def _lasting(caller: Caller, asked: Mapping[str, Any]) -> str:
     session = caller.session
-    # The rule with which a block is opened locks these in the same evaluation as any other rule, or sooner: a rule of
-    # somebody else on their block or directory must not stop the ingest.
+    # The rule of the open block locks these files in the same evaluation as any other rule, or earlier. So a rule of
+    # another account on the block or its directory must not stop the ingest.
     locked_soon = {
         file
         for parent, children in asked["attached"]
@@ -110,23 +110,23 @@ def _lasting(caller: Caller, asked: Mapping[str, Any]) -> str:
     for parent, children in asked["attached"]:
         for file, keys in children:
             if keys and is_permanent(parent[1]):
-                return f"{file[1]} cannot have an end ({', '.join(sorted(keys))}) in {parent[1]}, which keeps for ever."
+                return f"{file[1]} cannot have an end ({', '.join(sorted(keys))}) in {parent[1]}, which is permanent."
         does_end = ends(*parent, session=session)
         files = [file for file, _ in children if does_end and file not in locked_soon]
-        # An ingest registers hundreds of new files at once: only what is there already can have an end.
+        # Only files that exist already can expire; the hundreds of new files of an ingest need no check.
         known = known_of([file for file, _ in children], session=session) if is_permanent(parent[1]) else []
         files += [file for file in known if ends(*file, session=session, alone=file in locked_soon)]
         for file in files:
             if name := _to_be_held(parent, file, session):
                 return (
-                    f"{parent[1]}, {name} or a rule on one of them has an end, and nothing holds {name} for ever yet; "
-                    "try again in some minutes, or make it without a lifetime."
+                    f"{parent[1]}, {name} or a rule on one of them expires, and no rule without lifetime holds {name} "
+                    "yet; try again in some minutes, or leave out the lifetime."
                 )
     return ""
 
 
 def _to_be_held(parent: File, file: File, session: Any) -> str:  # noqa: ANN401 (Rucio has no types)
-    """Return the name of a file that is preserved once it is attached to `parent`, and that nothing holds yet."""
+    """Return the name of a file that `parent` makes preserved and that no rule holds yet; empty if none."""
     if name := at_risk([file], session=session, preserved=is_permanent(parent[1])):
         return name
     for_a_while = is_kept_for_a_while(parent[1]) and parent[0] == file[0]
@@ -138,14 +138,15 @@ def _no_end(caller: Caller, asked: Mapping[str, Any]) -> str:
     keys = sorted(_ENDING.intersection(asked["keys"]))
     content, without = asked["content"], asked["without"]
     if keys and (asked["is_raw"] or at_risk(content, without=without, session=caller.session, lock=True)):
-        return f"{', '.join(keys)} would end what is preserved; it has no end."
+        return f"{', '.join(keys)} would make preserved data expire; preserved data have no lifetime."
     return ""
 
 
 def _replaced(caller: Caller, asked: Mapping[str, Any]) -> str:
-    """Rucio takes a bad copy that gets a new lock for one on its way, asks for no transfer, and forgets that it is bad.
+    """Refuse new locks on a bad copy until Rucio has requested its replacement.
 
-    Until its necromancer has asked for a transfer, there must be no new lock (``core.rule_grouping``, 41.5).
+    With a new lock, Rucio takes the bad copy for one in transfer, requests no transfer, and forgets that it is bad
+    (``core.rule_grouping``, 41.5). Its necromancer must request the transfer first.
     """
     from rucio.core.rse import get_rse_name
     from rucio.core.rse_expression_parser import parse_expression
@@ -169,15 +170,15 @@ def _replaced(caller: Caller, asked: Mapping[str, Any]) -> str:
 def _other_copy(caller: Caller, asked: Mapping[str, Any]) -> str:
     copies = _declared(caller, asked["action"])
     if copies is None:
-        return "The request does not say which copies are meant, in a way that can be checked."
+        return "The request does not identify the copies in a way that can be checked."
     if name := only_copies(copies, session=caller.session):
         return (
-            f"The copy of {name} is the last sound one that the catalogue knows; Rucio would give the file up. Wait "
-            "for another copy (bdms track), or put the right bytes back in its place."
+            f"The copy of {name} is the last sound one that the catalogue knows; Rucio would mark the file as lost. "
+            "Wait for another copy (see bdms track), or restore the file from a good source."
         )
-    for scope, name in copies:  # see `_replaced`: the judge would make its lock when the copy is bad
+    for scope, name in copies:  # otherwise the judge would lock a copy that is already bad; see `_replaced`
         if awaits_locks(scope, name, session=caller.session):
-            return f"Rucio has still to make locks for what holds {name}; try again in some minutes."
+            return f"Rucio has not yet made all locks for {name}; try again in some minutes."
     return ""
 
 
@@ -188,11 +189,11 @@ def _suspected(caller: Caller, asked: Mapping[str, Any]) -> str:
 
     copies = _declared(caller, asked["action"])
     if copies is None:
-        return "The request does not say which copies are meant, in a way that can be checked."
+        return "The request does not identify the copies in a way that can be checked."
     if name := only_copies(copies, session=caller.session):
         return (
-            f"The copy of {name} is the last sound one that the catalogue knows, and nothing may act on it by itself; "
-            "tell the operators of its centre."
+            f"The copy of {name} is the last sound one that the catalogue knows, and must not be replaced "
+            "automatically; tell the operators of its centre."
         )
     mine = select(func.count()).where(
         BadReplica.account == caller.account,
@@ -202,11 +203,13 @@ def _suspected(caller: Caller, asked: Mapping[str, Any]) -> str:
     told = [(*file, rse_id) for file, rse_ids in copies.items() for rse_id in rse_ids]
     same = mine.where(tuple_(BadReplica.scope, BadReplica.name, BadReplica.rse_id).in_(told))
     if told and caller.session.execute(same).scalar():
-        return "This account has told of that copy within the last day; once is enough, others may tell of it too."
+        return (
+            "This account has declared that copy suspicious within the last day; one declaration per account is enough."
+        )
     if caller.session.execute(mine).scalar() + len(told) > _SUSPICIONS_A_DAY:
         return (
-            f"This account has told of {_SUSPICIONS_A_DAY} copies within the last day; it is more likely that your "
-            "machine reads wrongly. Try another one, and tell the operators."
+            f"This account has declared {_SUSPICIONS_A_DAY} copies suspicious within the last day; your machine is "
+            "probably at fault. Try another one, and tell the operators."
         )
     return ""
 
@@ -217,27 +220,27 @@ def _unregistered(caller: Caller, asked: Mapping[str, Any]) -> str:
 
     paths = [str(each.get("path", "")) for each in body().get("replicas") or ()]
     if not paths:
-        return "The request does not say which places are meant."
+        return "The request does not name the paths to delete."
     for path in paths:
         parts = path.split("/")
-        # Rucio gives the place with or without the prefix of the storage element: every end of it may be a name.
+        # Rucio gives the path with or without the prefix of the storage element, so any suffix of it can be a name.
         names = ["/" + "/".join(parts[start:]) for start in range(len(parts))]
         known = select(RSEFileAssociation.name).where(RSEFileAssociation.name.in_(names)).limit(1)
         if name := caller.session.execute(known).scalar():
-            return f"{path} is where {name} lies, which the archive knows; nobody deletes it."
+            return f"{path} is the path of {name}, which is registered in the archive; it must not be deleted."
     return ""
 
 
 def _without_delay(caller: Caller, asked: Mapping[str, Any]) -> str:
     if asked.get("key") == "tombstone_delay":
-        return "With tombstone_delay new replicas expire before a rule holds them; the archive does without it."
+        return "With tombstone_delay, new replicas expire before a rule holds them; leave the attribute out."
     return ""
 
 
 def _declared(caller: Caller, action: str) -> dict[File, Collection[str]] | None:
-    """Return which copies a request is about: files, each with storage elements; None if it does not say.
+    """Return the files of a request, each with its storage elements; None if the request does not name them.
 
-    Each action reads its own keys of the body, as Rucio does: others could hide which copies are meant.
+    Only the keys that Rucio reads for this action are read: other keys could hide which copies are meant.
     """
     request = body()
     rows: list[Any]
@@ -258,7 +261,7 @@ def _declared(caller: Caller, action: str) -> dict[File, Collection[str]] | None
 
 
 def _of_rows(caller: Caller, rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[File, str]]:
-    """Return the copies that are named by scope, name and storage element."""
+    """Return the copies given by scope, name and storage element."""
     from rucio.common.types import InternalScope
     from rucio.core.rse import get_rse_id
 
@@ -269,7 +272,7 @@ def _of_rows(caller: Caller, rows: Iterable[Mapping[str, Any]]) -> Iterable[tupl
 
 
 def _of_places(caller: Caller, pfns: list[str]) -> Iterable[tuple[File, str]]:
-    """Return the copies that are named by their places, as Rucio itself finds them."""
+    """Return the copies given by PFN, resolved by Rucio itself."""
     from rucio.common.types import InternalScope
     from rucio.core.replica import get_pfn_to_rse
     from rucio.rse import rsemanager

@@ -1,7 +1,7 @@
-"""Which copies are held: by locks of rules without end, on replicas that the catalogue knows as sound.
+"""Queries for held files: files with a sound copy that is locked by a rule without lifetime.
 
-A file is *preserved* if it is raw data or in a block of the class ``permanent``. Whatever could free a replica asks
-here first. The questions lock the files that they are about until the end of the transaction: two calls that each
+A file is *preserved* if it is raw data or in a block of the class ``permanent``. Every action that could free a
+replica is checked here first. The queries lock their files until the end of the transaction. So two calls that each
 leave the other's copy as the last one are decided one after the other.
 """
 
@@ -34,11 +34,11 @@ __all__ = [
 #: A file: its scope (``InternalScope``) and its name.
 File = tuple[Any, str]
 
-#: Names of raw data, and of blocks and their manifests, whatever their scope.
+#: Names of raw data, blocks and manifests in any scope.
 _RAW = "^/[^/]+/[^/]+/(DL0|blocks)/"
 _BLOCK = "^/[^/]+/[^/]+/blocks/(.+/)?{}-[^/]*$"
 _KEPT_FOR_A_WHILE = "(short-term|real-time|user)"
-#: The RSE attribute of a storage element whose copies no longer count.
+#: The RSE attribute of a storage element whose copies are lost.
 _LOST = "lost"
 
 
@@ -50,20 +50,18 @@ def at_risk(
     lock: bool = False,
     preserved: bool = False,
 ) -> str:
-    """Return the name of a preserved file in `dids` that nothing holds; empty if each is held.
+    """Return the name of a preserved file in `dids` that no rule holds; empty if each is held.
 
     Parameters
     ----------
     dids
-        Files, datasets and containers; of collections all files that they hold count.
+        Files, datasets and containers; all files in a collection are checked.
     without
-        The identifiers of rules that do not count.
-    session
-        The database session of the request.
+        The identifiers of rules to leave out.
     lock
-        Lock the files until the end of the transaction: for calls that take a hold away.
+        Lock the files until the end of the transaction: for calls that remove a rule or a replica.
     preserved
-        Take all files for preserved.
+        Treat all files as preserved.
     """
     from rucio.db.sqla.models import DataIdentifier
     from sqlalchemy import select
@@ -80,17 +78,15 @@ def at_risk(
 
 
 def only_copies(replicas: Mapping[File, Collection[str]], *, session: Any) -> str:  # noqa: ANN401
-    """Return the name of a file that has no sound copy but these; empty if each has another.
+    """Return the name of a file whose only sound copies are `replicas`; empty if each file has another.
 
-    Another copy of a preserved file counts if a rule without end holds it; that of any other file, if it is not
-    about to be deleted. A copy that is declared bad already is no loss.
+    For a preserved file, another copy counts if a rule without lifetime holds it. For any other file, it counts if it
+    is not about to be deleted. A copy that is already declared bad is no loss.
 
     Parameters
     ----------
     replicas
-        Files, each with the identifiers of the storage elements whose copies shall not count.
-    session
-        The database session of the request.
+        Files, each with the identifiers of the storage elements whose copies are not counted.
     """
     from rucio.db.sqla.constants import ReplicaState
     from rucio.db.sqla.models import DataIdentifier, RSEFileAssociation
@@ -122,7 +118,7 @@ def only_copies(replicas: Mapping[File, Collection[str]], *, session: Any) -> st
 
 
 def has_preserved(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401
-    """Return whether a file, dataset or container has preserved files in it."""
+    """Return whether a file is preserved, or a dataset or container has preserved files."""
     from rucio.db.sqla.models import DataIdentifier
     from sqlalchemy import select
 
@@ -133,12 +129,8 @@ def has_preserved(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN4
 def bad_copies(dids: Collection[File], *, session: Any) -> list[tuple[str, str]]:  # noqa: ANN401
     """Return the copies in `dids` that are declared bad and that Rucio does not replace yet.
 
-    Of datasets and containers all files that they hold count.
-
-    Returns
-    -------
-    list of tuple
-        The name of the file and the identifier of the storage element of each.
+    All files in datasets and containers are included. Each copy is a file name and the identifier of its storage
+    element.
     """
     from rucio.db.sqla.constants import DIDType, ReplicaState
     from rucio.db.sqla.models import DataIdentifier, RSEFileAssociation
@@ -161,7 +153,7 @@ def bad_copies(dids: Collection[File], *, session: Any) -> list[tuple[str, str]]
 
 
 def awaits_locks(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401
-    """Return whether Rucio's judge has still to make locks for a name, or for what holds it."""
+    """Return whether Rucio's judge still has to make locks for a name or one of its parents."""
     from rucio.db.sqla.constants import RuleState
     from rucio.db.sqla.models import ReplicationRule, UpdatedDID
     from sqlalchemy import or_, select, tuple_
@@ -180,12 +172,12 @@ def awaits_locks(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN40
 
 
 def rules_above(scope: Any, name: str, *, session: Any) -> list[str]:  # noqa: ANN401
-    """Return the identifiers of all rules on a dataset or container, and on what holds it."""
+    """Return the identifiers of all rules on a dataset or container and on its parents."""
     return [rule for rule, _ in _rules_above(scope, name, session)]
 
 
 def places_above(scope: Any, name: str, *, session: Any) -> set[str]:  # noqa: ANN401
-    """Return the RSE expressions of all rules on a dataset or container, and on what holds it."""
+    """Return the RSE expressions of all rules on a dataset or container and on its parents."""
     return {expression for _, expression in _rules_above(scope, name, session)}
 
 
@@ -201,7 +193,7 @@ def _rules_above(scope: Any, name: str, session: Any) -> list[tuple[str, str]]: 
 
 
 def is_endless(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401
-    """Return whether a rule without end is on a name itself."""
+    """Return whether a rule without lifetime is on the name itself."""
     from rucio.db.sqla.models import ReplicationRule
     from sqlalchemy import select
 
@@ -212,9 +204,9 @@ def is_endless(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401
 
 
 def ends(scope: Any, name: str, *, session: Any, alone: bool = False) -> bool:  # noqa: ANN401
-    """Return whether a name has an end, or what holds it, or a rule on one of them, or a replica of it.
+    """Return whether a name, one of its parents, a rule on one of them, or a replica of it expires.
 
-    With `alone`, what holds it does not count.
+    With `alone`, parents do not count.
     """
     from rucio.db.sqla.models import DataIdentifier, ReplicationRule, RSEFileAssociation
     from sqlalchemy import and_, or_, select, tuple_
@@ -232,17 +224,17 @@ def ends(scope: Any, name: str, *, session: Any, alone: bool = False) -> bool:  
 
 
 def is_permanent(name: str) -> bool:
-    """Return whether a name is that of a block that keeps its files for ever."""
+    """Return whether a name is that of a block of the class ``permanent``."""
     return re.search(_BLOCK.format("permanent"), name) is not None
 
 
 def is_kept_for_a_while(name: str) -> bool:
-    """Return whether a name is that of a block that keeps its files for a while only."""
+    """Return whether a name is that of a block with a limited retention."""
     return re.search(_BLOCK.format(_KEPT_FOR_A_WHILE), name) is not None
 
 
 def _above(scope: Any, name: str) -> Any:  # noqa: ANN401
-    """Return the question for a name and all that holds it."""
+    """Return the query for a name and all its parents, at any depth."""
     from rucio.db.sqla.models import DataIdentifierAssociation
     from sqlalchemy import and_, select
 
@@ -258,7 +250,7 @@ def _above(scope: Any, name: str) -> Any:  # noqa: ANN401
 
 
 def _start(scope: Any, name: str, label: str) -> Any:  # noqa: ANN401 (SQLAlchemy's types need its plugin)
-    """Return the beginning of a recursive question: one name."""
+    """Return the first term of a recursive query: one name."""
     from rucio.db.sqla.models import DataIdentifier
     from sqlalchemy import select
 
@@ -269,7 +261,7 @@ def _start(scope: Any, name: str, label: str) -> Any:  # noqa: ANN401 (SQLAlchem
 
 
 def known_of(files: Collection[File], *, session: Any) -> list[File]:  # noqa: ANN401
-    """Return those of `files` whose names Rucio knows already."""
+    """Return those of `files` that are already registered in Rucio."""
     from rucio.db.sqla.models import DataIdentifier
     from sqlalchemy import select, tuple_
 
@@ -282,14 +274,14 @@ def known_of(files: Collection[File], *, session: Any) -> list[File]:  # noqa: A
 
 
 def _preserved_files(scope: Any, name: str) -> Any:  # noqa: ANN401
-    """Return the condition for a row of `dids`: a preserved file in the name, or the name itself."""
+    """Return the condition on a row of `dids`: a preserved file below the name, or the name itself."""
     from sqlalchemy import and_
 
     return and_(_files_in(scope, name), _is_preserved())
 
 
 def _files_in(scope: Any, name: str) -> Any:  # noqa: ANN401
-    """Return the condition for a row of `dids`: a file in the name, or the name itself."""
+    """Return the condition on a row of `dids`: a file below the name, or the name itself."""
     from rucio.db.sqla.constants import DIDType
     from rucio.db.sqla.models import DataIdentifier, DataIdentifierAssociation
     from sqlalchemy import and_, select, tuple_
@@ -307,9 +299,9 @@ def _files_in(scope: Any, name: str) -> Any:  # noqa: ANN401
 
 
 def _is_preserved() -> Any:  # noqa: ANN401
-    """Return the condition for a row of `dids`: what is raw, or in a permanent block.
+    """Return the condition on a row of `dids`: the file is raw data or in a permanent block.
 
-    Raw data that a policy file keeps for a while only lie in a block that says so, in their own scope.
+    Raw data with a limited retention are in a block whose name says so, in the same scope.
     """
     from rucio.db.sqla.models import AccountAttrAssociation, DataIdentifier, DataIdentifierAssociation, Scope
     from sqlalchemy import and_, or_, select
@@ -338,13 +330,13 @@ def _is_preserved() -> Any:  # noqa: ANN401
 
 
 def _is_held(without: Collection[str], *, elsewhere_than: Collection[str] = ()) -> Any:  # noqa: ANN401
-    """Return the condition for a row of `dids`: a rule without end holds a sound copy of it."""
+    """Return the condition on a row of `dids`: a rule without lifetime holds a sound copy of it."""
     from rucio.db.sqla.constants import LockState, ReplicaState
     from rucio.db.sqla.models import DataIdentifier, ReplicaLock, ReplicationRule, RSEFileAssociation
     from sqlalchemy import and_, select
     from sqlalchemy.orm import aliased
 
-    # with a name end its rules
+    # when a DID expires, Rucio deletes its rules, too
     of_rule = aliased(DataIdentifier)
     did_ends = (
         select(of_rule.name)
@@ -384,7 +376,7 @@ def _is_held(without: Collection[str], *, elsewhere_than: Collection[str] = ()) 
 
 
 def _lost_rses() -> Any:  # noqa: ANN401
-    """Return the storage elements whose copies no longer count."""
+    """Return the storage elements whose copies are lost."""
     from rucio.db.sqla.models import RSEAttrAssociation
     from sqlalchemy import select
 

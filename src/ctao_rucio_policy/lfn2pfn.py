@@ -1,4 +1,4 @@
-"""Where a file lies on a storage element: its name, below the prefix."""
+"""Map a logical file name to its path on a storage element: the name below the prefix."""
 
 from __future__ import annotations
 
@@ -18,18 +18,12 @@ def lfn2pfn(
 ) -> str:
     """Return the path of a file relative to the prefix of the storage element.
 
-    Parameters
-    ----------
-    scope, name
-        The file's identifier; only the name matters.
-    rse, rse_attributes, protocol_attributes
-        The storage element; one rule for all of them.
+    Only `name` matters: all storage elements use the same mapping.
 
     Raises
     ------
     rucio.common.exception.ReplicaNotFound
-        If the name is not canonical. No such name can lie anywhere; Rucio then leaves that one replica out of a list
-        and keeps the others.
+        If the name is not canonical. Rucio then leaves out this replica and lists the others.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Rucio's questions, sorted into the rows of the table of permissions.
+"""Map Rucio's permission checks to rows of the permission table.
 
-Rucio asks `has_permission` before each action. One action may touch several rows (a dataset made with content on a
-storage element and with a rule): all must allow it. Actions that no row names are left to Rucio's generic rules.
+Rucio calls `has_permission` before each action. One action may map to several rows (a new dataset with content on a
+storage element and with a rule): all must allow it. Actions without a row are left to Rucio's generic rules.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rucio.core.permission import PermissionResult
     from sqlalchemy.orm import Session
 
-    #: A row of the table, and what is known about the request.
+    #: A row of the table, and the details of the request.
     Asked = tuple[str, Mapping[str, Any]]
 
 __all__ = ["ACTIONS", "has_permission"]
@@ -36,21 +36,19 @@ log = logging.getLogger(__name__)
 def has_permission(
     issuer: InternalAccount, action: str, kwargs: Mapping[str, Any], *, session: Session
 ) -> PermissionResult | None:
-    """Decide whether an account may do something.
+    """Decide whether an account may perform an action.
 
     Parameters
     ----------
     issuer
         The account (``InternalAccount``).
     action, kwargs
-        What it wants to do, in the words of Rucio's gateway.
-    session
-        The database session of the request.
+        The action and its arguments, as passed by Rucio's gateway.
 
     Returns
     -------
     rucio.core.permission.PermissionResult or None
-        The decision with a sentence for the caller, or None to leave it to Rucio's generic rules.
+        The decision with a message for the caller, or None to leave it to Rucio's generic rules.
     """
     from rucio.core.permission import PermissionResult
 
@@ -63,22 +61,20 @@ def has_permission(
             if refusal := _refusal(caller, row, asked):
                 return PermissionResult(False, refusal)
     except TypeError:
-        # Rucio would take a TypeError for "not decided here" and fall back to its generic rules.
-        log.exception("the check of %s failed; refused", action)
-        return PermissionResult(
-            False, "The policy could not decide; this is an error of the server, tell its administrator."
-        )
+        # Rucio takes a TypeError for an undecided action and falls back to its generic rules.
+        log.exception("permission check of %s failed; request refused", action)
+        return PermissionResult(False, "The permission check failed. This is a server error; tell its administrator.")
     except _RefusedError as error:
         return PermissionResult(False, str(error))
     return PermissionResult(True)
 
 
 class _RefusedError(Exception):
-    """What is refused to everybody, with the sentence."""
+    """A request that is refused for every role."""
 
 
 def _caller(issuer: InternalAccount, session: Session) -> Caller:
-    """Look up what `issuer` is."""
+    """Look up the role and the attributes of `issuer`."""
     from rucio.core.account import list_account_attributes
 
     found = {row["key"]: row["value"] for row in list_account_attributes(account=issuer, session=session)}
@@ -87,7 +83,7 @@ def _caller(issuer: InternalAccount, session: Session) -> Caller:
 
 
 def _refusal(caller: Caller, row: str, asked: Mapping[str, Any]) -> str:
-    """Return the sentence with which the table refuses, or nothing."""
+    """Return the message with which the table refuses a request; empty if it is allowed."""
     cell, guard = TABLE[row].cells[caller.role], TABLE[row].guard
     if cell.refusal:
         keys = ", ".join(sorted(asked.get("keys", ())))
@@ -97,12 +93,12 @@ def _refusal(caller: Caller, row: str, asked: Mapping[str, Any]) -> str:
 
 
 def _names(dids: Iterable[Mapping[str, Any]]) -> Asked:
-    """Ask for the names of `dids`."""
+    """Check the names of `dids`."""
     return "name", {"names": [(_external(did["scope"]), did["name"]) for did in dids]}
 
 
 def _external(scope: Any) -> str:  # noqa: ANN401 (Rucio has no types)
-    """Return a scope or an account in the words of requests: Rucio gives both kinds."""
+    """Return the external form of a scope or an account: Rucio passes both forms."""
     return str(getattr(scope, "external", scope))
 
 
@@ -115,7 +111,7 @@ def _register(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
 
 
 def _register_all(caller: Caller, targets: Iterable[Mapping[str, Any]]) -> Iterator[Asked]:
-    """Ask for each storage element that `targets` name; each holds the files of one dataset."""
+    """Check each storage element that `targets` name; each holds the files of one dataset."""
     from rucio.common.types import InternalScope
 
     for target in targets:
@@ -126,7 +122,7 @@ def _register_all(caller: Caller, targets: Iterable[Mapping[str, Any]]) -> Itera
 
 
 def _new_did(caller: Caller, did: Mapping[str, Any]) -> Iterator[Asked]:
-    """Ask for the name and the content of a new collection, and for a lifetime and for rules that it is given."""
+    """Check the name and content of a new collection, and the lifetime and rules given with it."""
     content = did.get("dids") or ()
     yield _names([did, *content])
     yield from _born(caller, [did, *content])
@@ -138,21 +134,21 @@ def _new_did(caller: Caller, did: Mapping[str, Any]) -> Iterator[Asked]:
 
 
 def _taken(meta: Iterable[str]) -> set[str]:
-    """Return which keys of metadata are of what Rucio itself keeps."""
+    """Return the metadata keys that Rucio itself manages."""
     from rucio.db.sqla.models import DataIdentifier
 
     return set(meta) & {*DataIdentifier.__table__.columns.keys(), "lifetime"}
 
 
 def _born(caller: Caller, dids: Iterable[Mapping[str, Any]]) -> Iterator[Asked]:
-    """Ask for the metadata that `dids` are made with."""
+    """Check the metadata that new `dids` are created with."""
     for did in dids:
         if keys := _taken(did.get("meta") or ()):
             yield from _kept(caller, did, keys)
 
 
 def _attached(caller: Caller, attachments: Iterable[Mapping[str, Any]]) -> Iterator[Asked]:
-    """Ask whether what is attached can lie under its parent."""
+    """Check whether children may be attached to their parents."""
     attached: list[tuple[Any, list[tuple[Any, set[str]]]]] = []
     for parent in attachments:
         children = parent.get("dids") or ()
@@ -177,7 +173,7 @@ def _add_did(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
 
 def _add_dids(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
     for did in kwargs["dids"]:
-        # The calls behind this action are the only ones that do not validate names.
+        # Rucio validates names in all other calls, but not in those of this action.
         name = did.get("name")
         if not isinstance(name, str) or len(name) > NAME["maxLength"] or not re.match(NAME["pattern"], name):
             msg = f"{name!r} is not a canonical name. {NAME['description']}."
@@ -221,7 +217,7 @@ def _kept(caller: Caller, kwargs: Mapping[str, Any], keys: set[str]) -> Iterator
     (did,) = _files(caller, [kwargs])
     raw = is_raw(*did, caller.session)
     without = rules_above(*did, session=caller.session)
-    # the generic rules know the owner of a scope by this action
+    # in Rucio's generic rules, this action is allowed to the owner of the scope
     asked = {
         "action": "set_metadata",
         "scope": did[0],
@@ -251,14 +247,14 @@ def _add_rule(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
 
 
 def _files(caller: Caller, dids: Iterable[Mapping[str, Any]]) -> list[tuple[Any, str]]:
-    """Return data identifiers as Rucio's tables have them."""
+    """Return DIDs as pairs of internal scope and name."""
     from rucio.common.types import InternalScope
 
     return [(InternalScope(_external(did["scope"]), vo=caller.account.vo), did["name"]) for did in dids]
 
 
 def _on_rule(preserving: str, other: str) -> Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]:
-    """Return what sorts requests by whether the rule preserves raw data."""
+    """Return a function that maps requests to one of two rows, by whether the rule preserves raw data."""
 
     def sort(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
         from rucio.core.rule import get_rule
@@ -275,16 +271,16 @@ def _on_rule(preserving: str, other: str) -> Callable[[Caller, Mapping[str, Any]
     return sort
 
 
-#: What makes new locks for the content of a rule: a rule that is moved or reduced is a new one.
+#: The actions that make new locks for the content of a rule: moving or reducing a rule creates a new one.
 _MAKES_LOCKS = {"approve_rule", "move_rule", "reduce_rule"}
 
 
-#: What can be changed of a rule, and leaves it as long as it is.
+#: The options of a rule that do not change how long it holds its copies.
 _HARMLESS = {"activity", "boost_rule", "cancel_requests", "comment", "priority", "source_replica_expression"}
 
 
 def _takes(kwargs: Mapping[str, Any]) -> bool:
-    """Return whether a request may end a rule, or let it hold less."""
+    """Return whether a request may end a rule or reduce its copies."""
     if kwargs["action"] == "approve_rule":
         return False
     if kwargs["action"] not in {"move_rule", "update_rule"}:
@@ -298,7 +294,7 @@ _END_RULE = _on_rule("end-preserving", "end-rule")
 
 
 def _update_rule(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
-    """Take a lifetime that is over for the end of the rule: it is at once, where a deletion leaves an hour."""
+    """Treat a lifetime in the past as the end of the rule: the rule expires at once, a deletion only after an hour."""
     options = kwargs["options"]
     lifetime = options.get("lifetime")
     ends = set(options) == {"lifetime"} and isinstance(lifetime, int | float) and lifetime <= 0
@@ -306,7 +302,7 @@ def _update_rule(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
 
 
 def _as(row: str) -> Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]:
-    """Return what sorts every request into one row."""
+    """Return a function that maps every request to one row."""
 
     def sort(caller: Caller, kwargs: Mapping[str, Any]) -> Iterator[Asked]:
         yield row, kwargs
@@ -321,7 +317,7 @@ _ADMINISTER = (
     *("add_protocol", "update_protocol", "del_protocol"),
 )
 
-#: What sorts each action of Rucio into rows.
+#: The functions that map each action of Rucio to rows.
 ACTIONS: Mapping[str, Callable[[Caller, Mapping[str, Any]], Iterator[Asked]]] = {
     **{action: _as("administer") for action in _ADMINISTER},
     "add_bad_pfns": _as("declare-places"),

@@ -1,4 +1,4 @@
-"""Which file lies at a place on a storage element: the reverse of `lfn2pfn`."""
+"""Map a path on a storage element to its logical file name: the reverse of `lfn2pfn`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["pfn2lfn"]
 
 
 def pfn2lfn(parsed_pfn: Mapping[str, str]) -> tuple[str, str]:
-    """Return the name and the scope (in this order) of the file at a place.
+    """Return the name and the scope (in this order) of the file at a path.
 
     Parameters
     ----------
     parsed_pfn
-        The place as Rucio takes it apart: ``path`` is the folder below the prefix, ``name`` the last component.
+        The path as parsed by Rucio: ``path`` is the folder below the prefix, ``name`` the last component.
 
     Raises
     ------
     rucio.common.exception.InvalidPath
-        If no file of the archive can lie there.
+        If the path is not that of a file of the archive.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What is raw data, and how much of it is preserved where."""
+"""Recognise raw data, and find the centres that preserve it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _RAW, _BLOCKS = "DL0", "blocks"
 
 
 def is_raw(scope: Any, name: str, session: Any) -> bool:  # noqa: ANN401 (Rucio has no types)
-    """Whether a name is that of raw data, or of a block: what is preserved.
+    """Return whether a name is raw data or a block: both are preserved.
 
-    Raw is what `enters_on_site`; blocks of all scopes are as well protected.
+    Raw data are the names for which `enters_on_site` is true; blocks of all scopes are protected like raw data.
     """
     return name.split("/")[3:4] == [_BLOCKS] or enters_on_site(scope, name, session)
 
 
 def enters_on_site(scope: Any, name: str, session: Any) -> bool:  # noqa: ANN401
-    """Whether only the ingest service registers what has this name.
+    """Return whether only the ingest service registers this name.
 
-    That is what lies in ``/<vo>/<scope>/DL0``, all in a scope that belongs to the ingest service, and the container of
-    everything, ``/<vo>``.
+    True for names in ``/<vo>/<scope>/DL0``, for all names in a scope of the ingest service, and for the top container
+    ``/<vo>``.
     """
     from rucio.core.account import list_account_attributes
     from rucio.db.sqla.models import Scope
@@ -44,7 +44,7 @@ def enters_on_site(scope: Any, name: str, session: Any) -> bool:  # noqa: ANN401
 
 
 def centres_of(expression: str, vo: str, session: Any) -> set[str]:  # noqa: ANN401
-    """Return the centres of the storage elements of an expression; on site, the empty one."""
+    """Return the centres of the storage elements of an RSE expression; on-site elements give an empty string."""
     from rucio.core.rse import list_rse_attributes
     from rucio.core.rse_expression_parser import parse_expression
 
@@ -53,9 +53,10 @@ def centres_of(expression: str, vo: str, session: Any) -> set[str]:  # noqa: ANN
 
 
 def preserving_centres(rules: Iterable[dict[str, Any]], n_files: int, vo: str, session: Any) -> set[str]:  # noqa: ANN401
-    """Return the centres at which fulfilled rules without end hold all `n_files` of a name for certain.
+    """Return the centres where fulfilled rules without lifetime certainly hold all `n_files` of a name.
 
-    A rule that is older than the files says ``OK`` until the judge has given them their locks, so these are counted.
+    The locks are counted because the state is not enough: a rule that is older than the files stays ``OK`` until the
+    judge has evaluated them.
     """
     from rucio.db.sqla.constants import RuleState
 

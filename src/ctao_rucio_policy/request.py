@@ -1,7 +1,7 @@
-"""What a caller asked for, where Rucio's gateway does not tell the policy.
+"""Read details of a request that Rucio's gateway does not pass to the policy.
 
-Rucio 41.5 asks whether an account may ``add_did`` without naming the storage element on which the content shall be
-registered, and whether it may ``set_status`` without naming the status. Both stand in the body of the REST request.
+Rucio 41.5 checks the permission for ``add_did`` without the storage element where the content is to be registered, and
+for ``set_status`` without the status. Both are in the body of the REST request.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["body"]
 
 
 def body() -> dict[str, Any]:
-    """Return the body of the REST request that is being served; empty outside of a server."""
+    """Return the body of the current REST request; empty outside a server."""
     try:
         import flask
     except ModuleNotFoundError:
@@ -23,5 +23,5 @@ def body() -> dict[str, Any]:
     try:
         parsed = json.loads(flask.request.get_data(as_text=True) or "{}")
     except ValueError:
-        return {}  # the gateway could not read it either, so it asks for nothing
+        return {}  # the gateway cannot parse it either, so nothing is requested
     return parsed if isinstance(parsed, dict) else {}

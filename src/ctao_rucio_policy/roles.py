@@ -1,8 +1,7 @@
-"""Who may do what, as a table: rows are what is asked, columns are roles.
+"""The permission table: rows are requests, columns are roles.
 
-The table is all there is to know: `permission` sorts each request of Rucio into rows, and `conditions` answers the
-questions that some cells ask. What is in no row is decided by Rucio's generic rules, which leave it to administrators.
-Reading is open to every account that Rucio lets in.
+`permission` maps each request of Rucio to rows; `conditions` implements the conditions of cells. Requests without a
+row are decided by Rucio's generic rules, which allow them to administrators only. All accounts may read.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ import attrs
 
 __all__ = ["CENTRE_ATTRIBUTE", "CONDITIONS", "GUARDS", "ROLE_ATTRIBUTE", "TABLE", "Cell", "Role", "Row", "role_of"]
 
-#: The account attribute that says what an account is for, and the one that names the data centre of an operator.
+#: The account attributes for the role of an account and for the data centre of an operator.
 ROLE_ATTRIBUTE = "bdms-role"
 CENTRE_ATTRIBUTE = "bdms-centre"
 
 
 class Role(StrEnum):
-    """What an account is for."""
+    """The role of an account."""
 
     #: the administrator of the archive; also ``root``, and accounts with Rucio's attribute ``admin``
     ADMIN = "archive-admin"
-    #: the service that takes the telescopes' data in; owns the scopes of raw data
+    #: the service that ingests raw data; owns the scopes of raw data
     INGEST = "ingest"
     #: the workload management, DIRAC: writes what its jobs produce
     WMS = "wms"
@@ -32,7 +31,7 @@ class Role(StrEnum):
     OPERATOR = "centre-operator"
     #: a person
     USER = "user"
-    #: everybody else, also who has a role that is not in this list
+    #: all other accounts, also those with an unknown role
     READER = "reader"
 
 
@@ -44,49 +43,49 @@ def role_of(attributes: Mapping[str, object], *, is_root: bool) -> Role:
     return next((role for role in Role if role.value == said), Role.READER)
 
 
-#: What cells ask, in words; `conditions` holds the functions of the same names.
+#: The descriptions of the conditions; `conditions` has the functions of the same names.
 CONDITIONS: Mapping[str, str] = {
     "owner": "the account owns the scope",
     "derived": "none of the files are raw data",
     "own_derived": "none of the files are raw data, and all are in scopes of the account",
-    "endless": "the rule has no lifetime, or is on a block that is kept for a while only",
+    "endless": "the rule has no lifetime, or is on a block with a limited retention",
     "off_site": "no storage element of the rule is on site",
     "ends_off_site": "the rule has a lifetime, and no storage element of it is on site",
-    "own": "the rule is the account's own, and what changes is its lifetime, place, activity or comment",
-    "own_ending": "the rule is the account's own, what changes is its place, activity or comment, and it still ends",
-    "own_kept": "the rule is the account's own, and is only told not to end, to read from elsewhere, or to try again",
+    "own": "the rule is the account's own, and only changes its lifetime, expression, activity or comment",
+    "own_ending": "the rule is the account's own, keeps a lifetime, and only changes expression, activity or comment",
+    "own_kept": "the rule is the account's own, and only loses its lifetime, changes its source, or is retried",
     "own_on_site": "the rule is the account's own and holds copies on site only",
     "released": "the rule is the account's own, holds copies on site only, and two centres hold all of it",
-    "two_centres": "it goes from off site to a centre (`centre=PIC`), two centres remain, and nothing else changes",
+    "two_centres": "the rule only moves, from off site to a centre (`centre=PIC`), and two centres remain",
     "on_site": "the storage element is on site",
     "own_centre": "the storage elements belong to the operator's centre",
 }
 
-#: What is asked of every role, the administrator included; `guards` holds the functions of the same names.
+#: The checks for every role, the administrator included; `guards` has the functions of the same names.
 GUARDS: Mapping[str, str] = {
-    "held": "a rule without end holds a sound copy of every preserved file, and the lifetime is at least a day",
-    "held_without": "another rule without end holds a sound copy of every preserved file",
-    "lasting": "nothing preserved gets under what has an end before a rule without end holds it",
+    "held": "a rule without lifetime holds a sound copy of every preserved file, and the lifetime is at least a day",
+    "held_without": "another rule without lifetime holds a sound copy of every preserved file",
+    "lasting": "preserved files are attached to an expiring parent only after a rule without lifetime holds them",
     "named": "every name belongs to its scope",
-    "no_end": "nothing preserved gets an end",
+    "no_end": "no preserved file gets an expiry",
     "other_copy": "the catalogue knows another sound copy of every file, and Rucio has made all its locks",
-    "replaced": "no copy there was declared bad and waits to be replaced",
-    "suspected": "there is another sound copy, and the account has not told of the same copy today",
-    "unregistered": "no file of the archive lies there",
-    "without_delay": "new replicas do not expire by themselves",
+    "replaced": "no copy there is declared bad and not yet replaced",
+    "suspected": "there is another sound copy, and the account has not declared the same copy within a day",
+    "unregistered": "no registered file has that path",
+    "without_delay": "new replicas get no expiry",
 }
 
 
 @attrs.frozen
 class Cell:
-    """What a role may do.
+    """The permission of a role.
 
     Attributes
     ----------
     condition
         The name of the condition; empty if there is none.
     refusal
-        The sentence of the refusal; empty if it is allowed, or if the condition says why not.
+        The message of the refusal; empty if it is allowed, or if the condition gives the reason.
     """
 
     condition: str = ""
@@ -100,16 +99,14 @@ class Cell:
 
 @attrs.frozen
 class Row:
-    """What is asked, and what each role may do.
+    """A kind of request, and the permission of each role.
 
     Attributes
     ----------
     what
-        What is asked, in words.
-    cells
-        The answer for each role.
+        A description of the request.
     guard
-        The name of what must hold as well, whatever the role; empty if nothing.
+        The name of a check for every role; empty if there is none.
     """
 
     what: str
@@ -133,7 +130,7 @@ def _no(sentence: str) -> Cell:
 
 
 def _row(what: str, ingest: Cell, wms: Cell, operator: Cell, user: Cell, *, guard: str = "") -> Row:
-    """Return a row in which the administrator may, and an account without a role may not."""
+    """Return a row that allows the administrator and refuses accounts without a role."""
     cells = (_ALLOWED, ingest, wms, operator, user, _READS_ONLY)
     return Row(what, dict(zip(Role, cells, strict=True)), guard)
 
@@ -147,11 +144,10 @@ def _nobody(what: str, sentence: str) -> Row:
 
 
 _NO_RIGHT = _no(
-    "Registering files on <RSE> needs the right to add replicas there; put the data into the archive by an ingest "
-    "or by a job."
+    "Registering files on <RSE> needs the right to add replicas there; archive the data with an ingest or a job."
 )
 _OWNER, _ENDS_OFF_SITE = _if("owner"), _if("ends_off_site")
-_APPEND_ONLY = f"Raw data are append-only; to take files out, {_ASK}"
+_APPEND_ONLY = f"Raw data are append-only; to detach files, {_ASK}"
 _PRESERVED = f"This rule preserves raw data; if it must end or change, {_ASK}"
 _INGEST_RULES = _no(f"The ingest service may not change rules; {_ASK}")
 
@@ -169,54 +165,58 @@ TABLE: Mapping[str, Row] = {
     ),
     "name": _row("use a name", *[_ALLOWED] * 4, guard="named"),
     "hold": _row(
-        "put content into a dataset or container that ends, or has rules that end", *[_ALLOWED] * 4, guard="lasting"
+        "attach content to a dataset or container that expires, or has rules that expire",
+        *[_ALLOWED] * 4,
+        guard="lasting",
     ),
-    "compose": _row("make datasets and containers, and put content into them", *[_OWNER] * 4),
+    "compose": _row("create datasets and containers, and attach content", *[_OWNER] * 4),
     "sample": _nobody(
-        "have Rucio make a dataset of some files of another",
-        "The archive makes no samples; make a dataset of your own, and attach the files that you want.",
+        "have Rucio create a dataset from a sample of another",
+        "The archive does not support samples; create a dataset of your own, and attach the files that you want.",
     ),
-    "detach-raw": _admin_only("take raw data out of a dataset or container", _APPEND_ONLY, guard="held_without"),
+    "detach-raw": _admin_only("detach raw data from a dataset or container", _APPEND_ONLY, guard="held_without"),
     "detach": _row(
-        "take other data out of a dataset or container",
+        "detach other data from a dataset or container",
         _no(f"The archive is append-only for the ingest service; {_ASK}"),
         *[_OWNER] * 3,
         guard="held_without",
     ),
     "close": _row("close a dataset", *[_OWNER] * 4),
     "reopen": _admin_only(
-        "open a closed dataset again",
-        "A closed dataset stays closed, because its manifest has been written; start another one.",
+        "reopen a closed dataset",
+        "A closed dataset stays closed, because its manifest has been written; create another one.",
     ),
     "describe": _row("set metadata", *[_OWNER] * 4),
     "describe-content": _admin_only(
-        "set metadata of all that a dataset or container holds (recursive)",
-        "Metadata are set name by name, because a dataset may hold what belongs to others; leave out recursive.",
+        "set metadata of all content of a dataset or container (recursive)",
+        "Set metadata for each name, because a dataset may contain data of other accounts; leave out recursive.",
     ),
     "kept-raw": _admin_only(
-        "change what Rucio itself keeps of raw data (lifetime, checksum, account; DIRAC's removeDirectory)",
-        f"Nobody may change what Rucio itself keeps: <keys>; raw data have no end. If they must, {_ASK}",
+        "change Rucio's own metadata of raw data (lifetime, checksum, account; DIRAC's removeDirectory)",
+        f"Rucio's own metadata cannot be changed: <keys>; raw data have no lifetime. If it is necessary, {_ASK}",
         guard="no_end",
     ),
     "kept": _row(
-        "change what Rucio itself keeps of other data",
-        _no(f"The ingest service may not change what Rucio itself keeps: <keys>; {_ASK}"),
+        "change Rucio's own metadata of other data",
+        _no(f"The ingest service may not change Rucio's own metadata: <keys>; {_ASK}"),
         *[_OWNER] * 3,
         guard="no_end",
     ),
     "rule": _row(
-        "ask for copies (a rule)", _if("endless"), _if("off_site"), _ENDS_OFF_SITE, _ENDS_OFF_SITE, guard="held"
+        "request copies (a rule)", _if("endless"), _if("off_site"), _ENDS_OFF_SITE, _ENDS_OFF_SITE, guard="held"
     ),
     "copy": _row(
-        "have copies made at storage elements (any new rule, any content under one)", *[_ALLOWED] * 4, guard="replaced"
+        "get new copies at storage elements (any new rule, any content attached under a rule)",
+        *[_ALLOWED] * 4,
+        guard="replaced",
     ),
     "subscribe": _nobody(
-        "have Rucio make rules by itself (a subscription)",
-        "The archive makes its rules itself, by its policy file; ask for copies by a rule.",
+        "have Rucio make rules automatically (a subscription)",
+        "The archive makes its rules from its policy file; request copies with a rule.",
     ),
     "rule-of-another": _admin_only(
         "make a rule that belongs to another account, or is locked",
-        f"Rules belong to who makes them and are not locked; for others, {_ASK}",
+        f"A rule must belong to the account that makes it, and must not be locked; for others, {_ASK}",
     ),
     "end-preserving": _row(
         "end a rule on raw data that has no lifetime (also DIRAC's removeReplica)",
@@ -250,7 +250,7 @@ TABLE: Mapping[str, Row] = {
         guard="held_without",
     ),
     "approve-rule": _row(
-        "approve or deny a rule that waits for it",
+        "approve or deny a rule that awaits approval",
         _INGEST_RULES,
         _no(f"The workload management does not approve rules; {_ASK}"),
         _if("own_centre"),
@@ -259,31 +259,31 @@ TABLE: Mapping[str, Row] = {
     "declare-bad": _row(
         "declare copies bad",
         _if("on_site"),
-        _no("The workload management declares copies suspicious; whether they are bad is found out by the centre."),
+        _no("The workload management may only declare copies suspicious; the centre checks whether they are bad."),
         _if("own_centre"),
-        _no("Declare the copies suspicious; whether they are bad is found out by the centre."),
+        _no("Declare the copies suspicious; the centre checks whether they are bad."),
         guard="other_copy",
     ),
     "declare-places": _nobody(
-        "declare places bad, or copies unavailable for a while",
-        "Rucio would act on it later, when it may be the last copy; declare the copies bad, which is checked at once.",
+        "declare PFNs bad, or copies temporarily unavailable",
+        "Rucio would act on it later, when it may be the last copy; declare the copies bad: this is checked at once.",
     ),
     "declare-suspicious": _row("declare copies suspicious", *[_ALLOWED] * 4, guard="suspected"),
     "delete-replicas": _nobody(
         "delete replicas at once, or give them a tombstone",
-        "Nobody deletes replicas by hand; end the rules that hold them, and Rucio's reaper frees the space.",
+        "Replicas cannot be deleted directly; end the rules that hold them, and Rucio's reaper frees the space.",
     ),
     "delete-unknown": _admin_only(
-        "have Rucio delete what lies at a storage element and is in no catalogue",
+        "have Rucio delete unregistered files at a storage element (dark data)",
         f"This is for administrators; {_ASK}",
         guard="unregistered",
     ),
     "replica-state": _admin_only(
         "set the state of replicas",
-        f"The state of replicas is kept by Rucio's daemons; if it is wrong, {_ASK}",
+        f"The state of replicas is set by Rucio's daemons; if it is wrong, {_ASK}",
         guard="other_copy",
     ),
-    "transfers": Row("read what became of transfers, and how much an account keeps", dict.fromkeys(Role, _ALLOWED)),
+    "transfers": Row("read the history of transfers, and the usage of an account", dict.fromkeys(Role, _ALLOWED)),
     "administer": _admin_only(
         "administer accounts and their attributes, scopes, limits, storage elements",
         f"This is for administrators; {_ASK}",

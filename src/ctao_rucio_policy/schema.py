@@ -1,8 +1,8 @@
-r"""What names may look like: our overrides of Rucio's generic schema, and nothing else.
+r"""Override the name patterns of Rucio's generic schema.
 
-Whatever does not stand here is Rucio's own, entry by entry, also after an upgrade. ``SCHEMAS`` repeats the overridden
-entries that Rucio looks up directly; all others reach ours by reference. Patterns end in ``\Z``: ``$`` would let a
-newline pass.
+All entries that are not here remain Rucio's own, also after an upgrade. ``SCHEMAS`` repeats the overridden entries
+that Rucio looks up directly; all others reach ours by reference. Patterns end in ``\Z``, because ``$`` accepts a
+trailing newline.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SCOPE = {
     "pattern": r"^[a-zA-Z0-9_.-]+\Z",
 }
 
-#: The width of account names: those of the identity provider are longer than Rucio's 25 characters, and have dots.
+#: The maximum length of account names: those of the identity provider have dots and exceed Rucio's 25 characters.
 ACCOUNT_LENGTH = 64
 
 ACCOUNT = {
@@ -52,8 +52,7 @@ ACCOUNT = {
 
 ACTIVITY = {"description": "Activity name", "type": "string", "enum": list(ACTIVITIES)}
 
-#: Storage elements: words of capital letters and digits, as Rucio's own, but no newline behind, and no longer than the
-#: column.
+#: Storage elements: Rucio's own pattern, without a trailing newline, and limited to the width of the column.
 RSE = {
     "description": "RSE name",
     "type": "string",
@@ -61,29 +60,29 @@ RSE = {
     "pattern": r"^[A-Z0-9]+(?:[_-][A-Z0-9]+)*\Z",
 }
 
-#: What the attributes of storage elements mean. Rucio takes any; placement, permissions and DIRAC go by these.
+#: The RSE attributes that placement, permissions and DIRAC use. Rucio accepts any attribute.
 RSE_ATTRIBUTES = {
-    "site": "the site of the observatory where it stands; only on site",
-    "centre": "the off-site data centre that owns it; only off site",
+    "site": "the site of the observatory; on-site storage elements only",
+    "centre": "the data centre that owns it; off-site storage elements only",
     "onsite": "true on site: for expressions and for permissions",
     "offsite": "true at a data centre: for expressions",
-    "share": "the share of the data that the centre takes, relative to the others; 1 by default",
-    "tape": "true for tape: where a policy asks for a copy on tape, it lies here",
-    "full": "true: the centre takes no new nights, and keeps what it has",
-    "free_bytes": "free space as the centre says it; below the policy's `placement.keep_free_bytes` it counts as full",
-    "lost": "why the centre's copies count no longer: others take its place; `bdms centres lose` sets it",
+    "share": "the share of the data that the centre stores, relative to the others; default: 1",
+    "tape": "true for tape: copies on tape required by a policy are stored here",
+    "full": "true: the centre gets no new nights and keeps its data",
+    "free_bytes": "free space reported by the centre; below the policy's `placement.keep_free_bytes`, it is full",
+    "lost": "why the centre's copies are lost: other centres replace them; set by `bdms centres lose`",
     "tier": "0 on site, 1 at a data centre",
-    "region": "where it stands, e.g. `ES`",
+    "region": "the region or country, e.g. `ES`",
     "fts": "the transfer service: an FTS3 in production",
     "lfn2pfn_algorithm": "`ctao_bdms`: the physical name is the prefix followed by the LFN",
     "verify_checksum": "true: transfers are verified at both ends",
-    "greedyDeletion": "true: what no rule holds any longer is removed",
+    "greedyDeletion": "true: replicas without a rule are deleted",
     "DIRAC-SITE": "the name of the site in DIRAC",
-    "ANY": "true: DIRAC asks for copies anywhere by it",
+    "ANY": "true: DIRAC's rules for copies anywhere use it",
 }
 
-#: How a URL path is split into scope and name. As names begin with ``/``, a web server sees ``/<scope>//<vo>/...``;
-#: some merge the two slashes into one, others do not: both are understood.
+#: Splits a URL path into scope and name. Names begin with ``/``, so a web server gets ``/<scope>//<vo>/...``. Some
+#: servers merge the two slashes into one; both forms match.
 SCOPE_NAME_REGEXP = r"/([^/]*)(?:/(?=/))?(/.*)"
 
 SCHEMAS = {"account": ACCOUNT, "activity": ACTIVITY, "name": NAME, "rse": RSE, "scope": SCOPE}

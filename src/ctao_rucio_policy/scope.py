@@ -1,4 +1,4 @@
-"""Which scope a name belongs to."""
+"""Extract the scope of a name."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["scope"]
 
 
 def scope(did: str, scopes: Sequence[str] | None = None) -> tuple[str, str]:
-    """Return the scope and the name that `did` means.
+    """Return the scope and the name of a DID.
 
     Parameters
     ----------
     did
-        A name beginning with ``/``, or ``scope:name``, which is taken at its word. Slashes at the end, as DIRAC puts
-        them behind directories, are dropped.
+        A name beginning with ``/``, or ``scope:name``, which is not checked. Trailing slashes, which DIRAC appends to
+        directories, are removed.
     scopes
-        The scopes that exist; the name alone decides.
+        The scopes that exist; ignored, because the name alone decides.
 
     Raises
     ------

@@ -119,7 +119,7 @@ def test_ingest_takes_nothing_away(ingest: Account, root: Account, night: Night)
         ("delete_replication_rule", [foreign], "its own rules on site"),
         ("delete_replication_rule", [far], "its own rules on site"),
         ("update_replication_rule", [far, {"lifetime": 1}], ""),
-        ("set_metadata", [scope, dataset, "lifetime", 1], "what Rucio itself keeps: lifetime"),
+        ("set_metadata", [scope, dataset, "lifetime", 1], "Rucio's own metadata cannot be changed: lifetime"),
         ("set_metadata_bulk", [scope, dataset, {"expired_at": "2026-01-01", "data__level": "DL1"}], "expired_at"),
         ("set_metadata", [scope, night.did(0)["name"], "adler32", "00000002"], "can not change this"),
         ("declare_bad_file_replicas", [[night.did(0) | {"rse": OFFSITE}], "test"], "on site only"),

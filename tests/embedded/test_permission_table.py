@@ -469,15 +469,15 @@ BREACHES: dict[str, Callable[[Scene], None]] = {
     )
 }
 _SAID = {
-    "held": "holds .* for ever yet",
+    "held": "without lifetime holds .* yet",
     "held_without": "Nothing else would hold",
-    "lasting": "nothing holds .* for ever yet",
+    "lasting": "no rule without lifetime holds .* yet",
     "named": "it would be the same file",
-    "no_end": "it has no end",
+    "no_end": "preserved data have no lifetime",
     "other_copy": "is the last sound one",
     "replaced": "at PIC-DISK was declared bad, and Rucio replaces it",
-    "suspected": "nothing may act on it by itself",
-    "unregistered": "which the archive knows",
+    "suspected": "must not be replaced automatically",
+    "unregistered": "which is registered in the archive",
     "without_delay": "expire before a rule holds them",
 }
 
@@ -562,7 +562,9 @@ def test_a_person_makes_no_rule_without_end_with_a_new_dataset(world: World) -> 
 def test_raw_data_are_not_born_with_an_end(world: World) -> None:
     scene = Scene(world, Role.INGEST, True)
     name = scene.name(scene.own, "DL0")
-    with pytest.raises(RefusedError, match=r"AccessDenied.*what Rucio itself keeps: lifetime; raw data have no end"):
+    with pytest.raises(
+        RefusedError, match=r"AccessDenied.*own metadata cannot be changed: lifetime; raw data have no lifetime"
+    ):
         scene.call("add_did", name["scope"], name["name"], "DATASET", lifetime=1)
 
 
@@ -582,7 +584,8 @@ def test_raw_file_registered_with_an_end_is_refused(world: World, role: Role, en
     ]
     for method, arguments, keywords in attempts:
         with pytest.raises(
-            RefusedError, match=r"AccessDenied.*(it has no end|raw data have no end|can not add file DIDs)"
+            RefusedError,
+            match=r"AccessDenied.*(preserved data have no lifetime|raw data have no lifetime|can not add file DIDs)",
         ):
             scene.call(method, *arguments, **keywords)
 
@@ -597,7 +600,7 @@ def test_product_with_an_end_stays_out_of_a_permanent_block(world: World) -> Non
     world.root("add_did", *block.values(), "DATASET")
     ending, new = scene.file(scene.own, "DL3", PIC), scene.new_file(scene.own, "DL3") | {"meta": {"lifetime": 1}}
     scene.rule(ending, PIC, "root", lifetime=DAY_S)
-    with pytest.raises(RefusedError, match=r"AccessDenied.*nothing holds .* for ever yet"):
+    with pytest.raises(RefusedError, match=r"AccessDenied.*no rule without lifetime holds .* yet"):
         scene.call("attach_dids", *block.values(), [ending])
     with pytest.raises(RefusedError, match=r"AccessDenied.*cannot have an end"):
         scene.call("attach_dids", *block.values(), [new], rse=PIC)
@@ -701,7 +704,7 @@ def test_copy_is_not_declared_bad_while_rucio_has_still_to_lock_it(world: World,
                 attach_to_held(scene, file)
             scene.call("declare_bad_file_replicas", [file | {"rse": PIC}], "a test")
 
-    with pytest.raises(RefusedError, match=r"AccessDenied.*still to make locks for what holds"):
+    with pytest.raises(RefusedError, match=r"AccessDenied.*has not yet made all locks for"):
         try_often()
 
 
@@ -755,7 +758,9 @@ def test_raw_data_in_a_dataset_of_others_stay_held(world: World) -> None:
         scene.call("add_did", *dataset.values(), "DATASET")
         scene.call("attach_dids", *dataset.values(), [raw])
         for lifetime in (1, 2 * DAY_S):
-            with pytest.raises(RefusedError, match=r"AccessDenied.*(is preserved; a rule|for ever yet)"):
+            with pytest.raises(
+                RefusedError, match=r"AccessDenied.*(is preserved; a rule|without lifetime holds \S+ yet)"
+            ):
                 scene.call("add_replication_rule", [dataset], 1, PIC, lifetime=lifetime)
 
 

@@ -228,5 +228,5 @@ print(json.dumps({"allowed": refused.allowed, "text": refused.message, "generic"
 """
     answer = ask(code, config)
     assert answer["allowed"] is False
-    assert "error of the server" in answer["text"]
+    assert "server error" in answer["text"]
     assert answer["generic"] is True
