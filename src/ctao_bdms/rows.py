@@ -1,4 +1,4 @@
-"""Results that people look at: typed rows that show themselves as a table, in a terminal and in a notebook."""
+"""Tables of results: typed rows that display as a table in a terminal and in a notebook."""
 
 from __future__ import annotations
 
@@ -19,19 +19,13 @@ Row = TypeVar("Row")
 
 
 class Rows(Sequence[Row], Generic[Row]):
-    """A read-only sequence of values of one kind.
+    """A read-only sequence of values of one kind."""
 
-    Parameters
-    ----------
-    rows
-        The values.
-    """
-
-    #: The columns: heading, and the attribute that fills it.
+    #: The columns: heading and attribute.
     columns: ClassVar[tuple[tuple[str, str], ...]] = ()
     #: The units of columns, as astropy writes them, by heading.
     units: ClassVar[Mapping[str, str]] = {}
-    #: How many rows are shown in a terminal and in a notebook.
+    #: The number of rows displayed in a terminal and in a notebook.
     shown: ClassVar[int] = 20
 
     def __init__(self, rows: Iterable[Row]) -> None:
@@ -56,12 +50,12 @@ class Rows(Sequence[Row], Generic[Row]):
     __hash__ = None  # type: ignore[assignment]
 
     def cells(self) -> Iterator[tuple[str, ...]]:
-        """Yield each row as text, a cell a column."""
+        """Yield each row as a tuple of texts."""
         for row in self._rows:
             yield tuple(_text(getattr(row, attribute)) for _, attribute in self.columns)
 
     def _shown(self) -> tuple[list[tuple[str, ...]], str]:
-        """Return the rows that are shown, and the line that says how many more there are."""
+        """Return the displayed rows, and the line with the number of the others."""
         body = [cells for cells, _ in zip(self.cells(), range(self.shown), strict=False)]
         return body, f"... and {len(self) - self.shown} more" if len(self) > self.shown else ""
 
@@ -86,7 +80,7 @@ class Rows(Sequence[Row], Generic[Row]):
     def table(self) -> Table:
         """The rows as an `astropy.table.Table`: times as `astropy.time.Time`, numbers with their units.
 
-        What has no value is masked.
+        Missing values are masked.
 
         Raises
         ------
@@ -124,7 +118,7 @@ class Rows(Sequence[Row], Generic[Row]):
 
 
 def _column(values: Sequence[object]) -> Any:  # noqa: ANN401 (astropy's columns)
-    """Return the values of a column as astropy has them."""
+    """Return the values of a column as an astropy column."""
     import numpy as np
     from astropy.table import Column, MaskedColumn
     from astropy.time import Time
@@ -143,12 +137,12 @@ def _column(values: Sequence[object]) -> Any:  # noqa: ANN401 (astropy's columns
 
 
 def _plain(value: object) -> object:
-    """Return a value as pandas keeps it."""
+    """Return a value in a type that pandas supports."""
     return value if value is None or isinstance(value, int | float | dt.datetime) else _text(value)
 
 
 def _text(value: object) -> str:
-    """Return how a value stands in a cell."""
+    """Return a value as the text of a cell."""
     if value is None:
         return ""
     if isinstance(value, tuple | frozenset | list):

@@ -57,7 +57,7 @@ def test_any_values_in_a_file(values: dict[Key, Any]) -> None:
     found = read(text, {name: value for name, value in NEEDED.items() if name not in {k.dotted for k in values}})
     if isinstance(found, InvalidSettingsError):
         assert found.problems
-        assert not any(" is no TOML" in problem for problem in found.problems), (text, found)
+        assert not any(" is not valid TOML" in problem for problem in found.problems), (text, found)
 
 
 @given(st.dictionaries(st.sampled_from(KEYS).map(lambda key: key.dotted) | st.text(max_size=9), st.text(max_size=9)))

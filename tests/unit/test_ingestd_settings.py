@@ -177,7 +177,7 @@ def test_a_flag_that_is_unknown_or_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[storage\n", "the file is no TOML: "),
+        ("[storage\n", "the file is not valid TOML: "),
         ("storage = 3\n", "storage = 3 is wrong: expected a section [storage]"),
         ("[workers]\nnumber = true\n", "workers.number = true is wrong"),
         ("[batches]\nage_s = true\n", "batches.age_s = true is wrong"),
@@ -192,7 +192,7 @@ def test_a_file_that_is_wrong(tmp_path: Path, text: str, sentence: str) -> None:
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert problems(tmp_path / "none.toml") == ["the file cannot be read: No such file or directory"]
     (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
-    assert problems(tmp_path / "latin.toml")[0].startswith("the file is no TOML: 'utf-8' codec")
+    assert problems(tmp_path / "latin.toml")[0].startswith("the file is not valid TOML: 'utf-8' codec")
 
 
 @pytest.mark.parametrize(

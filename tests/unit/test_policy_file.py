@@ -172,7 +172,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
             "retention.short-term.onsite_days has no effect: a copy on site is released only where 2 centres keep",
         ),
         ("copies = 2", "copies = 1", "retention.permanent.onsite_days has no effect"),
-        ("copies = 2", "copies = ", "the file is no TOML"),
+        ("copies = 2", "copies = ", "the file is not valid TOML"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -1,7 +1,7 @@
-"""Report replicas that cannot be used: bad, so that the archive repairs them, or suspicious.
+"""Report unusable replicas: bad, so that the archive repairs them, or suspicious.
 
-Rucio deletes a bad replica and copies the file again from another one. If the last replica of a file is bad, Rucio
-gives up the file and deletes its bytes: the last one is never declared bad.
+Rucio deletes a bad replica and makes a new one from another replica. If the last replica of a file is bad, Rucio marks
+the file as lost and deletes its bytes. So the last replica is never declared bad.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ def report_bad(
     has_sound: Callable[[], bool],
     no_sound: str,
 ) -> str:
-    """Declare a replica with wrong bytes bad if another one is sound, else suspicious.
+    """Declare a corrupt replica bad if another one is sound, else suspicious.
 
-    An account that may not declare it bad declares it suspicious, and gets the command for those who may.
+    If the account may not declare it bad, declare it suspicious and report the command for an administrator.
 
     Parameters
     ----------
-    lfn, rse, pfn
-        The file, the storage element of the replica, and its URL.
+    pfn
+        The URL of the replica.
     reason
-        What is wrong with it.
+        What is wrong with the replica.
     has_sound
-        Returns whether another replica is proven sound, and can be read.
+        Returns whether another replica is proven sound and can be read.
     no_sound
-        What is said before "it was declared suspicious" if none is.
+        The text before "it was declared suspicious" if there is none.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A condition on metadata."""
+"""Conditions on metadata."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Comparison", "Condition"]
 
 
 class Comparison(StrEnum):
-    """Comparison of values, with the words of Rucio's filters."""
+    """Comparison operators, with the names of Rucio's filter language."""
 
     EQ = "eq"
     NE = "ne"
@@ -30,7 +30,7 @@ class Comparison(StrEnum):
 
 
 def _same(have: Value, want: Value) -> bool:
-    """Return whether a value equals the wanted one, or matches the wanted pattern."""
+    """Return whether a value equals the wanted one or matches the wanted pattern."""
     if is_pattern(want):
         pattern = "".join(".*" if part in "*%" else re.escape(part) for part in re.split("([*%])", want) if part)
         return re.fullmatch(pattern, str(have), re.DOTALL) is not None
@@ -53,11 +53,9 @@ class Condition:
     ----------
     key
         A key of the metadata table.
-    comparison
-        How it is compared.
     values
-        The values to compare with: with ``eq`` any of them will do, with ``ne`` none may be; else there is one. In a
-        text, ``*`` stands for any characters.
+        The values to compare with: ``eq`` needs one match, ``ne`` none; other operators take one value. In texts, ``*``
+        matches any characters.
 
     Raises
     ------
@@ -81,9 +79,9 @@ class Condition:
         object.__setattr__(self, "values", tuple(row.parse(value) for value in self.values))
 
     def holds(self, metadata: Mapping[str, Value]) -> bool:
-        """Return whether a product with `metadata` answers.
+        """Return whether a product with `metadata` meets the condition.
 
-        One without the key is different from every value, and neither equal to one nor before or after it.
+        A missing value fulfils only ``ne``.
         """
         have = metadata.get(self.key)
         if self.comparison is Comparison.NE:

@@ -1,7 +1,7 @@
 """An archive in memory: the whole port without a server, for tests, notebooks and dry runs.
 
-It keeps the rules that a Rucio catalogue keeps (a closed block stays closed, other content under a known name is a
-conflict, a rule without a source is stuck) and moves no bytes: `transfer` declares what a transfer would have done.
+It enforces the rules of a Rucio catalogue: a closed block stays closed, other content under a registered name is a
+conflict, a rule without a source is stuck. It moves no bytes: `transfer` sets the state after a transfer.
 """
 
 from __future__ import annotations
@@ -54,14 +54,10 @@ class InMemoryCatalogue(Catalogue):
 
     Parameters
     ----------
-    rses
-        Its storage elements.
     scopes
         The scopes that exist.
-    now
-        The clock.
     account
-        The account that asks.
+        The account of the client.
 
     Examples
     --------
@@ -85,13 +81,13 @@ class InMemoryCatalogue(Catalogue):
         self._metadata: dict[Lfn, ProductMetadata] = {}
         self._blocks: dict[Did, Block] = {}
         self._rules: list[Rule] = []
-        self._n_rules = 0  # that were ever made
+        self._n_rules = 0  # ever made, so that identifiers are never reused
         self._notes: dict[Did, dict[str, object]] = {}
         self._changed: dict[tuple[Did, str], dt.datetime] = {}
         self.directories: dict[Did, Directory] = {}
-        #: Why copies could not be read, by file and storage element.
+        #: The reasons why copies are suspicious, by file and storage element.
         self.suspicious: dict[tuple[Lfn, str], list[str]] = {}
-        #: How many bytes more may be kept, by storage element; one that is not named has no limit.
+        #: The free quota in bytes, by storage element; no entry means no limit.
         self.quotas: dict[str, float] = {}
 
     @override
@@ -106,7 +102,7 @@ class InMemoryCatalogue(Catalogue):
         self.set_rse(attrs.evolve(self._rses[rse], lost=reason, is_readable=is_open, is_writable=is_open))
 
     def set_rse(self, rse: Rse) -> None:
-        """Change what is known of a storage element, or add one."""
+        """Add or replace a storage element."""
         self._rses[rse.name] = rse
 
     @override
@@ -211,7 +207,7 @@ class InMemoryCatalogue(Catalogue):
         for file in files:
             known = self._files.get(file.lfn)
             if known and (known.size_bytes, known.adler32) != (file.size_bytes, file.adler32):
-                raise ConflictError(f"the catalogue holds other content under {file.lfn}")
+                raise ConflictError(f"{file.lfn} is already registered with other content")
             if not is_beside_tree(file.lfn) and directories_of(file.lfn)[-1].did not in self.directories:
                 raise NotFoundError(f"the directory of {file.lfn} does not exist")
         for file in files:
@@ -223,7 +219,7 @@ class InMemoryCatalogue(Catalogue):
         self._rules = [self._evaluated(rule) if rule.did == block else rule for rule in self._rules]
 
     def _evaluated(self, rule: Rule) -> Rule:
-        """Return a rule with a lock for each file that its dataset holds now."""
+        """Return a rule with a lock for each file that is now in its dataset."""
         members = [file for file in list(self._files.values()) if rule.did in file.datasets]
         there = sum(any(file.at(rse.name) for rse in self._matching(rule.rse_expression)) for file in members)
         state = RuleState.OK if there == len(members) else RuleState.REPLICATING
@@ -231,7 +227,7 @@ class InMemoryCatalogue(Catalogue):
         return attrs.evolve(rule, state=state, locks=locks, updated=self._now())
 
     def _add(self, block: Did, rse: Rse, file: Registration) -> None:
-        """Add one file, or what is new of it."""
+        """Add a file, or a new replica of it."""
         known = self._files.get(file.lfn)
         replicas = known.replicas if known else ()
         if not known or known.at(rse.name) is None:
@@ -285,7 +281,7 @@ class InMemoryCatalogue(Catalogue):
 
     @override
     def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
-        # Nothing is ever said of transfers here.
+        # There are no transfers in memory, so there are no messages.
         target = self._matching(rule.rse_expression)[0].name
         members = [file for lfn, file in sorted(self._files.items()) if rule.did in file.datasets]
         return [Attempt(lfn=file.lfn, rse=target) for file in members if file.at(target) is None]
@@ -320,7 +316,7 @@ class InMemoryCatalogue(Catalogue):
         account: str = "",
     ) -> None:
         if not self._matching(rse_expression):
-            raise NotFoundError(f"no storage element answers {rse_expression!r}")
+            raise NotFoundError(f"no storage element matches {rse_expression!r}")
         account = account or self._account
         same = (did, rse_expression, account)
         if any((rule.did, rule.rse_expression, rule.account) == same for rule in self._rules):
@@ -354,11 +350,11 @@ class InMemoryCatalogue(Catalogue):
 
     @override
     def retry_rule(self, rule_id: str) -> None:
-        # `transfer` tries every rule.
+        # Nothing to change: `transfer` tries every rule anyway.
         self._place(rule_id)
 
     def _place(self, rule_id: str) -> int:
-        """Return which of the rules is meant."""
+        """Return the index of a rule."""
         for place, rule in enumerate(self._rules):
             if rule.id == rule_id:
                 return place
@@ -370,7 +366,7 @@ class InMemoryCatalogue(Catalogue):
         self._rules[place] = attrs.evolve(self._rules[place], expires=self._now())
 
     def reap(self) -> int:
-        """Declare the rules that have ended and the copies that no rule holds any longer as gone; return how many."""
+        """Delete expired rules and replicas without a rule; return how many."""
         ended = [rule for rule in self._rules if rule.expires is not None and rule.expires <= self._now()]
         self._rules = [rule for rule in self._rules if rule not in ended]
         gone = 0
@@ -401,24 +397,24 @@ class InMemoryCatalogue(Catalogue):
         return dict(self._notes.get(did, {}))
 
     def _matching(self, expression: str) -> list[Rse]:
-        """Return the storage elements that answer an expression: names, ``key=value``, ``tape``, joined by ``&``."""
+        """Return the storage elements that match an expression: names, ``key=value``, ``tape``, joined by ``&``."""
         return [rse for rse in self._rses.values() if all(self._answers(rse, part) for part in expression.split("&"))]
 
     @staticmethod
     def _answers(rse: Rse, part: str) -> bool:
-        """Return whether a storage element answers a part of an expression."""
+        """Return whether a storage element matches one term of an expression."""
         attribute, _, value = part.partition("=")
         if value:
             return getattr(rse, attribute, None) == value
         return rse.name == part or (part == "tape" and rse.is_tape)
 
     def transfer(self, refused: Collection[Lfn] = ()) -> int:
-        """Declare every copy that a rule still waits for as made, if it can be; return how many there were.
+        """Set every missing copy of a rule to available, if it has a source; return how many.
 
         Parameters
         ----------
         refused
-            Files that no transfer takes: their bytes have changed. Their copies are stuck.
+            Files whose transfers fail, because their bytes have changed: their copies are stuck.
         """
         made = 0
         for place, rule in enumerate(self._rules):
@@ -444,7 +440,7 @@ class InMemoryCatalogue(Catalogue):
         return made
 
     def _can_read(self, rule: Rule) -> Callable[[ArchivedFile], bool]:
-        """Return whether a file has a copy that transfers of a rule can read."""
+        """Return a function that tests whether a file has a copy that a rule can read as its source."""
         sources = self._matching(rule.source) if rule.source else self._rses.values()
         readable = [rse.name for rse in sources if rse.is_readable]
         return lambda file: any(file.at(name) is not None for name in readable)

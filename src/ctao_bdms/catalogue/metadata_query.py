@@ -23,14 +23,12 @@ Group = tuple[Condition | Cone | ValidAt, ...]
 
 @attrs.frozen
 class SortKey:
-    """One key by which products are sorted; those without a value come last.
+    """One sort key; products without a value come last.
 
     Attributes
     ----------
     key
         A key of the metadata table, ``name`` (the logical file name) or ``bytes`` (the size).
-    descending
-        Whether the greatest comes first.
 
     Raises
     ------
@@ -46,13 +44,13 @@ class SortKey:
             metadata_key(self.key)
 
     def value(self, product: Product) -> Any:  # noqa: ANN401 (values of one key compare with each other)
-        """Return the value of a product that this key sorts by."""
+        """Return the value of this key in a product."""
         if self.key == NAME:
             return str(product.lfn)
         return product.size_bytes if self.key == SIZE else product.metadata.get(self.key)
 
     def compare(self, first: Product, second: Product) -> int:
-        """Return -1 if `first` comes before `second`, 1 if after it, and 0 if this key does not say."""
+        """Return -1 if `first` comes before `second`, 1 if after it, and 0 if their values are equal."""
         one, other = self.value(first), self.value(second)
         if one is None or other is None:
             return (one is None) - (other is None)
@@ -62,18 +60,16 @@ class SortKey:
 
 @attrs.frozen(kw_only=True)
 class MetadataQuery:
-    """A query for the products of some scopes that meet all conditions.
+    """A query for products in some scopes that meet all conditions.
 
     Attributes
     ----------
-    scopes
-        The scopes to look in.
     conditions
         All of them must hold.
     any_of
         Alternatives: if there are any, all conditions of at least one must hold as well.
     order
-        What products are sorted by, the first key first; in the end by their names.
+        The sort keys, the most significant first; ties are sorted by name.
     limit
         The most products to return; None for all.
     """
@@ -87,14 +83,14 @@ class MetadataQuery:
     @limit.validator
     def _not_negative(self, _attribute: object, limit: int | None) -> None:
         if limit is not None and limit < 0:
-            raise InvalidMetadataError("limit", f"{limit} is no number of products; give 0 or more")
+            raise InvalidMetadataError("limit", f"{limit} is negative; give 0 or more")
 
     def groups(self) -> tuple[Group, ...]:
         """Return the alternatives, each with all its conditions."""
         return tuple(self.conditions + group for group in self.any_of) if self.any_of else (self.conditions,)
 
     def holds(self, metadata: Mapping[str, Value]) -> bool:
-        """Return whether a product with `metadata` answers."""
+        """Return whether a product with `metadata` matches."""
         return any(all(condition.holds(metadata) for condition in group) for group in self.groups())
 
     def sort_key(self) -> Callable[[Product], Any]:

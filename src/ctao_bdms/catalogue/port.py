@@ -1,4 +1,4 @@
-"""Catalogue protocols, one a group of verbs, and `Catalogue` with all of them.
+"""Catalogue protocols, one for each group of methods, and `Catalogue` with all of them.
 
 A function takes the narrowest protocol that it needs, never an adapter. Every adapter passes the contract in
 `ctao_bdms.testing.contract`.
@@ -56,24 +56,24 @@ class StorageCatalogue(Protocol):
         """Return all storage elements by name."""
 
     def scopes(self) -> Sequence[str]:
-        """Return the scopes that hold products: all but the root of the tree and the users' own, sorted."""
+        """Return the scopes of products, sorted: all but the root scope and the scopes of users."""
 
     def room(self, account: str = "") -> Mapping[str, float]:
-        """Return how much more an account, by default the own one, may keep at each storage element, in bytes.
+        """Return the free quota of an account (default: our own) at each storage element, in bytes.
 
         Raises
         ------
         ForbiddenError
-            If the account that asks may not know.
+            If our account may not read it.
         """
 
     def kept(self, account: str = "") -> Mapping[str, int]:
-        """Return how much an account, by default the own one, keeps at each storage element, in bytes.
+        """Return the usage of an account (default: our own) at each storage element, in bytes.
 
         Raises
         ------
         ForbiddenError
-            If the account that asks may not know.
+            If our account may not read it.
         """
 
 
@@ -81,7 +81,7 @@ class LostStorageCatalogue(Protocol):
     """Mark storage elements as lost: their replicas no longer count."""
 
     def mark_lost(self, rse: str, reason: str) -> None:
-        """Mark a storage element as lost, and shut it; without a reason, take that back and open it.
+        """Mark a storage element as lost and disable it; without a reason, undo both.
 
         Raises
         ------
@@ -96,22 +96,21 @@ class FileCatalogue(Protocol):
     """Look up files by name."""
 
     def files(self, lfns: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
-        """Return those of `lfns` that the catalogue knows, with their copies and datasets."""
+        """Return those of `lfns` that are registered, with their replicas and datasets."""
 
 
 class ContentCatalogue(Protocol):
     """Resolve names of files, datasets and containers to files."""
 
     def content(self, names: Iterable[Lfn]) -> Mapping[Lfn, ArchivedFile]:
-        """Return the files that `names` stand for, with all URLs of their copies and without their datasets.
+        """Return the files that `names` resolve to, with all URLs of their replicas and without their datasets.
 
-        A file stands for itself; a dataset (a directory that holds files, a block) or a container for all files in it
-        and below it.
+        A file resolves to itself; a dataset (a directory with files, a block) or a container to all files below it.
 
         Raises
         ------
         NotFoundError
-            If the catalogue does not know one of the names.
+            If one of the names is not registered.
         """
 
 
@@ -119,25 +118,25 @@ class BadReplicaCatalogue(Protocol):
     """Report bad and suspicious replicas."""
 
     def declare_bad(self, lfn: Lfn, rse: str, reason: str) -> None:
-        """Say that the copy of a file at `rse` has other bytes than the file; nothing happens if that is known.
+        """Declare a replica bad because its bytes differ from the file; no effect if it is already declared.
 
         Raises
         ------
         ForbiddenError
-            If the account may not say so.
+            If the account may not declare it.
         NotFoundError
-            If there is no such copy.
+            If there is no such replica.
         """
 
     def declare_suspicious(self, lfn: Lfn, rse: str, reason: str) -> None:
-        """Say that the copy of a file at `rse` could not be read; it is counted, and its state stays as it is.
+        """Declare a replica suspicious because it could not be read; this is counted and does not change its state.
 
         Raises
         ------
         ForbiddenError
-            If the account may not say so.
+            If the account may not declare it.
         NotFoundError
-            If there is no such copy.
+            If there is no such replica.
         """
 
 
@@ -145,15 +144,15 @@ class ProductCatalogue(Protocol):
     """Search products by metadata."""
 
     def find(self, query: MetadataQuery) -> Iterator[Product]:
-        """Yield the products that answer `query`, in its order; never more of them are in memory than a page.
+        """Yield the products that match `query`, in its order, with at most one page in memory.
 
-        Products that arrive while this is read may be among them or not; none comes twice.
+        Products that are registered during the iteration may be missing, but none is yielded twice.
         """
 
     def tally(self, query: MetadataQuery, key: str = "") -> Mapping[Value | None, int]:
-        """Return how many products answer `query` (its order and limit do not matter), by their values of `key`.
+        """Count the products that match `query` by their values of `key`; order and limit are ignored.
 
-        Those without a value are counted under None, and so are all if `key` is empty.
+        Products without a value are counted under None; with an empty `key`, all are.
         """
 
 
@@ -161,7 +160,7 @@ class RegistrationCatalogue(Protocol):
     """Register files, in directories and blocks."""
 
     def ensure_directories(self, lfns: Iterable[Lfn]) -> None:
-        """Make sure that all directories above `lfns` exist and hang together.
+        """Create the missing directories above `lfns` and attach each to its parent.
 
         Raises
         ------
@@ -170,7 +169,7 @@ class RegistrationCatalogue(Protocol):
         """
 
     def missing_directories(self, lfns: Iterable[Lfn]) -> Sequence[Did]:
-        """Return the directories above `lfns` that do not exist yet; nothing is changed.
+        """Return the directories above `lfns` that do not exist yet; changes nothing.
 
         Raises
         ------
@@ -179,53 +178,53 @@ class RegistrationCatalogue(Protocol):
         """
 
     def open_block(self, block: Did, rule: FirstRule | None = None) -> None:
-        """Create the empty, open block, with the rule that holds what is registered in it; all or nothing.
+        """Create an empty open block, with the rule that holds its future files; all or nothing.
 
-        Nothing happens if the block exists.
+        No effect if the block exists.
 
         Raises
         ------
         NotFoundError
-            If the scope does not exist, or no storage element answers the expression of the rule.
+            If the scope does not exist, or no storage element matches the expression of the rule.
         NoRoomError
-            If the account may not keep more there.
+            If the quota of the account is used up.
         """
 
     def register(self, block: Did, rse: str, files: Sequence[Registration]) -> None:
-        """Register `files` where they lie on `rse`, with their metadata, in their directories and in `block`.
+        """Register `files` on `rse`, with their metadata, in their directories and in `block`.
 
-        All or nothing; files that are there already with the same size and digest are left as they are. What lies
-        beside the tree, the manifest of a block, has no directory.
+        All or nothing. Files that are registered with the same size and checksum are left unchanged. The manifest of a
+        block is outside the tree and has no directory.
 
         Raises
         ------
         ConflictError
-            If the catalogue holds other content under one of the names.
+            If a name is already registered with other content.
         BlockClosedError
             If the block is closed.
         RefusedError
-            If a name or a metadata value is not taken.
+            If a name or a metadata value is invalid.
         ForbiddenError
             If the account may not register files on `rse`.
         """
 
     def close_block(self, block: Did) -> None:
-        """Close the block for ever; nothing happens if it is closed."""
+        """Close the block permanently; no effect if it is closed."""
 
 
 class BlockCatalogue(Protocol):
     """List blocks and their content."""
 
     def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
-        """Return the blocks of `scope` whose names match `pattern` (``*`` stands for anything), by name.
+        """Return the blocks of `scope` whose names match `pattern` (with ``*`` as a wildcard), sorted by name.
 
-        With `opened_since` (aware) only those made since then: of all years they are few.
+        `opened_since` (aware) restricts the answer to newer blocks, which is much less than the blocks of all years.
         """
 
     def products_in(self, block: Did) -> Sequence[Product]:
-        """Return the files in `block` with their metadata, by name; its manifest is among them, without metadata.
+        """Return the files in `block` with their metadata, sorted by name; its manifest is included, without metadata.
 
-        A block that does not exist holds nothing.
+        A block that does not exist has no files.
         """
 
 
@@ -248,16 +247,16 @@ class RuleCatalogue(Protocol):
         """
 
     def rules(self, scope: str, names: Iterable[str]) -> Mapping[str, Sequence[Rule]]:
-        """Return the rules on each of the datasets `names` of `scope`, oldest first as far as it knows."""
+        """Return the rules on each of the datasets `names` of `scope`, oldest first where the age is known."""
 
 
 class TransferCatalogue(Protocol):
     """Read the transfers of a rule."""
 
     def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
-        """Return the copies that `rule` still waits for, those that are stuck first.
+        """Return the missing replicas of `rule`, stuck ones first.
 
-        Of the first `looked_at` it is asked what their transfers said.
+        Messages of their transfers are read for the first `looked_at` only.
         """
 
 
@@ -275,17 +274,17 @@ class RuleAddingCatalogue(Protocol):
         priority: int = 3,
         account: str = "",
     ) -> None:
-        """Ask for one copy of `did` in `rse_expression`, read from `source` (an RSE expression; empty = anywhere).
+        """Request one replica of `did` in `rse_expression`, read from `source` (an RSE expression; empty = anywhere).
 
-        It ends after `lifetime_s`, if that is given. Its transfers are for `activity`, at `priority` from 1 to 5. The
-        rule belongs to `account`; empty for the one that asks. Nothing happens if it has the same rule already.
+        The rule expires after `lifetime_s`, if given. Its transfers have the given activity, and a priority from 1 to
+        5. The rule belongs to `account` (empty: our own). No effect if the account has the same rule already.
 
         Raises
         ------
         NotFoundError
-            If no storage element answers the expression.
+            If no storage element matches the expression.
         NoRoomError
-            If no storage element that does takes so much of the account's data.
+            If the quota of the account is too small at all of them.
         """
 
 
@@ -293,38 +292,38 @@ class RuleChangingCatalogue(Protocol):
     """Change replication rules; each method raises `NotFoundError` if there is no such rule."""
 
     def prolong_rule(self, rule_id: str) -> None:
-        """Let a rule stand for ever."""
+        """Remove the lifetime of a rule."""
 
     def redirect_rule(self, rule_id: str, source: str) -> None:
-        """Have the transfers that a rule will still ask for read from `source`, an RSE expression."""
+        """Set the source of future transfers of a rule, an RSE expression."""
 
     def retry_rule(self, rule_id: str) -> None:
-        """Have a rule that is stuck tried again soon."""
+        """Retry a stuck rule soon."""
 
 
 class RuleEndingCatalogue(Protocol):
     """End replication rules."""
 
     def end_rule(self, rule_id: str) -> None:
-        """End a rule at once; what no other rule holds there is then deleted by the archive itself.
+        """End a rule at once; the archive then deletes the replicas that no other rule holds.
 
         Raises
         ------
         NotFoundError
             If there is no such rule.
         ForbiddenError
-            If the account may not end it: two centres must hold all of a block before its copy on site can go.
+            If the account may not end it: a copy on site can be deleted only when two centres hold the whole block.
         """
 
 
 class AnnotationCatalogue(Protocol):
-    """Read and write notes on datasets, apart from product metadata."""
+    """Read and write notes on datasets, separate from product metadata."""
 
     def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
-        """Write notes about `did`, values of JSON; those under other keys stay as they are."""
+        """Write notes on `did`, values of JSON; notes under other keys are kept."""
 
     def annotations(self, did: Did) -> Mapping[str, Any]:
-        """Return the notes about `did`.
+        """Return the notes on `did`.
 
         Raises
         ------

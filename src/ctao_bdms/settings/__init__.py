@@ -1,4 +1,4 @@
-"""How TOML files become typed values, and everything that is wrong with them is said at once."""
+"""Read TOML files into typed settings, and report all errors at once."""
 
 from ctao_bdms.settings.keys import Key, keys_of, setting, toml
 from ctao_bdms.settings.values import document_of, from_text, shown, take, unknown

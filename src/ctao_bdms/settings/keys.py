@@ -1,4 +1,4 @@
-"""What can be set: the fields of attrs classes, with what is known of each."""
+"""Settings as fields of attrs classes, with their type, bounds and help."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WORDS: dict[type, str] = {
 
 
 class Shape(Enum):
-    """How many values a key has."""
+    """Whether a setting is one value, a list or a table."""
 
     ONE = "one"
     LIST = "list"
@@ -44,21 +44,19 @@ def setting(
     most: float | None = None,
     example: object = None,
     reload: bool = False,
-) -> Any:  # noqa: ANN401 - the type stands in the class
-    """Return a field with what is known of it; without a default the setting is required.
+) -> Any:  # noqa: ANN401 - the class gives the type
+    """Return a field for a setting; without a default the setting is required.
 
     Parameters
     ----------
     help
-        What it means, a sentence.
-    default
-        Its default.
+        The meaning, a sentence.
     least, most
         The bounds of a number, or of each number of a table.
     example
-        What an example file shows if there is no default.
+        The value in an example file if there is no default.
     reload
-        Whether a running process takes it over.
+        Whether a running process can reload it.
     """
     about = {"help": help, "least": least, "most": most, "example": example, "reload": reload}
     return attrs.field(default=default, metadata=about)
@@ -71,15 +69,13 @@ class Key:
     Attributes
     ----------
     section, name
-        Where it stands in the file.
-    kind
-        Its type.
+        Its table and key in the TOML file.
     default
         Its default; `attrs.NOTHING` if it is required.
     about
         Its metadata: ``help``, ``least``, ``most``, ``example``, ``reload``.
     prefix
-        What its environment variable begins with.
+        The prefix of its environment variable.
     """
 
     section: str
@@ -91,12 +87,12 @@ class Key:
 
     @property
     def dotted(self) -> str:
-        """How it is called: ``section.name``."""
+        """The full name: ``section.name``."""
         return f"{self.section}.{self.name}"
 
     @property
     def variable(self) -> str:
-        """Its environment variable."""
+        """The name of its environment variable."""
         return f"{self.prefix}{self.section}_{self.name}".upper()
 
     @property
@@ -106,7 +102,7 @@ class Key:
 
     @property
     def expected(self) -> str:
-        """What its value must be, in words."""
+        """A description of the valid values."""
         item, shape = shape_of(self.kind)
         if issubclass(item, Enum):
             among = ", ".join(str(member.value) for member in item)
@@ -126,7 +122,7 @@ def keys_of(kind: Any, section: str, prefix: str = "") -> Iterator[Key]:  # noqa
 
 
 def shape_of(kind: Any) -> tuple[type, Shape]:  # noqa: ANN401 - an annotation
-    """Return the type of a value, of a list's items or of a table's values, and which of them it is."""
+    """Return the type of an annotation (for a list or table, that of its items) and its shape."""
     if isinstance(kind, types.UnionType):
         return shape_of(typing.get_args(kind)[0])
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -138,7 +134,7 @@ def shape_of(kind: Any) -> tuple[type, Shape]:  # noqa: ANN401 - an annotation
 
 
 def toml(value: object) -> str:
-    """Return a value as TOML writes it."""
+    """Return a value in TOML syntax."""
     if value is None:
         return '""'
     if isinstance(value, bool):

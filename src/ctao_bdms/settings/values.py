@@ -1,4 +1,4 @@
-"""From what stands in a file to typed values."""
+"""Convert values from TOML files, environment variables and flags to typed values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["document_of", "from_text", "shown", "take", "unknown"]
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
-    """Say that there is no such key, and which one may be meant."""
+    """Return the message for an unknown key, with the nearest known one."""
     candidates = sorted(known)
     leaf = name.rpartition(".")[2]
     elsewhere = [key for key in candidates if key.rpartition(".")[2] == leaf]
@@ -30,22 +30,18 @@ def unknown(name: str, known: Iterable[str]) -> str:
 
 
 def take(values: dict[str, object], problems: list[str], key: Key, value: object, name: str, base: Path) -> None:
-    """Put a value where it belongs, or say why not.
+    """Convert a value and store it, or add a problem.
 
     Parameters
     ----------
     values
-        Values by dotted key: it is put there.
+        The converted values by dotted key; modified.
     problems
-        Sentences: what is wrong is added.
-    key
-        The key.
-    value
-        What the file has.
+        The messages; modified.
     name
-        How the file calls the key.
+        The name of the key in the file.
     base
-        The folder that relative paths are relative to.
+        The folder for relative paths.
     """
     try:
         values[key.dotted] = _converted(key, value, base)
@@ -54,7 +50,7 @@ def take(values: dict[str, object], problems: list[str], key: Key, value: object
 
 
 def shown(value: object) -> str:
-    """Return a value as the file has it."""
+    """Return a value as written in the file."""
     if isinstance(value, bool):
         return str(value).lower()
     try:
@@ -64,7 +60,7 @@ def shown(value: object) -> str:
 
 
 def from_text(key: Key, text: str) -> object:
-    """Return what a text of environment or flags stands for; a text that does not fit stays one, and is refused."""
+    """Parse a text from the environment or a flag; an invalid text is returned unchanged and rejected later."""
     item, shape = shape_of(key.kind)
     if shape is Shape.LIST:
         return [part.strip() for part in text.split(",") if part.strip()]
@@ -79,7 +75,7 @@ def from_text(key: Key, text: str) -> object:
 
 
 def _converted(key: Key, value: object, base: Path) -> object:
-    """Return `value` as the type of its key has it; ValueError if it does not fit."""
+    """Convert `value` to the type of its key; raise ValueError if it does not fit."""
     item, shape = shape_of(key.kind)
     if shape is Shape.LIST:
         if not isinstance(value, list):
@@ -97,7 +93,7 @@ def _converted(key: Key, value: object, base: Path) -> object:
 
 
 def _bounded(key: Key, value: Any) -> Any:  # noqa: ANN401 - of the key's type
-    """Return a value that keeps the bounds of its key; ValueError if it does not."""
+    """Return a value within the bounds of its key; raise ValueError if it is outside."""
     least, most = key.about["least"], key.about["most"]
     if (least is not None and value < least) or (most is not None and value > most):
         raise ValueError(key.dotted)
@@ -105,7 +101,7 @@ def _bounded(key: Key, value: Any) -> Any:  # noqa: ANN401 - of the key's type
 
 
 def _single(item: type, value: object, base: Path) -> Any:  # noqa: ANN401 - of the type `item`
-    """Return one value as `item`; ValueError if it does not fit."""
+    """Convert one value to `item`; raise ValueError if it does not fit."""
     if item is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if item is float and isinstance(value, float) and math.isfinite(value):
@@ -121,16 +117,16 @@ def _single(item: type, value: object, base: Path) -> Any:  # noqa: ANN401 - of 
 
 
 def document_of(path: Path) -> dict[str, Any]:
-    """Return what a TOML file holds.
+    """Parse a TOML file.
 
     Raises
     ------
     InvalidSettingsError
-        If it cannot be read, or is no TOML.
+        If it cannot be read, or is not valid TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidSettingsError(path, [f"the file cannot be read: {error.strerror}"]) from error
     except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
-        raise InvalidSettingsError(path, [f"the file is no TOML: {error}"]) from error
+        raise InvalidSettingsError(path, [f"the file is not valid TOML: {error}"]) from error

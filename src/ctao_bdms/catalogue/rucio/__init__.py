@@ -1,4 +1,4 @@
-"""The archive in a Rucio server: the only place, but for the doctor, that imports Rucio's client."""
+"""The catalogue on a Rucio server: the only package, except the doctor, that imports Rucio's client."""
 
 from ctao_bdms.catalogue.rucio.adapter import RucioCatalogue
 

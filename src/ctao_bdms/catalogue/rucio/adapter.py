@@ -1,4 +1,4 @@
-"""The archive in a Rucio server."""
+"""The catalogue on a Rucio server."""
 
 from __future__ import annotations
 
@@ -49,23 +49,22 @@ if TYPE_CHECKING:
 __all__ = ["RucioCatalogue"]
 
 _LOG = logging.getLogger(__name__)
-#: The most identifiers that one request of Rucio's schema takes.
+#: The most identifiers in one request, by Rucio's schema.
 _BULK = 1000
-#: How Rucio's tables write the states of a rule that is on its way: replicating, stuck, waiting, injected, suspended.
+#: The states of an unfulfilled rule in Rucio's tables: replicating, stuck, waiting, injected, suspended.
 _UNFULFILLED = ("R", "S", "W", "I", "U")
-#: How far the clock of a client may be ahead of the server's.
+#: The most that the clock of a client may be ahead of the server's.
 _CLOCKS_DIFFER = dt.timedelta(days=1)
-#: What one question costs the server more than none, in rows of another's answer; and how many rules a day brings.
+#: The cost of a request, in rows of an answer, and the number of new rules per day: both choose the cheaper request.
 _ROWS_A_QUESTION, _RULES_A_DAY = 30, 1500
 
 
 class RucioCatalogue(Catalogue):
-    """The archive in a Rucio server.
+    """The catalogue on a Rucio server.
 
-    What hardly changes is asked once and remembered: the directories that exist, and for a while the storage elements.
-
-    Threads can share it. In another process, after a fork or a pickle, it makes a connection of its own when it is
-    first used; a pickle carries the path of the configuration, the account and the settings, and no secret.
+    Directories that exist are cached, and for a while the storage elements. Instances are thread-safe. In another
+    process, after a fork or a pickle, an instance makes its own connection at the first use; a pickle has the path of
+    the configuration, the account and the settings, and no secret.
     """
 
     def __init__(self, login: Login, remember_s: float = 300.0) -> None:
@@ -82,19 +81,19 @@ class RucioCatalogue(Catalogue):
     def connect(
         cls, config: Path | None = None, *, timeout_s: float = 600.0, remember_s: float = 300.0
     ) -> RucioCatalogue:
-        """Connect as a Rucio configuration file says.
+        """Connect to the server of a Rucio configuration file.
 
-        Rucio reads its configuration once for the whole process, from the file that ``RUCIO_CONFIG`` names; `config`
-        becomes that file.
+        Rucio reads one configuration for the whole process, from the file in ``RUCIO_CONFIG``; `config` becomes that
+        file.
 
         Parameters
         ----------
         config
-            The client's ``rucio.cfg``; by default the one that Rucio finds by itself.
+            The client's ``rucio.cfg``; by default the one that Rucio finds.
         timeout_s
-            How long the server may be silent within a request, in seconds: then it is not answered.
+            The time in seconds after which a silent server counts as unreachable.
         remember_s
-            How long what is known of the storage elements is believed, in seconds.
+            How long the storage elements are cached, in seconds.
 
         Raises
         ------
@@ -113,7 +112,7 @@ class RucioCatalogue(Catalogue):
 
     @property
     def client(self) -> Client:
-        """The Rucio client of this process, for what this class has no words for."""
+        """The Rucio client of this process, for calls that this class does not offer."""
         return self._client.get()
 
     def _connected(self) -> Client:
@@ -128,7 +127,7 @@ class RucioCatalogue(Catalogue):
         return f"RucioCatalogue({self._login.account} at {self._login.host})"
 
     def count_requests(self, hook: Callable[[requests.Response], None]) -> None:
-        """Call `hook` with every answer of the server from now on."""
+        """Call `hook` with every response of the server from now on."""
 
         def answered(response: requests.Response, *_args: object, **_keywords: object) -> None:
             hook(response)
@@ -192,7 +191,7 @@ class RucioCatalogue(Catalogue):
         found: dict[Lfn, ArchivedFile] = {}
         for chunk in _chunks([_row(lfn) for lfn in lfns]):
             with converted(f"looking up {len(chunk)} files"):
-                # Sorted at random: the default order looks for a geographical database first, file by file.
+                # Sort at random: the default order looks up a geographical database for each file.
                 rows = self.client.list_replicas(chunk, all_states=True, sort="random", resolve_parents=True)
                 found.update((file.lfn, file) for file in map(answers.archived_file, rows))
         return found
@@ -203,11 +202,11 @@ class RucioCatalogue(Catalogue):
         found: dict[Lfn, ArchivedFile] = {}
         for chunk in _chunks([_row(name) for name in wanted]):
             with converted(f"looking up {len(chunk)} names"):
-                # Sorted at random: the default order looks for a geographical database first, file by file.
+                # Sort at random: the default order looks up a geographical database for each file.
                 rows = self.client.list_replicas(chunk, schemes=list(answers.SCHEMES), all_states=True, sort="random")
                 found.update((file.lfn, file) for file in map(answers.archived_file, rows))
         above = {str(lfn)[:end] for lfn in found for end, sign in enumerate(str(lfn)) if sign == "/"}
-        # What is no file here and has none below it is a block, or an empty directory, or nothing at all.
+        # The other names are blocks (their files have paths elsewhere), empty directories, or unknown.
         others = [name for name in wanted if name not in found and str(name) not in above]
         known: set[str] = set()
         for chunk in _chunks([_row(name) for name in others]):
@@ -249,7 +248,7 @@ class RucioCatalogue(Catalogue):
         new = [directory for did, directory in tree.items() if did not in self._known]
         if not new:
             return
-        with converted(f"making {len(new)} directories"):
+        with converted(f"creating {len(new)} directories"):
             self._make_directories(new)
         self._known.update(directory.did for directory in new)
 
@@ -257,12 +256,12 @@ class RucioCatalogue(Catalogue):
     def missing_directories(self, lfns: Iterable[Lfn]) -> Sequence[Did]:
         tree = {d.did: d for lfn in lfns for d in directories_of(lfn) if d.did.scope != ROOT_SCOPE}
         new = [directory for did, directory in tree.items() if did not in self._known]
-        with converted(f"looking for {len(new)} directories"):
+        with converted(f"looking up {len(new)} directories"):
             there = self._existing(new)
         return sorted(directory.did for directory in new if directory.did not in there)
 
     def _existing(self, directories: Sequence[Directory]) -> set[Did]:
-        """Return which of `directories` exist; a scope that has none does not exist."""
+        """Return those of `directories` that exist; a scope without any counts as missing."""
         there: set[Did] = set()
         for chunk in _chunks([_did_row(directory.did) for directory in directories]):
             there.update(Did(str(r["scope"]), str(r["name"])) for r in self.client.get_metadata_bulk(chunk))
@@ -270,12 +269,12 @@ class RucioCatalogue(Catalogue):
         if roots:
             scopes = ", ".join(sorted({directory.did.scope for directory in roots}))
             raise NotFoundError(
-                f"scope {scopes} does not exist or has no directory; the archive's administrator makes it"
+                f"scope {scopes} does not exist or has no directory; ask the archive administrator to create it"
             )
         return there
 
     def _make_directories(self, new: Sequence[Directory]) -> None:
-        """Create what is missing of `new`, then attach each to its parent, whatever was there before."""
+        """Create the missing directories of `new`, then attach each to its parent, also those that existed before."""
         there = self._existing(new)
         missing = [
             {**_did_row(d.did), "type": "DATASET" if d.holds_files else "CONTAINER"} for d in new if d.did not in there
@@ -328,7 +327,7 @@ class RucioCatalogue(Catalogue):
     @override
     def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
         wanted = {"name": pattern}
-        if opened_since is not None:  # Rucio's own filter knows when, but not whether they are open
+        if opened_since is not None:  # Rucio can filter by creation time, but not by open or closed
             wanted["created_at.gte"] = f"{opened_since.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S}"
         with converted(f"listing the blocks {pattern}"):
             names = sorted(self.client.list_dids(scope, [wanted], did_type="dataset"))
@@ -338,27 +337,27 @@ class RucioCatalogue(Catalogue):
                 for row in self.client.get_metadata_bulk(chunk)
             ]
             blocks = [answers.block(row) for row in rows]
-            # Rucio counts when it closes. A request that was under way then may have filled a block that says 0, and
-            # one without files would get no rules.
+            # Rucio counts the files of a block when it closes it. A concurrent request may still have added files, so a
+            # count of 0 can be wrong; and a block without files would get no rules.
             blocks = [block if block.is_open or block.n_files else self._counted(block) for block in blocks]
         return sorted(blocks, key=lambda block: block.did)
 
     @override
     def products_in(self, block: Did) -> Sequence[Product]:
-        with converted(f"asking what is in {block}"):
+        with converted(f"listing the files of {block}"):
             return sorted(self._search.products_in(block), key=lambda product: product.lfn)
 
     def _counted(self, block: Block) -> Block:
-        """Return a block with what is in it now."""
+        """Return a block with the number and size of its current files."""
         files = list(self.client.list_files(block.did.scope, block.did.name))
         return attrs.evolve(block, n_files=len(files), size_bytes=sum(file["bytes"] for file in files))
 
     @override
     def fulfilled_since(self, since: dt.datetime) -> Mapping[Did, AbstractSet[str]]:
         changed: dict[Did, set[str]] = {}
-        with converted("asking which rules have changed"):
+        with converted("listing changed rules"):
             stamp = date_to_str(since.astimezone(dt.UTC))
-            # "O" is how Rucio's tables write the state OK; the filter takes no other spelling.
+            # "O" is the state OK in Rucio's tables; the filter accepts no other spelling.
             rows = self.client.list_replication_rules(filters={"updated_after": stamp, "state": "O"})
             for row in rows:
                 changed.setdefault(Did(str(row["scope"]), str(row["name"])), set()).add(str(row["id"]))
@@ -366,7 +365,7 @@ class RucioCatalogue(Catalogue):
 
     @override
     def unfulfilled(self, scope: str) -> AbstractSet[Did]:
-        with converted("asking which rules are not fulfilled"):
+        with converted("listing unfulfilled rules"):
             return {
                 Did(scope, str(row["name"]))
                 for state in _UNFULFILLED
@@ -375,24 +374,24 @@ class RucioCatalogue(Catalogue):
 
     @override
     def rule(self, rule_id: str) -> Rule:
-        with converted(f"looking for rule {rule_id}"):
+        with converted(f"reading rule {rule_id}"):
             return answers.rule(self.client.get_replication_rule(rule_id))
 
     @override
     def attempts(self, rule: Rule, looked_at: int) -> Sequence[Attempt]:
-        with converted(f"asking what became of the transfers of rule {rule.id}"):
+        with converted(f"reading the transfers of rule {rule.id}"):
             return transfers.attempts(self.client, rule, looked_at)
 
     @override
     def room(self, account: str = "") -> Mapping[str, float]:
         whose = account or self.client.account
-        with converted(f"asking how much more {whose} may keep"):
+        with converted(f"reading the quota of {whose}"):
             return transfers.room(self.client, whose)
 
     @override
     def kept(self, account: str = "") -> Mapping[str, int]:
         whose = account or self.client.account
-        with converted(f"asking how much {whose} keeps"):
+        with converted(f"reading the usage of {whose}"):
             return transfers.kept(self.client, whose)
 
     @override
@@ -417,7 +416,7 @@ class RucioCatalogue(Catalogue):
         priority: int = 3,
         account: str = "",
     ) -> None:
-        with converted(f"asking for a copy of {did} in {rse_expression!r}"):
+        with converted(f"requesting a copy of {did} in {rse_expression!r}"):
             try:
                 self.client.add_replication_rule(
                     [_did_row(did)],
@@ -442,7 +441,7 @@ class RucioCatalogue(Catalogue):
 
     @override
     def retry_rule(self, rule_id: str) -> None:
-        # Rucio's repairer takes those first that it saw longest ago.
+        # Rucio's repairer takes the rules first that were updated longest ago; a boosted rule counts as one of them.
         self._update_rule(rule_id, {"boost_rule": True})
 
     def _update_rule(self, rule_id: str, options: dict[str, Any]) -> None:
@@ -456,12 +455,12 @@ class RucioCatalogue(Catalogue):
 
     @override
     def annotate(self, did: Did, notes: Mapping[str, object]) -> None:
-        with converted(f"writing about {did}"):
+        with converted(f"writing notes on {did}"):
             self.client.set_metadata_bulk(did.scope, did.name, dict(notes))
 
     @override
     def annotations(self, did: Did) -> Mapping[str, Any]:
-        with converted(f"asking what is written about {did}"):
+        with converted(f"reading notes on {did}"):
             said = self.client.get_metadata(did.scope, did.name, plugin="CTAO")
             return {key: value for key, value in said.items() if key not in METADATA}
 
@@ -472,7 +471,7 @@ def _chunks(rows: list[Any]) -> Iterator[list[Any]]:
 
 
 def _meta(file: Registration) -> dict[str, Any]:
-    """Return what a request says of the metadata of a file: nothing if there are none."""
+    """Return the metadata of a file as a part of a request; empty if there are none."""
     return {"meta": file.metadata.to_wire()} if file.metadata else {}
 
 
@@ -481,7 +480,7 @@ def _did_row(did: Did) -> dict[str, str]:
 
 
 def _rule_row(rule: FirstRule, account: str) -> dict[str, Any]:
-    """Return a rule on replicas that are there already: whether the storage element can be written does not matter."""
+    """Return a rule on replicas that exist already; it may therefore select storage elements that are not writable."""
     return {
         "account": account,
         "copies": 1,
@@ -502,10 +501,10 @@ def _oldest_first(dated: list[tuple[dt.datetime, Rule]]) -> list[Rule]:
 
 
 def _rule_filters(scope: str, names: list[str], now: dt.datetime) -> list[dict[str, str]]:
-    """Return the questions that find the rules on `names`, and cost least.
+    """Return the filters that find the rules on `names` at the least cost.
 
-    A few names are asked for one by one, and so are those of an old night; for many young blocks, there is one question
-    for all rules made since the oldest was opened. The clock of who opened it may be ahead of the server's.
+    For few names, or those of an old night, there is one request per name. For many young blocks, there is one request
+    for all rules made since the oldest block was opened, with a margin for the clock of the client that opened it.
     """
     one_by_one = [{"scope": scope, "name": name} for name in names]
     if len(names) <= 3:

@@ -1,4 +1,4 @@
-"""Rucio's answers as values."""
+"""Convert Rucio's responses to values of the data model."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMES", "archived_file", "aware", "block", "product", "rule", "truth", "write_url"]
 
-#: What this library can read from, the doors of one copy in the order in which they are tried. Rucio's own order needs
-#: a geographical database, or is random.
+#: The URL schemes that this library can read, in the order in which the URLs of a copy are tried. Rucio's own order
+#: needs a geographical database, or is random.
 SCHEMES = ("file", "root", "roots", "https", "davs", "http", "dav")
-#: How clients write, the best first; `davs` and `dav` are other words for HTTP.
+#: The URL schemes for writing, the best first; `davs` and `dav` are other names for HTTP.
 _WRITING = {"file": "file", "davs": "https", "https": "https", "http": "http", "dav": "http"}
 
 _REPLICA_STATES = {
@@ -49,7 +49,7 @@ _RULE_STATES = {
 
 
 def product(row: Mapping[str, Any]) -> Product:
-    """Return a row of a search in the long form."""
+    """Convert a row of a search in the long form."""
     known = {key: value for key, value in row.items() if key in METADATA and value is not None}
     return Product(
         lfn=Lfn(row["name"]),
@@ -60,13 +60,13 @@ def product(row: Mapping[str, Any]) -> Product:
 
 
 def _place(pfn: str) -> int:
-    """Return how early the door of a copy is tried."""
+    """Return the rank of a URL in the order of `SCHEMES`."""
     scheme = pfn.partition(":")[0]
     return SCHEMES.index(scheme) if scheme in SCHEMES else len(SCHEMES)
 
 
 def archived_file(row: Mapping[str, Any]) -> ArchivedFile:
-    """Return a row of a list of replicas."""
+    """Convert a row of a list of replicas."""
     doors: dict[str, list[str]] = {}
     for pfn, about in sorted(row["pfns"].items(), key=lambda door: (_place(str(door[0])), str(door[0]))):
         doors.setdefault(str(about["rse"]), []).append(str(pfn))
@@ -86,7 +86,7 @@ def archived_file(row: Mapping[str, Any]) -> ArchivedFile:
 
 
 def block(row: Mapping[str, Any]) -> Block:
-    """Return a row of Rucio's own metadata of a dataset."""
+    """Convert a row of Rucio's own metadata of a dataset."""
     return Block(
         did=Did(str(row["scope"]), str(row["name"])),
         is_open=bool(row["is_open"]),
@@ -98,7 +98,7 @@ def block(row: Mapping[str, Any]) -> Block:
 
 
 def aware(stamp: object) -> dt.datetime:
-    """Return Rucio's time stamp, which is UTC without saying so, as an aware time."""
+    """Convert a time stamp of Rucio (UTC without a zone) to an aware time."""
     if isinstance(stamp, dt.datetime):
         return stamp.replace(tzinfo=dt.UTC)
     text = str(stamp)
@@ -107,12 +107,12 @@ def aware(stamp: object) -> dt.datetime:
 
 
 def truth(value: object) -> bool:
-    """Return an attribute of a storage element as a truth value: Rucio keeps what it was given, words among it."""
+    """Convert an RSE attribute to a truth value; Rucio stores it as given, perhaps as a text."""
     return str(value).lower() in {"true", "1", "yes"}
 
 
 def write_url(protocols: Sequence[Mapping[str, Any]]) -> str:
-    """Return the URL in front of an LFN where clients can write, by the protocols of a storage element."""
+    """Return the URL prefix for writing, from the protocols of a storage element."""
     able = [
         row
         for scheme in _WRITING
@@ -127,7 +127,7 @@ def write_url(protocols: Sequence[Mapping[str, Any]]) -> str:
 
 
 def rule(row: Mapping[str, Any]) -> Rule:
-    """Return a row of a list of rules."""
+    """Convert a row of a list of rules."""
     return Rule(
         id=str(row["id"]),
         did=Did(str(row["scope"]), str(row["name"])),

@@ -1,4 +1,4 @@
-"""Rucio's errors as ours: the one place where they are converted."""
+"""Convert Rucio's exceptions to ours."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["converted", "is_failure_of_server"]
 
-#: How Rucio's client writes an answer that did not come from Rucio, but from what stands before it.
+#: The error text of Rucio's client for a response that came from a proxy and not from Rucio.
 _NO_RUCIO = re.compile(r"no error information passed \(http status code: (?P<status>\d+)\)")
 
-#: What PostgreSQL says to the second of two requests that make the same at the same moment; later it finds it there.
+#: The PostgreSQL error of the second of two simultaneous requests that create the same row; a retry finds the row.
 _TWICE = "psycopg.errors.UniqueViolation"
 
-# The first row that fits decides.
+# The first matching row decides.
 _KINDS: tuple[tuple[tuple[type[Exception], ...], type[errors.CatalogueError]], ...] = (
     (
         (
@@ -89,12 +89,12 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], type[errors.CatalogueError]], .
 
 @contextmanager
 def converted(doing: str) -> Iterator[None]:
-    """Run the block; an error of Rucio leaves it as ours, with `doing` in front and the cause kept.
+    """Run the block and convert Rucio's exceptions to ours, with `doing` as a prefix and the cause kept.
 
     Parameters
     ----------
     doing
-        What was attempted, as the beginning of a sentence: ``"registering 300 files"``.
+        The action, as the beginning of a sentence: ``"registering 300 files"``.
     """
     try:
         yield
@@ -108,19 +108,19 @@ def converted(doing: str) -> Iterator[None]:
 
 
 def is_failure_of_server(error: Exception) -> bool:
-    """Whether Rucio itself may have failed over a request: by an error that it does not know, or by a bare HTTP 500."""
+    """Return whether Rucio itself may have failed: with an unknown error, or with a bare HTTP 500."""
     return type(error) is rucio.RucioException and _status(error) in {0, HTTPStatus.INTERNAL_SERVER_ERROR}
 
 
 def _status(error: Exception) -> int:
-    """Return the HTTP status of an answer that did not come from Rucio; 0 if it did."""
+    """Return the HTTP status of a response that did not come from Rucio; 0 if it did."""
     found = _NO_RUCIO.search(str(error)) if isinstance(error, rucio.RucioException) else None
     return int(found["status"]) if found else 0
 
 
 def _text(error: Exception) -> str:
-    """Return what `error` says, on one line and without Rucio's repetition."""
+    """Return the message of `error` on one line, without Rucio's repetitions."""
     if isinstance(error, json.JSONDecodeError):
-        return f"the answer is cut or garbled ({error})"
+        return f"the response is truncated or malformed ({error})"
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Details: None")]
     return " ".join(dict.fromkeys(lines)).rstrip(".") or type(error).__name__

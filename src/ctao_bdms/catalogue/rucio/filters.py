@@ -1,4 +1,4 @@
-"""Questions in the form of Rucio's filters."""
+"""Translate metadata queries to Rucio's filters."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["Filter", "filters", "plain_filters", "portions"]
 
 Filter = dict[str, Any]
 
-#: A request carries its filters in its address, and servers take addresses of 4 kB (gunicorn) to 8 kB (Apache).
+#: Filters are part of the URL, and servers accept URLs of 4 kB (gunicorn) to 8 kB (Apache).
 _MAX_CHARACTERS = 1500
 
 
 def filters(query: MetadataQuery) -> list[Filter]:
-    """Return the alternatives of `query` as our metadata plugin reads them; none for what nothing can answer."""
+    """Return the alternatives of `query` as filters of our metadata plugin; empty if no product can match."""
     found = (_merged(group) for group in query.groups())
     return [each for each in found if each is not None]
 
 
 def _merged(group: Group) -> Filter | None:
-    """Return conditions as one filter, in which a key has each comparison once; None if nothing can meet them."""
+    """Merge conditions into one filter, with each comparison of a key once; None if no product can match."""
     merged: dict[tuple[str, Comparison], tuple[Value, ...]] = {}
     special: Filter = {}
     for condition in group:
@@ -45,7 +45,7 @@ def _merged(group: Group) -> Filter | None:
             else (VALID, condition.to_wire())
         )
         if special.get(word, value) != value:
-            raise InvalidMetadataError(word.partition(".")[2], "can be asked once only")
+            raise InvalidMetadataError(word.partition(".")[2], "can be used only once in a query")
         special[word] = value
     if not all(merged.values()):
         return None
@@ -53,12 +53,12 @@ def _merged(group: Group) -> Filter | None:
 
 
 def _both(condition: Condition, first: tuple[Value, ...], second: tuple[Value, ...]) -> tuple[Value, ...]:
-    """Return the values of one condition that says what two on the same key say."""
+    """Return the values of one condition that is equivalent to two on the same key."""
     if condition.comparison is Comparison.NE:
         return tuple(dict.fromkeys(first + second))
     if condition.comparison is Comparison.EQ:
         if any(map(is_pattern, first + second)):
-            raise InvalidMetadataError(condition.key, "a pattern and another value cannot both be asked of one key")
+            raise InvalidMetadataError(condition.key, "a pattern and another value of one key cannot be combined")
         return tuple(value for value in first if value in second)
     if condition.comparison in {Comparison.LT, Comparison.LTE}:
         return (min(first + second),)
@@ -66,7 +66,7 @@ def _both(condition: Condition, first: tuple[Value, ...], second: tuple[Value, .
 
 
 def _written(conditions: Mapping[tuple[str, Comparison], tuple[Value, ...]]) -> Iterator[tuple[str, Any]]:
-    """Yield key and value as they stand in a filter."""
+    """Yield the keys and values of a filter."""
     for (key, comparison), values in conditions.items():
         wire = [METADATA[key].to_wire(value) for value in values]
         text = key if comparison is Comparison.EQ else f"{key}.{comparison.value}"
@@ -74,16 +74,16 @@ def _written(conditions: Mapping[tuple[str, Comparison], tuple[Value, ...]]) -> 
 
 
 def plain_filters(query: MetadataQuery) -> list[Filter]:
-    """Return filters that any Rucio understands alike, and that let through at least what answers `query`.
+    """Return filters that any Rucio understands, and that match at least the products of `query`.
 
-    What Rucio's own filters may read in another type (texts, times) or do not know (several values, "not") is left to
-    be checked afterwards.
+    Conditions that Rucio's own filters may read in another type (texts, times) or do not have (several values, "not")
+    are left out, and must be checked afterwards.
     """
     return [dict(each for condition in group for each in _plain(condition)) for group in query.groups()]
 
 
 def _plain(condition: object) -> Iterator[tuple[str, Any]]:
-    """Yield what any Rucio understands of a condition."""
+    """Yield the part of a condition that any Rucio understands."""
     if isinstance(condition, Cone):
         low, high = condition.declinations
         yield from ((f"{DEC}.gte", low), (f"{DEC}.lte", high))
@@ -92,14 +92,14 @@ def _plain(condition: object) -> Iterator[tuple[str, Any]]:
 
 
 def _is_plain(condition: Condition) -> bool:
-    """Return whether any Rucio reads a condition as we do: numbers, and the level, which no one takes for a time."""
+    """Return whether any Rucio reads a condition as we do: numbers, and the level, which cannot be read as a time."""
     numbers = METADATA[condition.key].type in {ValueType.INT, ValueType.FLOAT}
     level = condition.key == "data__level" and condition.comparison is Comparison.EQ
     return (numbers or level) and condition.comparison is not Comparison.NE and len(condition.values) == 1
 
 
 def portions(asked: list[Filter]) -> list[list[Filter]]:
-    """Return filters cut into requests, each short enough for the address of one."""
+    """Split filters into requests whose URLs are short enough."""
     if len(repr(asked)) <= _MAX_CHARACTERS:
         return [asked]
     if len(asked) > 1:

@@ -1,4 +1,4 @@
-"""Who we are at the server, and what it says of itself."""
+"""Read our identity at the server, and the server's version and time."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["Identity", "identity"]
 
 @attrs.frozen(kw_only=True)
 class Identity:
-    """Who we are at the server.
+    """Our identity at the server.
 
     Attributes
     ----------
     role
-        Its attribute ``bdms-role``; empty if it has none.
+        The account attribute ``bdms-role``; empty if there is none.
     server_version
-        The version of the server's Rucio.
+        The version of Rucio on the server.
     server_time
-        The server's time when it answered, to the second; None if it does not say.
+        The server's time in its response, to the second; None if it has none.
     """
 
     account: str
@@ -37,15 +37,15 @@ class Identity:
 
 
 def identity(catalogue: RucioCatalogue) -> Identity:
-    """Ask the server who we are.
+    """Read our identity from the server.
 
     Raises
     ------
     CatalogueError
-        If it does not answer, or does not accept us.
+        If the server does not answer, or rejects the credentials.
     """
     client = catalogue.client
-    with converted("asking the server who we are"):
+    with converted("reading our account from the server"):
         account = str(client.whoami()["account"])
         rows = next(iter(client.list_account_attributes(account)))
         answer = client.session.get(f"{client.host}/ping", verify=client.ca_cert or True, timeout=client.timeout)

@@ -1,4 +1,4 @@
-"""How a process connects to a Rucio server."""
+"""Connect a process to a Rucio server."""
 
 from __future__ import annotations
 
@@ -21,31 +21,33 @@ from ctao_bdms.processes import PerProcess
 __all__ = ["Login"]
 
 _LOG = logging.getLogger(__name__)
-#: Rucio has one configuration for the whole process. The child of a fork has a lock of its own: a thread that it does
-#: not have may hold the other.
+#: Protects Rucio's configuration, of which there is one per process. A forked child gets a new lock, because the
+#: parent's may be held by a thread that does not exist in the child.
 _CONFIG_LOCK = PerProcess(threading.Lock)
 _SECTION, _OPTION = "client", "auth_token_file_path"
-#: The folder of one user, by the number of the user: a name may be missing.
+#: The folder of one user, by user id: in containers, a user may have no name.
 _FOLDER = "ctao-bdms-{}"
-#: What says whose token it is: options of the section, and the variables that overrule them.
+#: The options that identify the owner of a token; environment variables override them.
 _OPTIONS = ("rucio_host", "auth_host", "account", "vo", "auth_type", "username", "client_cert")
 _VARIABLES = ("RUCIO_ACCOUNT", "RUCIO_VO", "RUCIO_AUTH_TYPE", "RUCIO_CLIENT_CERT")
 
 
 @attrs.frozen(kw_only=True)
 class Login:
-    """How a process connects: no password, token or connection is in here, so that it can go to other processes.
+    """The settings of a connection, without secrets, so that they can be passed to other processes.
+
+    No password, token or connection is stored here.
 
     Attributes
     ----------
     config
         The client's ``rucio.cfg``, an absolute path.
     account
-        The account; empty if the configuration or the environment says it.
+        The account; empty to use that of the configuration or the environment.
     timeout_s
-        How long the server may be silent within a request, in seconds.
+        The time in seconds after which a silent server counts as unreachable.
     host
-        The URL of the server, for messages; empty if nobody has connected yet.
+        The URL of the server, for messages; empty before the first connection.
     """
 
     config: Path
@@ -55,7 +57,7 @@ class Login:
 
     @classmethod
     def by(cls, config: Path | None = None, *, timeout_s: float = 600.0) -> Login:
-        """Return the way to connect by a configuration file, by default the one that Rucio finds by itself.
+        """Return the login for a configuration file, by default the one that Rucio finds.
 
         Raises
         ------
@@ -67,7 +69,7 @@ class Login:
         return cls(config=found.absolute(), timeout_s=timeout_s)
 
     def connect(self) -> Client:
-        """Return a new client that the server has accepted.
+        """Return a new client whose credentials the server has accepted.
 
         Raises
         ------
@@ -78,27 +80,27 @@ class Login:
         """
         with _CONFIG_LOCK.get():
             os.environ["RUCIO_CONFIG"] = str(self.config)
-            rucio_config.clean_cached_config()  # whatever was read under that name, or another, before
+            rucio_config.clean_cached_config()  # Rucio caches the file that it read first
             with converted(f"connecting to Rucio as {self.config} says"):
                 _keep_token_privately()
                 client = Client(account=self.account or None, logger=_LOG, timeout=self.timeout_s)
-                client.whoami()  # a token that was kept from last time proves nothing
+                client.whoami()  # a cached token may be invalid
         return client
 
 
 def _keep_token_privately() -> None:
-    """Name a token file in a private folder in Rucio's configuration, unless the configuration names one itself.
+    """Set a token file in a private folder in Rucio's configuration, unless the configuration has one.
 
-    Rucio's own choice is a name in the temporary folder that anybody can make first, and that needs an entry of the
-    user in the password database: containers and batch systems run with user ids that have none.
+    By default, Rucio uses a name in the temporary folder that any user can create first, and needs an entry of the
+    user in the password database. Containers and batch systems run with user ids that have none.
 
     Raises
     ------
     UsageError
-        If the folder for it belongs to somebody else, or is open to others.
+        If the folder belongs to another user, or is accessible to others.
     """
     if not rucio_config.config_has_section(_SECTION):
-        return  # the client says so itself
+        return  # the client reports this itself
     named = rucio_config.config_get(_SECTION, _OPTION, False, "")
     if named and Path(named).parent.name != _FOLDER.format(os.geteuid()):
         return
@@ -109,20 +111,18 @@ def _keep_token_privately() -> None:
 
 
 def _private_folder() -> Path:
-    """Return a folder for which only this user has rights; it is made if it is missing."""
+    """Return a folder that only this user can access; create it if it is missing."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     above = Path(runtime) if runtime and _is_private(Path(runtime)) else Path(tempfile.gettempdir())
     folder = above.absolute() / _FOLDER.format(os.geteuid())
     folder.mkdir(mode=0o700, exist_ok=True)
     if not _is_private(folder):
-        raise UsageError(
-            f"{folder} is not private, and no place for a token: remove it, or name a file by {_OPTION} in rucio.cfg"
-        )
+        raise UsageError(f"{folder} is not private and cannot store a token; remove it, or set {_OPTION} in rucio.cfg")
     return folder
 
 
 def _is_private(folder: Path) -> bool:
-    """Return whether a path is a folder of this user that nobody else may enter; a link is none."""
+    """Return whether a path is a folder of this user without access for others; a link is not."""
     try:
         status = folder.lstat()
     except OSError:

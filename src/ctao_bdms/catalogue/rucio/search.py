@@ -1,4 +1,4 @@
-"""Finding products in a Rucio server: page by page where the server has our plugin, at once where it has not."""
+"""Search products on a Rucio server: in pages with our metadata plugin, in one request without it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["Search"]
 
 _LOG = logging.getLogger(__name__)
-#: The first page is small, that its first row comes soon; the others are what a request is worth.
+#: The first page is small, so that the first row comes quickly; the others are large, to need few requests.
 _FIRST, _NEXT = 200, 2000
-#: The most identifiers of which one request asks the metadata.
+#: The most identifiers in one request for metadata.
 _BULK = 1000
-#: What servers without our plugin answer to a word that they do not know.
+#: The responses of servers without our plugin to an unknown key.
 _UNKNOWN = (
     rucio_exception.DIDFilterSyntaxError,
     rucio_exception.FilterEngineGenericError,
@@ -47,7 +47,7 @@ _UNKNOWN = (
 
 
 class _NotOursError(Exception):
-    """The server does not know our words; or it `failed` over them, perhaps for another reason."""
+    """The server does not understand our keys; `failed` if it may have failed for another reason."""
 
     def __init__(self, text: str, *, failed: bool = False) -> None:
         super().__init__(text)
@@ -55,7 +55,7 @@ class _NotOursError(Exception):
 
 
 class Search:
-    """Questions about metadata to one server.
+    """Metadata searches on one server; `client` returns the Rucio client of this process.
 
     Parameters
     ----------
@@ -65,11 +65,11 @@ class Search:
 
     def __init__(self, client: Callable[[], Client]) -> None:
         self._client = client
-        #: Whether the server has our plugin; None until it shows.
+        #: Whether the server has our plugin; None until it is known.
         self._is_ours: bool | None = None
 
     def find(self, query: MetadataQuery) -> Iterator[Product]:
-        """Yield the products that answer `query`, in its order; see `ctao_bdms.catalogue.ProductCatalogue`."""
+        """Yield the products that match `query`, in its order; see `ctao_bdms.catalogue.ProductCatalogue`."""
         if self._is_ours is not False and query.limit != 0:
             asked = portions(filters(query))
             streams = [
@@ -88,7 +88,7 @@ class Search:
         yield from sorted(self._plain(query), key=query.sort_key())[: query.limit] if query.limit != 0 else ()
 
     def tally(self, query: MetadataQuery, key: str) -> Mapping[Value | None, int]:
-        """Return how many products of `query` have each value of `key`; all under None if it is empty."""
+        """Count the products of `query` by their values of `key`; all under None if it is empty."""
         counted: Counter[Value | None] = Counter()
         asked = portions(filters(query))
         if self._is_ours is not False and len(asked) == 1:
@@ -106,28 +106,28 @@ class Search:
         return counted
 
     def products_in(self, block: Did) -> Iterator[Product]:
-        """Yield the files in a dataset, with their metadata; nothing if there is no such dataset."""
+        """Yield the files in a dataset, with their metadata; none if there is no such dataset."""
         found: list[Product] = []
         if self._is_ours is not False:
             with suppress(*_UNKNOWN):
                 rows = self._client().list_dids(block.scope, [{"in_dataset": block.name}], "file", long=True)
                 found = list(map(answers.product, rows))
-        if not found:  # there is nothing in it, or the server does not know what was asked
+        if not found:  # either the dataset is empty, or the server ignored an unknown key
             with suppress(rucio_exception.DataIdentifierNotFound):
                 names = [str(file["name"]) for file in self._client().list_files(block.scope, block.name)]
                 found = list(self._described(block.scope, names))
         yield from found
 
     def _not_ours(self, error: _NotOursError) -> None:
-        """Remember what the server is; one that failed over our words may have failed over something else."""
+        """Remember that the server has no plugin, unless it may have failed for another reason."""
         self._is_ours = None if error.failed else False
         if error.failed:
-            _LOG.warning("%s; the server is asked again, in words that every Rucio knows", error)
+            _LOG.warning("%s; repeating the search with Rucio's own filters", error)
         else:
-            _LOG.info("the server has no or an old metadata plugin of ctao-bdms; searches read all that answers")
+            _LOG.info("the server has no or an old metadata plugin of ctao-bdms; searches read all matches at once")
 
     def _pages(self, scope: str, asked: list[Filter], query: MetadataQuery) -> Iterator[Product]:
-        """Yield what answers filters in one scope, page by page; one page is in memory."""
+        """Yield the products that match filters in one scope, with one page in memory."""
         order = [f"{'-' * each.descending}{each.key}" for each in query.order]
         page: dict[str, Any] = {"order": order, "limit": min(_FIRST, query.limit or _FIRST)}
         left = query.limit
@@ -141,10 +141,10 @@ class Search:
             page |= {"after": after, "limit": min(_NEXT, left or _NEXT)}
 
     def _asked(self, scope: str, asked: list[Filter], page: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the rows of one request, line by line as they come, but the one that says that it was understood."""
+        """Yield the rows of one request as they arrive, without the first, which identifies our plugin."""
         with converted("querying the catalogue"):
             try:
-                # first, for it is what servers refuse in so many words
+                # This key must be first: servers without our plugin reject it by name, which `_UNKNOWN` recognises.
                 first = {PAGE: dict(page)} | asked[0]
                 rows = self._client().list_dids(scope, [first, *asked[1:]], "file", long=True)
                 is_understood = next(rows, None) == HEADER
@@ -153,20 +153,20 @@ class Search:
                     raise
                 raise _NotOursError(str(error)) from error
             except rucio_exception.RucioException as error:
-                # A server without our plugin may fail (HTTP 500) over our words. One that has shown the plugin fails
-                # for another reason, and so does what stands between us and it.
+                # A server without our plugin may fail (HTTP 500) on our keys. A server that is known to have it fails for
+                # another reason, and so does a proxy.
                 if self._is_ours or not is_failure_of_server(error):
                     raise
                 raise _NotOursError(str(error), failed=True) from error
             if not is_understood and self._is_ours:
-                raise UnreachableError("another server has answered than before, one without our plugin; ask again")
+                raise UnreachableError("this response came from another server, without our plugin; try again")
             if not is_understood:
-                raise _NotOursError("the answer does not begin as ours do")
+                raise _NotOursError("the response does not begin with the row of our plugin")
             self._is_ours = True
             yield from rows
 
     def _plain(self, query: MetadataQuery) -> Iterator[Product]:
-        """Yield what answers, from what any Rucio can be asked: names, then their metadata."""
+        """Yield the products that match, using only requests that any Rucio understands: names, then their metadata."""
         with converted("querying the catalogue"):
             for scope in dict.fromkeys(query.scopes):
                 names = sorted(set(self._client().list_dids(scope, plain_filters(query), did_type="file")))
@@ -174,7 +174,7 @@ class Search:
                 yield from (one for one in found if not is_beside_tree(one.lfn) and query.holds(one.metadata))
 
     def _described(self, scope: str, names: Sequence[str]) -> Iterator[Product]:
-        """Yield files with their metadata, as any Rucio knows them."""
+        """Yield files with their metadata, from any Rucio."""
         for start in range(0, len(names), _BULK):
             dids = [{"scope": scope, "name": name} for name in names[start : start + _BULK]]
             yield from map(answers.product, self._client().get_metadata_bulk(dids, plugin="ALL"))

@@ -1,4 +1,4 @@
-"""What Rucio knows of the transfers that a rule asks for, in few requests."""
+"""Read the transfers of a rule from Rucio, in few requests."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["attempts", "room"]
 
 
 def attempts(client: Client, rule: Rule, looked_at: int) -> list[Attempt]:
-    """Return the copies that a rule still waits for, those that are stuck first.
+    """Return the missing replicas of a rule, stuck ones first.
 
-    Of all is known how often they were tried; of the first `looked_at` it is asked what the transfers said: two more
-    requests each.
+    All have their number of attempts. For the first `looked_at`, the messages of their transfers are read with two
+    more requests each.
     """
     locks = [lock for lock in client.list_replica_locks(rule.id) if lock["state"] != "OK"]
     locks.sort(key=lambda lock: (lock["state"] != "STUCK", str(lock["name"])))
-    # Rucio tells of a rule that is stuck what was tried; of any other it says its state only.
+    # Rucio lists the transfers of stuck rules only; for other rules it returns just the state.
     examined = client.examine_replication_rule(rule.id)
     tried = {(str(row["name"]), str(row["rse"])): row for row in examined["transfers"]}
     return [
@@ -38,7 +38,7 @@ def attempts(client: Client, rule: Rule, looked_at: int) -> list[Attempt]:
 
 
 def _requests(client: Client, lock: Mapping[str, Any], is_asked: bool) -> list[Mapping[str, Any]]:
-    """Return the transfer that is asked for now, and one that was before, as far as there are."""
+    """Return the current and the previous transfer request of a replica, as far as they exist."""
     found = []
     for ask in (client.list_request_by_did, client.list_request_history_by_did) if is_asked else ():
         try:
@@ -49,7 +49,7 @@ def _requests(client: Client, lock: Mapping[str, Any], is_asked: bool) -> list[M
 
 
 def _attempt(lock: Mapping[str, Any], tried: Mapping[str, Any] | None, requests: list[Mapping[str, Any]]) -> Attempt:
-    """Put together what was said of one copy."""
+    """Combine the information on one replica."""
     now, before = requests or ({}, {})
     created = now.get("created_at") or (tried or {}).get("last_time")
     return Attempt(
@@ -66,7 +66,7 @@ def _attempt(lock: Mapping[str, Any], tried: Mapping[str, Any] | None, requests:
 
 
 def room(client: Client, account: str) -> Mapping[str, float]:
-    """Return how much more an account may keep at each storage element, in bytes."""
+    """Return the free quota of an account at each storage element, in bytes."""
     return {
         str(row["rse"]): float(row["bytes_remaining"])
         for row in client.get_local_account_usage(account)
@@ -75,5 +75,5 @@ def room(client: Client, account: str) -> Mapping[str, float]:
 
 
 def kept(client: Client, account: str) -> Mapping[str, int]:
-    """Return how much an account keeps at each storage element, in bytes."""
+    """Return the usage of an account at each storage element, in bytes."""
     return {str(row["rse"]): int(row["bytes"] or 0) for row in client.get_local_account_usage(account)}
