@@ -1,10 +1,10 @@
-"""What runs inside a Rucio server: the metadata plugin and its table.
+"""Code that runs in a Rucio server: the metadata plugin and its table.
 
-A server is told of it by ``[metadata] plugins = ctao_bdms.server.metadata.CtaoMetadata``. The plugin answers for every
-key that Rucio's own columns do not have, so it stands last if there are others. `ctao_bdms.server.migration.migrate`
-makes its table, and brings it to the version that is installed.
+The server loads the plugin from ``[metadata] plugins = ctao_bdms.server.metadata.CtaoMetadata``. It handles every key
+that is not one of Rucio's own columns, so it must be the last of several plugins. `ctao_bdms.server.migration.migrate`
+creates its table or upgrades it to the installed version.
 """
 
-# Rucio's package of plugins imports the plugins that its configuration names, ours among them. Whoever imports ours
-# directly must let that package go first, or it finds ours half imported.
+# Rucio's plugin package imports all configured plugins, including ours. It must be imported first, or it would find our
+# module half imported.
 import rucio.core.did_meta_plugins  # noqa: F401

@@ -1,8 +1,8 @@
-"""The metadata that one request asks for, read in one go, with what comes from the datasets and containers above.
+"""Read the metadata of a bulk request in one query, with those inherited from datasets and containers.
 
-Rucio asks a plugin for one data identifier after the other, and of those with more than one parent it follows a single
-one, which need not be the directory that carries the metadata. What the request wants stands in its body; that is read
-here at the first question, and answered for all.
+Rucio calls a plugin once for each DID. For a DID with several parents it follows only one, which need not be the
+directory with the metadata. So the first call reads the list of DIDs from the body of the REST request and computes
+the answers for all of them.
 """
 
 from __future__ import annotations
@@ -32,22 +32,20 @@ _ANSWER = "ctao_bdms_metadata"
 def asked_for(
     scope: InternalScope, name: str, session: Session, columns: Sequence[Any], wire: Callable[[Any], dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """Return the metadata of a data identifier if the request that is being served asks for many.
+    """Return the metadata of a DID if the current REST request is a bulk request.
 
     Parameters
     ----------
     scope, name
-        The data identifier.
-    session
-        The session of the transaction.
+        The DID.
     columns, wire
-        What to read of the table, and how a row of it becomes metadata.
+        The columns to read, and the function that converts a row to metadata.
 
     Returns
     -------
     dict or None
-        With the metadata of all parents if the request wants that; a key's value is that of the nearest. None if this
-        must be asked for by itself.
+        With the metadata of all parents if the request inherits; the nearest parent wins. None if this is no bulk
+        request.
     """
     if not flask.has_request_context() or not flask.request.path.endswith("/dids/bulkmeta"):
         return None
@@ -69,7 +67,7 @@ def _answer(
     columns: Sequence[Any],
     wire: Callable[[Any], dict[str, Any]],
 ) -> dict[_Node, dict[str, Any]]:
-    """Return the metadata of `nodes`, and of all above them if those are inherited."""
+    """Return the metadata of `nodes`, and if `inherit` of all their parents."""
     parents = _parents(nodes, session) if inherit else {}
     every = {*nodes, *(parent for above in parents.values() for parent in above)}
     given = _given(every)
@@ -81,14 +79,14 @@ def _answer(
 
 
 def _given(nodes: Iterable[_Node]) -> TableValuedAlias:
-    """Return `nodes` as a table, two parameters whatever their number."""
+    """Return `nodes` as a table with two array parameters, so that the statement does not depend on their number."""
     scopes, names = zip(*nodes, strict=True) if (nodes := list(nodes)) else ((), ())
     arrays = [literal(list(values), ARRAY(String())) for values in (scopes, names)]
     return func.unnest(*arrays).table_valued("scope", "name").render_derived()
 
 
 def _parents(nodes: Sequence[_Node], session: Session) -> dict[_Node, list[_Node]]:
-    """Return the parents of `nodes` and of all that is above them."""
+    """Return the parents of `nodes` and of all their parents, recursively."""
     given = _given(nodes)
     found = select(given.c.scope, given.c.name).cte("found", recursive=True)
     child = and_(_LINK.c.child_scope == found.c.scope, _LINK.c.child_name == found.c.name)
@@ -102,7 +100,7 @@ def _parents(nodes: Sequence[_Node], session: Session) -> dict[_Node, list[_Node
 
 
 def _merged(node: _Node, parents: Mapping[_Node, list[_Node]], own: Mapping[_Node, dict[str, Any]]) -> dict[str, Any]:
-    """Return the metadata of `node` and what it inherits, one generation after the other."""
+    """Return the metadata of `node` with those inherited, nearest parents first."""
     merged: dict[str, Any] = {}
     seen: set[_Node] = set()
     generation = [node]

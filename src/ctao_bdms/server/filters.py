@@ -1,11 +1,11 @@
-"""Rucio's filter language, on typed columns and free keys.
+"""Translate Rucio's filter language to SQL conditions on typed columns and free keys.
 
-A filter is a list of groups, of which one must hold; in a group, all conditions must. A condition is ``key`` or
-``key.operator`` with a value: ``ne lt lte gt gte``, none for equality. A list of values, also written ``key.in``, means
-any of them, and with ``ne`` none of them. ``*`` (or ``%``) in a text stands for any characters. ``in_dataset`` asks for
-what the dataset of that name, of the same scope, holds. Values arrive as the caller wrote them or as text, and are read
-by the type of their key: an observation block is a number, and a stream called ``00123`` is not. The words of
-`ctao_bdms.model.plugin_filters` stand in groups, too.
+A filter is a list of groups, of which one must hold; all conditions of a group must hold. A condition is ``key`` or
+``key.operator`` with a value. The operators are ``ne lt lte gt gte``; no operator means equality. A list of values,
+also written ``key.in``, matches any of them, and with ``ne`` none of them. ``*`` (or ``%``) in a text matches any
+characters. ``in_dataset`` matches the content of a dataset of the same scope. Values are parsed by the type of their
+key, because they may arrive as text: an observation block is a number, but a stream ``00123`` is not. The special keys
+of `ctao_bdms.model.plugin_filters` can be used in groups, too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IN_DATASET", "condition"]
 
-#: The key that asks for the content of a dataset.
+#: The key for the content of a dataset.
 IN_DATASET = "in_dataset"
 
 _TYPES = {
@@ -46,12 +46,12 @@ _TYPES = {
     "dataset": (DIDType.DATASET,),
     "file": (DIDType.FILE,),
 }
-#: How Rucio's client writes a datetime.
+#: The datetime format of Rucio's client.
 _CLIENT_TIME = "%a, %d %b %Y %H:%M:%S UTC"
 
 
 def condition(filters: Iterable[Mapping[str, Any]], did_type: str, *, by_name: bool = True) -> ColumnElement[bool]:
-    """Return what `filters` ask of a row of the tables of data identifiers and of metadata.
+    """Return the SQL condition for `filters` on the tables of DIDs and metadata.
 
     Parameters
     ----------
@@ -75,10 +75,10 @@ def condition(filters: Iterable[Mapping[str, Any]], did_type: str, *, by_name: b
 
 
 def _group(group: Mapping[str, Any], did_type: str, *, by_name: bool) -> ColumnElement[bool]:
-    """Return what one group asks."""
+    """Return the condition of one group."""
     types = _TYPES.get(str(group.get("did_type", did_type)).lower())
     if types is None:
-        msg = f"{group.get('did_type', did_type)!r} is not a type of data identifiers; there are {', '.join(_TYPES)}"
+        msg = f"{group.get('did_type', did_type)!r} is not a DID type; known are {', '.join(_TYPES)}"
         raise UnsupportedOperation(msg)
     parts = [DataIdentifier.__table__.c.did_type.in_(types)]
     for text, value in group.items():
@@ -93,9 +93,9 @@ def _group(group: Mapping[str, Any], did_type: str, *, by_name: bool) -> ColumnE
 
 
 def _interval(group: Mapping[str, Any]) -> list[ColumnElement[bool]]:
-    """Return what follows for the interval of the data from conditions on its begin and its end.
+    """Return the condition on the interval of the data that follows from conditions on its begin and end.
 
-    It says nothing that those do not say, but to this there is an index.
+    It is redundant, but it can use the index on the interval.
     """
     before, after = (
         next((group[text] for text in (f"{key}.{signs}", f"{key}.{signs}e") if text in group), None)
@@ -108,7 +108,7 @@ def _interval(group: Mapping[str, Any]) -> list[ColumnElement[bool]]:
 
 
 def _any_of(key: str, text: str, sign: str, value: object) -> ColumnElement[bool]:
-    """Return what a condition with one value or a list of them asks."""
+    """Return the condition for one value or a list of values."""
     values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
     if sign == "in":
         sign = ""
@@ -116,7 +116,7 @@ def _any_of(key: str, text: str, sign: str, value: object) -> ColumnElement[bool
         msg = f"{text!r} takes one value, not {len(values)}"
         raise DIDFilterSyntaxError(msg)
     if sign not in {"", "ne", *free.ORDERINGS}:
-        msg = f"{text!r} with {value!r} cannot be asked: the operators are in ne lt lte gt gte"
+        msg = f"{text!r} with {value!r} is not supported: the operators are in ne lt lte gt gte"
         raise DIDFilterSyntaxError(msg)
     try:
         parts = [_condition(key, text, sign, each) for each in values]
@@ -126,12 +126,12 @@ def _any_of(key: str, text: str, sign: str, value: object) -> ColumnElement[bool
 
 
 def _condition(key: str, text: str, sign: str, value: object) -> ColumnElement[bool]:
-    """Return what a condition with one value asks."""
+    """Return the condition for one value."""
     if text == IN_DATASET:
         return _held_by(str(value))
     if is_pattern(value):
         if sign in free.ORDERINGS:
-            msg = f"{text!r} with {value!r} cannot be asked: a wildcard suits only equality"
+            msg = f"{text!r} with {value!r} is not supported: wildcards work with equality and ne only"
             raise DIDFilterSyntaxError(msg)
         if matches_all(value):
             return true()
@@ -144,7 +144,7 @@ def _condition(key: str, text: str, sign: str, value: object) -> ColumnElement[b
 
 
 def _held_by(dataset: str) -> ColumnElement[bool]:
-    """Return what asks whether a dataset, whatever its name means as a pattern, holds the row."""
+    """Return the condition that a dataset contains the row; wildcards in its name are taken literally."""
     did, link = DataIdentifier.__table__.c, DataIdentifierAssociation.__table__.c
     return exists().where(
         link.scope == did.scope, link.name == dataset, link.child_scope == did.scope, link.child_name == did.name
@@ -152,7 +152,7 @@ def _held_by(dataset: str) -> ColumnElement[bool]:
 
 
 def _parse(row: MetadataKey, value: object) -> Value:
-    """Return `value` in the type of its key, also as Rucio's client writes it.
+    """Return `value` in the type of its key; accepts the datetime format of Rucio's client.
 
     Raises
     ------
@@ -171,12 +171,12 @@ def _parse(row: MetadataKey, value: object) -> Value:
 
 
 def _compare(column: ColumnElement[Any], text: str, sign: str, value: Any) -> ColumnElement[bool]:  # noqa: ANN401
-    """Return the comparison of a column with a value; what has no value is different from every value."""
+    """Return the comparison of a column with a value; a missing value is unequal to every value."""
     if sign in free.ORDERINGS:
         return free.ORDERINGS[sign](column, value)
     if not is_pattern(value):
         return column == value if sign == "" else column.is_distinct_from(value)
     if column.type.python_type is not str:
-        msg = f"{text!r} with {value!r} cannot be asked: a wildcard suits only texts"
+        msg = f"{text!r} with {value!r} is not supported: wildcards work on texts only"
         raise DIDFilterSyntaxError(msg)
     return like(column, value) if sign == "" else or_(~like(column, value), column.is_(None))

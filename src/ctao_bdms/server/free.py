@@ -1,7 +1,7 @@
-"""Conditions on free keys: a value of JSON compares with one of its own kind.
+"""Conditions on free keys: a JSON value compares with values of the same type.
 
-A filter cannot say whether ``5`` is a number or a text, because Rucio's commands write both alike. Equality therefore
-looks for either, by the index; an order is that of the kind that the value has itself.
+A filter cannot distinguish the number ``5`` from the text ``5``, because Rucio's commands write both alike. So
+equality matches either of them, with the index; an ordering compares with stored values of their own type.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ORDERINGS", "compare"]
 
 _COLUMN = TABLE.c[FREE]
-#: The signs that order values.
+#: The ordering operators.
 ORDERINGS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "lt": operator.lt,
     "lte": operator.le,
@@ -41,22 +41,18 @@ def compare(key: str, sign: str, value: object) -> ColumnElement[bool]:
 
     Parameters
     ----------
-    key
-        The key.
     sign
-        ``ne``, ``lt``, ``lte``, ``gt``, ``gte``, or nothing for equality.
+        ``ne``, ``lt``, ``lte``, ``gt``, ``gte``, or empty for equality.
     value
-        A text, a number or a truth value.
+        A text, a number or a boolean.
 
     Raises
     ------
     InvalidMetadata
-        If the value is none of these.
+        If the value has another type.
     """
     if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-        msg = (
-            f"metadata {key!r}: {value!r} cannot be asked for; a free key compares with texts, numbers, true and false"
-        )
+        msg = f"metadata {key!r}: {value!r} is not supported; a free key compares with texts, numbers, true and false"
         raise InvalidMetadata(msg)
     have = _COLUMN[key]
     if sign in ORDERINGS:
@@ -70,7 +66,7 @@ def compare(key: str, sign: str, value: object) -> ColumnElement[bool]:
 
 
 def _readings(value: str | float) -> list[str | int | float | bool]:
-    """Return what `value` may stand for: itself, and the number or truth value that a text spells."""
+    """Return the possible meanings of `value`: itself, and the number or boolean that a text spells."""
     if not isinstance(value, str):
         return [value]
     try:

@@ -1,4 +1,4 @@
-"""The metadata plugin: CTAO's keys, typed and indexed, in Rucio's own database and transactions."""
+"""The metadata plugin: typed and indexed CTAO keys in Rucio's own database and transactions."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _ONE = (
     .where(_DIDS.c.scope == bindparam("scope"), _DIDS.c.name == bindparam("name"))
 )
 _FOUND = select(_DIDS.c.scope, _DIDS.c.name).join(TABLE, _SAME).where(_DIDS.c.suppressed.is_distinct_from(true()))
-#: What a dataset holds is found also if nothing is known of it.
+#: An outer join, because files without metadata are also part of a dataset.
 _HELD = select(_DIDS.c.scope, _DIDS.c.name).outerjoin(TABLE, _SAME)
 
 
-#: What the long form of a search adds to scope and name: all that a table of products shows, in the one question.
+#: The additional columns of the long form: all that a table of products needs, in one query.
 _LONG = (
     *(_DIDS.c[column] for column in ("did_type", "bytes", "length", "adler32")),
     *_ALL,
@@ -52,11 +52,10 @@ _LONG = (
 
 
 class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
-    """Rucio's interface to the table of typed metadata.
+    """Rucio's plugin interface to the table of typed metadata.
 
-    It answers for every key that is not one of Rucio's columns: those of the data model have types, all others are kept
-    as they come. Rucio passes the session of its transaction to every call and
-    opens none here.
+    It handles every key that is not one of Rucio's columns: keys of the data model have types, all others are stored
+    as they are. Rucio passes the session of its transaction to every call; the plugin opens none.
     """
 
     def __init__(self) -> None:
@@ -64,13 +63,13 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         self._plugin_name = "CTAO"
 
     def manages_key(self, key: str, *, session: Session | None = None) -> bool:
-        """Return True: what Rucio's columns do not hold is ours to keep or to refuse."""
+        """Return True: this plugin stores or rejects all keys that are not columns of Rucio."""
         return True
 
     def get_metadata(self, scope: InternalScope, name: str, *, session: Session) -> dict[str, Any]:
-        """Return the metadata of a data identifier as JSON can carry them; keys without a value are absent.
+        """Return the metadata of a DID as JSON values; keys without a value are absent.
 
-        In a request for many that inherit, those of all parents are among them.
+        In a bulk request with inheritance, those of all parents are included.
 
         Raises
         ------
@@ -83,7 +82,7 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
             return together
         row = session.execute(_ONE, {"scope": scope, "name": name}).one_or_none()
         if row is None:
-            msg = f"there is no data identifier {scope.external}:{name}"
+            msg = f"DID {scope.external}:{name} does not exist"
             raise DataIdentifierNotFound(msg)
         return _wire(row)
 
@@ -97,7 +96,7 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         *,
         session: Session,
     ) -> None:
-        """Set one key; as `set_metadata_bulk`."""
+        """Set one key; see `set_metadata_bulk`."""
         self.set_metadata_bulk(scope, name, {key: value}, recursive, session=session)
 
     def set_metadata_bulk(
@@ -109,14 +108,14 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         *,
         session: Session,
     ) -> None:
-        """Set keys of a data identifier, and of all that it contains if `recursive`.
+        """Set keys of a DID, and with `recursive` of all its content.
 
         Raises
         ------
         InvalidMetadata
-            If a key cannot exist or a value does not fit it.
+            If a key is invalid or a value does not fit it.
         DataIdentifierNotFound
-            If there is no such data identifier; when the transaction ends.
+            If there is no such DID; raised when the transaction ends.
         """
         values = {key: checked(key, value) for key, value in metadata.items()}
         put(scope, name, values, session)
@@ -126,16 +125,16 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
                 put(child_scope, child, values, session)
 
     def delete_metadata(self, scope: InternalScope, name: str, key: str, *, session: Session) -> None:
-        """Remove a key's value.
+        """Remove the value of a key.
 
         Raises
         ------
         AccessDenied
-            If the account that asks may not set the key either.
+            If the account may not set the key.
         KeyNotFound
-            If the key has no value there.
+            If the key has no value.
         InvalidMetadata
-            If the key cannot exist.
+            If the key is invalid.
         """
         _require_right_to_change(scope, name, key, session)
         write(session)
@@ -163,33 +162,29 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         *,
         session: Session,
     ) -> Iterator[str | dict[str, Any]]:
-        """Yield the data identifiers of a scope that `filters` describe (see `ctao_bdms.server.filters`).
+        """Yield the DIDs of a scope that match `filters` (see `ctao_bdms.server.filters`).
 
-        A group that asks for a page is answered by its long rows in order, or by counts, after a row that says so; see
+        A group with a page request yields the long rows of that page in order, or counts, after a header row; see
         `ctao_bdms.model.plugin_filters`.
 
         Parameters
         ----------
-        scope
-            The scope (``InternalScope``).
         filters
             One group of conditions, or several of which one must hold.
         did_type
             ``file``, ``dataset``, ``container``, ``collection`` or ``all``.
         ignore_case
-            Without effect, as in Rucio.
+            No effect, as in Rucio.
         limit, offset
-            How many to yield at most, and to skip; without `recursive`.
+            The most DIDs to yield, and the number to skip; not with `recursive`.
         long
             True for dictionaries with scope, name, type, size in bytes, number of files, Adler-32 and all metadata as
-            `get_metadata` returns them; False for names.
+            returned by `get_metadata`; False for names.
         recursive
-            True to yield also what the collections found contain, at any depth and in any scope, if it meets the
-            conditions but those on the name.
+            True to yield also the content of matching collections, at any depth and in any scope, if it meets all
+            conditions except those on the name.
         ignore_dids
-            Data identifiers (``scope:name``) to leave out.
-        session
-            The session of the transaction.
+            DIDs (``scope:name``) to leave out.
         """
         write(session)
         groups = [filters] if isinstance(filters, dict) else list(filters)
@@ -217,7 +212,7 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
 
 
 def _paged(page: Page, found: Select[Any], session: Session) -> Iterator[dict[str, Any]]:
-    """Yield the row by which a client knows that it was understood, and what it asked for."""
+    """Yield the header row, which shows the client that the server supports pages, and then the page or the counts."""
     yield dict(HEADER)
     if page.tally is not None:
         yield from counts(page.tally, session.execute(page.counts(found)))
@@ -230,7 +225,7 @@ def _paged(page: Page, found: Select[Any], session: Session) -> Iterator[dict[st
 
 
 def _long(row: Row[Any]) -> dict[str, Any]:
-    """Return a row as Rucio's long form."""
+    """Return a row in Rucio's long form."""
     return {
         "scope": row.scope,
         "name": row.name,
@@ -243,25 +238,27 @@ def _long(row: Row[Any]) -> dict[str, Any]:
 
 
 def _wire(values: Sequence[Any]) -> dict[str, Any]:
-    """Return the values of all columns as JSON can carry them, free keys among them; without a value, no key."""
+    """Return the values of all columns as JSON values, including free keys; keys without a value are absent."""
     *typed, free = values
     found = {key: METADATA[key].to_wire(value) for key, value in zip(METADATA, typed, strict=True) if value is not None}
     return {**(free or {}), **found}
 
 
 def _require_right_to_change(scope: InternalScope, name: str, key: str, session: Session) -> None:
-    """Refuse if the account behind the REST request that is being served may not set `key`: Rucio asks nobody.
+    """Refuse if the account of the REST request may not set `key`: Rucio does not check deletions of metadata.
 
-    Outside of a request there is no account to ask about: daemons and administrators' scripts may.
+    Outside a request there is no account to check: daemons and scripts of administrators are allowed.
 
     Raises
     ------
     AccessDenied
-        If it may not.
+        If the account may not set the key.
     """
     if not flask.has_request_context():
         return
-    from rucio.core.permission import has_permission  # it imports the policy, which Rucio loads after its plugins
+    from rucio.core.permission import (
+        has_permission,
+    )  # imported late: it imports the policy, which Rucio loads after its plugins
 
     issuer = flask.request.environ["issuer"]
     account = InternalAccount(issuer, vo=flask.request.environ["vo"])
@@ -273,7 +270,7 @@ def _require_right_to_change(scope: InternalScope, name: str, key: str, session:
 
 
 def _content_of(collections: Select[Any]) -> CTE:
-    """Return scope and name of `collections`, a question that yields these two, and of everything in them."""
+    """Return scope and name of `collections` (a query for these two columns) and of all their content."""
     link = DataIdentifierAssociation.__table__
     found = collections.cte("content", recursive=True)
     below = select(link.c.child_scope, link.c.child_name).join(

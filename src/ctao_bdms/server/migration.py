@@ -1,7 +1,7 @@
-"""From the table that is there to the one that this version has in its code, without loss.
+"""Create the metadata table or upgrade it to this version without loss of data.
 
-The two are compared: what is missing is added, nothing is removed. A column that the data model has dropped stays, with
-its values, for whoever needs them.
+The migration compares the existing table with that of the code. It adds what is missing and removes nothing: a column
+that the data model has dropped stays, with its values.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
 __all__ = ["migrate"]
 
 _LOG = logging.getLogger(__name__)
-#: The key of the lock that lets only one server migrate: "ctao" as a number.
+#: The key of the advisory lock, so that only one server migrates at a time: "ctao" as a number.
 _LOCK = 0x6374616F
 _BULK = 1000
 _EMPTY = literal({}, JSONB())
 
 
 def migrate() -> tuple[str, ...]:
-    """Create the table of metadata in Rucio's database, or bring it to this version, in one transaction.
+    """Create the metadata table in Rucio's database, or upgrade it to this version, in one transaction.
 
-    Free keys that have become keys of the data model move to their columns; values that do not fit them stay free. A
-    new index keeps writers waiting while it is built.
+    Values of free keys that are now in the data model move to their columns; values that do not fit stay free.
+    Building a new index blocks writers.
 
     Returns
     -------
     tuple of str
-        What was done, one short phrase each; empty if the table was right.
+        The changes, one short phrase each; empty if the table was up to date.
 
     Raises
     ------
     DatabaseException
-        If a column has another type than this version gives it.
+        If the type of a column differs from that in this version.
     """
     with get_engine().begin() as connection:
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
@@ -62,7 +62,7 @@ def migrate() -> tuple[str, ...]:
 
 
 def _add_columns(connection: Connection) -> list[str]:
-    """Add the columns that are missing."""
+    """Add the missing columns."""
     there = {column["name"]: column for column in inspect(connection).get_columns(TABLE.name, TABLE.schema)}
     table = connection.dialect.identifier_preparer.format_table(TABLE)
     new = [column for column in TABLE.columns if column.name not in there]
@@ -78,7 +78,7 @@ def _add_columns(connection: Connection) -> list[str]:
 
 
 def _widen(connection: Connection, table: str, there: Mapping[str, ReflectedColumn]) -> list[str]:
-    """Give texts of a bounded length the type of texts; any other difference is not ours to resolve."""
+    """Convert texts with a length limit to unlimited ones; raise for any other difference of types."""
     done, dialect = [], connection.dialect
     for column in TABLE.columns:
         wanted, found = column.type, there[column.name]["type"] if column.name in there else column.type
@@ -87,7 +87,7 @@ def _widen(connection: Connection, table: str, there: Mapping[str, ReflectedColu
         definition = str(CreateColumn(column).compile(dialect=dialect))
         if not isinstance(wanted, Text) or found.python_type is not str:
             msg = (
-                f"column {column.name} of {table} has the type {found.compile(dialect)}, and this version of ctao-bdms "
+                f"column {column.name} of {table} has the type {found.compile(dialect)}, but this version of ctao-bdms "
                 f"stores {wanted.compile(dialect)}; convert it first"
             )
             raise DatabaseException(msg)
@@ -97,7 +97,7 @@ def _widen(connection: Connection, table: str, there: Mapping[str, ReflectedColu
 
 
 def _move(connection: Connection, column: Column[Any]) -> list[str]:
-    """Move the free values of a key that now has a column there, as far as they fit."""
+    """Move the values of a free key to its new column, as far as they fit."""
     row, free = METADATA[column.name], TABLE.c[FREE]
     found = select(TABLE.c.scope, TABLE.c.name, free[row.key]).where(free.has_key(row.key))
     fitting, others = [], 0
@@ -116,12 +116,12 @@ def _move(connection: Connection, column: Column[Any]) -> list[str]:
     for start in range(0, len(fitting), _BULK):
         connection.execute(change, fitting[start : start + _BULK])
     if others:
-        _LOG.warning("%d free values of %s are no %s and stay free", others, row.key, row.type.value)
+        _LOG.warning("%d values of the free key %s are not of type %s and stay free", others, row.key, row.type.value)
     return [f"{len(fitting)} values of {row.key} moved, {others} do not fit"] if fitting or others else []
 
 
 def _add_indexes(connection: Connection) -> list[str]:
-    """Add the indexes that are missing, known by their names."""
+    """Add the missing indexes, identified by name."""
     there = {index["name"] for index in inspect(connection).get_indexes(TABLE.name, TABLE.schema)}
     new = sorted((index for index in TABLE.indexes if index.name not in there), key=lambda index: str(index.name))
     for index in new:

@@ -1,7 +1,7 @@
-"""Answers in order and in pages, and counts: what a search of Rucio cannot be asked for.
+"""Sorted pages and counts, which Rucio's own search does not offer.
 
-The words are those of `ctao_bdms.model.plugin_filters`. A page begins after a row, not at a number: it costs the same
-wherever it lies, and products that arrive meanwhile double none and hide none.
+The keys are those of `ctao_bdms.model.plugin_filters`. A page begins after a given row, not at an offset. So all pages cost
+the same, and products that arrive in the meantime cause no duplicates and no gaps.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ _COLUMNS: Mapping[str, ColumnElement[Any]] = {
 
 @attrs.frozen(kw_only=True)
 class Page:
-    """What a group asked for.
+    """The page requested by a group.
 
     Attributes
     ----------
     order
-        Columns and whether they descend.
+        Columns, and whether they are descending.
     after
-        Their values in the row before the first, and its name; empty for the beginning.
+        Their values and the name in the last row of the previous page; empty for the first page.
     limit
-        How many rows at most; None for all.
+        The most rows; None for all.
     tally
-        The key whose values are counted; empty to count all; None to list.
+        The key whose values are counted; empty to count all; None to list rows.
     """
 
     order: tuple[tuple[str, bool], ...] = ()
@@ -56,14 +56,15 @@ class Page:
     tally: str | None = None
 
     def counts(self, found: Select[Any]) -> Select[Any]:
-        """Return the question for the counts."""
+        """Return the query for the counts."""
         columns = [_COLUMNS[self.tally]] if self.tally else []
         return found.with_only_columns(*columns, func.count()).group_by(*columns)
 
     def selects(self, found: Select[Any]) -> Iterator[Select[Any]]:
-        """Yield the questions that give the rows of this page one after the other, each without its bound.
+        """Yield the queries for the rows of this page in order, each without its limit.
 
-        What has no value of the first key is asked for apart: the rest comes in the order of an index.
+        Rows without a value of the first key have a query of their own, so that the others can use the order of an
+        index.
         """
         if not self.order:
             yield self._ordered(found, self.order, self.after)
@@ -82,14 +83,14 @@ class Page:
         yield self._ordered(found.where(column.is_(None)), rest, after)
 
     def _ordered(self, found: Select[Any], order: Sequence[tuple[str, bool]], after: Sequence[Any] = ()) -> Select[Any]:
-        """Return what was found in an order, beginning after a row."""
+        """Return a query with an order, beginning after a row."""
         directed = [_COLUMNS[key].desc() if down else _COLUMNS[key].asc() for key, down in order]
         ordered = found.order_by(*(each.nulls_last() for each in directed), TABLE.c.name)
         return ordered.where(self._beyond(order, after)) if after else ordered
 
     @staticmethod
     def _beyond(order: Sequence[tuple[str, bool]], after: Sequence[Any]) -> ColumnElement[bool]:
-        """Return what holds of the rows that come after a row; what has no value comes last."""
+        """Return the condition for the rows after a row; missing values come last."""
         *values, name = after
         beyond: ColumnElement[bool] = TABLE.c.name > name
         for (key, down), value in reversed(list(zip(order, values, strict=True))):
@@ -104,12 +105,12 @@ class Page:
 
 
 def page_of(groups: Sequence[Mapping[str, Any]]) -> Page | None:
-    """Return the page that `groups` ask for, if they do.
+    """Return the page that `groups` request; None if they request none.
 
     Raises
     ------
     DIDFilterSyntaxError
-        If it cannot be read.
+        If it cannot be parsed.
     """
     asked = next((group[PAGE] for group in groups if PAGE in group), None)
     if asked is None:
@@ -129,22 +130,22 @@ def page_of(groups: Sequence[Mapping[str, Any]]) -> Page | None:
             tally=tally,
         )
     except (AttributeError, TypeError, ValueError) as error:
-        msg = f"{PAGE!r} with {asked!r} cannot be asked"
+        msg = f"{PAGE!r} with {asked!r} is not a valid page"
         raise DIDFilterSyntaxError(msg) from error
 
 
 def _value(key: str, value: object) -> object:
-    """Return the value of a column in the row before the first."""
+    """Return the value of a column in the last row of the previous page."""
     return METADATA[key].parse(value) if key in METADATA and value is not None else value
 
 
 def special(text: str, value: object) -> ColumnElement[bool] | None:
-    """Return what one of our own words asks of a row; None for what is none of them.
+    """Return the condition for one of our special keys; None for any other key.
 
     Raises
     ------
     InvalidMetadata
-        If its value does not fit.
+        If its value is invalid.
     """
     key, _, word = text.partition(".")
     if key != RESERVED or word not in _WORDS:
@@ -156,24 +157,24 @@ def special(text: str, value: object) -> ColumnElement[bool] | None:
             at = METADATA["curation__valid_from"].parse(value)
             return and_(or_(_FROM.is_(None), at >= _FROM), or_(_TO.is_(None), at < _TO))
     except (TypeError, ValueError) as error:
-        raise InvalidMetadata(f"{text!r} with {value!r} cannot be asked: {error}") from error
+        raise InvalidMetadata(f"{text!r} with {value!r} is not valid: {error}") from error
     return ~false()
 
 
 def _near(cone: Cone) -> ColumnElement[bool]:
-    """Return whether a pointing lies in a cone; the haversine is exact at small angles, at the poles and at RA 0."""
+    """Return whether a pointing is in a cone; the haversine is accurate at small angles, at the poles and at RA 0."""
     ra, dec = TABLE.c[RA], TABLE.c[DEC]
     across = func.power(func.sin(func.radians(ra - cone.ra_deg) / 2), 2)
     up = func.power(func.sin(func.radians(dec - cone.dec_deg) / 2), 2)
     scale = math.cos(math.radians(cone.dec_deg))
     return and_(
-        dec.between(*cone.declinations),  # to this there is an index
+        dec.between(*cone.declinations),  # redundant, but uses an index
         up + func.cos(func.radians(dec)) * scale * across <= cone.haversine,
     )
 
 
 def counts(tally: str, rows: Iterable[Sequence[Any]]) -> Iterable[dict[str, Any]]:
-    """Yield the counts of a tally as JSON can carry them."""
+    """Yield the counts of a tally as JSON values."""
     for row in rows:
         value = METADATA[tally].to_wire(row[0]) if tally and row[0] is not None else None
         yield {"value": value, "count": row[-1]}

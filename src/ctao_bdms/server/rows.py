@@ -1,8 +1,8 @@
-"""How rows get into the table: collected during a transaction, written in few statements at its end.
+"""Write metadata rows in bulk: collect them during a transaction, write them at its end.
 
-Rucio hands over the metadata of a batch one file at a time. A statement for each would cost a round trip, and would
-make Rucio's own session send the new files one by one as well. Rows therefore wait in the session and are written when
-it commits, or when somebody reads: one statement for each set of keys, whatever the number of files.
+Rucio passes the metadata of a batch one file at a time. One statement for each would cost a round trip per file, and
+would also make Rucio's session insert the new files one by one. So rows are collected in the session, and written when
+it commits or when a query needs them, with one statement for each set of keys.
 """
 
 from __future__ import annotations
@@ -31,34 +31,32 @@ _WAITING = "ctao_bdms.server.rows"
 
 
 def put(scope: InternalScope, name: str, values: Mapping[str, object], session: Session) -> None:
-    """Set the metadata of one data identifier, together with the rest of the transaction.
+    """Set the metadata of one DID when the transaction commits.
 
     Parameters
     ----------
     scope, name
-        The data identifier (scope as ``InternalScope``).
+        The DID (scope as ``InternalScope``).
     values
-        Checked values by key; keys that are not given keep their value.
-    session
-        The session of the transaction.
+        Checked values by key; other keys keep their values.
     """
     session.info.setdefault(_WAITING, {}).setdefault((scope, name), {}).update(values)
 
 
 @event.listens_for(Session, "before_commit")
 def write(session: Session) -> None:
-    """Write the rows that wait in `session`.
+    """Write the collected rows of `session`.
 
     Raises
     ------
     DataIdentifierNotFound
-        If one of the data identifiers does not exist.
+        If one of the DIDs does not exist.
     """
     waiting = session.info.pop(_WAITING, None)
     if not waiting:
         return
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for (scope, name), values in sorted(waiting.items(), key=_by_name):  # one order for all, lest they lock each other
+    for (scope, name), values in sorted(waiting.items(), key=_by_name):  # a fixed order avoids deadlocks
         row = _columns(values)
         groups.setdefault(tuple(sorted(row)), []).append({"scope": scope, "name": name, **row})
     session.flush()
@@ -66,14 +64,14 @@ def write(session: Session) -> None:
         try:
             session.execute(_upsert(keys), rows)
         except IntegrityError as error:
-            # the row's only constraint is that Rucio knows its data identifier
+            # the only constraint of the table is the foreign key to Rucio's DIDs
             which = getattr(getattr(error.orig, "diag", None), "message_detail", None) or error.orig
-            msg = f"there is no such data identifier to set metadata of: {which}"
+            msg = f"cannot set metadata of a DID that does not exist: {which}"
             raise DataIdentifierNotFound(msg) from error
 
 
 def _columns(values: Mapping[str, object]) -> dict[str, object]:
-    """Return values by column: one for each key of the data model, one for all free keys together."""
+    """Return values by column: one for each key of the data model, one for all free keys."""
     row = {key: value for key, value in values.items() if key in METADATA}
     if len(row) < len(values):
         row[FREE] = {key: value for key, value in values.items() if key not in METADATA}
@@ -86,13 +84,13 @@ def _by_name(item: tuple[tuple[InternalScope, str], Any]) -> tuple[str, str]:
 
 @event.listens_for(Session, "after_rollback")
 def _discard(session: Session) -> None:
-    """Forget the rows of a transaction that failed."""
+    """Drop the rows of a transaction that failed."""
     session.info.pop(_WAITING, None)
 
 
 @lru_cache(maxsize=1024)
 def _upsert(keys: tuple[str, ...]) -> Insert:
-    """Return the statement that sets `keys`; to build it costs more than to run it."""
+    """Return the statement that sets `keys`; cached, because building it costs more than executing it."""
     statement = insert(TABLE)
     changes: dict[str, Any] = {key: statement.excluded[key] for key in keys}
     if FREE in changes:

@@ -1,6 +1,6 @@
-"""The table of metadata: one row for each data identifier that has any.
+"""The metadata table: one row for each DID with metadata.
 
-Each key of the data model has a typed column. Keys that the data model does not know stand together in one column more.
+Each key of the data model has a typed column. All other keys are stored in one JSON column.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ if TYPE_CHECKING:
 
 __all__ = ["BEGIN", "END", "FREE", "MAX_INDEXED_LENGTH", "TABLE", "between"]
 
-#: The longest text, in characters, of a key with an index.
+#: The maximum length of a text with an index, in characters.
 MAX_INDEXED_LENGTH = 250
 
-#: The column of the keys that the data model does not know.
+#: The column of the free keys, which are not in the data model.
 FREE = "free"
 
-#: Begin and end of the data in a product, which questions for an interval of time compare.
+#: Begin and end of the data in a product, for queries by time interval.
 BEGIN = "observation__coverage__time__t_min"
 END = "observation__coverage__time__t_max"
 
-#: The key that makes the index of another one narrower, for questions that ask for both.
+#: The second key of a combined index, for queries with both keys.
 _COMPANIONS: Mapping[str, str] = {
     "instance__observing_night": "instance__ae_id",
     "curation__release": "data__level",
 }
 
-# Collation "C": one index serves equality, ranges and prefixes, and no locale changes an answer.
+# Collation "C": one index serves equality, ranges and prefixes, and results do not depend on the locale.
 _TYPES: dict[ValueType, TypeEngine[Any]] = {
     ValueType.STR: Text(collation="C"),
     ValueType.INT: BigInteger(),
@@ -66,8 +66,8 @@ _TYPES: dict[ValueType, TypeEngine[Any]] = {
 
 
 def between(first: ColumnElement[Any], second: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the interval between two times, whichever comes first and with both of them."""
-    # of a lower bound above the upper one, PostgreSQL would make an error
+    """Return the closed interval between two times in any order."""
+    # PostgreSQL raises an error if the lower bound is above the upper one
     return func.tstzrange(func.least(first, second), func.greatest(first, second), text("'[]'"))
 
 
@@ -81,15 +81,15 @@ def _table() -> Table:
         Column("name", name.type, primary_key=True),
         *(Column(row.key, _TYPES[row.type], comment=row.description) for row in METADATA.values()),
         Column(FREE, JSONB(none_as_null=True), comment="keys that the data model does not know"),
-        # What Rucio deletes, for whatever reason and by whichever of its daemons, leaves no row behind.
+        # When Rucio deletes a DID, by any of its daemons, the database deletes the metadata as well.
         ForeignKeyConstraint(["scope", "name"], [scope, name], name="ctao_metadata_dids_fk", ondelete="CASCADE"),
     )
     for row in METADATA.values():
         if row.indexed:
             _index(table, row)
-    # Prefixes of names in every locale; the primary key serves them in the locale "C" only.
+    # For prefixes of names in every locale; the primary key serves them in the locale "C" only.
     Index("ctao_metadata_name_idx", table.c.name, postgresql_ops={"name": "text_pattern_ops"})
-    # "before then, and after then" is half the table for each of two indexes, and little for one on the interval.
+    # Two conditions, on begin and on end, would each select half of the table; an index on the interval is selective.
     Index(
         "ctao_metadata_interval_idx",
         between(table.c[BEGIN], table.c[END]),
@@ -113,5 +113,5 @@ def _index(table: Table, row: MetadataKey) -> None:
     Index(f"ctao_metadata_{'_'.join(keys)}_idx", *columns, postgresql_where=columns[0].is_not(None))
 
 
-#: The table, in the schema where Rucio's own tables are.
+#: The table, in the schema of Rucio's own tables.
 TABLE = _table()

@@ -1,4 +1,4 @@
-"""What may be stored: the keys of the data model with values of their types, and free keys with any value of JSON."""
+"""Check metadata values: keys of the data model by type, free keys as JSON."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 __all__ = ["checked", "is_free"]
 
-#: The longest name of a free key, in characters.
+#: The maximum length of a free key, in characters.
 _MAX_KEY_LENGTH = 100
 
 
 def is_free(key: str) -> bool:
-    """Return whether `key` is a free one, and not one of the data model."""
+    """Return whether `key` is not in the data model."""
     return key not in METADATA
 
 
 def checked(key: str, value: object) -> Value | object:
-    """Return `value` as the database can hold it: in the type of its key, or, of a free key, as it is.
+    """Return `value` as stored: in the type of its key, or unchanged for a free key.
 
     Raises
     ------
     InvalidMetadata
-        If a free key cannot be kept, or the value does not fit its key.
+        If a free key is invalid, or the value does not fit its key.
     """
     if is_free(key):
         return _free(key, value)
@@ -45,24 +45,24 @@ def checked(key: str, value: object) -> Value | object:
     if isinstance(parsed, str):
         _require_text(key, parsed)
         if row.indexed and row.type is ValueType.STR and len(parsed) > MAX_INDEXED_LENGTH:
-            msg = f"metadata {key!r}: {len(parsed)} characters are more than {MAX_INDEXED_LENGTH}"
+            msg = f"metadata {key!r}: {len(parsed)} characters; the maximum is {MAX_INDEXED_LENGTH}"
             raise InvalidMetadata(msg)
     return parsed
 
 
 def _free(key: str, value: object) -> object:
-    """Return the value of a free key if JSON can carry both."""
+    """Return the value of a free key if both can be stored as JSON."""
     _require_text(key, key)
     if not 0 < len(key) <= _MAX_KEY_LENGTH or "." in key:
         msg = f"metadata {key!r}: a free key has 1 to {_MAX_KEY_LENGTH} characters and no '.'"
         raise InvalidMetadata(msg)
     if value is None:
-        msg = f"metadata {key!r}: None is no value; leave the key out"
+        msg = f"metadata {key!r}: None is not a value; leave out the key"
         raise InvalidMetadata(msg)
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        msg = f"metadata {key!r}: JSON cannot carry the value: {error}"
+        msg = f"metadata {key!r}: the value cannot be stored as JSON: {error}"
         raise InvalidMetadata(msg) from error
     for text in _texts(value):
         _require_text(key, text)
@@ -70,7 +70,7 @@ def _free(key: str, value: object) -> object:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yield all texts in a value of JSON."""
+    """Yield all texts in a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -83,7 +83,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _require_text(key: str, text: str) -> None:
-    """Refuse what PostgreSQL cannot hold: zeros, and half characters (surrogates), which JSON can smuggle in."""
+    """Reject characters that PostgreSQL cannot store: NUL, and unpaired surrogates, which JSON allows."""
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        msg = f"metadata {key!r}: {text!r} holds characters that no text can hold"
+        msg = f"metadata {key!r}: {text!r} contains NUL or unpaired surrogates, which cannot be stored"
         raise InvalidMetadata(msg)

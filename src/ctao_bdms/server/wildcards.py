@@ -1,4 +1,4 @@
-"""``*`` (or ``%``) in a text stands for any characters."""
+"""Wildcards: ``*`` (or ``%``) in a text matches any characters."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["like", "matches_all"]
 
 
 def matches_all(value: str) -> bool:
-    """Return whether `value` is nothing but wildcards: as in Rucio, it then asks for nothing."""
+    """Return whether `value` consists of wildcards only; as in Rucio, it is then no condition."""
     return set(value) <= {"*", "%"}
 
 
 def like(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
-    """Return whether a text looks like `value`; the backslash is what PostgreSQL escapes with by itself."""
+    """Return the condition that a text matches `value`; a backslash is PostgreSQL's default escape character."""
     return column.like(value.replace("\\", "\\\\").replace("_", r"\_").replace("*", "%"))

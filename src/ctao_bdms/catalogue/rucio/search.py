@@ -153,7 +153,7 @@ class Search:
                     raise
                 raise _NotOursError(str(error)) from error
             except rucio_exception.RucioException as error:
-                # A server without our plugin may fail (HTTP 500) on our keys. A server that is known to have it fails for
+                # A server without our plugin may fail (HTTP 500) on our keys. A server with the plugin fails for
                 # another reason, and so does a proxy.
                 if self._is_ours or not is_failure_of_server(error):
                     raise
