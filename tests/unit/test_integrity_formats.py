@@ -130,11 +130,11 @@ def test_another_package_adds_a_format(installed: Callable[[dict[str, str]], Non
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("broken_formats:it", "format x of other-formats is left out: RuntimeError: out of tape"),
-        ("no_such_module:it", "format x of other-formats is left out: ModuleNotFoundError: No module named"),
-        ("other_formats:nothing", "format x of other-formats is left out: AttributeError"),
-        ("other_formats:number", "format x of other-formats is left out: AttributeError"),
-        ("other_formats:dotless", "format x of other-formats is left out: UsageError: other_formats:dotless must have"),
+        ("broken_formats:it", "format x of other-formats is ignored: RuntimeError: out of tape"),
+        ("no_such_module:it", "format x of other-formats is ignored: ModuleNotFoundError: No module named"),
+        ("other_formats:nothing", "format x of other-formats is ignored: AttributeError"),
+        ("other_formats:number", "format x of other-formats is ignored: AttributeError"),
+        ("other_formats:dotless", "format x of other-formats is ignored: UsageError: other_formats:dotless must have"),
     ],
 )
 def test_a_format_that_cannot_be_loaded_is_reported_in_one_sentence(
@@ -155,8 +155,8 @@ def test_an_end_that_has_a_reader_keeps_it(
     assert format_of("x.fits.fz").name == "fits"
     assert ".thief" in formats()
     assert [record.getMessage() for record in caplog.records] == [
-        "format thief of other-formats does not get .fits.fz, which has a reader",
-        "format thief of other-formats does not get .tape, which has a reader",
+        "format thief of other-formats is not used for .fits.fz, which already has a format",
+        "format thief of other-formats is not used for .tape, which already has a format",
     ]
 
 

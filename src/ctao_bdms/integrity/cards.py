@@ -1,4 +1,4 @@
-"""FITS header cards: from the bytes of a header to values by keyword.
+"""Parse FITS header cards to values by keyword.
 
 Source: FITS Standard 4.0, section 4; long strings by CONTINUE (4.2.1.2); HIERARCH by ESO's convention.
 """
@@ -37,7 +37,7 @@ def find_end(block: bytes | bytearray) -> bool:
 
 
 def _end(header: bytes | bytearray) -> int:
-    """Return where the END card begins, -1 if there is none."""
+    """Return the offset of the END card, -1 if there is none."""
     position = header.find(_END)
     while position % CARD_BYTES and position > 0:
         position = header.find(_END, position + 1)
@@ -45,10 +45,10 @@ def _end(header: bytes | bytearray) -> int:
 
 
 def parse_header(header: bytes | bytearray) -> dict[str, Keyword]:
-    """Return the values that stand in a header, up to its END card.
+    """Return the values of a header by keyword, up to its END card.
 
-    The first card of a keyword wins. Comments, history and cards without a value are left out. A value that is of no
-    FITS type (or a number that no float can hold) is kept as the text that stands there.
+    The first card of a keyword counts. Comments, history and cards without a value are left out. A value that has no
+    FITS type, or a number outside the range of a float, is returned as text.
     """
     return read_header(header)[0]
 
@@ -56,8 +56,8 @@ def parse_header(header: bytes | bytearray) -> dict[str, Keyword]:
 def read_header(header: bytes | bytearray) -> tuple[dict[str, Keyword], int]:
     """Return the values of a header, and the number of its first illegible card or 0.
 
-    The keyword of such a card is not ASCII text: its block is data that strayed there. What stands behind the keyword
-    may be anything, as in CFITSIO: there are files with a name in Latin-1 in a comment.
+    A card is illegible if its keyword is not ASCII text: such a block is misplaced data. As in CFITSIO, the rest of a
+    card may be any bytes: there are files with Latin-1 names in comments.
     """
     keywords: dict[str, Keyword] = {}
     continued = ""
@@ -88,8 +88,8 @@ def _read(image: bytes) -> tuple[str, Keyword | None, bool]:
     is_legible = not image[:8].translate(None, _TEXT)
     card = image.decode("latin-1")
     keyword = card[:8].rstrip(" ")
-    if card[8:9] == "=" and keyword:  # the standard demands a blank behind; readers do not
-        # Nor are small letters allowed, but a sum whose keyword was damaged by one bit is still to be compared.
+    if card[8:9] == "=" and keyword:  # the standard requires a blank after it; readers do not
+        # Lower case is invalid, but is accepted: one flipped bit in a checksum keyword must not skip the comparison.
         return keyword.upper(), _value(card[9:]), is_legible
     if keyword == "CONTINUE":
         return keyword, _value(card[8:]), is_legible
@@ -100,7 +100,7 @@ def _read(image: bytes) -> tuple[str, Keyword | None, bool]:
 
 
 def _value(field: str) -> Keyword | None:
-    """Return the value in a value field, None if there is none."""
+    """Parse a value field; None if it has no value."""
     match = _VALUE.match(field)
     if match is None or match.lastgroup is None:
         return None

@@ -1,7 +1,7 @@
-"""The sums: digests of a whole file, and the 32-bit ones' complement sum of FITS.
+"""Digests of files, and the 32-bit ones' complement checksum of FITS.
 
-Source of the FITS sum: FITS Standard 4.0, appendix J. Words are big-endian and 32 bits wide; what is accepted is what
-CFITSIO accepts (see `checksum_status`).
+Source of the FITS checksum: FITS Standard 4.0, appendix J. Words are big-endian and 32 bits wide; the accepted cards
+are those of CFITSIO (see `checksum_status`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ except ImportError as error:
 
 try:
     from zlib_ng.zlib_ng import adler32
-except ImportError:  # slower by a factor of six, and the same number
+except ImportError:  # slower by a factor of six, with the same result
     adler32 = zlib.adler32
 
 __all__ = ["Digest", "Sum32", "checksum_status", "datasum_status", "new_digest", "new_digests"]
@@ -36,17 +36,17 @@ _NUMBER = re.compile(r"\+?[0-9]+")
 
 
 class Digest(Protocol):
-    """A digest that is fed piece by piece, as those of `hashlib`."""
+    """A digest that is updated in pieces, like those of `hashlib`."""
 
     def update(self, data: memoryview, /) -> None:
-        """Take the next bytes."""
+        """Process the next bytes."""
 
     def hexdigest(self) -> str:
-        """Return the digest so far, in lower-case hexadecimal digits."""
+        """Return the digest of the bytes so far, in lower-case hexadecimal digits."""
 
 
 class _Adler32:
-    """Adler-32 in the manner of `hashlib`."""
+    """Adler-32 with the interface of `hashlib`."""
 
     def __init__(self) -> None:
         self._value = 1
@@ -59,7 +59,7 @@ class _Adler32:
 
 
 def new_digest(algorithm: str) -> Digest:
-    """Return a fresh digest.
+    """Return a new digest object.
 
     Parameters
     ----------
@@ -80,22 +80,22 @@ def new_digest(algorithm: str) -> Digest:
 
 
 def new_digests(algorithms: Iterable[str]) -> dict[str, Digest]:
-    """Return a fresh digest for each of `algorithms`, by name."""
+    """Return a new digest object for each of `algorithms`, by name."""
     return {algorithm: new_digest(algorithm) for algorithm in algorithms}
 
 
 class Sum32:
-    """The FITS sum of bytes that come in pieces of any size."""
+    """The FITS checksum of bytes in pieces of any size."""
 
-    # One strided sum of numpy runs at 11 GB/s on one core here. Swapping into a scratch buffer first, by 4 or by 8
-    # bytes, was measured beside it and is no faster with numpy 2.4 (10 to 11 GB/s).
+    # One strided sum of numpy runs at 11 GB/s on one core here. Swapping bytes into a scratch buffer first, by 4 or by
+    # 8 bytes, was measured and is not faster with numpy 2.4 (10 to 11 GB/s).
 
     def __init__(self) -> None:
         self._total = 0
         self._carry = bytearray()
 
     def update(self, data: memoryview) -> None:
-        """Take the next bytes."""
+        """Process the next bytes."""
         if self._carry:
             missing = 4 - len(self._carry)
             self._carry += data[:missing]
@@ -116,7 +116,7 @@ class Sum32:
 
 
 def _fold(total: int) -> int:
-    """Bring the carries around until `total` fits into 32 bits."""
+    """Add the carries to the low word until `total` fits into 32 bits."""
     while total > _ALL_ONES:
         total = (total & _ALL_ONES) + (total >> 32)
     return total
@@ -134,7 +134,7 @@ def datasum_status(card: Keyword | None, data_sum: int) -> SumStatus:
 def checksum_status(card: Keyword | None, header_sum: int, data_sum: int) -> SumStatus:
     """Verify that header and data with CHECKSUM sum to all ones or 0; blank is absent.
 
-    The text of the card is not compared: any text that brings the sum to all ones is a valid one.
+    The text of the card is not compared: every text that makes the sum all ones is valid.
     """
     if card is None or (isinstance(card, str) and not card.strip()):
         return SumStatus.ABSENT

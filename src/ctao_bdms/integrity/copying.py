@@ -46,8 +46,6 @@ def digest_file(
 
     Parameters
     ----------
-    path
-        The file.
     algorithms
         ``adler32`` and those of `hashlib`.
     on_bytes
@@ -61,7 +59,7 @@ def digest_file(
     Raises
     ------
     UnreadableError, SourceChangedError, NotAFileError
-        If it cannot be read to the end as one and the same file.
+        If it cannot be read to the end, or changes in the meantime.
     OSError
         If it cannot be opened.
     """
@@ -109,7 +107,7 @@ def copy_verified(
     ChecksumMismatchError
         If size or a digest does not match.
     UnreadableError, SourceChangedError, NotAFileError
-        If the source cannot be read to the end as one and the same file.
+        If the source cannot be read to the end, or changes in the meantime.
     OSError
         If the source cannot be opened, or the target cannot be written.
     """

@@ -1,8 +1,8 @@
 """Check science-ready FITS files (DL3) by the classes of their HDUs.
 
-Source: the data formats for gamma-ray astronomy (GADF) 0.2 and 0.3, which CTAO's DL3 follows: HDUCLASS names the
-convention, HDUCLAS1 to HDUCLAS4 the class of a part. Only what both versions demand and no default replaces is demanded
-here. Sums are no part of the convention: they are checked where they are, and absent otherwise.
+Source: the data formats for gamma-ray astronomy (GADF) 0.2 and 0.3, which CTAO's DL3 follows. HDUCLASS is the
+convention, HDUCLAS1 to HDUCLAS4 the class of an HDU. Only what both versions require without a default is required
+here. Checksums are not part of the convention: they are verified if present.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class HduClass:
     Attributes
     ----------
     words
-        The first of HDUCLAS1, HDUCLAS2, ...; the class with the most of them that fit counts.
+        The values of HDUCLAS1, HDUCLAS2, ...; the longest match counts.
     kind
         The kind of a file whose first class in `DL3_CLASSES` is this one.
     keywords, columns
         Required header keywords and table columns.
     min_rows
-        Least number of rows.
+        Minimum number of rows.
     needs
-        The HDUCLAS1 of another HDU that the same file must have.
+        The HDUCLAS1 of another HDU that is required in the same file.
     """
 
     words: tuple[str, ...]
@@ -82,7 +82,7 @@ DL3_CLASSES = (
 
 
 def is_dl3(hdus: Sequence[HduFacts]) -> bool:
-    """Whether an HDU declares the convention and has a known class."""
+    """Return whether an HDU declares the convention and has a known class."""
     return any(_text(hdu, "HDUCLASS").upper() in _CONVENTIONS and class_of(hdu) for hdu in hdus)
 
 
@@ -131,6 +131,6 @@ def _hdu_defects(hdu: HduFacts, known: HduClass) -> Iterator[Defect]:
 
 
 def _text(hdu: HduFacts, keyword: str) -> str:
-    """Return a text of the header, empty if there is none."""
+    """Return a text value of the header, empty if there is none."""
     value = hdu.keywords.get(keyword)
     return value.strip() if isinstance(value, str) else ""

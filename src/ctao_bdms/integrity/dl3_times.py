@@ -1,7 +1,7 @@
 """Convert begin and end of a DL3 observation to UTC.
 
-Source: FITS Standard 4.0, section 9; GADF 0.3 (times are seconds since MJDREFI + MJDREFF in the scale TIMESYS, the
-texts DATE-BEG, DATE-OBS and DATE-END are in the same scale); leap seconds: IERS Bulletin C.
+Source: FITS Standard 4.0, section 9; GADF 0.3 (times are seconds since MJDREFI + MJDREFF in the time scale TIMESYS;
+DATE-BEG, DATE-OBS and DATE-END are in the same scale); leap seconds: IERS Bulletin C.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["observation_times"]
 _MJD_0 = dt.datetime(1858, 11, 17, tzinfo=dt.UTC)
 _TT_MINUS_TAI = dt.timedelta(seconds=32.184)
 
-#: TAI - UTC is 10 s in 1972, and one second more from each of these days on (year, month).
+#: The months (year, month) that begin after a leap second. TAI - UTC is 10 s in 1972.
 _LEAPS = tuple(
     dt.datetime(year, month, 1, tzinfo=dt.UTC)
     for year, month in (
@@ -31,10 +31,10 @@ _LEAPS = tuple(
 
 
 def observation_times(header: Mapping[str, Keyword]) -> tuple[dt.datetime | None, dt.datetime | None]:
-    """Return begin and end (UTC) in the header of an event list, or None.
+    """Return begin and end (UTC) from the header of an event list; None where unknown.
 
-    The texts of the dates come before the seconds since the reference. A scale that is none of UTC, TAI, TT, TDT and
-    TDB gives nothing. TDB is taken for TT, from which it never differs by 2 ms.
+    Date texts take precedence over seconds since the reference time. Time scales other than UTC, TAI, TT, TDT and TDB
+    are not converted. TDB is treated as TT: they never differ by more than 2 ms.
     """
     begin = _date(header, "DATE-BEG", "") or _date(header, "DATE-OBS", "TIME-OBS") or _seconds(header, "TSTART")
     end = _date(header, "DATE-END", "TIME-END") or _seconds(header, "TSTOP")
@@ -57,7 +57,7 @@ def _date(header: Mapping[str, Keyword], date: str, time: str) -> dt.datetime | 
 
 
 def _seconds(header: Mapping[str, Keyword], keyword: str) -> dt.datetime | None:
-    """Return the time that is given in seconds since the reference."""
+    """Return the time of a card in seconds since the reference time."""
     values = [header.get(word) for word in ("MJDREFI", "MJDREFF", keyword)]
     unit = str(header.get("TIMEUNIT", "s")).strip()
     if unit != "s" or not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
@@ -70,7 +70,7 @@ def _seconds(header: Mapping[str, Keyword], keyword: str) -> dt.datetime | None:
 
 
 def _utc(instant: dt.datetime | None, scale: str) -> dt.datetime | None:
-    """Return a time that was read as if it were UTC, in UTC."""
+    """Convert a time in `scale` to UTC."""
     if instant is None or scale == "UTC":
         return instant
     if scale not in {"TAI", "TT", "TDT", "TDB"}:

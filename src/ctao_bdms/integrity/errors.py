@@ -17,10 +17,8 @@ class NotAFileError(BdmsError, OSError):
 
     Parameters
     ----------
-    path
-        The path.
     what
-        Its kind, for example ``directory``.
+        Its type, for example ``directory``.
     """
 
     def __init__(self, path: str | PathLike[str], what: str) -> None:
@@ -34,10 +32,8 @@ class UnreadableError(BdmsError, OSError):
 
     Parameters
     ----------
-    path
-        The file.
     position
-        Number of bytes that were read before.
+        The number of bytes read before.
     cause
         The error of the operating system; its `errno` is kept.
     """
@@ -54,13 +50,7 @@ class ScanInterruptedError(BdmsError, RuntimeError):
 
 
 class SourceChangedError(BdmsError, OSError):
-    """A file was changed or replaced while it was being read.
-
-    Parameters
-    ----------
-    path
-        The file.
-    """
+    """A file was changed or replaced while it was being read."""
 
     transient = True
 

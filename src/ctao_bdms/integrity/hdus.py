@@ -306,7 +306,7 @@ def _data_bytes(keywords: Mapping[str, Keyword], *, is_first: bool) -> int:
     # PCOUNT and GCOUNT are mandatory in extensions and random groups, and absent in a primary image.
     parameters, groups = (0, 1) if is_first and not has_groups else (None, None)
     size_bytes = abs(bits) // 8 * whole("GCOUNT", groups) * (whole("PCOUNT", parameters) + math.prod(lengths))
-    if size_bytes > _MAX_DATA_BYTES:  # 999 long axes make a number that Python does not even print
+    if size_bytes > _MAX_DATA_BYTES:  # with 999 long axes, the number has too many digits for Python to print
         msg = "its data would be larger than any file can be"
         raise ValueError(msg)
     return size_bytes

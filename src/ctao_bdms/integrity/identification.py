@@ -21,9 +21,9 @@ _ENDS = ("DATE-END", "DATEEND")
 def keywords(hdus: Sequence[HduFacts]) -> Mapping[str, Keyword]:
     """Return the keywords of all headers that identify the product.
 
-    The keywords of the data model are in the header of the table ``DataStream``, which therefore comes first; the other
-    HDUs follow in order, and the first value of a keyword counts. Only the times of the writer, which ``protozfits``
-    adds to every table, are combined: the earliest DATE and the latest DATE-END.
+    The keywords of the data model are in the header of the table ``DataStream``, which therefore comes first. The
+    other HDUs follow in order, and the first value of a keyword counts. Only the times that ``protozfits`` adds to
+    every table are combined: the earliest DATE and the latest DATE-END.
 
     Returns
     -------
@@ -44,8 +44,8 @@ def keywords(hdus: Sequence[HduFacts]) -> Mapping[str, Keyword]:
 def dl3_keywords(hdus: Sequence[HduFacts]) -> Mapping[str, Keyword]:
     """Return the keywords of a science-ready FITS file that identify the product.
 
-    The event list comes first. DATE is when the file was written there, and not when the data begin; begin and end are
-    made from what gives them, in UTC, and called by the keywords of the data model.
+    The event list comes first. There, DATE is the time of writing and not the begin of the data. Begin and end are
+    converted to UTC and returned under the keywords of the data model.
     """
     parts = sorted(hdus, key=lambda hdu: (hdu.keywords.get("HDUCLAS1") != "EVENTS", hdu.index))
     merged = {word: value for word, value in _merged(parts).items() if word not in {"DATE", "DATE-BEG", *_ENDS}}

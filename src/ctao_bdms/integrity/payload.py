@@ -1,7 +1,7 @@
-"""Read the identity of an older DL0 file from its table ``DataStream``.
+"""Read the metadata of an older DL0 file from its table ``DataStream``.
 
-The row is a message of ``protozfits``, compressed. The library reads files only, so the begin of the file, as it came
-by in the pass, is given to it as a file in memory.
+The row is a message of ``protozfits``, compressed. The library reads files only, so it gets the beginning of the file,
+kept during the pass, as a file in memory.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ __all__ = ["MAX_HEAD_BYTES", "payload_keywords"]
 
 _log = logging.getLogger(__name__)
 
-#: How much of the begin of a file is kept for this, in bytes; ``DataStream`` comes first and is small.
+#: Number of bytes to keep from the beginning of a file; ``DataStream`` comes first and is small.
 MAX_HEAD_BYTES = 256 * 1024
 
 _FIELDS = {"obs_id": "OBS_ID", "sb_id": "SB_ID", "tel_id": "AE_ID", "subarray_id": "SUB_ID"}
 
 
 def payload_keywords(head: bytes | bytearray, hdus: Sequence[HduFacts]) -> Mapping[str, Keyword]:
-    """Return what the row of ``DataStream`` says, by the keywords of the data model.
+    """Return the metadata in the row of ``DataStream``, by the keywords of the data model.
 
-    Nothing is returned if ``protozfits`` is not installed, or the table is not in `head` with both its sums right.
+    Empty if ``protozfits`` is not installed, or the table is not in `head` with both checksums verified.
 
     Parameters
     ----------
     head
         The first bytes of the file.
     hdus
-        Its parts.
+        Its HDUs.
     """
     kind = kind_of(hdus)
     if kind is None or len(hdus) < 2:
@@ -53,17 +53,17 @@ def payload_keywords(head: bytes | bytearray, hdus: Sequence[HduFacts]) -> Mappi
     try:
         message = _first_row(_without_blank_cards(bytes(head[:end]), table), kind.name.removeprefix("DL0v1 "))
     except ImportError as error:
-        _log.info("the payload of DL0 files is not read: %s", error)
+        _log.info("cannot read the payload of DL0 files: %s", error)
         return {}
     except (RuntimeError, ValueError, OSError, MemoryError) as error:
-        _log.warning("the row of DataStream cannot be read: %s", error)
+        _log.warning("cannot read the row of DataStream: %s", error)
         return {}
     values = {field.name: value for field, value in message.ListFields()}
     return {keyword: values[name] for name, keyword in _FIELDS.items() if name in values}
 
 
 def _without_blank_cards(content: bytes, table: HduFacts) -> bytes:
-    """Remove blank cards of the header, which the library takes for its end."""
+    """Remove blank cards from the header, because the library takes them for its end."""
     data = table.offset + table.header_bytes
     header = content[table.offset : data]
     cards = (header[start : start + CARD_BYTES] for start in range(0, len(header), CARD_BYTES))

@@ -1,7 +1,7 @@
 """Preview a large FITS file: find defects in headers and sparse data.
 
-A full read takes as long as the file is large. If the headers alone prove a defect, or the few bytes between the holes
-of a sparse file do, the full read is not needed. A file without a proven defect is read in full.
+A full read takes long for a large file. It is not needed if the headers alone prove a defect, or the few bytes between
+the holes of a sparse file do. A file without a proven defect is read in full.
 """
 
 from __future__ import annotations

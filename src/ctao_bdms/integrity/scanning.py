@@ -38,8 +38,8 @@ def scan(
 ) -> FileFacts:
     """Check a file in one pass.
 
-    No content raises an exception. A file that cannot be read to the end, or that changes meanwhile, has the verdict
-    ``error`` and no digests. So has a file of a format whose library is not installed: its defect names the package.
+    No content raises an exception. The verdict is ``error``, without digests, if the file cannot be read to the end,
+    changes during the read, or needs a library that is not installed (its defect names the package).
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def scan(
         The file; symbolic links are followed.
     algorithms
         The digests to compute in addition to ``adler32``: any that `hashlib` guarantees. Those of a large file are
-        computed in a thread of their own.
+        computed in a separate thread.
     on_bytes
         Called with the number of bytes after each piece, for progress.
     keep_cached

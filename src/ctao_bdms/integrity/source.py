@@ -68,7 +68,7 @@ class SourceFile:
         sink
             Called with every piece; the piece is overwritten when it returns.
         beside
-            Called with every piece too, for a large file in a thread of its own: for digests slower than the disk.
+            Also called with every piece, for a large file in a separate thread: for digests slower than the disk.
         on_bytes
             Called with the number of bytes of every piece.
 
@@ -87,7 +87,7 @@ class SourceFile:
         total = 0
         is_large = beside is not None and self.size_bytes > _THREAD_ABOVE_BYTES
         with ThreadPoolExecutor(1, thread_name_prefix="bdms-digest") if is_large else nullcontext() as executor:
-            # One byte more than the file has: so a growing file is noticed and not read for ever.
+            # One byte more than the file has, to detect a growing file without reading it for ever.
             length = min(CHUNK_BYTES, self.size_bytes + 1)
             ring = [memoryview(bytearray(length)) for _ in range(_RING if executor else 1)]
             running: deque[Future[object]] = deque()
@@ -134,8 +134,8 @@ class SourceFile:
         Parameters
         ----------
         with_status
-            Whether to compare the ctime too, which no tool can set back. It also changes with mode, owner and links;
-            a caller that compares digests with expected ones does not need it.
+            Whether to compare the ctime too, which no tool can reset. It also changes with mode, owner and links. A
+            caller that compares digests with expected ones does not need it.
 
         Raises
         ------
@@ -193,7 +193,7 @@ def open_source(path: str | os.PathLike[str], *, keep_cached: bool = True) -> It
         status = os.stat(text)  # noqa: PTH116
     except ValueError:
         # A path with a null character or a lone surrogate cannot exist.
-        raise FileNotFoundError(errno.ENOENT, "no file can have that name", text) from None
+        raise FileNotFoundError(errno.ENOENT, "invalid file name", text) from None
     _demand_regular(text, status.st_mode)
     descriptor = os.open(text, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

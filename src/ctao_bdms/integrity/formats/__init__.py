@@ -1,4 +1,4 @@
-"""What a file's content is: one reader for each format, chosen by the end of the name."""
+"""File formats: one reader for each, chosen by the suffix of the name."""
 
 from ctao_bdms.integrity.formats.table import OPAQUE, formats
 

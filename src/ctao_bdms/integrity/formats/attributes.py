@@ -1,7 +1,8 @@
-"""Attributes of HDF5, NetCDF and ECSV as keywords: one table of spellings, on top of the one table of metadata.
+"""Map attributes of HDF5, NetCDF and ECSV to metadata keywords: a table of spellings for the metadata table.
 
-Sources: the reference metadata of ctapipe (``CTA PRODUCT ...``, up to 0.32 at least), its successor, the product of the
-CTAO data model flattened behind ``CTAO``, and the Attribute Convention for Data Discovery 1.3 for NetCDF.
+Sources: the reference metadata of ctapipe (``CTA PRODUCT ...``, up to 0.32 at least), its successor, which is the
+product of the CTAO data model flattened behind ``CTAO``, and the Attribute Convention for Data Discovery 1.3 for
+NetCDF.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SPELLINGS", "keywords_of"]
 
-#: The metadata key that an attribute carries.
+#: The metadata key of each attribute.
 SPELLINGS: Mapping[str, str] = MappingProxyType(
     {
         "CTA ACTIVITY ID": "activity__id",
@@ -50,26 +51,26 @@ SPELLINGS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-#: What ctapipe writes where it has nothing to say; ``N.`` is Python's None as PyTables keeps it.
+#: The values that ctapipe writes for unknown metadata; ``N.`` is how PyTables stores None.
 _NOTHING = {"", "N.", "None", "unknown", "unknown@example.org", "unspecified", "Other"}
-#: ctapipe's category of simulations, which is none of the model's.
+#: ctapipe's category of simulations, which is not in the data model.
 _NO_CATEGORY = "Sim"
 _KEYWORDS = {keyword: row for row in METADATA.values() for keyword in row.keywords}
 _PARTS = re.compile(r"[. ]")
 
 
 def keywords_of(attributes: Mapping[str, object]) -> tuple[dict[str, Keyword], tuple[Defect, ...]]:
-    """Return the metadata that attributes carry, by the keyword of the table, or by its key where it has none.
+    """Return the metadata in attributes, by the keyword of the metadata table, or by its key without one.
 
     Parameters
     ----------
     attributes
-        Values by name; anything but text, numbers and truth values is a value of the wrong type.
+        Values by name; only text, numbers and booleans are valid.
 
     Returns
     -------
     keywords, defects
-        For `ctao_bdms.model.ProductMetadata.from_keywords`, and the attributes that are no single value.
+        For `ctao_bdms.model.ProductMetadata.from_keywords`, and a defect for each attribute that is not a single value.
     """
     keywords: dict[str, Keyword] = {}
     defects = []
@@ -90,7 +91,7 @@ def keywords_of(attributes: Mapping[str, object]) -> tuple[dict[str, Keyword], t
 
 
 def _key(name: str) -> str | None:
-    """Return the key that an attribute of this name carries."""
+    """Return the metadata key of an attribute."""
     if name in SPELLINGS:
         return SPELLINGS[name]
     if name in _KEYWORDS:
@@ -101,7 +102,7 @@ def _key(name: str) -> str | None:
 
 
 def _highest(levels: str) -> str:
-    """Return the highest level of a list such as ``DL1_IMAGES,DL2``; the text itself if it is none."""
+    """Return the highest level of a list such as ``DL1_IMAGES,DL2``; the text itself if it is not a list."""
     words = {word.strip().partition("_")[0] for word in levels.split(",")}
     known = [level for level in DataLevel if level.value in words]
     return max(known).value if known else levels

@@ -1,7 +1,7 @@
-"""What an HDF5 file of ctapipe must contain: groups, tables, and numbers of rows that agree.
+"""Check the layout of an HDF5 file of ctapipe: groups, tables, and numbers of rows that agree.
 
-Source: the data format of ctapipe, versions 1 to 7 (``CTA PRODUCT DATA MODEL VERSION``), as its own writer writes it.
-The places that are demanded here are the same in all of them.
+Source: the data format of ctapipe, versions 1 to 7 (``CTA PRODUCT DATA MODEL VERSION``), as written by ctapipe. The
+paths that are required here are the same in all versions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _IMAGES = "/dl1/event/telescope/images"
 _PARAMETERS = "/dl1/event/telescope/parameters"
 _SUBARRAY_LAYOUT = "/configuration/instrument/subarray/layout"
 
-#: Where the tables of a level lie that a file claims to hold.
+#: The group of the tables of each level that a file can declare.
 _CLAIMS = {
     "R0": "/r0/event/telescope",
     "R1": "/r1/event/telescope",
@@ -33,7 +33,7 @@ _CLAIMS = {
     "DL1_PARAMETERS": _PARAMETERS,
     "DL2": "/dl2",
 }
-#: The first group that is there says what the file is.
+#: The kind of a file, by the first of these groups that it has.
 _KINDS = (
     ("/dl2/event", "ctapipe DL2"),
     ("/dl1/event", "ctapipe DL1"),
@@ -47,14 +47,14 @@ _KINDS = (
 
 @attrs.frozen(kw_only=True)
 class Layout:
-    """What the structure of an HDF5 file says.
+    """The kind of an HDF5 file, and defects of its structure.
 
     Attributes
     ----------
     kind
-        What it is; ``HDF5`` if it is none of ctapipe's.
+        The kind; ``HDF5`` if it was not written by ctapipe.
     keywords
-        What follows from the structure.
+        Metadata that follow from the structure.
     defects
         What is absent or does not agree.
     """
@@ -67,7 +67,7 @@ class Layout:
 def layout_of(
     groups: Collection[str], rows: Mapping[str, int], attributes: Mapping[str, object], promised: str
 ) -> Layout:
-    """Say what an HDF5 file is and what its structure lacks.
+    """Return the kind of an HDF5 file and the defects of its structure.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def layout_of(
     attributes
         The attributes of the root group.
     promised
-        The level that the name promises, ``DL1`` or ``DL2``; empty if none.
+        The level in the file name, ``DL1`` or ``DL2``; empty if none.
     """
     kind = next((kind for group, kind in _KINDS if group in groups), "HDF5")
     is_event = any(group in groups for group, _ in _KINDS[:4])
@@ -98,14 +98,14 @@ def layout_of(
 
 
 def _claims(levels: Collection[str], rows: Mapping[str, int]) -> Iterator[str]:
-    """Yield the levels that are claimed and have no table."""
+    """Yield a message for each declared level without a table."""
     for level, place in _CLAIMS.items():
         if level in levels and not any(path.startswith(f"{place}/") for path in rows):
             yield f"it claims to hold {level}, but there is no table in {place}"
 
 
 def _events(rows: Mapping[str, int], groups: Collection[str], *, is_simulation: bool) -> Iterator[str]:
-    """Yield what a file with events lacks."""
+    """Yield a message for each table or group that a file with events lacks."""
     needed = [_SUBARRAY_LAYOUT, _SUBARRAY_TRIGGER]
     if _tables(rows, _IMAGES) or _tables(rows, _PARAMETERS):
         needed.append(_TELESCOPE_TRIGGER)
@@ -117,7 +117,7 @@ def _events(rows: Mapping[str, int], groups: Collection[str], *, is_simulation: 
 
 
 def _counts(rows: Mapping[str, int]) -> Iterator[str]:
-    """Yield the tables whose numbers of rows do not agree."""
+    """Yield a message for each pair of tables whose numbers of rows disagree."""
     images, parameters = _tables(rows, _IMAGES), _tables(rows, _PARAMETERS)
     for name in images.keys() & parameters.keys():
         if images[name] != parameters[name]:
@@ -133,6 +133,6 @@ def _counts(rows: Mapping[str, int]) -> Iterator[str]:
 
 
 def _tables(rows: Mapping[str, int], place: str) -> dict[str, int]:
-    """Return the numbers of rows of the tables that lie directly in a group, by name."""
+    """Return the numbers of rows of the tables directly in a group, by name."""
     inside = {path.removeprefix(f"{place}/"): count for path, count in rows.items() if path.startswith(f"{place}/")}
     return {name: count for name, count in inside.items() if "/" not in name}

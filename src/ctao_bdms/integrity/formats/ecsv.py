@@ -1,4 +1,4 @@
-"""ECSV: tables as text, which say in a header of their own what their columns are."""
+"""ECSV: text tables with a header that declares their columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ECSV", "EcsvFormat"]
 _FIRST = re.compile(r"# %ECSV \d+\.\d+\s*")
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_RECORD_BYTES = 1 << 24
-#: What a line costs beyond its text, in bytes.
+#: The memory of a line in addition to its text, in bytes.
 _LINE_BYTES = 64
 
 
@@ -31,7 +31,7 @@ class EcsvFormat:
     promise = "ECSV: a header of text says which columns there are; every row must fit. There are no checksums."
 
     def begin(self, name: str) -> _EcsvReading:
-        """Begin with one file.
+        """Begin to read a file.
 
         Raises
         ------
@@ -44,7 +44,7 @@ class EcsvFormat:
 
 
 class _EcsvReading:
-    """One file, line by line; memory is one record."""
+    """Reads a file line by line; holds one record in memory."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
@@ -61,7 +61,7 @@ class _EcsvReading:
         self._first_bad_value = ""
 
     def feed(self, piece: memoryview) -> None:
-        """Take the lines that end in this piece."""
+        """Process the lines that end in this piece."""
         if self._defects:
             return
         first, *others = bytes(piece).split(b"\n")
@@ -78,7 +78,7 @@ class _EcsvReading:
             )
 
     def finish(self, path: str | None) -> Findings:
-        """Say what the lines were."""
+        """Return the findings."""
         if not self._defects and (self._rest or self._open):
             if self._lines:
                 self._fail(DefectKind.TRUNCATED, "the last line has no end")
@@ -99,7 +99,7 @@ class _EcsvReading:
         self._defects.append(Defect(kind, message))
 
     def _line(self, data: bytes) -> None:
-        """Take one line without its end."""
+        """Process one line without its newline."""
         self._lines += 1
         try:
             line = data.decode().removesuffix("\r")
@@ -117,7 +117,7 @@ class _EcsvReading:
                 self._texts.append("---" if self._lines == 1 else line[1:].removeprefix(" "))
         elif self._open or (line.strip() and not line.startswith("#")):
             is_odd = line.count('"') % 2 == 1
-            if is_odd != bool(self._open):  # a text value goes on in the next line
+            if is_odd != bool(self._open):  # an open quote: the record continues in the next line
                 self._open.append(line)
                 self._open_bytes += len(data) + _LINE_BYTES
             else:
@@ -126,7 +126,7 @@ class _EcsvReading:
                 self._take(record)
 
     def _take(self, record: str) -> None:
-        """Take one record: the names of the columns, or a row."""
+        """Process one record: the column names, or a row."""
         if self._texts is not None:
             self._read_header("\n".join(line for line in self._texts if line.strip() != "---"))
             self._texts = None
@@ -162,7 +162,7 @@ class _EcsvReading:
 
 
 def _split(record: str, delimiter: str) -> list[str]:
-    """Return the values of a record."""
+    """Split a record into its values."""
     if '"' not in record:
         values = record.split(delimiter)
     else:
@@ -185,5 +185,5 @@ def _split(record: str, delimiter: str) -> list[str]:
     return [value for value in values if value] if delimiter == " " else values
 
 
-#: The one object of this format.
+#: The instance of this format.
 ECSV = EcsvFormat()

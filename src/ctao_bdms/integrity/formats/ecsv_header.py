@@ -1,4 +1,4 @@
-"""The header of ECSV: what it declares, read so that no text can do harm.
+"""Parse the header of ECSV safely.
 
 Source: the Enhanced Character Separated Values format 1.0 (Astropy Proposal for Enhancement 6).
 """
@@ -19,7 +19,10 @@ _OTHERS = {"bool", "string", "complex64", "complex128", "complex256"}
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
-    """Plain values only: the tags of astropy lose their meaning; merge keys, which can explode, are refused."""
+    """Loads plain values only: ignores astropy's tags, and rejects merge keys.
+
+    Merge keys can make a small text grow exponentially.
+    """
 
     def flatten_mapping(self, node: yaml.Node) -> None:
         """Do nothing."""
@@ -38,16 +41,16 @@ _Loader.add_multi_constructor("tag:yaml.org,2002:python/", _Loader._plain)
 
 @attrs.frozen(kw_only=True)
 class EcsvHeader:
-    """What the header declares.
+    """The declarations in the header.
 
     Attributes
     ----------
     columns
-        The names of the columns and what reads a value of each; None if any text will do.
+        A parser for each column, by name; None if every text is valid.
     delimiter
-        What stands between two values: a space or a comma.
+        The delimiter: a space or a comma.
     meta
-        The metadata that are single values, by name; times as text, those within ``CTAO`` joined by dots.
+        The metadata that are single values, by name; times as text, those in ``CTAO`` joined by dots.
     """
 
     columns: tuple[tuple[str, Callable[[str], object] | None], ...]
@@ -56,7 +59,7 @@ class EcsvHeader:
 
 
 def parse_header(text: str) -> EcsvHeader | str:
-    """Read the header.
+    """Parse the header.
 
     Parameters
     ----------
@@ -94,7 +97,7 @@ def parse_header(text: str) -> EcsvHeader | str:
 
 
 def _truth(text: str) -> bool:
-    """Read a truth value."""
+    """Parse a boolean."""
     return {"True": True, "False": False}[text]
 
 

@@ -27,7 +27,7 @@ _NAME = "fits"
 
 @attrs.frozen
 class FitsFormat:
-    """FITS by its name. A ``.fits.fz`` is a product of DL0, every part of which must carry its sums."""
+    """FITS, by the suffix. A ``.fits.fz`` file is a DL0 product: every HDU must have its checksums."""
 
     name: str = _NAME
     suffixes: tuple[str, ...] = (".fits", ".fits.fz")
@@ -37,25 +37,25 @@ class FitsFormat:
     )
 
     def begin(self, name: str) -> Reading:
-        """Begin with one file."""
+        """Begin to read a file."""
         return _FitsReading(".fits.fz" if name.endswith(".fits.fz") else ".fits")
 
 
 @attrs.frozen
 class OpaqueFormat:
-    """Any other file name: no promise, but FITS content is checked."""
+    """Any other suffix: any content is valid, but FITS content is checked."""
 
     name: str = "opaque"
     suffixes: tuple[str, ...] = ()
     promise: str = "Opaque: the name promises nothing that can be checked. There are digests, to be compared elsewhere."
 
     def begin(self, name: str) -> Reading:
-        """Begin with one file."""
+        """Begin to read a file."""
         return _OpaqueReading()
 
 
 class _FitsReading:
-    """A file that must be FITS, and a product of DL0 if it is called ``.fits.fz``."""
+    """Reads a file that must be FITS, and a DL0 product if its suffix is ``.fits.fz``."""
 
     def __init__(self, suffix: str) -> None:
         self._suffix = suffix
@@ -68,7 +68,7 @@ class _FitsReading:
         self._parser.feed(piece)
 
     def preview(self, source: SourceFile) -> Findings:
-        """Say what is certainly wrong with a file that has not been read; it is read if that is nothing."""
+        """Return the defects that can be proven without a full read."""
         return self._judged(preview(source))
 
     def finish(self, path: str | None) -> Findings:
@@ -85,7 +85,7 @@ class _FitsReading:
 
 
 class _OpaqueReading:
-    """A file of which nothing is demanded."""
+    """Reads a file for which any content is valid."""
 
     def __init__(self) -> None:
         self._parser = FitsParser()

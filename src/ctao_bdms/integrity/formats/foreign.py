@@ -1,4 +1,4 @@
-"""Formats that other packages bring: found by their entry points, and kept from stopping a scan."""
+"""Formats of other packages: found by entry points, and isolated so that they cannot stop a scan."""
 
 from __future__ import annotations
 
@@ -20,36 +20,38 @@ __all__ = ["ENTRY_POINT_GROUP", "foreign_formats"]
 
 _log = logging.getLogger(__name__)
 
-#: The group of entry points by which a package brings a format.
+#: The group of entry points for formats of other packages.
 ENTRY_POINT_GROUP = "ctao_bdms.formats"
 
 
 def foreign_formats(taken: Collection[str]) -> dict[str, FileFormat]:
-    """Return the formats of other packages by the ends of names.
+    """Return the formats of other packages by suffix.
 
     Parameters
     ----------
     taken
-        The ends that have an owner already.
+        The suffixes that already have a format.
     """
     found: dict[str, FileFormat] = {}
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: (point.name, point.value)):
         owner = point.dist.name if point.dist is not None else "an unknown package"
         try:
             loaded = _Guarded(point)
-        except Exception as error:  # noqa: BLE001 - whatever another package's import raises
-            _log.warning("format %s of %s is left out: %s: %s", point.name, owner, type(error).__name__, error)
+        except Exception as error:  # noqa: BLE001 - the import of another package can raise anything
+            _log.warning("format %s of %s is ignored: %s: %s", point.name, owner, type(error).__name__, error)
             continue
         for suffix in loaded.suffixes:
             if suffix in taken or suffix in found:
-                _log.warning("format %s of %s does not get %s, which has a reader", point.name, owner, suffix)
+                _log.warning(
+                    "format %s of %s is not used for %s, which already has a format", point.name, owner, suffix
+                )
             else:
                 found[suffix] = loaded
     return found
 
 
 class _Guarded:
-    """A format of another package. Whatever it raises is an answer about the file, and the scan goes on."""
+    """A format of another package. Its exceptions become defects of the file, and the scan continues."""
 
     def __init__(self, point: EntryPoint) -> None:
         self._format: FileFormat = point.load()
@@ -60,7 +62,7 @@ class _Guarded:
             raise UsageError(f"{point.value} must have a name, a promise, and suffixes that begin with a dot")
 
     def begin(self, name: str) -> Reading:
-        """Begin with one file."""
+        """Begin to read a file."""
         return _GuardedReading(self._format, name)
 
 

@@ -1,4 +1,4 @@
-"""FITS that was packed with gzip, as science-ready files often are: unpacked in the pass, never on a disk."""
+"""FITS compressed with gzip, as is common for science-ready files: decompressed in the pass, never on disk."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["GZIPPED_FITS", "GzippedFitsFormat"]
 
 _GZIP = 16 + zlib.MAX_WBITS
 _PIECE_BYTES = 1 << 20
-#: What may come out of a file: this much in any case, and so many times what went in. Real products have ratios below
-#: 20; a file of zeros has 1000, and its unpacking would take as long as it likes.
+#: The limit of the decompressed size: this many bytes in any case, and then a ratio. Real products have ratios below
+#: 20. A file of zeros has 1000, and could take any time to decompress.
 _FREE_BYTES = 64 << 20
 _MAX_RATIO = 100
 
 
 @attrs.frozen
 class GzippedFitsFormat:
-    """Packed FITS. Offsets are those of the unpacked content, the digests those of the file."""
+    """FITS compressed with gzip. Offsets are in the decompressed content, digests are those of the file."""
 
     name: str = "fits"
     suffixes: tuple[str, ...] = (".fits.gz",)
@@ -36,12 +36,12 @@ class GzippedFitsFormat:
     )
 
     def begin(self, name: str) -> Reading:
-        """Begin with one file."""
+        """Begin to read a file."""
         return _GzippedReading()
 
 
 class _GzippedReading:
-    """One file. gzip checks its own sum and length of everything that was packed."""
+    """Reads one file. gzip verifies its own checksum and length of the decompressed content."""
 
     def __init__(self) -> None:
         self._parser = FitsParser()
@@ -87,7 +87,7 @@ class _GzippedReading:
             self._fail(DefectKind.NOT_A_PRODUCT, "what is packed in it does not begin as a FITS file does")
         found = fits_findings(parsed) if parsed.is_fits else Findings()
         if self._defect is not None:
-            # What gzip says of the file as a whole; that the unpacked bytes end early follows from it.
+            # Report the error of gzip only; the early end of the FITS content follows from it.
             return attrs.evolve(found, checked=False, flags=(Flag.GZIPPED,), defects=(self._defect,))
         trailing_bytes = found.trailing_bytes + self._trailing_bytes
         flags: list[Flag] = [flag for flag in found.flags if flag is not Flag.TRAILING_BYTES]

@@ -1,4 +1,4 @@
-"""HDF5: DL1 and DL2 of ctapipe, and what NetCDF-4 is made of."""
+"""HDF5: DL1 and DL2 of ctapipe, and the container of NetCDF-4."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["HDF5", "Hdf5Format", "examine"]
 
 _MODULE = "ctao_bdms.integrity.formats.hdf5_reading"
-#: No lock files, no code from plugin folders, no threads that reserve memory.
+#: Disables lock files, plugins, and threads that reserve memory.
 _ENVIRONMENT = {"HDF5_USE_FILE_LOCKING": "FALSE", "HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1"}
-#: The signals by which content ends the reader: it crashes, gives up, or used its processor time.
+#: The signals that mean that the content ended the reader: a crash, an abort, or too much processor time.
 _BY_CONTENT = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGXCPU}
 _LEVEL = re.compile(r"(?:^|[._])dl([12])[._][^/]*$")
 
@@ -42,12 +42,12 @@ class Hdf5Format:
     )
 
     def begin(self, name: str) -> _Hdf5Reading:
-        """Begin with one file.
+        """Begin to read a file.
 
         Parameters
         ----------
         name
-            Its name; ``.dl1.`` or ``.dl2.`` within it, or ``dl1_`` at its begin, is a promise that is kept to.
+            Its name; ``.dl1.`` or ``.dl2.`` in it, or ``dl1_`` at its beginning, declares a level that is checked.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class Hdf5Format:
 
 
 class _Hdf5Reading:
-    """One file: all is done at the end, where it lies."""
+    """Reads one file, at the end of the pass, from disk."""
 
     def __init__(self, promised: str) -> None:
         self._promised = promised
@@ -69,7 +69,7 @@ class _Hdf5Reading:
         """Do nothing: the library must seek."""
 
     def finish(self, path: str | None) -> Findings:
-        """Read the file in a process of its own."""
+        """Read the file in a separate process."""
         if path is None:
             return Findings()
         reading = examine(path)
@@ -93,7 +93,7 @@ class _Hdf5Reading:
 
 
 def require_h5py() -> None:
-    """Raise MissingExtraError if h5py is not installed; it is only imported in the process that reads."""
+    """Raise MissingExtraError if h5py is not installed. It is imported only in the reading process."""
     if importlib.util.find_spec("h5py") is None:
         raise MissingExtraError("formats", "h5py")
 
@@ -104,22 +104,17 @@ def defects_of(reading: Reading) -> tuple[Defect, ...]:
 
 
 def flags_of(reading: Reading) -> tuple[Flag, ...]:
-    """Return what should be known besides the defects."""
+    """Return the flags of a reading."""
     return (Flag.TRAILING_BYTES,) if reading["trailing_bytes"] else ()
 
 
 def examine(path: str) -> Reading | Defect:
-    """Read an HDF5 file in a process of its own, with limits on processor time and memory.
-
-    Parameters
-    ----------
-    path
-        The file.
+    """Read an HDF5 file in a separate process, with limits on processor time and memory.
 
     Returns
     -------
     Reading or Defect
-        What was found; or the one defect, if the library died of the content or could not be asked.
+        The findings; or a single defect, if the content crashed the library or the process could not run.
     """
     done = subprocess.run(
         [sys.executable, "-P", "-m", _MODULE, path],
@@ -137,9 +132,9 @@ def examine(path: str) -> Reading | Defect:
         return Defect(DefectKind.STRUCTURE, f"the HDF5 library {why} on this file")
     told = ascii(done.stderr.decode(errors="replace").strip().rpartition("\n")[2])[1:-1][:300]
     return Defect(
-        DefectKind.UNEXAMINED, f"the reader of HDF5 files ended with {done.returncode}: {told or 'without a word'}"
+        DefectKind.UNEXAMINED, f"the reader of HDF5 files ended with {done.returncode}: {told or 'no message'}"
     )
 
 
-#: The one object of this format.
+#: The instance of this format.
 HDF5 = Hdf5Format()

@@ -1,11 +1,11 @@
-"""Reads one HDF5 file to the last chunk, in a process of its own: ``python -m ...hdf5_reading PATH``.
+"""Read one HDF5 file to the last chunk, in a separate process: ``python -m ...hdf5_reading PATH``.
 
-The HDF5 library is written for files that it wrote itself. Damaged ones can make it crash, loop or ask for any amount
-of memory. So it runs here with limits on processor time and memory, and prints what it found as one object of JSON;
-see `ctao_bdms.integrity.formats.hdf5`.
+The HDF5 library is written for files that it wrote itself. Damaged files can make it crash, loop or use any amount of
+memory. So it runs here with limits on processor time and memory, and the findings are printed as one JSON object; see
+`ctao_bdms.integrity.formats.hdf5`.
 
-Arrays are not loaded. The library says where the chunks lie; their bytes are read in the order of the file, in pieces
-of bounded size, and summed here. Only chunks that are compressed and have no sum are decoded by the library.
+Arrays are not loaded. The library gives the offsets of the chunks. Their bytes are read in file order, in pieces of
+bounded size, and summed here. Only chunks that are compressed and have no checksum are decoded by the library.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Reading", "main", "read"]
 
-#: Memory beyond what Python and the library take, in bytes.
+#: Memory limit in addition to that of Python and the library, in bytes.
 _MEMORY_BYTES = 1 << 30
-#: Processor time for any file, and the pace at which a larger one must come forward.
+#: Processor time for any file, and the minimum speed that gives a larger file more.
 _PROCESSOR_S = 30
 _PACE_BYTES_PER_S = 20_000_000
 
@@ -48,7 +48,7 @@ _MAX_NAME = 1024
 _MAX_ATTRIBUTE_BYTES = 1 << 16
 _MAX_DEFECTS = 20
 
-#: What the library raises on content that it does not like.
+#: The exceptions of the library for invalid content.
 _LIBRARY_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -63,27 +63,27 @@ _LIBRARY_ERRORS = (
 )
 
 
-#: What the operating system says when the storage fails.
+#: The errors of the operating system for failing storage.
 _STORAGE_ERRNOS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO}
 
 
 class Reading(TypedDict):
-    """What is printed.
+    """The printed findings.
 
     Attributes
     ----------
     defects
-        Kind (the word of `ctao_bdms.model.DefectKind`) and message of each.
+        Kind (a value of `ctao_bdms.model.DefectKind`) and message of each.
     checked
-        Whether every byte that matters is under a checksum, and all agree.
+        Whether every byte that matters is covered by a checksum, and all agree.
     groups
         The paths of the groups.
     rows
         The length of the first axis of each dataset, by path; 1 for a scalar.
     attributes
-        The attributes of the root group: text, numbers, truth values; None for one that is none of these.
+        The attributes of the root group: text, numbers, booleans; None for other types.
     trailing_bytes
-        How many bytes follow the end of the HDF5 file.
+        The number of bytes after the end of the HDF5 file.
     """
 
     defects: list[tuple[str, str]]
@@ -95,15 +95,15 @@ class Reading(TypedDict):
 
 
 class _StorageError(Exception):
-    """The storage, not the content, is to blame."""
+    """The storage failed, not the content."""
 
 
-class _TooMuch(Exception):  # noqa: N818 (the reading ends here; its defect is noted)
-    """Enough is known, or there is more than any product has."""
+class _TooMuch(Exception):  # noqa: N818 (not an error: its defect is recorded)
+    """The reading stops: enough defects are known, or a limit is exceeded."""
 
 
 class _Reader:
-    """One file on its way."""
+    """Reads one file."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -111,14 +111,14 @@ class _Reader:
         self.found = Reading(defects=[], checked=True, groups=[], rows={}, attributes={}, trailing_bytes=0)
 
     def defect(self, kind: str, message: str) -> None:
-        """Note one defect."""
+        """Record a defect."""
         self.found["defects"].append((kind, message))
         self.found["checked"] = False
         if len(self.found["defects"]) >= _MAX_DEFECTS:
             raise _TooMuch
 
     def read(self, path: str) -> None:
-        """Read everything."""
+        """Read the whole file."""
         superblock = read_superblock(self._source, self._size_bytes)
         if isinstance(superblock, str):
             self.defect("not-a-product", superblock)
@@ -166,7 +166,7 @@ class _Reader:
                 raise _TooMuch
 
     def _members(self, path: str, group: h5g.GroupID) -> list[tuple[str, ObjectID]]:
-        """Return what is linked from a group; links to other files are defects, soft links are let be."""
+        """Return the objects linked from a group; links to other files are defects, soft links are ignored."""
         members: list[tuple[str, ObjectID]] = []
         for name in group:
             if len(name) > _MAX_NAME or len(members) > _MAX_OBJECTS:
@@ -181,10 +181,10 @@ class _Reader:
         return members[::-1]
 
     def _attributes(self, path: str, thing: ObjectID) -> None:
-        """Open every attribute, and keep those of the root."""
+        """Read every attribute, and keep those of the root."""
         for index in range(h5a.get_num_attrs(thing)):
             attribute = h5a.open(thing, index=index)
-            if attribute.dtype.hasobject:  # such values lie in a heap, which has no checksum
+            if attribute.dtype.hasobject:  # such values are stored in a heap, which has no checksum
                 self.found["checked"] = False
             if path != "/" or len(attribute.name) > _MAX_NAME:
                 continue
@@ -194,7 +194,7 @@ class _Reader:
             self.found["attributes"][name] = _plain(h5py.Group(thing).attrs[attribute.name]) if is_small else None
 
     def _dataset(self, path: str, dataset: h5d.DatasetID) -> None:
-        """Check where the data of a dataset lie, and the sums of its chunks."""
+        """Check the location of the data of a dataset, and the checksums of its chunks."""
         self.found["rows"][path] = dataset.shape[0] if dataset.shape else 1
         if dataset.dtype.hasobject:
             self.found["checked"] = False
@@ -211,7 +211,7 @@ class _Reader:
                 self.defect("truncated", f"the data of {_shown(path)} reach beyond the end of the file")
 
     def _chunks(self, path: str, dataset: h5d.DatasetID, made: h5py.h5p.PropDCID) -> None:
-        """Check every chunk, in the order of the file."""
+        """Check every chunk, in file order."""
         places, sizes, masks, offsets = array("Q"), array("Q"), array("L"), array("Q")
 
         def note(chunk: h5d.StoreInfo) -> None:
@@ -223,7 +223,7 @@ class _Reader:
         dataset.chunk_iter(note)
         shape, rank = dataset.shape, len(dataset.shape)
         expected = prod(-(-length // chunk) for length, chunk in zip(shape, made.get_chunk(), strict=True))
-        if len(places) != expected:  # the others read as the fill value, and nothing says that they should
+        if len(places) != expected:  # missing chunks would silently read as the fill value
             self.found["checked"] = False
         filters = [made.get_filter(index)[0] for index in range(made.get_nfilters())]
         is_summed = bool(filters) and filters[-1] == h5z.FILTER_FLETCHER32
@@ -249,7 +249,7 @@ class _Reader:
             self.defect("corrupt", f"{bad} of {len(places)} chunks of {_shown(path)} are damaged, {first}")
 
     def _sum(self, place: int, size: int) -> str:
-        """Return what is wrong with a chunk that ends in a Fletcher-32; nothing if it agrees."""
+        """Return what is wrong with a chunk that ends in a Fletcher-32; empty if it agrees."""
         if size < 4:
             return "it has no room for its Fletcher-32"
         total = Fletcher32()
@@ -265,7 +265,7 @@ class _Reader:
 
 
 def _decode(dataset: h5d.DatasetID, offset: tuple[int, ...]) -> str:
-    """Let the library decode one chunk, by reading one element of it; return what is wrong."""
+    """Decode one chunk with the library, by reading one element of it; return what is wrong."""
     try:
         kind = dataset.get_type()
         where = dataset.get_space()
@@ -279,7 +279,7 @@ def _decode(dataset: h5d.DatasetID, offset: tuple[int, ...]) -> str:
 
 
 def _plain(value: object) -> str | int | float | bool | None:
-    """Return an attribute's value as text, number or truth value; None if it is no single one of them."""
+    """Return an attribute's value as text, number or boolean; None if it is not a single one of them."""
     if isinstance(value, h5py.Empty):
         return ""
     if isinstance(value, np.ndarray):
@@ -306,17 +306,12 @@ def _shown(path: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the library's words, short and printable."""
+    """Return the message of the library, short and printable."""
     return ascii(str(error).strip("'\"") or type(error).__name__)[1:-1][:200]
 
 
 def read(path: str) -> Reading:
     """Read a file in this process.
-
-    Parameters
-    ----------
-    path
-        The file.
 
     Raises
     ------
@@ -331,7 +326,7 @@ def read(path: str) -> Reading:
 
 
 def main() -> None:
-    """Read the file that the command line names, under limits, and print what was found."""
+    """Read the file of the command line, with limits, and print the findings."""
     path = sys.argv[1]
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + _MEMORY_BYTES

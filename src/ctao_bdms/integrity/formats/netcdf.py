@@ -1,4 +1,4 @@
-"""NetCDF, classic and version 4: monitoring of instruments such as ceilometers."""
+"""NetCDF, classic and version 4: monitoring data of instruments such as ceilometers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NetcdfFormat:
     )
 
     def begin(self, name: str) -> _NetcdfReading:
-        """Begin with one file.
+        """Begin to read a file.
 
         Raises
         ------
@@ -44,7 +44,7 @@ class NetcdfFormat:
 
 
 class _NetcdfReading:
-    """One file: its first bytes say which of the two it is."""
+    """Reads one file: its first bytes distinguish the two formats."""
 
     def __init__(self) -> None:
         self._first = b""
@@ -97,7 +97,7 @@ def _classic(path: str, size_bytes: int) -> Findings:
         message = f"its header says {header.needed_bytes} bytes, but there are only {size_bytes}"
         defects = (Defect(DefectKind.TRUNCATED, message), *defects)
     trailing_bytes = size_bytes - header.needed_bytes
-    has_trailing = trailing_bytes >= _WORD_BYTES  # less is the filling of the last value
+    has_trailing = trailing_bytes >= _WORD_BYTES  # fewer bytes are the padding of the last value
     return Findings(
         kind=f"NetCDF classic (CDF-{header.version})",
         keywords=keywords,
@@ -107,5 +107,5 @@ def _classic(path: str, size_bytes: int) -> Findings:
     )
 
 
-#: The one object of this format.
+#: The instance of this format.
 NETCDF = NetcdfFormat()

@@ -1,8 +1,7 @@
-"""The header of a classic NetCDF file: what it holds, and how long the file must be.
+"""Parse the header of a classic NetCDF file, and compute the required length of the file.
 
-Source: The NetCDF Classic Format Specification, versions 1, 2 (64-bit offsets) and 5 (64-bit data). The library is not
-asked: it takes a file that was cut for a whole one, and gives fill values for what is missing. The format has no
-checksums.
+Source: The NetCDF Classic Format Specification, versions 1, 2 (64-bit offsets) and 5 (64-bit data). The NetCDF library
+is not used: it accepts truncated files, and returns fill values for missing data. The format has no checksums.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ __all__ = ["SIGNATURE", "ClassicHeader", "HeaderError", "read_classic_header"]
 SIGNATURE = b"CDF"
 
 _DIMENSIONS, _VARIABLES, _ATTRIBUTES = 10, 11, 12
-#: Bytes of one value by type, and how numbers are written; text has no format.
+#: Size of one value by type, in bytes, and its `struct` format; text has none.
 _TYPES = {1: (1, "b"), 2: (1, ""), 3: (2, "h"), 4: (4, "i"), 5: (4, "f"), 6: (8, "d")}
 _TYPES_5 = {**_TYPES, 7: (1, "B"), 8: (2, "H"), 9: (4, "I"), 10: (8, "q"), 11: (8, "Q")}
 _MAX_ITEMS = 10_000
 _MAX_RANK = 1024
-#: No file is longer, in bytes; products of lengths stop here.
+#: An upper limit of file sizes, in bytes, so that products of lengths stay small.
 _TOO_LARGE = 1 << 80
 _MAX_TEXT_BYTES = 1 << 16
-#: A header may take this many bytes.
+#: The maximum size of a header, in bytes.
 _MAX_HEADER_BYTES = 1 << 24
 
 
 class HeaderError(ValueError):
-    """The header is none of a NetCDF file; the text says why."""
+    """The header is invalid; the text says why."""
 
 
 class HeaderEndsError(HeaderError):
@@ -42,16 +41,16 @@ class HeaderEndsError(HeaderError):
 
 @attrs.frozen(kw_only=True)
 class ClassicHeader:
-    """What a header says.
+    """The contents of a header.
 
     Attributes
     ----------
     version
         1, 2 or 5.
     attributes
-        The global attributes; None for one that is no single value.
+        The global attributes; None for one that is not a single value.
     needed_bytes
-        How long the file must be at least, in bytes.
+        The minimum length of the file, in bytes.
     """
 
     version: int
@@ -83,7 +82,7 @@ class _Cursor:
         return int.from_bytes(self.take(width or (8 if self.version == 5 else 4)), "big")
 
     def padded(self, count: int) -> bytes:
-        """Return bytes that are filled up to a whole word."""
+        """Return bytes that are padded to a multiple of four."""
         return self.take(count + -count % 4)[:count]
 
     def name(self) -> str:
@@ -94,7 +93,7 @@ class _Cursor:
         return self.padded(length).decode("utf-8", "backslashreplace")
 
     def items(self, tag: int) -> range:
-        """Return the places of a list of dimensions, attributes or variables."""
+        """Return the indices of a list of dimensions, attributes or variables."""
         found, count = self.number(4), self.number()
         if found != tag and (found or count):
             raise HeaderError(f"its header has {found} where {tag} must be")
@@ -103,7 +102,7 @@ class _Cursor:
         return range(count)
 
     def size(self) -> int:
-        """Return the bytes of one value of a type."""
+        """Return the size of one value of a type, in bytes."""
         types = _TYPES_5 if self.version == 5 else _TYPES
         kind = self.number(4)
         if kind not in types:
@@ -113,17 +112,17 @@ class _Cursor:
 
 
 def read_classic_header(source: BinaryIO) -> ClassicHeader:
-    """Read the header.
+    """Parse the header.
 
     Parameters
     ----------
     source
-        The file, open for reading bytes, at its begin.
+        The file, open for reading bytes, at its beginning.
 
     Raises
     ------
     HeaderError
-        If it is none.
+        If the header is invalid.
     """
     cursor = _Cursor(source)
     if cursor.take(3) != SIGNATURE:
@@ -144,7 +143,7 @@ def read_classic_header(source: BinaryIO) -> ClassicHeader:
         (per_record if is_record else fixed).append((begin, size))
     ends = [cursor.position, *(begin + size for begin, size in fixed)]
     if records:
-        # Records follow each other; each variable's part is filled up to a word, unless there is only one variable.
+        # In each record, the data of every variable are padded to a word, unless there is only one variable.
         sizes = [size for _, size in per_record]
         stride = sum(sizes) if len(sizes) == 1 else sum(size + -size % 4 for size in sizes)
         ends += [begin + (records - 1) * stride + size for begin, size in per_record]
@@ -152,7 +151,7 @@ def read_classic_header(source: BinaryIO) -> ClassicHeader:
 
 
 def _dimension(cursor: _Cursor) -> int:
-    """Return the length of a dimension; 0 is the one that grows."""
+    """Return the length of a dimension; 0 is the record dimension."""
     cursor.name()
     return cursor.number()
 
@@ -169,7 +168,7 @@ def _attribute(cursor: _Cursor) -> tuple[str, Keyword | None]:
 
 
 def _variable(cursor: _Cursor, lengths: list[int]) -> tuple[int, int, bool]:
-    """Return where a variable begins, its bytes (of one record, if it grows), and whether it grows."""
+    """Return the offset of a variable, its size (per record, if it has records), and whether it has records."""
     cursor.name()
     rank = cursor.number()
     if rank > _MAX_RANK:

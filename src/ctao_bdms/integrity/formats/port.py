@@ -1,4 +1,4 @@
-"""What a reader of a format is asked, and what it answers."""
+"""The interface of file formats."""
 
 from __future__ import annotations
 
@@ -22,26 +22,24 @@ def _read_only(mapping: Mapping[str, Keyword]) -> Mapping[str, Keyword]:
 
 @attrs.frozen(kw_only=True)
 class Findings:
-    """What a format says of the content of one file.
+    """The result of reading one file.
 
     Attributes
     ----------
     kind
-        What kind of product its structure is, e.g. ``DL0v1 Telescope``; empty if it has no name.
+        The kind of product, by its structure, e.g. ``DL0v1 Telescope``; empty if it has no name.
     keywords
-        The metadata that stand in the content, by the keywords that `ctao_bdms.model.METADATA` names.
+        The metadata in the content, by the keywords of `ctao_bdms.model.METADATA`.
     checked
-        Whether every part carries a checksum of its own and all agree.
+        Whether every part has its own checksum and all agree.
     flags
-        What a reader should know besides the defects.
-    defects
-        Everything that is wrong with the content.
+        Remarks that are no defects.
     format
-        The word for the format, where the content is another than the name says; else empty.
+        The name of the format, if the content differs from the suffix; else empty.
     hdus
-        The parts of a FITS file.
+        The HDUs of a FITS file.
     trailing_bytes
-        How many bytes follow the last part of a FITS file.
+        The number of bytes after the last HDU of a FITS file.
     """
 
     kind: str = ""
@@ -55,50 +53,50 @@ class Findings:
 
 
 class Reading(Protocol):
-    """One file on its way through. Content never makes it raise, and its memory is bounded."""
+    """Reads one file in a pass. No content makes it raise, and its memory is bounded."""
 
     def feed(self, piece: memoryview) -> None:
-        """Take the next bytes: every byte comes once, in order. The buffer is used again afterwards.
+        """Process the next bytes: every byte comes once, in order. The buffer is reused afterwards.
 
         A format whose library must seek does nothing here.
         """
 
     def finish(self, path: str | None) -> Findings:
-        """Say what the file is, now that all bytes have come; called once, and only if there was a byte.
+        """Return the findings after the last byte; called once, and only for files that are not empty.
 
         Parameters
         ----------
         path
-            Where the file lies, for a library that must seek; None if there are only the bytes. Whoever calls checks
-            afterwards that the file is still the same.
+            The path of the file, for a library that must seek; None if there are only the bytes. The caller checks
+            afterwards that the file has not changed.
         """
 
 
 @runtime_checkable
 class Previewing(Protocol):
-    """A reading that can say what is certainly wrong with a file before it is read."""
+    """A reading that can find proven defects before the file is read."""
 
     def preview(self, source: SourceFile) -> Findings:
-        """Return what is certainly wrong; without defects, the file must be read."""
+        """Return proven defects; without any, the file must be read."""
 
 
 class FileFormat(Protocol):
-    """A format of files: one object each, without a state of its own."""
+    """A file format: one instance each, without state."""
 
     @property
     def name(self) -> str:
-        """The word for it in ``--json``: ``fits``, ``hdf5``, ..."""
+        """The name in ``--json``: ``fits``, ``hdf5``, ..."""
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """The ends of names that promise it, with the dot; of several that fit, the longest counts."""
+        """The suffixes of its files, with the dot; the longest match counts."""
 
     @property
     def promise(self) -> str:
-        """What it promises of a content, and what of it is checked: a sentence or two for ``bdms scan --explain``."""
+        """What the format guarantees, and what is checked: a sentence or two for ``bdms scan --explain``."""
 
     def begin(self, name: str) -> Reading:
-        """Begin with one file.
+        """Begin to read a file.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
-"""The superblock of HDF5: where the file says that it ends.
+"""Parse the superblock of HDF5, which has the address of the end of the file.
 
-Source: HDF5 File Format Specification 3.0, section II.A. It is read here and not by the library, because the library
-says of a file that was cut only that it cannot be opened.
+Source: HDF5 File Format Specification 3.0, section II.A. It is parsed here, because for a truncated file the library
+only reports that it cannot be opened.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ __all__ = ["SIGNATURE", "Superblock", "read_superblock"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
-#: Bytes of the longest superblock.
+#: The maximum length of a superblock, in bytes.
 _LONGEST = 128
-#: How long an address may be, in bytes.
+#: The valid lengths of an address, in bytes.
 _ADDRESS_BYTES = (2, 4, 8)
-#: Where the first address stands in versions 0 and 1, and in 2 and 3; which address is the end of the file.
+#: By version: the offset of the first address, and the index of the address of the end of the file.
 _PLACES = {0: (24, 2), 1: (28, 2), 2: (12, 2), 3: (12, 2)}
 
 
 @attrs.frozen(kw_only=True)
 class Superblock:
-    """What the superblock says.
+    """The contents of the superblock.
 
     Attributes
     ----------
     version
-        0 to 3. Up to 2, metadata may stand without checksums.
+        0 to 3. Up to 2, metadata may have no checksums.
     offset
-        Where it lies, in bytes: behind the user block, if there is one.
+        Its offset, in bytes: after the user block, if there is one.
     end
-        Where the file ends, in bytes.
+        The end of the file, in bytes.
     """
 
     version: int
@@ -45,7 +45,7 @@ class Superblock:
 
 
 def read_superblock(source: BinaryIO, size_bytes: int) -> Superblock | str:
-    """Find and read the superblock.
+    """Find and parse the superblock.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def read_superblock(source: BinaryIO, size_bytes: int) -> Superblock | str:
 
 
 def _parse(block: bytes, offset: int) -> Superblock | str:
-    """Read a superblock that begins with the signature."""
+    """Parse a superblock that begins with the signature."""
     if len(block) < 14:
         return "the HDF5 superblock is cut short"
     version = block[8]

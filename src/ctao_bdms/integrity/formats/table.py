@@ -1,4 +1,4 @@
-"""The table of formats: ours, and those of other packages that are installed beside."""
+"""The table of formats: built-in ones, and those of other installed packages."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRY_POINT_GROUP", "OPAQUE", "format_of", "formats"]
 
-#: Our own. A format is a module of this package and one place here.
+#: The built-in formats. A new format needs a module in this package and an entry here.
 _OURS: tuple[FileFormat, ...] = (FITS, GZIPPED_FITS, HDF5, ECSV, NETCDF)
 
 
 @lru_cache(maxsize=1)
 def formats() -> Mapping[str, FileFormat]:
-    """Return the known formats by the ends of names, longest first.
+    """Return the known formats by suffix, longest first.
 
-    Other packages add theirs by an entry point in the group ``ctao_bdms.formats`` that leads to a
-    `ctao_bdms.integrity.FileFormat`. One that cannot be loaded, or claims an end that has an owner, is reported
-    in the log and left out. The entry points are read once, when the first file is scanned.
+    Other packages add formats by an entry point in the group ``ctao_bdms.formats`` that refers to a
+    `ctao_bdms.integrity.formats.FileFormat`. A format that cannot be loaded, or whose suffix is taken, is logged and
+    ignored. Entry points are read once, when the first file is scanned.
     """
     table = {suffix: each for each in _OURS for suffix in each.suffixes}
     table |= foreign_formats(table)
@@ -37,5 +37,5 @@ def formats() -> Mapping[str, FileFormat]:
 
 
 def format_of(name: str) -> FileFormat:
-    """Return the format that the end of `name` promises; any other end promises nothing."""
+    """Return the format for the suffix of `name`; other suffixes are opaque."""
     return next((known for suffix, known in formats().items() if name.endswith(suffix)), OPAQUE)
