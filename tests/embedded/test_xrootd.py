@@ -314,7 +314,7 @@ def test_a_home_of_an_earlier_release_has_folders(tmp_path: Path) -> None:
 
 
 def test_other_storage_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no storage 'tape'; there is files and xrootd"):
+    with pytest.raises(UsageError, match="unknown storage 'tape'; known are files and xrootd"):
         start(tmp_path / "home", storage="tape")  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""A real Rucio on this machine: database, server, daemons, storage and transfers in one folder, with one call.
+"""Run a real Rucio on this machine with one call: database, server, daemons, storage and transfers in one folder.
 
 Examples
 --------

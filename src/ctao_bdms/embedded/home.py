@@ -1,4 +1,4 @@
-"""The home folder of an embedded Rucio: where each thing lies."""
+"""The layout of the home folder of an embedded Rucio."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["Home"]
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
-    """Return `path` absolute and without dots; links are kept as they are."""
+    """Return `path` absolute and normalised, without resolving links."""
     with _homeless():
         return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 (resolve() would follow links)
 
 
 @contextmanager
 def _homeless() -> Iterator[None]:
-    """Say what to do where neither HOME nor the password database knows the home of a user."""
+    """Turn a missing home folder of the user into an error that says what to do."""
     try:
         yield
     except RuntimeError as error:
-        raise UsageError("the home of the user is not known; name a folder: --home, or BDMS_HOME") from error
+        raise UsageError("this user has no home folder; choose a folder with --home or BDMS_HOME") from error
 
 
 @attrs.frozen
@@ -52,7 +52,7 @@ class Home:
 
     @classmethod
     def default(cls) -> Home:
-        """Return the home in the platform's folder for user data."""
+        """Return the default home in the user's data folder."""
         import platformdirs
 
         with _homeless():
@@ -60,17 +60,17 @@ class Home:
 
     @property
     def state_file(self) -> Path:
-        """What must be the same at the next start: ports, passwords, database."""
+        """The file with the settings of later starts: ports, passwords, database."""
         return self.path / "state.json"
 
     @property
     def run_file(self) -> Path:
-        """The processes that run now; absent when nothing runs."""
+        """The list of running processes; absent when nothing runs."""
         return self.path / "run.json"
 
     @property
     def lock_file(self) -> Path:
-        """The file that the supervisor locks; it holds the supervisor's process number."""
+        """The lock file of the supervisor; it contains the supervisor's process id."""
         return self.path / "lock"
 
     @property
@@ -85,22 +85,22 @@ class Home:
 
     @property
     def alembic_config(self) -> Path:
-        """The configuration of the schema's version control."""
+        """The configuration of Alembic, which manages the database schema."""
         return self.etc / "alembic.ini"
 
     @property
     def tokens(self) -> Path:
-        """The folder in which clients keep their tokens."""
+        """The folder of clients' tokens."""
         return self.etc / "tokens"
 
     @property
     def postgres(self) -> Path:
-        """The data folder of the database, if it is our own."""
+        """The data folder of the home's own database."""
         return self.path / "postgres"
 
     @property
     def socket(self) -> Path:
-        """The folder of the database's socket, if its path is short enough."""
+        """The folder of the database's socket, unless its path is too long."""
         return self.path / "socket"
 
     @property
@@ -110,20 +110,20 @@ class Home:
 
     @property
     def transfers_database(self) -> Path:
-        """The jobs of the transfer service."""
+        """The database of the transfer service."""
         return self.path / "transfers.sqlite"
 
     def storage(self, rse: str) -> Path:
-        """Return the folder that `rse` stores its files in."""
+        """Return the folder of the files of `rse`."""
         return self.path / "storage" / rse
 
     @property
     def xrootd(self) -> Path:
-        """The folder of what XRootD servers need beside their files: configuration, certificate, sockets."""
+        """The folder of the other files of XRootD servers: configuration, certificate, sockets."""
         return self.path / "xrootd"
 
     def client_config(self, account: str = INGEST) -> Path:
-        """Return the ``rucio.cfg`` of a client that works as `account`.
+        """Return the ``rucio.cfg`` of the client of `account`.
 
         Raises
         ------
@@ -136,18 +136,18 @@ class Home:
         return self.etc / ("rucio.cfg" if account == INGEST else f"rucio-{account}.cfg")
 
     def prepare(self) -> None:
-        """Make the folders that do not exist; only the owner may enter.
+        """Create the missing folders, accessible to the owner only.
 
         Raises
         ------
         EmbeddedError
-            If the folder holds something else, or cannot be made.
+            If the folder has other content, or cannot be created.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             ours = self.lock_file.exists() or self.state_file.exists()
             if not ours and any(self.path.iterdir()):
-                msg = f"{self.path} is not empty and holds no embedded Rucio; choose another --home"
+                msg = f"{self.path} is not empty and contains no embedded Rucio; choose another --home"
                 raise EmbeddedError(msg)
             self.lock_file.touch(mode=0o600)
             self.path.chmod(0o700)

@@ -29,16 +29,12 @@ _STOP_S = 60.0
 
 
 class Instance:
-    """A running embedded Rucio; as a context manager it stops at the end of the block.
-
-    Made by `start`.
+    """A running embedded Rucio, created by `start`; as a context manager it stops at the end of the block.
 
     Attributes
     ----------
-    home
-        Its home.
     server_url
-        Where its REST server answers.
+        The URL of its REST server.
     rses
         The names of its storage elements.
     """
@@ -50,7 +46,7 @@ class Instance:
         self._process = process
 
     def client_config(self, account: str = INGEST) -> Path:
-        """Return the ``rucio.cfg`` of a client that works as `account`.
+        """Return the ``rucio.cfg`` of the client of `account`.
 
         Raises
         ------
@@ -60,27 +56,27 @@ class Instance:
         return self.home.client_config(account)
 
     def storage(self, rse: str) -> Path:
-        """Return the folder that `rse` stores its files in."""
+        """Return the folder of the files of `rse`."""
         return self.home.storage(rse)
 
     def wait(self) -> None:
-        """Wait until it ends by itself.
+        """Wait until it ends by itself, and raise.
 
         Raises
         ------
         EmbeddedError
-            If it does; its log says why.
+            When it ends; its log says why.
         """
         if self._process is not None and self._process.wait() != 0:
-            msg = f"the embedded Rucio in {self.home.path} has ended; its log is {self.home.log / 'supervisor.log'}"
+            msg = f"the embedded Rucio in {self.home.path} has ended; see {self.home.log / 'supervisor.log'}"
             raise EmbeddedError(msg)
 
     def stop(self) -> None:
-        """Stop it, if it still runs; nothing of it is left when this returns."""
+        """Stop it if it runs, and wait until all its processes have ended."""
         record = RunRecord.load(self.home.run_file)
         if self._process is not None:
             if record is not None and record.supervisor.pid != self._process.pid:
-                record = None  # it had ended, and somebody else has started the home
+                record = None  # ours has ended, and another process has started the home
             self._process.terminate()
             _wait_for(self._process)
         if record is not None:
@@ -99,7 +95,7 @@ class Instance:
 
 
 def _wait_for(process: subprocess.Popen[str]) -> None:
-    """Wait for a child that was asked to stop, and kill it if it does not."""
+    """Wait for a child that got a stop signal, and kill it after a timeout."""
     try:
         process.wait(_STOP_S)
     except subprocess.TimeoutExpired:
@@ -120,21 +116,16 @@ def start(
     Parameters
     ----------
     home
-        The folder that holds all its state; made at the first start, found as it was at a later one.
+        The folder of all its state; created at the first start, and reused later.
     database_url
-        A PostgreSQL to use instead of one of its own, e.g. ``postgresql://user@host/name``; remembered.
+        A PostgreSQL to use instead of its own, e.g. ``postgresql://user@host/name``; kept for later starts.
     storage
-        What the storage elements are: folders (``files``, by default), or servers of the distribution's XRootD
-        (``xrootd``); remembered.
+        The kind of storage elements: folders (``files``, the default), or servers of the distribution's XRootD
+        (``xrootd``); kept for later starts.
     detach
         True to let it run after this process; otherwise it stops when this process ends, even by a kill.
     on_step
-        Called with a few words whenever a step of the start begins.
-
-    Returns
-    -------
-    Instance
-        The running Rucio.
+        Called with a short text at the beginning of each step.
 
     Raises
     ------
@@ -143,13 +134,13 @@ def start(
     MissingExtraError
         If the software is not installed.
     UsageError
-        If `database_url` is not the URL of a PostgreSQL, or there is no such `storage`.
+        If `database_url` is not the URL of a PostgreSQL, or `storage` does not exist.
     EmbeddedError
-        If something does not come up.
+        If a part does not start.
     """
     url = "" if database_url is None else parse_database_url(database_url)
     if storage is not None and storage not in get_args(StorageKind):
-        msg = f"there is no storage {storage!r}; there is {' and '.join(get_args(StorageKind))}"
+        msg = f"unknown storage {storage!r}; known are {' and '.join(get_args(StorageKind))}"
         raise UsageError(msg)
     check_installation()
     place = Home(home)
@@ -161,7 +152,7 @@ def start(
         process.wait()
     state = State.load(place.state_file)
     if state is None:
-        msg = f"the state of {place.path} has gone; choose another --home"
+        msg = f"the state file of {place.path} is missing; choose another --home"
         raise EmbeddedError(msg)
     return Instance(place, state, None if detach else process)
 
@@ -202,22 +193,22 @@ def _wait_until_ready(
 
 
 def _tell(process: subprocess.Popen[str], url: str) -> None:
-    """Give the supervisor what must not stand on its command line."""
+    """Send the database URL to the supervisor's standard input: a command line would show its password."""
     if process.stdin is not None:
         try:
             with process.stdin as stream:
                 stream.write(f"{url}\n")
         except BrokenPipeError:
-            return  # it has ended; its reports, or their lack, say why
+            return  # it has ended; `follow` reports why
 
 
 def stop(home: str | Path) -> None:
-    """Stop the embedded Rucio in `home`, whoever started it; nothing of it is left when this returns.
+    """Stop the embedded Rucio in `home`, and wait until all its processes have ended.
 
     Raises
     ------
     NotRunningError
-        If none runs there.
+        If no embedded Rucio runs there.
     EmbeddedError
         If a process does not end.
     """
@@ -229,7 +220,7 @@ def stop(home: str | Path) -> None:
 
 
 def _stop(home: Home, record: RunRecord) -> None:
-    """Stop a supervisor and what it may have left."""
+    """Stop a supervisor, and all processes that it leaves."""
     end(record.supervisor, signal.SIGTERM, _STOP_S)
     clean(home, record)
 
@@ -242,7 +233,7 @@ def run(
     on_step: Callable[[str], None] | None = None,
     on_ready: Callable[[Instance], None] = lambda _: None,
 ) -> None:
-    """Run an embedded Rucio until this process gets SIGINT or SIGTERM; call it from the main thread.
+    """Run an embedded Rucio until this process gets SIGINT or SIGTERM; must be called in the main thread.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A scope of one's own in a running embedded Rucio."""
+"""Create scopes in a running embedded Rucio."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIMEOUT_S = 60.0
 
 
 def add_scope(home: str | Path, scope: str) -> str:
-    """Make a scope that the ingest account owns, with its container in the tree.
+    """Create a scope of the ingest account, with its container in the tree.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def add_scope(home: str | Path, scope: str) -> str:
     ConflictError
         If the scope exists.
     EmbeddedError
-        If the server refuses, for instance because the name is not one of a scope.
+        If the server refuses, for instance because the name is invalid.
     NotRunningError
         If no embedded Rucio answers.
     """
@@ -71,21 +71,21 @@ def _log_in(connection: http.client.HTTPConnection, account: str, password: str)
     answer.read()
     token = answer.headers["X-Rucio-Auth-Token"]
     if answer.status != http.HTTPStatus.OK or token is None:
-        msg = f"the embedded Rucio does not let {account} in (HTTP {answer.status})"
+        msg = f"login of {account} to the embedded Rucio failed (HTTP {answer.status})"
         raise EmbeddedError(msg)
     return str(token)
 
 
 def _post(connection: http.client.HTTPConnection, token: str, path: str, document: object) -> None:
-    """Have the server make something."""
+    """Create an object on the server."""
     body = "" if document is None else json.dumps(document)
     headers = {"X-Rucio-Auth-Token": token, "Content-Type": "application/json"}
     connection.request("POST", path, body=body, headers=headers)
     answer = connection.getresponse()
     text = answer.read().decode("utf-8", "replace").strip()
     if answer.status == http.HTTPStatus.CONFLICT:
-        msg = f"the embedded Rucio has that already: {text}"
+        msg = f"it already exists in the embedded Rucio: {text}"
         raise ConflictError(msg)
     if answer.status != http.HTTPStatus.CREATED:
-        msg = f"the embedded Rucio refuses POST {path} (HTTP {answer.status}): {text}"
+        msg = f"the embedded Rucio rejected POST {path} (HTTP {answer.status}): {text}"
         raise EmbeddedError(msg)

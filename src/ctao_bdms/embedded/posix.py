@@ -1,6 +1,6 @@
-"""Access to the files of the embedded storage elements, for Rucio's server and clients.
+"""Rucio's protocol for files of embedded storage elements, used by server and clients.
 
-Rucio loads the class by the name that stands in the storage element's protocol.
+Rucio loads the class by its name in the protocol settings of the storage element.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ __all__ = ["Default"]
 
 
 class Default(posix.Default):  # type: ignore[misc]
-    """Rucio's own access to local files, which does not fail where a name has folders in it."""
+    """Rucio's protocol for local files, extended to names with folders."""
 
     def get(self, pfn: str, dest: str, transfer_timeout: int | None = None) -> None:
-        """Copy the file `pfn` to `dest`, whose folders are made."""
+        """Copy the file `pfn` to `dest`; create missing folders."""
         Path(dest).parent.mkdir(parents=True, exist_ok=True)
         super().get(pfn, dest, transfer_timeout)

@@ -1,4 +1,4 @@
-"""What an embedded Rucio remembers between two starts."""
+"""The persistent state of an embedded Rucio."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["VERSION", "Phase", "State", "StorageKind", "parse_database_url", "re
 #: The version of the home's layout.
 VERSION = 1
 
-#: ``new``: nothing in the database yet; ``building``: it may hold half a Rucio; ``ready``: it holds one.
+#: ``new``: the database is empty; ``building``: setup has begun; ``ready``: setup is complete.
 Phase = Literal["new", "building", "ready"]
 
 #: ``files``: storage elements are folders; ``xrootd``: they are XRootD servers.
@@ -32,12 +32,12 @@ _SCHEMES = {"postgresql", "postgres", "postgresql+psycopg"}
 
 
 def parse_database_url(url: str) -> str:
-    """Return `url` as SQLAlchemy wants it, with the driver named.
+    """Return `url` in SQLAlchemy's form, with the name of the driver.
 
     Raises
     ------
     UsageError
-        If it is not the URL of a PostgreSQL database.
+        If it is not a PostgreSQL URL.
     """
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
@@ -61,7 +61,7 @@ def _passwords() -> dict[str, str]:
 
 @attrs.frozen
 class State:
-    """What must be the same at the next start of a home.
+    """The settings that must be the same at every start of a home.
 
     Attributes
     ----------
@@ -70,15 +70,15 @@ class State:
     passwords
         The password of each account.
     database_url
-        A PostgreSQL that is not ours; None for our own in the home.
+        An external PostgreSQL; None for the home's own.
     phase
-        How far the database has come.
+        The progress of the database setup.
     socket_folder
-        The folder of our own database's socket where the home's path is too long for one.
+        The folder of the socket of the home's own database if the home's path is too long.
     storage
-        What the storage elements are.
+        The kind of storage elements.
     storage_ports
-        The ports of the servers of each storage element, by scheme; none if they are folders.
+        The ports of the servers of each storage element, by scheme; empty if they are folders.
     """
 
     server_port: int = 0
@@ -101,16 +101,16 @@ class State:
         return f"http://127.0.0.1:{self.transfers_port}"
 
     def sqlalchemy_url(self, socket: Path) -> str:
-        """Return the database's URL; `socket` is the folder of our own database's socket."""
+        """Return the database's URL; `socket` is the folder of the socket of the home's own database."""
         return self.database_url or f"postgresql+psycopg://postgres@/postgres?host={quote(os.fspath(socket))}"
 
     def save(self, path: Path) -> None:
-        """Write it to `path`."""
+        """Write the state to `path`."""
         replace_text(path, json.dumps({"version": VERSION, **attrs.asdict(self)}, indent=2) + "\n", mode=0o600)
 
     @classmethod
     def load(cls, path: Path) -> State | None:
-        """Read it from `path`; None if there is no such file.
+        """Read the state from `path`; None if the file does not exist.
 
         Raises
         ------
@@ -127,11 +127,11 @@ class State:
         if not isinstance(document, dict) or document.pop("version", None) != VERSION:
             msg = f"{path} was written by another version of ctao-bdms; choose another --home"
             raise EmbeddedError(msg)
-        document = {"storage": "files", "storage_ports": {}, **document}  # homes of earlier releases have folders
+        document = {"storage": "files", "storage_ports": {}, **document}  # earlier releases had folders only
         fields = {field.name for field in attrs.fields(cls)}
         known = set(document) == fields and document["storage"] in get_args(StorageKind)
         if not known or document["phase"] not in get_args(Phase):
-            msg = f"{path} is damaged: its entries are not those of a state; restore it, or choose another --home"
+            msg = f"{path} is damaged: its entries are invalid; restore it, or choose another --home"
             raise EmbeddedError(msg)
-        document["passwords"] = _passwords() | document["passwords"]  # and fewer accounts
+        document["passwords"] = _passwords() | document["passwords"]  # earlier releases had fewer accounts
         return cls(**document)

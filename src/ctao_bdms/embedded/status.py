@@ -1,4 +1,4 @@
-"""How an embedded Rucio is doing, read from its home."""
+"""Read the status of an embedded Rucio from its home."""
 
 from __future__ import annotations
 
@@ -17,17 +17,7 @@ __all__ = ["Component", "InstanceStatus", "status"]
 
 @attrs.frozen
 class Component:
-    """A process of an embedded Rucio.
-
-    Attributes
-    ----------
-    name
-        Which part it is.
-    pid
-        Its process number.
-    alive
-        True if it runs.
-    """
+    """A process of an embedded Rucio."""
 
     name: str
     pid: int
@@ -36,28 +26,26 @@ class Component:
 
 @attrs.frozen
 class InstanceStatus:
-    """How an embedded Rucio is doing.
+    """The status of an embedded Rucio.
 
     Attributes
     ----------
-    home
-        Its home folder.
     running
-        True if it is up: it has answered, and its supervisor and all its parts are alive.
+        True if it has answered, and its supervisor and all its parts are alive.
     supervisor_pid
-        The process that owns it; None if there is none.
+        The process id of the supervisor; None if there is none.
     parts
         The other processes.
     server_url, transfers_url
-        Where Rucio's REST server and the transfer service answer when it is up; None before the first start.
+        The URLs of Rucio's REST server and of the transfer service; None before the first start.
     database
         The URL of the database, without its password; None before the first start.
     client_configs
         The ``rucio.cfg`` of each account.
     rses
-        The storage elements and the folders of their files.
+        The storage elements and their folders.
     storage_urls
-        Where the servers of the storage elements answer, by scheme; none if they are folders.
+        The URLs of the servers of the storage elements, by scheme; empty if they are folders.
     """
 
     home: Path
@@ -73,7 +61,7 @@ class InstanceStatus:
 
 
 def status(home: str | Path) -> InstanceStatus:
-    """Return how the embedded Rucio in `home` is doing; a home that does not exist is not running.
+    """Return the status of the embedded Rucio in `home`; a home that does not exist is not running.
 
     Raises
     ------

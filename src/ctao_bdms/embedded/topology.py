@@ -1,6 +1,6 @@
-"""Who and what there is in an embedded Rucio: storage elements, accounts, scopes.
+"""The topology of an embedded Rucio: storage elements, accounts, scopes.
 
-One site and two off-site data centres, the smallest archive in which every product has two copies beside its site.
+It has one site and two data centres: the smallest archive with two off-site copies of every product.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ INGEST = "bdms-ingest"
 READER = "reader"
 WMS = "wms"
 
-#: The scopes that exist from the first start, and whose they are: what ACADA writes, and what jobs make of it.
+#: The initial scopes and their owners: for data of ACADA, and for products of jobs.
 SCOPES: Mapping[str, str] = {"acada": INGEST, "dpps": WMS}
 
 SERVICE = "SERVICE"
@@ -50,7 +50,7 @@ class StorageElement:
     name
         The name of the RSE.
     attributes
-        Its RSE attributes, but for those that every RSE has and the URL of the transfer service.
+        Its RSE attributes, without those of every RSE and the URL of the transfer service.
     """
 
     name: str
@@ -58,7 +58,7 @@ class StorageElement:
 
     def all_attributes(self, transfers_url: str) -> dict[str, str | bool]:
         """Return all RSE attributes, with the transfer service at `transfers_url`."""
-        # greedyDeletion: a copy that no rule holds any longer is removed, and its space is free
+        # greedyDeletion: copies without a rule are deleted at once, to free their space
         common: dict[str, str | bool] = {
             "ANY": True,
             "fts": transfers_url,
@@ -97,9 +97,9 @@ class Account:
     kind
         ``SERVICE`` or ``USER``.
     role
-        The account attribute ``bdms-role`` that the policy's permissions go by; None for none.
+        The account attribute ``bdms-role`` for permissions; None for none.
     unlimited
-        True if its rules may fill every RSE.
+        True if its quota is unlimited on every RSE.
     """
 
     name: str

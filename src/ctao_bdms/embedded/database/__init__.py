@@ -1,6 +1,7 @@
-"""The database of an embedded Rucio: PostgreSQL from the wheel, or a server of somebody else.
+"""The database of an embedded Rucio: PostgreSQL from the wheel, or an existing server.
 
-`postgres` runs it, `inspection` looks at it before Rucio is let in, `unprivileged` runs what refuses to be root.
+`postgres` runs it, `inspection` checks a database before Rucio uses it, `unprivileged` runs programs that refuse to
+run as root.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A look at a PostgreSQL from outside, before Rucio is let in."""
+"""Check a PostgreSQL database before Rucio uses it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ _CONNECT_S = 10
 
 
 def _libpq(url: str) -> str:
-    """Return the URL for the driver itself."""
+    """Return the URL in the form of the driver."""
     return url.replace("postgresql+psycopg:", "postgresql:", 1)
 
 
 def server_answers(url: str) -> str | None:
-    """Return None if the database at `url` accepts us, else what it says."""
+    """Return None if the database at `url` accepts a connection, else the error."""
     import psycopg
 
     try:
         psycopg.connect(_libpq(url), connect_timeout=_CONNECT_S).close()
     except psycopg.OperationalError as error:
         return str(error).strip() or "no answer"
-    except psycopg.ProgrammingError as error:  # the URL itself
+    except psycopg.ProgrammingError as error:  # the URL is invalid
         return str(error).strip()
     return None
 
 
 def holds_rucio(url: str) -> bool:
-    """Return True if the database already holds the schema of a Rucio."""
+    """Return True if the database already has Rucio's schema."""
     import psycopg
 
     with psycopg.connect(_libpq(url), connect_timeout=_CONNECT_S) as connection:
@@ -39,12 +39,12 @@ def holds_rucio(url: str) -> bool:
 
 
 def drop_schema(url: str) -> None:
-    """Remove the schema of a Rucio that was not built to its end.
+    """Drop the schema of a Rucio whose setup was interrupted.
 
     Raises
     ------
     EmbeddedError
-        If the database does not let us.
+        If the database refuses.
     """
     import psycopg
 
@@ -52,5 +52,5 @@ def drop_schema(url: str) -> None:
         with psycopg.connect(_libpq(url), connect_timeout=_CONNECT_S) as connection:
             connection.execute(f"drop schema if exists {SCHEMA} cascade")
     except psycopg.Error as error:
-        msg = f"the schema {SCHEMA} of an interrupted start cannot be removed from {redacted(url)}: {error}"
+        msg = f"cannot drop the schema {SCHEMA} of an interrupted start from {redacted(url)}: {error}"
         raise EmbeddedError(msg) from error

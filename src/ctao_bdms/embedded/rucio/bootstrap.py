@@ -1,7 +1,7 @@
-"""Rucio's tables and what stands in them at the first start; what moves at a later one.
+"""Create and fill Rucio's tables at the first start; update them at later starts.
 
-Works in the core of Rucio, below permissions, in a process of its own: Rucio's way of building the schema reconfigures
-the logging of the process that it runs in.
+This works below Rucio's permissions, in a separate process, because Rucio's function that builds the schema
+reconfigures the logging of its process.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNLIMITED = -1
 
 
 def build(home: Home, state: State) -> None:
-    """Build the schema, the metadata plugin's tables, and the topology."""
+    """Create the schema, the metadata plugin's tables, and the topology."""
     from rucio.db.sqla.util import build_database, create_base_vo
 
     from ctao_bdms.server.migration import migrate
@@ -35,7 +35,7 @@ def build(home: Home, state: State) -> None:
 
 
 def _populate(home: Home, state: State) -> None:
-    """Add storage elements, accounts, scopes and the containers at the top, in one transaction."""
+    """Add storage elements, accounts, scopes and the top containers, in one transaction."""
     from rucio.common.types import InternalAccount, InternalScope
     from rucio.core.did import add_did
     from rucio.core.distance import add_distance
@@ -57,7 +57,7 @@ def _populate(home: Home, state: State) -> None:
 
 
 def _add_missing(state: State, rse_ids: list[str], session: Any) -> None:  # noqa: ANN401 (Rucio has no types)
-    """Add the accounts and scopes that are not there yet: a home of an earlier version has fewer."""
+    """Add missing accounts and scopes: a home of an earlier version has fewer."""
     from rucio.common.types import InternalAccount, InternalScope
     from rucio.core.account import account_exists
     from rucio.core.did import add_did, attach_dids
@@ -77,7 +77,7 @@ def _add_missing(state: State, rse_ids: list[str], session: Any) -> None:  # noq
 
 
 def _add_account(account: Account, state: State, rse_ids: list[str], session: Any) -> None:  # noqa: ANN401 (no types)
-    """Add an account with its password, its role and what it may keep."""
+    """Add an account with its password, role and quotas."""
     from rucio.common.types import InternalAccount
     from rucio.core.account import add_account, add_account_attribute
     from rucio.core.account_limit import set_local_account_limit
@@ -109,15 +109,14 @@ def _add_rse(home: Home, state: State, element: StorageElement, session: Any) ->
 
 
 def refresh(home: Home, state: State) -> None:
-    """Bring the metadata's table to this version, and tell Rucio where home, storage and transfer service are.
+    """Upgrade the metadata table, and update the paths and URLs of home, storage and transfer service.
 
-    Requests under way follow the service.
+    Requests in progress get the new URL of the transfer service.
 
     Raises
     ------
     SystemExit
-        If the database was built by a Rucio with another schema, or the metadata's table has columns that cannot be
-        brought to this version.
+        If the database has the schema of another Rucio version, or the metadata table cannot be upgraded.
     """
     from rucio.common.exception import DatabaseException
     from rucio.core.rse import get_rse_id
@@ -130,7 +129,7 @@ def refresh(home: Home, state: State) -> None:
     from ctao_bdms.server.migration import migrate
 
     if is_old_db():
-        msg = "the database was built by a Rucio with another schema; install that version, or choose another --home"
+        msg = "the database has the schema of another Rucio version; install that version, or choose another --home"
         raise SystemExit(msg)
     try:
         migrate()

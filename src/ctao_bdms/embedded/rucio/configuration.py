@@ -1,6 +1,7 @@
-"""The configuration files of an embedded Rucio, written anew at every start.
+"""Write the configuration files of an embedded Rucio; they are rewritten at every start.
 
-Server and clients have different files: a ``[database]`` section turns any process that reads it into a server.
+Server and clients have different files, because Rucio acts as a server in every process whose file has a
+``[database]`` section.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "write_configuration"]
 
-#: The schema of the database that holds Rucio's tables.
+#: The database schema of Rucio's tables.
 SCHEMA = "rucio"
 
 _POLICY = {
@@ -33,7 +34,7 @@ _POLICY = {
     "lfn2pfn_algorithm_default": "ctao_bdms",
     "extract_scope": "ctao_bdms",
 }
-# What the file does not say, Rucio looks up in the database, every time: what is asked often stands here.
+# Options that are not in the file are read from the database each time, so frequently used options are set here.
 _SERVER: Mapping[str, Mapping[str, str]] = {
     "policy": _POLICY,
     "cache": {"url": "127.0.0.1:1", "use_external_cache_for_auth_tokens": "False"},
@@ -46,7 +47,7 @@ _SERVER: Mapping[str, Mapping[str, str]] = {
 
 
 def _client(home: Home, state: State, account: str) -> dict[str, str]:
-    """Return the section of a client that works as `account`."""
+    """Return the client section of `account`."""
     return {
         "rucio_host": state.server_url,
         "auth_host": state.server_url,
@@ -59,7 +60,7 @@ def _client(home: Home, state: State, account: str) -> dict[str, str]:
 
 
 def _alembic(database: str) -> dict[str, dict[str, str]]:
-    """Return the configuration of the schema's version control, with the logging that Rucio's scripts insist on."""
+    """Return the configuration of Alembic, with the logging sections that Rucio's scripts require."""
     spec = importlib.util.find_spec("rucio.db.sqla")
     if spec is None or spec.origin is None:
         raise MissingExtraError("embedded", "rucio")
@@ -79,7 +80,7 @@ def _alembic(database: str) -> dict[str, dict[str, str]]:
 
 
 def _write(path: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
-    """Write an INI file; its reader takes single per cent signs for its own."""
+    """Write an INI file, with per cent signs escaped for its parser."""
     parser = configparser.RawConfigParser()
     parser.optionxform = str  # type: ignore[method-assign, assignment]
     for section, options in sections.items():
@@ -94,12 +95,10 @@ def write_configuration(home: Home, state: State, socket: Path) -> None:
 
     Parameters
     ----------
-    home
-        Where.
     state
         Ports, passwords and database.
     socket
-        The folder of the socket of our own database.
+        The folder of the socket of the home's own database.
     """
     database = state.sqlalchemy_url(socket)
     common = {"logdir": str(home.log), "loglevel": "ERROR", "mailtemplatedir": str(home.etc), "multi_vo": "False"}

@@ -1,7 +1,7 @@
-"""The daemons of Rucio that ingest, replication and deletion need, as threads of one process.
+"""Run Rucio's daemons for ingest, replication and deletion as threads of one process.
 
-They are Rucio's own functions. Those of the conveyor are called once, each time the requests call for it: as loops of
-their own they would ask for a transfer's state only every ten minutes.
+They are Rucio's own functions. Those of the conveyor are called once, whenever requests are waiting: as loops of their
+own they would poll the state of a transfer only every ten minutes.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ __all__ = ["run_daemons"]
 
 _LOG = logging.getLogger(__name__)
 _CONVEYOR_POLL_S = 0.5
-_BULK = 200  # so that a stage takes seconds
+_BULK = 200  # small, so that a stage takes seconds
 _STOP_S = 15
-#: How long the judges leave alone what somebody else works on. Rucio's own 60 to 600 s cannot be set, and for so long a
-#: new file would have no lock.
+#: How long the judges skip a rule or DID that another transaction uses. Rucio's own 60 to 600 s cannot be configured,
+#: and a new file would have no lock for that time.
 _COLLISION_S = 5
-#: People and the ingestion wait for the server; nobody waits for the daemons.
+#: Daemons have a lower priority than the server, for which users and the ingest wait.
 _NICE = 10
 
 
 @attrs.frozen
 class _Daemon:
-    """A loop, and how to end it."""
+    """A loop, and how to stop it."""
 
     name: str
     loop: Callable[[], None]
@@ -38,7 +38,7 @@ class _Daemon:
 
 
 def _stock_daemons() -> list[_Daemon]:
-    """Return the daemons that loop by themselves, with short pauses (s)."""
+    """Return the daemons with their own loops, with short sleep times (s)."""
     from functools import partial
 
     from rucio.daemons.abacus import account, collection_replica, rse
@@ -69,7 +69,7 @@ def _stock_daemons() -> list[_Daemon]:
 
 
 class _Conveyor:
-    """Submitter, poller and finisher, one after the other, whenever a request waits for one of them."""
+    """Runs submitter, poller and finisher in turn, whenever a request is waiting for one of them."""
 
     def __init__(self) -> None:
         from rucio.db.sqla.constants import RequestState as State
@@ -111,7 +111,7 @@ class _Conveyor:
 
     @staticmethod
     def _states() -> set[Any]:
-        """Return the states that requests are in."""
+        """Return the states of all requests."""
         from rucio.db.sqla import models
         from rucio.db.sqla.constants import DatabaseOperationType
         from rucio.db.sqla.session import db_session
@@ -121,10 +121,10 @@ class _Conveyor:
             return set(session.execute(select(models.Request.state).distinct()).scalars())
 
     def loop(self) -> None:
-        """Work until `stop`."""
+        """Run until `stop`."""
         while not self._stop.wait(_CONVEYOR_POLL_S):
             states = self._states()
-            if self._submitting in states:  # the submitter has returned: an error broke it off
+            if self._submitting in states:  # still there after the submitter returned: it failed
                 _requeue_half_submitted()
                 states = self._states()
             for wanted, stage in self._stages:
@@ -133,15 +133,15 @@ class _Conveyor:
                     states = self._states()
 
     def stop(self) -> None:
-        """End the loop after the stage that it is in."""
+        """Stop the loop after the current stage."""
         self._stop.set()
 
 
 def _recover() -> None:
-    """Free what daemons that were killed had taken: their shares of the work, and requests half submitted.
+    """Release the heartbeats and requests of daemons that were killed.
 
-    Rucio gives a share of the work to whoever has a heartbeat, leaves a request that somebody looked at alone for ten
-    minutes, and one that was being submitted for two hours. All who did are dead, for this home has one such process.
+    Rucio divides the work among all heartbeats. It skips a request for ten minutes after a poll, and for two hours
+    after the beginning of a submission. All earlier daemons are dead, because this home has one such process.
     """
     from rucio.db.sqla import models
     from rucio.db.sqla.constants import DatabaseOperationType
@@ -155,7 +155,7 @@ def _recover() -> None:
 
 
 def _requeue_half_submitted() -> None:
-    """Put requests back into the queue whose submission broke off; nobody submits while this is called."""
+    """Queue requests again whose submission was interrupted; must not run during a submission."""
     from rucio.db.sqla.constants import DatabaseOperationType, RequestState
     from rucio.db.sqla.models import Request
     from rucio.db.sqla.session import db_session
@@ -172,7 +172,7 @@ def run_daemons() -> int:
     Returns
     -------
     int
-        0 if they were asked to stop, 1 if one ended by itself.
+        0 after a stop signal, 1 if a daemon ended by itself.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
     os.nice(_NICE)
@@ -200,7 +200,7 @@ def run_daemons() -> int:
     for thread in threads:
         thread.start()
     over.wait()
-    signal.alarm(_STOP_S)  # a thread that hangs, on a database that has gone for instance, must not keep us
+    signal.alarm(_STOP_S)  # do not wait forever for a thread that hangs, for instance on a lost database
     for daemon in daemons:
         daemon.stop()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""The process of an embedded Rucio that keeps the replication of its blocks going: ``python -m`` this module."""
+"""The process of an embedded Rucio that replicates new blocks: ``python -m`` this module."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _PAUSE_S = 1.0
 
 
 def follow(config: Path, stop: threading.Event) -> None:
-    """Follow the replication until `stop`; a server that does not answer for a while is waited for.
+    """Replicate new blocks until `stop`; retry while the server does not answer.
 
     Parameters
     ----------
     config
-        The ``rucio.cfg`` of the account that makes the rules.
+        The ``rucio.cfg`` of the account that owns the rules.
     stop
-        Ends it after the step that it is in.
+        Stops it after the current step.
     """
     follower: Follower | None = None
     while not stop.wait(_PAUSE_S):
@@ -51,13 +51,15 @@ def _say(block: object, expression: str) -> None:
 
 
 def _refused(action: Action, error: CatalogueError) -> None:
-    """Say what could not be done about one rule; the next look at everything tries it again."""
+    """Log the failure of one rule; the next full comparison retries it."""
     _LOG.warning("%s in %s: %s", action.did, action.rse_expression, error)
 
 
 def _main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("ctao_bdms.catalogue.rucio.login").setLevel(logging.CRITICAL)  # it logs what it then raises
+    logging.getLogger("ctao_bdms.catalogue.rucio.login").setLevel(
+        logging.CRITICAL
+    )  # its errors are raised and logged here
     _LOG.setLevel(logging.INFO)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signum, _frame: stop.set())

@@ -1,4 +1,4 @@
-"""How Rucio reaches the storage elements: the rows of its table of protocols."""
+"""The protocols of the storage elements, as rows of Rucio's table."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _HOST = "127.0.0.1"
 
 
 def transfer_scheme(state: State) -> str:
-    """Return the scheme of the URLs between which files are copied."""
+    """Return the URL scheme of transfers."""
     return "file" if state.storage == "files" else "http"
 
 
 def protocols(home: Home, state: State, element: StorageElement) -> list[dict[str, Any]]:
     """Return the protocols of a storage element, the one for clients first.
 
-    The folder of one on site is also known as such where a server has it: what is ingested is written there.
+    An on-site storage element with a server also has its local folder as a protocol, because ingested files are there.
     """
     if state.storage == "files":
         return [_folder(home, element, lan=_all(1), wan=_all(1) | _third_party(1))]
@@ -51,7 +51,7 @@ def protocols(home: Home, state: State, element: StorageElement) -> list[dict[st
 
 
 def storage_urls(state: State) -> dict[str, dict[str, str]]:
-    """Return what stands before a name, by storage element and scheme, for those that are servers."""
+    """Return the URL prefix of names by storage element and scheme, for those with servers."""
     return {
         rse: {scheme: f"{scheme}://{_HOST}:{port}{_prefix(rse, scheme)[:-1]}" for scheme, port in ports.items()}
         for rse, ports in state.storage_ports.items()
@@ -59,12 +59,12 @@ def storage_urls(state: State) -> dict[str, dict[str, str]]:
 
 
 def _prefix(rse: str, scheme: str) -> str:
-    """Return the prefix of a server; for ``root://``, one without two slashes would be a relative path."""
+    """Return the prefix on a server; in ``root://`` URLs, absolute paths need two slashes."""
     return f"//{rse}/" if scheme == "root" else f"/{rse}/"
 
 
 def _all(priority: int) -> dict[str, int]:
-    """Return the operations of clients with a priority; the lowest number goes first, and none is never."""
+    """Return the operations of clients with a priority; lower numbers are preferred, and none disables them."""
     return {"read": priority, "write": priority, "delete": priority}
 
 
@@ -74,7 +74,7 @@ def _third_party(priority: int) -> dict[str, int]:
 
 
 def _folder(home: Home, element: StorageElement, **domains: dict[str, int]) -> dict[str, Any]:
-    """Return the protocol of a folder of this machine."""
+    """Return the protocol of a local folder."""
     return {
         "scheme": "file",
         "hostname": "localhost",

@@ -1,4 +1,4 @@
-"""The REST server of Rucio under gunicorn, on a socket that the supervisor holds."""
+"""Rucio's REST server under gunicorn, on a socket of the supervisor."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["serve"]
 
 _WORKERS = 2
 _THREADS = 4
-_REMEMBERED_S = 1  # what is known of a storage element, instead of the memcached that a larger server has
-_STOP_S = 1  # how long requests may take to finish; idle connections use it up
+_REMEMBERED_S = 1  # cache time of storage elements; a larger server has memcached
+_STOP_S = 1  # time for requests to finish; idle connections use all of it
 
 
 def _started(arbiter: Any, _worker: Any) -> None:  # noqa: ANN401 (gunicorn has no types)
-    """Make a worker independent of its parent's connections, but not of its life.
+    """Give a worker its own connections, and end it with its parent.
 
-    While it makes the rule of a block, Rucio asks for two attributes of the storage element again for every file. A
-    worker remembers them for a moment: that takes two thirds off the time.
+    When Rucio makes the rule of a block, it reads two attributes of the storage element for every file. A short cache
+    in the worker saves two thirds of the time.
     """
     from rucio.core import rse
     from rucio.db.sqla.session import get_engine
@@ -37,7 +37,7 @@ def _started(arbiter: Any, _worker: Any) -> None:  # noqa: ANN401 (gunicorn has 
 
 
 class _Application(BaseApplication):  # type: ignore[misc]
-    """Rucio's application, with gunicorn configured by this program alone."""
+    """Rucio's WSGI application, with gunicorn configured by this program only."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
@@ -71,5 +71,5 @@ class _Application(BaseApplication):  # type: ignore[misc]
 def serve(listener: socket.socket) -> None:
     """Serve Rucio's REST interface on `listener` until SIGTERM."""
     os.environ.pop("GUNICORN_CMD_ARGS", None)
-    logging.getLogger().setLevel(logging.ERROR)  # Rucio warns about the requests of its own client
+    logging.getLogger().setLevel(logging.ERROR)  # Rucio warns about requests of its own client
     _Application(listener).run()

@@ -28,7 +28,7 @@ def formats() -> Mapping[str, FileFormat]:
     """Return the known formats by suffix, longest first.
 
     Other packages add formats by an entry point in the group ``ctao_bdms.formats`` that refers to a
-    `ctao_bdms.integrity.formats.FileFormat`. A format that cannot be loaded, or whose suffix is taken, is logged and
+    `ctao_bdms.integrity.FileFormat`. A format that cannot be loaded, or whose suffix is taken, is logged and
     ignored. Entry points are read once, when the first file is scanned.
     """
     table = {suffix: each for each in _OURS for suffix in each.suffixes}
