@@ -359,7 +359,7 @@ def test_a_database_of_ones_own(tmp_path: Path, external: str) -> None:
         assert "kept" in scopes(home)
     with pytest.raises(EmbeddedError, match="choose another --home"):
         start(home, database_url="postgresql://elsewhere/rucio")
-    with pytest.raises(EmbeddedError, match="already holds another Rucio"):
+    with pytest.raises(EmbeddedError, match="already contains another Rucio"):
         start(tmp_path / "other", database_url=external)
     assert not status(tmp_path / "other").running
 

@@ -276,7 +276,7 @@ def killed(order: Order, proxy: Proxy, another: Callable[[str], Server], service
     wait_until(server.parts)
     server.end(signal.SIGKILL)
     assert service.ended(job_id) == "FAILED"
-    stopped = "TRANSFER [5] COPY Result The storage stopped in the middle of the copy"  # its line was closed in order
+    stopped = "TRANSFER [5] COPY Result The storage stopped during the copy"  # its line was closed in order
     assert service.store.files(job_id)[0]["reason"] in {REASONS["destination killed"], stopped}
     proxy.delay_s = 0
     assert len(server.parts()) == 1  # nobody was there to remove it
@@ -443,7 +443,7 @@ def test_urls_that_are_refused(url: str) -> None:
 def test_schemes_do_not_mix() -> None:
     movers = make_movers([])
     assert isinstance(mover_for(movers, "http://127.0.0.1:1/a", "http://localhost:2/b"), ThirdPartyMover)
-    with pytest.raises(InvalidRequestError, match="do not fit"):
+    with pytest.raises(InvalidRequestError, match="do not match"):
         mover_for(movers, "file:///a", "http://127.0.0.1/b")
 
 
@@ -465,7 +465,7 @@ def test_a_file_is_stored_fetched_and_moved(site: Server, tmp_path: Path) -> Non
 def test_what_comes_short_is_no_file(site: Server, proxy: Proxy) -> None:
     (site.folder / "short").write_bytes(DATA)
     proxy.cut_after = 1_000_000
-    with pytest.raises(StorageError, match=r"of 3000000 bytes came|closed"):
+    with pytest.raises(StorageError, match=r"of 3000000 bytes were received|closed"):
         WebDav().fetch(f"http://127.0.0.1:{proxy.port}/SITE/short", lambda _: None)
 
 

@@ -840,4 +840,4 @@ def test_roots(make_service: Callable[..., Service], source: Path, tmp_path: Pat
     assert service.wait(service.submit([entry(source, tmp_path / "pic" / "a")]))["job_state"] == "FINISHED"
     refused = service.ask("POST", "/jobs", {"files": [entry(source, tmp_path / "elsewhere")]})
     assert refused.status_code == 400
-    assert "outside the folders" in refused.json()["message"]
+    assert "outside the allowed folders" in refused.json()["message"]

@@ -447,7 +447,7 @@ def test_nothing_outside_the_roots_is_touched(order: Order, tmp_path: Path) -> N
     mover = make_movers([inside])["file"]
     mover.check((inside / "new" / "file").as_uri())
     for path in (outside / "file", inside / "link" / "file", tmp_path / "inside-not", tmp_path / "source"):
-        with pytest.raises(InvalidRequestError, match="outside the folders"):
+        with pytest.raises(InvalidRequestError, match="outside the allowed folders"):
             mover.check(path.as_uri())
-    with pytest.raises(InvalidRequestError, match="outside the folders"):
+    with pytest.raises(InvalidRequestError, match="outside the allowed folders"):
         mover.move(order, never)

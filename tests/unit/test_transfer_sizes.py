@@ -46,13 +46,13 @@ def url() -> Iterator[str]:
 @pytest.mark.parametrize("name", ["file", "many"])
 def test_a_storage_that_does_not_say_the_size_fails_the_copy_and_not_the_service(url: str, name: str) -> None:
     order = Order(source=f"{url}/{name}", destination=f"{url}/copy/{name}", part=".bdms-1-1.part")
-    with pytest.raises(TransferFailedError, match="does not say how large"):
+    with pytest.raises(TransferFailedError, match="does not return the size"):
         ThirdPartyMover().move(order, lambda: False)
 
 
 @pytest.mark.parametrize("name", ["file", "many"])
 def test_what_comes_without_a_size_is_no_file(url: str, name: str) -> None:
     pieces: list[bytes] = []
-    with pytest.raises(StorageError, match="does not say how large") as caught:
+    with pytest.raises(StorageError, match="does not return the size") as caught:
         WebDav().fetch(f"{url}/{name}", pieces.append)
     assert (caught.value.code, pieces) == (errno.EPROTO, [])

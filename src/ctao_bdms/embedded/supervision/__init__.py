@@ -1,8 +1,8 @@
-"""The process that starts, watches, restarts and stops all parts of an embedded Rucio.
+"""The supervisor process, which starts, watches, restarts and stops all parts of an embedded Rucio.
 
-`supervisor` is that process, with `parts` under it: `services` says what they are, `child` and `ports` how one is
-started, `restarts` when again. `events` is what it waits for, `reports` what it tells who started it. `processes` and
-`leftovers` find what an earlier one left.
+`supervisor` is the process; `parts` runs the parts, `services` lists them, `child` and `ports` start one, `restarts`
+decides when to restart it. `events` waits for events, `reports` reports to the process that started the supervisor.
+`processes` and `leftovers` find what an earlier supervisor left.
 """
 
 from __future__ import annotations

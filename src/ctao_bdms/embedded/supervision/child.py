@@ -1,4 +1,4 @@
-"""A child process of the supervisor: forked, tied to its parent's life, its output in a log."""
+"""A child process of the supervisor: forked, ends with its parent, and writes its output to a log."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _TAIL_LINES = 3
 
 
 def program(command: list[str]) -> Callable[[], None]:
-    """Return a target that becomes the program `command`."""
+    """Return a target that replaces the process by the program `command`."""
     return lambda: os.execvp(command[0], command)
 
 
 def _enter(target: Callable[[], None], log: Path, parent: int, signum: signal.Signals, foreign: Iterable[int]) -> None:
-    """Cut the ties to the supervisor that a fork leaves, then do the child's work."""
+    """Detach the forked process from the supervisor's resources, then run the target."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
@@ -45,20 +45,18 @@ def _enter(target: Callable[[], None], log: Path, parent: int, signum: signal.Si
 
 @attrs.frozen
 class Child:
-    """A running child.
+    """A running child process.
 
     Attributes
     ----------
     name
-        What it is called in messages and logs.
-    identity
-        The process.
+        Its name in messages and logs.
     handle
         A file descriptor that is readable when the process has ended.
     log
-        Where its output goes.
+        The file of its output.
     stop_signal
-        The signal that asks it to stop.
+        The signal that stops it.
     """
 
     name: str
@@ -78,20 +76,18 @@ class Child:
         stop_signal: signal.Signals = signal.SIGTERM,
         foreign: Iterable[int] = (),
     ) -> Child:
-        """Fork a child that does `target`; the caller must have one thread only.
+        """Fork a child that runs `target`; the caller must have only one thread.
 
         Parameters
         ----------
         name
-            What to call it.
-        target
-            The work.
+            Its name in messages and logs.
         log
-            The file for its output; a long one is put aside first.
+            The file of its output; a long one is moved aside first.
         stop_signal
-            The signal that asks it to stop; it gets the same when its parent dies.
+            The signal that stops it; it also gets this signal when its parent dies.
         foreign
-            File descriptors of the parent that it must not keep.
+            File descriptors of the parent that the child closes.
         """
         if log.exists() and log.stat().st_size > _LONG_LOG:
             log.replace(log.with_suffix(".log.1"))
@@ -102,30 +98,30 @@ class Child:
         process.start()
         pid = process.pid
         identity = None if pid is None else ProcessId.of(pid)
-        if pid is None or identity is None:  # it is our unreaped child, so it is there
+        if pid is None or identity is None:  # cannot happen: a child exists until it is reaped
             msg = f"{name} could not be started"
             raise EmbeddedError(msg)
         return cls(name, identity, os.pidfd_open(pid), log, stop_signal, process)
 
     def signal(self, signum: signal.Signals) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal, unless the child has ended."""
         try:
             signal.pidfd_send_signal(self.handle, signum)
         except ProcessLookupError:
             return
 
     def wait(self, timeout_s: float | None) -> bool:
-        """Wait for its end, in seconds; return True if it has ended."""
+        """Wait at most `timeout_s` seconds for its end; return True if it has ended."""
         return bool(select.select([self.handle], [], [], timeout_s)[0])
 
     def reap(self) -> int:
-        """Take note of its end, which must have come; return its exit code (negative: the signal that ended it)."""
+        """Reap the child, which must have ended; return its exit code (negative: the signal that ended it)."""
         self._process.join()
         os.close(self.handle)
         return self._process.exitcode or 0
 
     def stop(self, timeout_s: float) -> None:
-        """Wait for its end after `stop_signal`, kill it if that takes too long, and reap it."""
+        """Wait for its end after `stop_signal`, kill it after the timeout, and reap it."""
         self.signal(self.stop_signal)
         if not self.wait(timeout_s):
             self.signal(signal.SIGKILL)
@@ -135,4 +131,4 @@ class Child:
     def last_words(self) -> str:
         """Return the last lines of its log, for a message."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return " / ".join(line.strip() for line in lines[-_TAIL_LINES:]) or "it said nothing"
+        return " / ".join(line.strip() for line in lines[-_TAIL_LINES:]) or "its log is empty"

@@ -1,4 +1,4 @@
-"""What a supervisor waits for: the end of children, of its owner, and signals."""
+"""The events of a supervisor: the end of children, the end of its owner, and signals."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["Events", "Stopped"]
 
 
 class Stopped(Exception):  # noqa: N818 (not an error)
-    """Somebody asked to stop, or the owner has died."""
+    """A stop signal has arrived, or the owner has died."""
 
 
 class Events:
-    """The signals that ask to stop, the life of the owner, and whatever else is waited for.
+    """Waits for stop signals, the end of the owner, and other file descriptors.
 
     Parameters
     ----------
     owner
-        The process without which this one has no reason to run; None for none. It must be the parent.
+        The process with which this one must end, its parent; None for none.
     """
 
     def __init__(self, owner: int | None) -> None:
         self._signals, write = socket.socketpair()
         write.setblocking(False)
-        self._write = write  # kept open
+        self._write = write  # kept open for the signal handler
         signal.set_wakeup_fd(write.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _signum, _frame: None)
@@ -42,7 +42,7 @@ class Events:
         Raises
         ------
         Stopped
-            If somebody asked to stop, or the owner has died.
+            After a stop signal, or when the owner has died.
         """
         ends = [self._signals.fileno(), *([] if self._owner is None else [self._owner])]
         ready, _, _ = select.select([*ends, *handles], [], [], timeout_s)
@@ -52,7 +52,7 @@ class Events:
 
 
 def _open(owner: int) -> int:
-    """Return a handle of the parent `owner`."""
+    """Return a process descriptor of the parent `owner`."""
     try:
         handle = os.pidfd_open(owner)
     except ProcessLookupError as error:

@@ -1,4 +1,4 @@
-"""What an unclean stop leaves, and how it goes."""
+"""Stop processes that an unclean stop left."""
 
 from __future__ import annotations
 
@@ -19,16 +19,14 @@ _STOP_S = 15.0
 
 
 def clean(home: Home, record: RunRecord | None) -> None:
-    """End the parts of a supervisor that was killed, by the numbers and start times that it wrote down.
+    """Stop the parts of a supervisor that was killed, found by their process ids and start times.
 
-    They stop by themselves a moment after it; this waits for them, and kills what hangs.
+    They usually stop by themselves soon after it. This waits for them, and kills those that hang.
 
     Parameters
     ----------
-    home
-        The home.
     record
-        What the supervisor wrote, which is known to be dead; None if it wrote nothing.
+        The record of the dead supervisor; None if there is none.
     """
     if record is None:
         return

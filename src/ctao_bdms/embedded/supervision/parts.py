@@ -1,7 +1,7 @@
-"""The parts of an embedded Rucio under one parent: started in order, restarted when they die, stopped in order.
+"""Run the parts of an embedded Rucio: start them in order, restart them when they die, stop them in order.
 
-The parent imports Rucio once and forks the server and the daemons from itself, which saves every start their imports.
-All its waiting is for events: the end of a child, of its owner, or a signal.
+The supervisor imports Rucio once and forks the server and the daemons, which saves their import time at every start.
+It waits for events only: the end of a child, the end of its owner, or a signal.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _STOP_S = 20.0
 
 
 def _import_rucio() -> None:
-    """Load what server and daemons need, then drop the connections that loading may have made."""
+    """Import the modules of server and daemons, and close connections opened by the imports."""
     import gunicorn.workers.gthread  # noqa: F401
     from rucio.db.sqla.session import get_engine
 
@@ -59,13 +59,7 @@ class Parts:
     Parameters
     ----------
     home
-        The home; its lock is held.
-    state
-        What it remembers.
-    events
-        What to wait for.
-    reports
-        Whom to tell.
+        The home, already locked.
     lock
         The file descriptor of the lock.
     """
@@ -111,21 +105,21 @@ class Parts:
         self._on_storage = [service.name for service in own if service.name.startswith(STORAGE)]
 
     def _remember(self, state: State) -> None:
-        """Keep `state` for the next start."""
+        """Save `state` for the next start."""
         self._state = state
         state.save(self._home.state_file)
 
     # -- the start
 
     def start(self) -> None:
-        """Start everything and wait until it answers.
+        """Start all parts and wait until they answer.
 
         Raises
         ------
         EmbeddedError
-            If something does not come up.
+            If a part does not start.
         Stopped
-            If somebody asked to stop meanwhile.
+            After a stop signal, or when the owner has died.
         """
         write_configuration(self._home, self._state, self._socket)
         for part in [*self._on_storage, TRANSFERS]:
@@ -135,7 +129,7 @@ class Parts:
             if self._state.phase == "ready":
                 self._launch(POSTGRES)
             else:
-                self._reports.step("making the database")
+                self._reports.step("creating the database")
                 self._postgres.discard()
                 self._spawn("initdb", program(self._postgres.creation()))
         else:
@@ -164,16 +158,16 @@ class Parts:
         return self._state.sqlalchemy_url(self._socket)
 
     def _prepare_database(self) -> None:
-        """Build Rucio's tables at the first start, tell them what has moved at a later one."""
+        """Create Rucio's tables at the first start, update them at later starts."""
         if self._state.phase == "ready":
             self._spawn("refresh", lambda: bootstrap.refresh(self._home, self._state))
             self._finish("refresh")
             return
-        self._reports.step("building Rucio's tables")
+        self._reports.step("creating Rucio's tables")
         if self._state.phase == "building":
             inspection.drop_schema(self._url)
         elif inspection.holds_rucio(self._url):
-            msg = f"the database {redacted(self._url)} already holds another Rucio, not that of {self._home.path}"
+            msg = f"the database {redacted(self._url)} already contains another Rucio, not that of {self._home.path}"
             raise EmbeddedError(msg)
         self._remember(attrs.evolve(self._state, phase="building"))
         self._spawn("build", lambda: bootstrap.build(self._home, self._state))
@@ -181,46 +175,46 @@ class Parts:
         self._remember(attrs.evolve(self._state, phase="ready"))
 
     def _spawn(self, name: str, target: Callable[[], None], stop_signal: signal.Signals = signal.SIGTERM) -> None:
-        """Start a child under `name`."""
+        """Start a child named `name`."""
         log = self._home.log / f"{name}.log"
         foreign = [self._lock, *self._reports.descriptors]
         self._children[name] = Child.start(name, target, log, stop_signal=stop_signal, foreign=foreign)
         self._record()
 
     def _launch(self, part: str) -> None:
-        """Start one of the services."""
+        """Start a service."""
         service = self._services[part]
         self._spawn(part, service.prepare(), service.stop_signal)
 
     def _finish(self, name: str) -> None:
-        """Wait for the end of a child that does one thing."""
+        """Wait for the end of a one-time child."""
         child = self._children[name]
         while not self._events.wait([child.handle], None):
             pass
         del self._children[name]
         if child.reap() != 0:
-            msg = f"{name} failed: {child.last_words()}; the whole story is in {child.log}"
+            msg = f"{name} failed: {child.last_words()}; see {child.log}"
             raise EmbeddedError(msg)
 
     def _await(self, part: str) -> None:
-        """Wait until a part that was started answers.
+        """Wait until a started part answers.
 
         Raises
         ------
         EmbeddedError
-            If it ends before, or does not answer in time.
+            If it ends, or does not answer in time.
         """
         child, complaint = self._children[part], self._complaint(part)
         if complaint is None:
             return
         if self._has_ended(child):
-            msg = f"{part} has ended: {child.last_words()}; the whole story is in {child.log}"
+            msg = f"{part} has ended: {child.last_words()}; see {child.log}"
             raise EmbeddedError(msg)
-        msg = f"{part} does not answer: {complaint}; its log is {child.log}"
+        msg = f"{part} does not answer: {complaint}; see {child.log}"
         raise EmbeddedError(msg)
 
     def _complaint(self, part: str) -> str | None:
-        """Wait until a part answers; return None when it does, or why not when it has ended or takes too long."""
+        """Wait until a part answers; return None then, or the problem if it has ended or after a timeout."""
         child, deadline = self._children[part], time.monotonic() + _READY_S
         ask = self._services[part].ask
         while (complaint := ask()) is not None and time.monotonic() < deadline:
@@ -232,7 +226,7 @@ class Parts:
         return bool(self._events.wait([child.handle], 0))
 
     def _record(self, *, ready: bool = False) -> None:
-        """Write down which processes run."""
+        """Write the record of the running processes."""
         me = ProcessId.of(os.getpid())
         if me is not None:
             parts = {name: child.identity for name, child in self._children.items()}
@@ -241,14 +235,14 @@ class Parts:
     # -- the life
 
     def watch(self) -> None:
-        """Restart what dies, until somebody asks to stop.
+        """Restart parts that die, until a stop signal.
 
         Raises
         ------
         EmbeddedError
-            If a part dies again and again.
+            If a part dies repeatedly.
         Stopped
-            When somebody asks to stop, or the owner has died.
+            After a stop signal, or when the owner has died.
         """
         restarts = {part: Restarts() for part in self._services}
         started = dict.fromkeys(self._services, time.monotonic())
@@ -259,19 +253,19 @@ class Parts:
                 del due[part]
                 started[part] = now
                 self._launch(part)
-                self._complaint(part)  # if it ends again, the next turn sees it
+                self._complaint(part)  # if it has ended again, the next iteration handles it
                 self._record(ready=not due)
             pause = min(due.values()) - now if due else None
             by_handle = {child.handle: part for part, child in self._children.items()}
             for handle in self._events.wait(by_handle, pause):
                 part = by_handle[handle]
                 if part not in self._children:
-                    continue  # it stopped with the database
+                    continue  # it was stopped because of the database
                 code = self._children.pop(part).reap()
                 _LOG.error("%s has ended with code %d", part, code)
                 delay = restarts[part].pause(time.monotonic() - started[part])
                 if delay is None:
-                    msg = f"{part} ends again and again; its log is {self._home.log / part}.log"
+                    msg = f"{part} ends repeatedly; see {self._home.log / part}.log"
                     raise EmbeddedError(msg)
                 due[part] = time.monotonic() + delay
                 if part == POSTGRES:
@@ -279,7 +273,7 @@ class Parts:
                     due |= dict.fromkeys(killed, due[part])
 
     def _kill(self, parts: list[str]) -> list[str]:
-        """End those of `parts` that run, at once: their connections are gone. Return their names."""
+        """Kill those of `parts` that run, because their database connections are lost. Return their names."""
         killed = [part for part in parts if part in self._children]
         for part in killed:
             child = self._children.pop(part)
@@ -291,7 +285,7 @@ class Parts:
     # -- the end
 
     def stop(self) -> None:
-        """Stop everything, the database last, and remove what says that it runs."""
+        """Stop all parts, the database last, and remove the run record."""
         first = [child for name, child in self._children.items() if name != POSTGRES]
         for child in first:
             child.signal(child.stop_signal)

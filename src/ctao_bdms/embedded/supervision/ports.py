@@ -1,4 +1,4 @@
-"""Ports of our own choice, kept from one start to the next."""
+"""Choose free ports, and keep them from one start to the next."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from ctao_bdms.errors import EmbeddedError
 
 __all__ = ["listen"]
 
-# Below the range from which the system takes the ports of outgoing connections, so that a port that was ours at the
-# last start is likely to be free at the next.
+# Below the system's range of ephemeral ports, so that a port of the last start is probably free at the next.
 _RANGE = range(20_000, 32_000)
 _ATTEMPTS = 200
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket that listens on loopback, on `port` if that is free, else on another.
+    """Return a socket that listens on loopback, on `port` if it is free, else on another port.
 
     Parameters
     ----------

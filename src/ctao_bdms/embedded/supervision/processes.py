@@ -1,4 +1,4 @@
-"""Which processes run in a home."""
+"""The record of the processes that run in a home."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ __all__ = ["RunRecord"]
 
 @attrs.frozen
 class RunRecord:
-    """The processes that run in a home, for whoever comes later.
+    """The processes that run in a home.
 
     Attributes
     ----------
-    supervisor
-        The process that owns the others.
     parts
-        The others by name.
+        The processes under the supervisor, by name.
     ready
-        True once everything answers.
+        True once all parts answer.
     """
 
     supervisor: ProcessId
@@ -35,12 +33,12 @@ class RunRecord:
     ready: bool = False
 
     def save(self, path: Path) -> None:
-        """Write it to `path`."""
+        """Write the record to `path`."""
         replace_text(path, json.dumps(attrs.asdict(self), indent=2) + "\n", mode=0o600)
 
     @classmethod
     def load(cls, path: Path) -> RunRecord | None:
-        """Read it from `path`; None if there is none."""
+        """Read the record from `path`; None if there is none."""
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a supervisor tells the process that started it, as lines of JSON through a pipe."""
+"""Reports of a supervisor to the process that started it, as lines of JSON in a pipe."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Reports", "follow"]
 
 
 class Reports:
-    """The supervisor's end of the pipe; `Stopped` is raised if nobody is there to be told.
+    """The supervisor's end of the pipe; raises `Stopped` if the reader has gone.
 
     Parameters
     ----------
     descriptor
-        Where to write.
+        The file descriptor to write to.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -30,14 +30,14 @@ class Reports:
 
     @classmethod
     def on_stdout(cls) -> Reports:
-        """Take the standard output for reports; what is printed goes to the standard error from now on."""
+        """Use the standard output for reports, and redirect prints to the standard error."""
         descriptor = os.dup(1)
         os.dup2(2, 1)
         return cls(descriptor)
 
     @property
     def descriptors(self) -> list[int]:
-        """The file descriptors that a child must not keep: the reader waits for their closing."""
+        """The file descriptors that a child must close, because the reader waits for their end."""
         return [] if self._descriptor is None else [self._descriptor]
 
     def _send(self, **report: object) -> None:
@@ -54,16 +54,16 @@ class Reports:
             self._descriptor = None
 
     def step(self, text: str) -> None:
-        """Tell what begins now."""
+        """Report the beginning of a step."""
         self._send(step=text)
 
     def ready(self) -> None:
-        """Tell that everything answers; nothing more will be told."""
+        """Report that all parts answer; the last report."""
         self._send(ready=True)
         self._close()
 
     def error(self, error: EmbeddedError) -> None:
-        """Tell that it failed; nothing more will be told."""
+        """Report a failure; the last report."""
         self._send(error=str(error), pid=error.pid if isinstance(error, HomeInUseError) else None)
         self._close()
 
@@ -76,16 +76,16 @@ def follow(stream: IO[str], home: Path, log: Path, on_step: Callable[[str], None
     stream
         The reader's end of the pipe.
     home
-        The home that it was started for.
+        The home of the supervisor.
     log
-        Its log, to be named if it ends without a word.
+        Its log, for the message if it ends without a report.
     on_step
-        Called with what begins.
+        Called at the beginning of each step.
 
     Raises
     ------
     EmbeddedError
-        What the supervisor reports.
+        The error that the supervisor reports.
     HomeInUseError
         If another supervisor runs in the home.
     """
@@ -99,5 +99,5 @@ def follow(stream: IO[str], home: Path, log: Path, on_step: Callable[[str], None
             raise HomeInUseError(home, report["pid"])
         else:
             raise EmbeddedError(report["error"])
-    msg = f"the supervisor of {home} ended without a word; its log is {log}"
+    msg = f"the supervisor of {home} ended without a report; see {log}"
     raise EmbeddedError(msg)

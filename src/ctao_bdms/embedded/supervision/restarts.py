@@ -1,4 +1,4 @@
-"""When to start a part again that has ended, and when to give up."""
+"""Decide when to restart a part that has ended, and when to give up."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["Restarts"]
 
 @attrs.define
 class Restarts:
-    """The restarts of one part: at once, then after ever longer pauses, then no more.
+    """The restarts of one part: at once, then after increasing pauses, then no more.
 
     Parameters
     ----------
     limit
-        How many failures in a row are forgiven.
+        The number of consecutive failures that are tolerated.
     settled_s
-        After how long a life, in seconds, the earlier failures are forgotten.
+        The run time in seconds after which earlier failures are forgotten.
     longest_pause_s
         The longest pause, in seconds.
 
@@ -33,13 +33,7 @@ class Restarts:
     _failures: int = attrs.field(default=0, init=False)
 
     def pause(self, lived_s: float) -> float | None:
-        """Return the seconds to wait before the next start, or None to give up.
-
-        Parameters
-        ----------
-        lived_s
-            How long the part lived, in seconds.
-        """
+        """Return the seconds to wait before the next start, or None to give up; the part ran for `lived_s` seconds."""
         if lived_s >= self.settled_s:
             self._failures = 0
         self._failures += 1

@@ -1,4 +1,4 @@
-"""The services that an embedded Rucio consists of, one after the other as they are started."""
+"""The services of an embedded Rucio, in the order of their start."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DAEMONS", "FOLLOWER", "POSTGRES", "SERVER", "STORAGE", "Service", "TRANSFERS", "services"]
 
 POSTGRES, TRANSFERS, SERVER, DAEMONS, FOLLOWER = "postgres", "transfers", "server", "daemons", "follower"
-#: What the names of the servers of storage elements begin with.
+#: The prefix of the names of storage servers.
 STORAGE = "xrootd-"
 _ANSWER_S = 2.0
 
@@ -36,20 +36,20 @@ def _no_complaint() -> str | None:
 
 @attrs.frozen(kw_only=True)
 class Service:
-    """A part that lasts, and is started again when it dies.
+    """A permanent part, which is restarted when it dies.
 
     Attributes
     ----------
     name
-        What it is called in messages and logs.
+        Its name in messages and logs.
     prepare
-        Makes what the child of the supervisor does; called by the supervisor at each start.
+        Returns the target of the child process; called at each start.
     ask
-        Returns None if it answers now, else what is wrong.
+        Returns None if the service answers now, else the problem.
     stop_signal
-        The signal that asks it to stop.
+        The signal that stops it.
     on_database
-        True if it has no reason to run once the database has gone.
+        True if it is stopped when the database has ended.
     """
 
     name: str
@@ -72,16 +72,14 @@ def services(
 
     Parameters
     ----------
-    home, state
-        The home, and what it remembers.
     postgres
         Its own database; None if it uses another.
     socket_folder
         The folder of its own database's socket.
     listener
-        The socket on which the REST server listens.
+        The socket of the REST server.
     storage
-        The servers of the storage elements; none if they are folders.
+        The servers of the storage elements; empty if they are folders.
     """
     found = [
         *(Service(name=f"{STORAGE}{server.rse}", prepare=server.prepare, ask=server.ask) for server in storage),
@@ -102,7 +100,7 @@ def services(
 
 
 def _module(*arguments: str) -> Callable[[], None]:
-    """Return a child's work: a module of ours, run by this Python."""
+    """Return a child's target that runs one of our modules with this Python."""
     return program([sys.executable, "-m", *arguments])
 
 
@@ -127,7 +125,7 @@ def _run_daemons() -> None:
 
 
 def _ping(port: int) -> str | None:
-    """Return None if Rucio's server answers, else why not."""
+    """Return None if Rucio's server answers, else the problem."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_S)
     try:
         connection.request("GET", "/ping")
@@ -140,7 +138,7 @@ def _ping(port: int) -> str | None:
 
 
 def _accepts(port: int) -> str | None:
-    """Return None if somebody listens on `port`, else why not."""
+    """Return None if a server listens on `port`, else the problem."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_S).close()
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The process that owns all parts of an embedded Rucio.
+"""The supervisor process of an embedded Rucio.
 
-`ctao_bdms.embedded.start` starts it as ``python -m ctao_bdms.embedded.supervision.supervisor``, and gives it the
-database's URL, if any, on its standard input. It reports back in lines of JSON on its standard output.
+`ctao_bdms.embedded.start` starts it as ``python -m ctao_bdms.embedded.supervision.supervisor``, and sends the URL of
+an external database to its standard input. It reports in lines of JSON on its standard output.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ _LOG = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def _claimed(home: Home) -> Iterator[int]:
-    """Hold the lock of `home`, which the system releases when this process ends, however it does.
+    """Hold the lock of `home`; the system releases it when this process ends in any way.
 
     Yields
     ------
     int
-        The file descriptor that holds the lock; a child that keeps it open would keep the lock.
+        The file descriptor of the lock; a child must close it, or it would keep the lock.
 
     Raises
     ------
     HomeInUseError
-        If another process holds it.
+        If another process holds the lock.
     """
     descriptor = os.open(home.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -62,7 +62,7 @@ def _claimed(home: Home) -> Iterator[int]:
 
 
 def _environment(home: Home, *, own_database: bool) -> None:
-    """Make the environment that Rucio finds ours alone."""
+    """Set the environment of Rucio, and remove variables that would change its configuration."""
     prefixes = ("RUCIO_", "PG") if own_database else ("RUCIO_",)
     for name in [name for name in os.environ if name.startswith(prefixes)]:
         del os.environ[name]
@@ -76,7 +76,7 @@ def _environment(home: Home, *, own_database: bool) -> None:
 def _supervise(
     home: Home, database_url: str | None, storage: StorageKind | None, events: Events, reports: Reports, lock: int
 ) -> None:
-    """Run everything until somebody asks to stop."""
+    """Run all parts until a stop signal."""
     clean(home, RunRecord.load(home.run_file))
     state = State.load(home.state_file) or State(database_url=database_url, storage=storage or "files")
     if database_url is not None and database_url != state.database_url:
@@ -104,7 +104,7 @@ def main() -> int:
     Returns
     -------
     int
-        0 if it was asked to stop, 1 if it failed.
+        0 after a stop signal, 1 after a failure.
     """
     parser = argparse.ArgumentParser(description="Own the parts of an embedded Rucio.")
     parser.add_argument("--home", type=Path, required=True, help="the home folder")
@@ -115,7 +115,7 @@ def main() -> int:
     database_url = sys.stdin.readline().strip() or None
     reports = Reports.on_stdout()
     if arguments.owner is None and os.fork() != 0:
-        os._exit(0)  # nobody's child: it outlives whoever started it
+        os._exit(0)  # the forked child has no parent, so it outlives the process that started it
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         events = Events(arguments.owner)

@@ -31,7 +31,7 @@ _PATIENCE_S = 1.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; return 0 after those, 1 after trouble, 2 if it could not start."""
+    """Serve until SIGTERM or SIGINT; return 0 after a signal, 1 after a failure, 2 if it could not start."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _leave)
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace, database: Database) -> int:
-    """Serve the jobs of a database until a signal comes."""
+    """Serve the jobs of a database until a signal."""
     died: list[bool] = []
 
     def on_death() -> None:
@@ -56,7 +56,7 @@ def _serve(options: argparse.Namespace, database: Database) -> int:
     workers = Workers(store, movers, count=options.workers, keep_s=options.keep_days * _DAY_S, on_death=on_death)
     app = make_app(store, Storages(database), workers, movers)
     try:
-        # One process for HTTP and copies, no request-line limit (Rucio asks for hundreds of jobs in one URL).
+        # Waitress runs in this process, and does not limit the request line: Rucio puts hundreds of jobs in one URL.
         server = create_server(app, host="127.0.0.1", port=options.port, threads=4, ident="ctao-bdms")
     except OSError as error:
         _log.error("cannot listen on 127.0.0.1:%d: %s", options.port, error.strerror)
@@ -66,21 +66,21 @@ def _serve(options: argparse.Namespace, database: Database) -> int:
         _log.info("listening on http://127.0.0.1:%d with %d movers", options.port, options.workers)
         server.run()
     finally:
-        # A mover that hangs in the operating system keeps the database; it ends with the process.
+        # A mover that hangs in the operating system still uses the database, so it is closed only if all have ended.
         if workers.stop(_PATIENCE_S):
             database.close()
     return 1 if died else 0
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
-    """End the server loop at the first signal; let the shutdown run its course when another comes."""
+    """Stop the server loop at the first signal; ignore further ones, so that the shutdown can complete."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise SystemExit(0)
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m ctao_bdms.embedded.transfers", description="FTS3-compatible transfers on loopback."
     )
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _at_least_one(text: str) -> int:
-    """Return a whole number above zero."""
+    """Parse a positive whole number."""
     number = int(text)
     if number < 1:
         raise ValueError(text)
@@ -104,7 +104,7 @@ def _at_least_one(text: str) -> int:
 
 
 def _end(code: int) -> NoReturn:
-    """End with `code`, also if the last words can no longer be written: Python itself would end with another."""
+    """Exit with `code` even if the standard streams cannot be flushed: Python would exit with another code."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

@@ -1,4 +1,4 @@
-"""Jobs and files as FTS3 writes them in its answers. Pure."""
+"""Format jobs and files as FTS3 does in its responses. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SERVICE", "USER", "fts_time", "job_answer", "file_answer", "missing_answer", "select_fields"]
 
-#: The answer to ``GET /``: the version of FTS3 whose behaviour is kept to.
+#: The response to ``GET /``, with the version of FTS3 whose behaviour is implemented.
 SERVICE = {
     "api": {"major": 3, "minor": 13, "patch": 3},
     "schema": {"major": 9, "minor": 1, "patch": 0},
@@ -24,7 +24,7 @@ SERVICE = {
     "service": "ctao-bdms embedded transfers",
 }
 _DN = "/O=ctao-bdms/CN=loopback"
-#: The answer to ``GET /whoami``: whoever reaches this service is the same user.
+#: The response to ``GET /whoami``: all clients are the same user.
 USER = {
     "user_dn": _DN,
     "dn": [_DN],
@@ -41,7 +41,7 @@ USER = {
 
 
 def fts_time(seconds: float | None) -> str | None:
-    """Return seconds since 1970 as FTS3 writes a time: UTC, no fraction, no zone."""
+    """Return seconds since 1970 in FTS3's time format: UTC, no fraction, no zone."""
     if seconds is None:
         return None
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -94,12 +94,12 @@ def file_answer(file: sqlite3.Row, job_state: str) -> dict[str, Any]:
 
 
 def missing_answer(job_id: str) -> dict[str, str]:
-    """Return what stands in the place of a job that there is not."""
+    """Return the entry for a job that does not exist."""
     return {"job_id": job_id, "http_status": "404 Not Found", "http_message": f'No job with the id "{job_id}" found'}
 
 
 def select_fields(files: Sequence[dict[str, Any]], wanted: str) -> list[dict[str, Any]]:
-    """Return of each file the fields that ``?files=a,b`` asks for.
+    """Return only the fields of ``?files=a,b`` of each file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The service as FTS3's REST interface: Flask routes over the store and the workers."""
+"""FTS3's REST interface: Flask routes over the store and the workers."""
 
 from __future__ import annotations
 
@@ -43,18 +43,12 @@ def make_app(store: Store, storages: Storages, workers: Workers, movers: Mapping
 
     Parameters
     ----------
-    store
-        Where the jobs are.
-    storages
-        What is known of storage elements.
-    workers
-        Who moves the bytes.
     movers
-        How bytes move, by scheme; says which URLs are served.
+        The movers by URL scheme; their schemes are those that are accepted.
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
-    # No web page can reach this service through its visitor's browser by a name that it made point here.
+    # Against DNS rebinding: a web page cannot reach this service from a browser under a host name of its own.
     app.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost"]
     _add_errors(app)
     _add_jobs(app, store, workers, movers)
@@ -65,7 +59,7 @@ def make_app(store: Store, storages: Storages, workers: Workers, movers: Mapping
 
 
 def _add_errors(app: Flask) -> None:
-    """Answer errors as FTS3 does: the status and a sentence."""
+    """Return errors in FTS3's format: the status and a message."""
 
     def refuse(error: InvalidRequestError) -> Answer:
         return _error(HTTPStatus.BAD_REQUEST, f"Invalid value within the request: {error}")
@@ -86,7 +80,7 @@ def _add_errors(app: Flask) -> None:
 
 
 def _add_jobs(app: Flask, store: Store, workers: Workers, movers: Mapping[str, Mover]) -> None:
-    """Submit, look at, cancel and prioritise jobs."""
+    """Add the routes to submit, read, cancel and prioritise jobs."""
 
     @app.post("/jobs")
     def submit() -> Answer:
@@ -149,7 +143,7 @@ def _add_jobs(app: Flask, store: Store, workers: Workers, movers: Mapping[str, M
 
 
 def _add_storages(app: Flask, store: Store, storages: Storages, workers: Workers) -> None:
-    """Ban and configure storage elements."""
+    """Add the routes to ban and configure storage elements."""
 
     @app.get("/ban/se")
     def banned() -> Answer:
@@ -195,7 +189,7 @@ def _add_storages(app: Flask, store: Store, storages: Storages, workers: Workers
 
 
 def _for_each(job_ids: str, answer: Callable[[str], dict[str, Any] | None]) -> Answer:
-    """Answer for one job with an object, for several with a list; 207 if only some of them exist."""
+    """Return an object for one job, a list for several; status 207 if only some of them exist."""
     wanted = [job_id for job_id in job_ids.split(",") if job_id]
     answers = [(answer(job_id), missing_answer(job_id)) for job_id in wanted]
     found = sum(known is not None for known, _ in answers)
@@ -207,9 +201,9 @@ def _for_each(job_ids: str, answer: Callable[[str], dict[str, Any] | None]) -> A
 
 
 def _body() -> Any:  # noqa: ANN401 - JSON
-    """Return the JSON of the request."""
+    """Return the JSON body of the request."""
     if not request.is_json:
-        raise InvalidRequestError("the header Content-Type must say application/json")
+        raise InvalidRequestError("the header Content-Type must be application/json")
     try:
         return request.get_json()
     except RecursionError as error:
@@ -217,5 +211,5 @@ def _body() -> Any:  # noqa: ANN401 - JSON
 
 
 def _error(status: HTTPStatus, message: str) -> Answer:
-    """Return an error as FTS3 writes it."""
+    """Return an error in FTS3's format."""
     return jsonify({"status": f"{status.value} {status.phrase}", "message": message}), status

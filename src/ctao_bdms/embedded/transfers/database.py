@@ -1,4 +1,4 @@
-"""The SQLite file of the transfer service: its tables, and one connection that all threads share."""
+"""The SQLite database of the transfer service: its tables, and one connection for all threads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ create table banned (
 ) without rowid;
 create table configured (se text primary key, config text not null) without rowid;
 """
-# What may have left a temporary file where it could not be removed; came later, and needs no other layout.
+# Copies whose temporary file may still exist; a later addition that is compatible with the first layout.
 _LEFTOVERS = """
 create table if not exists leftovers (
     file_id integer primary key references files (id) on delete cascade, tried real not null
@@ -49,21 +49,21 @@ create table if not exists leftovers (
 
 
 class Database:
-    """The open file. It is held exclusively, so that no second service can take the same jobs.
+    """The open database. It is locked exclusively, so that no second service can run the same jobs.
 
     Parameters
     ----------
     path
-        The file; made if it is not there.
+        The file; created if it does not exist.
     patience_s
-        For how long to wait for another service to let go of it.
+        How long to wait for another service to release it, in seconds.
 
     Raises
     ------
     DatabaseInUseError
         If another service holds it.
     EmbeddedError
-        If it cannot be opened, is no database, or was made by another version.
+        If it cannot be opened, is not a database, or has the layout of another version.
     """
 
     def __init__(self, path: Path, *, patience_s: float = 3) -> None:
@@ -85,11 +85,11 @@ class Database:
             raise
 
     def _prepare(self, path: Path) -> None:
-        """Take hold of the file and make the tables if it is new."""
+        """Lock the file, and create the tables if it is new."""
         for pragma in (
             "locking_mode = exclusive",
             "journal_mode = wal",
-            # A power cut may undo the last moments; Rucio submits again what it then finds lost.
+            # A power cut may lose the last transactions; Rucio then submits lost jobs again.
             "synchronous = normal",
             "foreign_keys = on",
         ):
@@ -106,7 +106,7 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """All or nothing: what the block executes is committed at its end, or undone if it raises."""
+        """Run the block in a transaction: commit at its end, or roll back if it raises."""
         with self._lock:
             self._connection.execute("begin immediate")
             try:
@@ -117,21 +117,21 @@ class Database:
             self._connection.execute("commit")
 
     def execute(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        """Run one statement and return its rows."""
+        """Run a statement and return its rows."""
         with self._lock:
             return self._connection.execute(sql, values).fetchall()
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run one statement for each row of values."""
+        """Run a statement for each row of values."""
         with self._lock:
             self._connection.executemany(sql, rows)
 
     def changes(self, sql: str, values: Sequence[object] = ()) -> int:
-        """Run one statement and return how many rows it changed."""
+        """Run a statement and return the number of changed rows."""
         with self._lock:
             return self._connection.execute(sql, values).rowcount
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._connection.close()

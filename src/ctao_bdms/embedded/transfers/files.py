@@ -1,4 +1,4 @@
-"""The mover for ``file://``: a verified copy from one folder of this machine to another."""
+"""The mover for ``file://``: verified copies between local folders."""
 
 from __future__ import annotations
 
@@ -26,39 +26,37 @@ _BUFFER_BYTES = 1 << 20
 
 
 class FileMover:
-    """Copies files of this machine.
+    """Copies local files.
 
     Parameters
     ----------
     roots
-        The folders, with all links resolved, that sources and destinations must lie in; empty for all.
+        The allowed folders of sources and destinations, with all links resolved; empty for all.
     """
 
     def __init__(self, roots: tuple[Path, ...] = ()) -> None:
         self._roots = roots
 
     def check(self, url: str) -> None:
-        """Refuse a URL that can never be served.
+        """Raise for a URL that can never be served.
 
         Raises
         ------
         InvalidRequestError
-            If it is not a local file, or lies outside the roots.
+            If it is not a local file, or is outside the roots.
         """
         self._path(url)
 
     def move(self, order: Order, abandoned: Callable[[], bool]) -> int:
         """Make and verify one copy.
 
-        The bytes are read once, digested while they are written under a temporary name, forced to disk, read back from
-        there, and only then given their name. So a failed copy never shows, and never harms a file that was there.
+        The bytes are read once and digested while they are written to a temporary file. This file is flushed to disk,
+        read back, and only then renamed. So a failed copy is never visible, and never damages an existing file.
 
         Parameters
         ----------
-        order
-            What to copy.
         abandoned
-            Asked again and again; once it says True the copy is given up.
+            Called repeatedly; the copy is abandoned once it returns True.
 
         Returns
         -------
@@ -68,9 +66,9 @@ class FileMover:
         Raises
         ------
         TransferFailedError
-            If the copy could not be made.
+            If the copy failed.
         TransferAbandonedError
-            If it was given up.
+            If it was abandoned.
         """
         source, target = self._path(order.source), self._path(order.destination)
         part = target.with_name(order.part)
@@ -96,7 +94,7 @@ class FileMover:
         return before.st_size
 
     def clean(self, order: Order) -> bool:
-        """Remove the temporary file of a copy that ended half-way, if there is one; return whether none is left."""
+        """Remove the temporary file of an interrupted copy; return whether none is left."""
         try:
             self._path(order.destination).with_name(order.part).unlink(missing_ok=True)
         except OSError:
@@ -104,12 +102,12 @@ class FileMover:
         return True
 
     def _path(self, url: str) -> Path:
-        """Return the path of a URL, checked against the roots with all links of its folder resolved."""
+        """Return the path of a URL, with all links of its folder resolved, and check that it is in the roots."""
         path = local_path(url)
         if self._roots:
             real = path.resolve()
             if not any(real.is_relative_to(root) for root in self._roots):
-                raise InvalidRequestError(f"{url!r} lies outside the folders that this service may touch")
+                raise InvalidRequestError(f"{url!r} is outside the allowed folders of this service")
         return path
 
     def _copy(
@@ -132,7 +130,7 @@ class FileMover:
                     "DESTINATION", errno.EIO, f"Source and destination file size mismatch {before.st_size} <> {written}"
                 )
             if order.verify.target:
-                # Dropped from the cache, the pages come back from the disk itself.
+                # Drop the pages from the cache, so that the bytes are read back from disk.
                 os.posix_fadvise(writer, 0, 0, os.POSIX_FADV_DONTNEED)
                 os.lseek(writer, 0, os.SEEK_SET)
                 back = _digest(writer, algorithm, abandoned, "DESTINATION")
@@ -143,7 +141,7 @@ class FileMover:
 
 
 def _check_source(found: os.stat_result, order: Order) -> None:
-    """Refuse a source that is no file, or not of the size that it should have."""
+    """Raise if the source is not a file, or has not the expected size."""
     if stat.S_ISDIR(found.st_mode):
         raise TransferFailedError("SOURCE", errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(found.st_mode):
@@ -157,7 +155,7 @@ def _check_source(found: os.stat_result, order: Order) -> None:
 
 
 def _is_the_copy(reader: int, target: Path, order: Order, abandoned: Callable[[], bool]) -> bool:
-    """Say whether the file at the destination is the very copy, made just before the service was stopped."""
+    """Return whether the file at the destination is this copy, completed just before the service stopped."""
     algorithm = order.checksum.algorithm if order.checksum else "adler32"
     with _opened("DESTINATION", target, os.O_RDONLY | os.O_NONBLOCK) as there:
         if os.fstat(there).st_size != os.fstat(reader).st_size:
@@ -169,7 +167,7 @@ def _is_the_copy(reader: int, target: Path, order: Order, abandoned: Callable[[]
 def _digest(
     reader: int, algorithm: str, abandoned: Callable[[], bool], scope: str, writer: int | None = None
 ) -> Checksum:
-    """Read to the end, digest, and write to `writer` if there is one."""
+    """Read to the end, compute the digest, and write to `writer` if given."""
     digest = new_digest(algorithm)
     buffer = memoryview(bytearray(_BUFFER_BYTES))
     while True:
@@ -187,7 +185,7 @@ def _digest(
 
 
 def _mismatch(scope: str, ends: str, found: Checksum, expected: Checksum) -> TransferFailedError:
-    """Return the failure for two digests that differ."""
+    """Return the failure for two different digests."""
     return TransferFailedError(
         "TRANSFER",
         errno.EIO,
@@ -197,7 +195,7 @@ def _mismatch(scope: str, ends: str, found: Checksum, expected: Checksum) -> Tra
 
 
 def _make_folders(target: Path) -> None:
-    """Make the folders that are missing above `target`, durably."""
+    """Create the missing folders above `target`, and flush them to disk."""
     missing = []
     folder = target.parent
     while not os.path.lexists(folder):
@@ -214,7 +212,7 @@ def _make_folders(target: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(scope: str, path: Path, flags: int) -> Iterator[int]:
-    """Open a file for the length of a block."""
+    """Open a file within a block."""
     with _trouble(scope):
         handle = os.open(path, flags | os.O_CLOEXEC, 0o666)
     try:
@@ -225,7 +223,7 @@ def _opened(scope: str, path: Path, flags: int) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _trouble(scope: str, step: str = "") -> Iterator[None]:
-    """Turn an error of the operating system into a reason as FTS3 writes it."""
+    """Convert an error of the operating system to a failure in FTS3's format."""
     try:
         yield
     except TransferFailedError:

@@ -1,4 +1,4 @@
-"""What a transfer job is, and the state machine of FTS3 for its three types. Pure: no clock, no disk."""
+"""Transfer jobs, and FTS3's state machine for their three types. Pure: no clock, no disk."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ __all__ = [
 
 
 class JobType(StrEnum):
-    """How the files of a job depend on each other."""
+    """The dependency between the files of a job."""
 
-    NORMAL = "N"  #: each file for itself
-    MULTI_SOURCE = "R"  #: one destination, sources tried one after the other
-    MULTI_HOP = "H"  #: each file follows the one before
+    NORMAL = "N"  #: independent files
+    MULTI_SOURCE = "R"  #: one destination, alternative sources
+    MULTI_HOP = "H"  #: each file is copied after the previous one
 
 
 class JobState(StrEnum):
-    """The states of a job, as FTS3 names them."""
+    """The states of a job, with FTS3's names."""
 
     SUBMITTED = "SUBMITTED"
     ACTIVE = "ACTIVE"
@@ -45,12 +45,12 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """True if nothing will change any more."""
+        """True if the job has ended."""
         return self not in {JobState.SUBMITTED, JobState.ACTIVE}
 
 
 class FileState(StrEnum):
-    """The states of a file of a job, as FTS3 names them."""
+    """The states of a file of a job, with FTS3's names."""
 
     SUBMITTED = "SUBMITTED"
     ACTIVE = "ACTIVE"
@@ -61,7 +61,7 @@ class FileState(StrEnum):
 
 
 class Verify(StrEnum):
-    """Which ends of a copy are compared with the checksum."""
+    """The ends of a copy that are compared with the checksum."""
 
     NONE = "none"
     SOURCE = "source"
@@ -81,7 +81,7 @@ class Verify(StrEnum):
 
 @attrs.frozen
 class Checksum:
-    """A digest that a file should have.
+    """The expected checksum of a file.
 
     Attributes
     ----------
@@ -97,24 +97,24 @@ class Checksum:
 
 @attrs.frozen(kw_only=True)
 class Order:
-    """One copy to be made.
+    """One copy to make.
 
     Attributes
     ----------
     source, destination
         URLs.
     part
-        The name that the copy has, in the destination's folder, until it is whole.
+        The name of the temporary file, in the destination's folder.
     size_bytes
-        The size that the file should have, None if that is not known.
+        The expected size, None if unknown.
     checksum
-        The digest that it should have, None if that is not known.
+        The expected checksum, None if unknown.
     verify
-        Which ends are compared with it.
+        The ends that are compared with it.
     overwrite
-        True if a file that is at the destination may be replaced.
+        True if an existing file at the destination may be replaced.
     resumed
-        True if the service was stopped while it made this copy before.
+        True if the service was stopped during an earlier attempt.
     """
 
     source: str
@@ -148,12 +148,10 @@ class NewJob:
     ----------
     id
         A UUID.
-    type
-        How the files depend on each other.
     priority
-        From 1 to 5; a higher one goes first.
+        From 1 to 5; higher ones are first.
     metadata, params
-        JSON objects as the client gave them.
+        JSON objects of the client.
     files
         In the order in which they are tried.
     """
@@ -167,16 +165,16 @@ class NewJob:
 
 
 def first_states(job_type: JobType, files: int) -> list[FileState]:
-    """Return the states in which the files of a new job begin."""
+    """Return the initial states of the files of a new job."""
     if job_type is JobType.NORMAL:
         return [FileState.SUBMITTED] * files
     return [FileState.SUBMITTED] + [FileState.NOT_USED] * (files - 1)
 
 
 def next_file(job_type: JobType, states: Sequence[FileState]) -> int | None:
-    """Return the index of the file whose turn has come, now that none is waiting or being copied; None for the end.
+    """Return the index of the next file to copy when none is queued or active; None if there is none.
 
-    The next source is tried when all before it failed; the next hop is made when all before it succeeded.
+    The next source is tried when all previous ones failed; the next hop is made when all previous ones succeeded.
     """
     so_far = {JobType.MULTI_SOURCE: FileState.FAILED, JobType.MULTI_HOP: FileState.FINISHED}.get(job_type)
     if so_far is None or FileState.NOT_USED not in states:
@@ -186,7 +184,7 @@ def next_file(job_type: JobType, states: Sequence[FileState]) -> int | None:
 
 
 def final_state(job_type: JobType, states: Sequence[FileState]) -> JobState:
-    """Return the state of a job none of whose files will change any more."""
+    """Return the state of a job whose files have all ended."""
     seen = set(states)
     if FileState.CANCELED in seen:
         return JobState.CANCELED

@@ -1,4 +1,4 @@
-"""How bytes move: one mover for each family of schemes, chosen from one table."""
+"""Movers copy bytes: one for each family of URL schemes, chosen from one table."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Mover", "make_movers", "mover_for"]
 
 
 class Mover(Protocol):
-    """Moves the bytes of one family of URL schemes."""
+    """Copies bytes between URLs of one family of schemes."""
 
     def check(self, url: str) -> None:
-        """Refuse a URL that can never be served with `InvalidRequestError`."""
+        """Raise `InvalidRequestError` for a URL that can never be served."""
 
     def move(self, order: Order, abandoned: Callable[[], bool]) -> int:
         """Make and verify one copy; return its size in bytes.
@@ -30,22 +30,22 @@ class Mover(Protocol):
         Raises
         ------
         TransferFailedError
-            If the copy could not be made; nothing of it is left behind, unless it says so.
+            If the copy failed. No temporary file is left, unless the error has ``leaves_part``.
         TransferAbandonedError
-            If `abandoned` became true before it was made; nothing of it is left behind, unless it says so.
+            If `abandoned` became true before it was complete; temporary files as above.
         """
 
     def clean(self, order: Order) -> bool:
-        """Remove what a copy that ended half-way left behind; return whether nothing is left."""
+        """Remove the temporary file of an interrupted copy; return whether none is left."""
 
 
 def make_movers(roots: Sequence[Path]) -> Mapping[str, Mover]:
-    """Return the movers by scheme. `roots` are the folders that ``file://`` may touch; none means all."""
+    """Return the movers by scheme. `roots` are the allowed folders of ``file://``; empty for all."""
     return {"file": FileMover(tuple(root.resolve() for root in roots)), "http": ThirdPartyMover()}
 
 
 def mover_for(movers: Mapping[str, Mover], source: str, destination: str) -> Mover:
-    """Return the mover that serves both ends of a copy, with both URLs checked."""
+    """Return the mover for both ends of a copy, after checking both URLs."""
     found = []
     for url in (source, destination):
         try:
@@ -57,5 +57,5 @@ def mover_for(movers: Mapping[str, Mover], source: str, destination: str) -> Mov
         movers[scheme].check(url)
         found.append(movers[scheme])
     if found[0] is not found[1]:
-        raise InvalidRequestError(f"there is no way to copy from {source!r} to {destination!r}: the schemes do not fit")
+        raise InvalidRequestError(f"cannot copy from {source!r} to {destination!r}: the schemes do not match")
     return found[0]

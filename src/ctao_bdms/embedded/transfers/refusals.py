@@ -1,4 +1,4 @@
-"""What can go wrong in the transfer service, in the words of FTS3."""
+"""Errors of the transfer service, with FTS3's messages."""
 
 from __future__ import annotations
 
@@ -14,17 +14,11 @@ __all__ = [
 
 
 class InvalidRequestError(BdmsError, ValueError):
-    """A client asked for something that makes no sense; the text says what."""
+    """A request of a client is invalid; the text says why."""
 
 
 class DuplicateJobError(BdmsError, ValueError):
-    """A job of that identifier exists.
-
-    Parameters
-    ----------
-    job_id
-        The identifier.
-    """
+    """A job with that identifier exists."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"the job {job_id} exists already")
@@ -32,13 +26,7 @@ class DuplicateJobError(BdmsError, ValueError):
 
 
 class DatabaseInUseError(EmbeddedError):
-    """Another transfer service holds the database.
-
-    Parameters
-    ----------
-    path
-        The database file.
-    """
+    """Another transfer service holds the database."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} is in use by another transfer service; stop that one or choose another --database")
@@ -51,23 +39,21 @@ class _NoCopyError(BdmsError):
     Attributes
     ----------
     leaves_part
-        Whether its temporary file may lie at the destination still, because it could not be removed.
+        Whether its temporary file could not be removed and may still exist.
     """
 
     leaves_part = False
 
 
 class TransferFailedError(_NoCopyError, OSError):
-    """A copy could not be made.
+    """A copy failed.
 
     Parameters
     ----------
     scope
         ``SOURCE``, ``DESTINATION`` or ``TRANSFER``.
     code
-        The number that the operating system gives to this kind of trouble (`errno`).
-    text
-        What happened.
+        The `errno` of the failure.
     """
 
     def __init__(self, scope: str, code: int, text: str) -> None:
@@ -77,4 +63,4 @@ class TransferFailedError(_NoCopyError, OSError):
 
 
 class TransferAbandonedError(_NoCopyError):
-    """A copy was given up because its job was cancelled or the service stops."""
+    """A copy was abandoned because its job was cancelled or the service stops."""

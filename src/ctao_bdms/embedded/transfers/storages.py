@@ -1,4 +1,4 @@
-"""Storage elements that are banned, and the limits that clients have set for them."""
+"""Banned storage elements, and limits set by clients."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Storages:
         self._database = database
 
     def ban(self, body: object, now: float) -> tuple[str, bool]:
-        """Ban the storage that the body of ``POST /ban/se`` names: no copy from or to it is started any more.
+        """Ban the storage in the body of ``POST /ban/se``: no new copy from or to it is started.
 
-        Returns its name, and True if its jobs are to be cancelled rather than to wait.
+        Returns its name, and True if its jobs are to be cancelled instead of waiting.
 
         Raises
         ------
         InvalidRequestError
-            If the body makes no sense.
+            If the body is invalid.
         """
         request = body if isinstance(body, Mapping) else {}
         name, status, message = (request.get(key, default) for key, default in _BAN.items())
@@ -53,12 +53,12 @@ class Storages:
         return self._database.execute("select * from banned order by se")
 
     def configure(self, body: object) -> dict[str, Any]:
-        """Keep the configuration of each storage that the body of ``POST /config/se`` names; return all that is kept.
+        """Store the configuration of each storage in the body of ``POST /config/se``; return all configurations.
 
         Raises
         ------
         InvalidRequestError
-            If the body makes no sense.
+            If the body is invalid.
         """
         if not isinstance(body, Mapping) or not all(isinstance(config, Mapping) for config in body.values()):
             raise InvalidRequestError("the request must hold one JSON object for each storage element")
@@ -75,7 +75,7 @@ class Storages:
         return self.configured()
 
     def configured(self) -> dict[str, Any]:
-        """Return the configuration of every storage that has one."""
+        """Return all configurations by storage."""
         rows = self._database.execute("select se, config from configured order by se")
         return {row["se"]: json.loads(row["config"]) for row in rows}
 
@@ -84,7 +84,7 @@ _BAN = {"storage": "", "status": "CANCEL", "message": ""}
 
 
 def _mapping(value: object, where: str) -> Mapping[str, Any]:
-    """Return `value` if it is a JSON object, an empty one if it is not there."""
+    """Return `value` if it is a JSON object, or an empty one for None."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The jobs and their files, on disk: every step of the state machine is one transaction."""
+"""Jobs and their files on disk; every step of the state machine is one transaction."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["CANCELED_REASON", "Store", "Task"]
 CANCELED_REASON = "Job canceled by the user"
 _FAILED_REASON = "One or more files failed. Please have a look at the details for more information"
 
-# A file whose destination is being written by another job waits its turn, and so does one of a banned storage.
+# Skips files whose destination is being written by another job, and files of banned storages.
 _CLAIM = """
 update files set state = 'ACTIVE', started = ?, attempts = attempts + 1 where id = (
     select id from files f where state = 'SUBMITTED'
@@ -44,7 +44,7 @@ update files set state = 'ACTIVE', started = ?, attempts = attempts + 1 where id
 
 @attrs.frozen
 class Task:
-    """A copy that a worker has taken on."""
+    """A copy that a worker has claimed."""
 
     file_id: int
     job_id: str
@@ -58,12 +58,12 @@ class Store:
         self._database = database
 
     def add(self, job: NewJob, now: float) -> None:
-        """Keep a new job.
+        """Store a new job.
 
         Raises
         ------
         DuplicateJobError
-            If there is a job of that identifier.
+            If a job with that identifier exists.
         """
         with self._database.writing():
             if self.job(job.id):
@@ -101,7 +101,7 @@ class Store:
             )
 
     def claim(self, now: float) -> Task | None:
-        """Take the file whose turn it is, if there is one."""
+        """Claim the next file in the queue, if there is one."""
         with self._database.writing():
             rows = self._database.execute(_CLAIM, (now,))
             if not rows:
@@ -112,7 +112,7 @@ class Store:
         return _task(rows[0])
 
     def finish(self, task: Task, now: float, *, moved_bytes: int | None = None, reason: str = "") -> bool:
-        """Note the end of a copy, a success if there is no `reason`, and what follows from it for its job.
+        """Record the end of a copy (a success if `reason` is empty), and update its job.
 
         Returns False if the job was cancelled in the meantime.
         """
@@ -140,7 +140,7 @@ class Store:
         return True
 
     def cancel(self, job_id: str, now: float) -> list[int] | None:
-        """Cancel what is not done of a job; return the files that were being copied, None if the job has ended."""
+        """Cancel the files of a job that have not ended; return those being copied, None if the job has ended."""
         with self._database.writing():
             job = self.job(job_id)
             if job is None or JobState(job["state"]).is_final:
@@ -155,7 +155,7 @@ class Store:
         return [row["id"] for row in rows]
 
     def set_priority(self, job_id: str, priority: int) -> None:
-        """Let the files of a job go before or after those of others."""
+        """Set the priority of a job and its files."""
         with self._database.writing():
             self._database.execute("update jobs set priority = ? where id = ?", (priority, job_id))
             self._database.execute("update files set priority = ? where job_id = ?", (priority, job_id))
@@ -170,7 +170,7 @@ class Store:
         return self._database.execute("select * from files where job_id = ? order by place", (job_id,))
 
     def unfinished_with(self, storage: str) -> list[str]:
-        """Return the jobs that have yet to read from or write to a storage element."""
+        """Return the jobs with copies from or to a storage element that have not ended."""
         rows = self._database.execute(
             "select distinct job_id from files where state in ('SUBMITTED', 'ACTIVE') and ? in (source_se, dest_se)",
             (storage,),
@@ -178,9 +178,9 @@ class Store:
         return [row["job_id"] for row in rows]
 
     def recover(self) -> list[Order]:
-        """Put what was being copied when the service ended back into the queue.
+        """Queue the files again that were being copied when the service ended.
 
-        Returns the orders that may have left a temporary file behind: those, and those that were being cancelled.
+        Returns the orders that may have left a temporary file: those of active and of cancelled copies.
         """
         with self._database.writing():
             rows = self._database.execute(
@@ -190,38 +190,38 @@ class Store:
         return [_task(row).order for row in rows]
 
     def leave(self, task: Task, now: float) -> None:
-        """Remember a copy whose temporary file could not be removed: for as long as its job is remembered."""
+        """Record that the temporary file of a copy could not be removed, for as long as its job is kept."""
         with self._database.writing():
             self._database.execute(
                 "insert or replace into leftovers select id, ? from files where id = ?", (now, task.file_id)
             )
 
     def leftovers(self, limit: int) -> list[Task]:
-        """Return copies whose temporary files could not be removed, those first that were not tried for longest."""
+        """Return copies whose temporary files could not be removed, the least recently tried first."""
         rows = self._database.execute(
             "select files.* from files join leftovers on file_id = id order by tried, id limit ?", (limit,)
         )
         return [_task(row) for row in rows]
 
     def tidied(self, task: Task) -> None:
-        """Forget that a copy has left a temporary file: it is gone."""
+        """Record that the temporary file of a copy is removed."""
         with self._database.writing():
             self._database.execute("delete from leftovers where file_id = ?", (task.file_id,))
 
     def prune(self, before: float) -> int:
-        """Forget the jobs that ended before a time; return how many."""
+        """Delete the jobs that ended before a time; return how many."""
         with self._database.writing():
             return self._database.changes("delete from jobs where finished < ?", (before,))
 
     def _end(self, job_id: str, state: JobState, reason: str, now: float) -> None:
-        """Note the end of a job."""
+        """Record the end of a job."""
         self._database.execute(
             "update jobs set state = ?, reason = ?, finished = ? where id = ?", (state, reason, now, job_id)
         )
 
 
 def _task(row: sqlite3.Row) -> Task:
-    """Return the copy that a row of `files` asks for."""
+    """Return the copy for a row of `files`."""
     return Task(
         row["id"],
         row["job_id"],

@@ -1,4 +1,4 @@
-"""What a client may submit: from the JSON of a request to a job, or a sentence that says what is wrong. Pure."""
+"""Parse the JSON of a submission to a job, or raise an error that says what is wrong. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BASE_ID", "VO", "parse_priority", "parse_submission"]
 
-#: With these two a client works out deterministic job identifiers; `GET /whoami` tells them.
+#: The values from which clients compute deterministic job identifiers; `GET /whoami` returns them.
 BASE_ID = uuid.UUID("b7f4ab0c-5d3c-5c07-9b1e-6c7d3f0a5e21")
 VO = "ctao"
 
@@ -31,7 +31,7 @@ _PARAM_KEYS = frozenset({
     "job_metadata", "verify_checksum", "overwrite", "overwrite_hop", "overwrite_when_only_on_disk", "priority",
     "multihop", "id_generator", "sid",
 })  # fmt: skip
-#: Of FTS3, for things that a copy on one machine has no use for: tapes, tokens, networks, queues of days.
+#: Parameters of FTS3 that are accepted and ignored: local copies need no tapes, tokens, networks or long queues.
 _IDLE_PARAM_KEYS = frozenset({
     "account", "archive_timeout", "bring_online", "buffer_size", "copy_pin_lifetime", "credential",
     "dst_file_report", "gridftp", "ipv4", "ipv6", "max_time_in_queue", "nostreams", "retry", "retry_delay",
@@ -40,24 +40,24 @@ _IDLE_PARAM_KEYS = frozenset({
 
 
 def parse_submission(body: object, check_urls: Callable[[str, str], object]) -> NewJob:
-    """Return the job that the body of ``POST /jobs`` asks for.
+    """Return the job in the body of ``POST /jobs``.
 
     Parameters
     ----------
     body
         The decoded JSON.
     check_urls
-        Called with each source and destination; refuses what cannot be served.
+        Called with each source and destination; raises for unsupported ones.
 
     Returns
     -------
     NewJob
-        With a new identifier, or the one that follows from ``sid`` if the client wants deterministic ones.
+        With a new identifier, or one computed from ``sid`` if the client requests deterministic ones.
 
     Raises
     ------
     InvalidRequestError
-        If the request makes no sense.
+        If the request is invalid.
     """
     request = _mapping(body, "the request")
     _refuse_unknown(request, frozenset({"files", "params"}), "the request")
@@ -128,7 +128,7 @@ def _parse_file(entry: Mapping[str, Any], *, where: str, verify: object, overwri
 
 
 def _job_type(entries: int, files: int, *, multihop: bool) -> JobType:
-    """Return the type of a job of so many entries, with so many sources in all."""
+    """Return the type of a job, from its number of entries and the number of all sources."""
     if multihop:
         if files != entries:
             raise InvalidRequestError("each hop of a multihop job has exactly one source")
@@ -136,7 +136,7 @@ def _job_type(entries: int, files: int, *, multihop: bool) -> JobType:
     if files == entries:
         return JobType.NORMAL
     if entries > 1:
-        raise InvalidRequestError("a job in which a file has several sources can have one file only")
+        raise InvalidRequestError("a job with several sources for a file can have one file only")
     return JobType.MULTI_SOURCE
 
 
@@ -147,12 +147,12 @@ def _job_id(params: Mapping[str, Any]) -> str:
         return str(uuid.uuid4())
     sid = params.get("sid")
     if generator != "deterministic" or not isinstance(sid, str) or not sid:
-        raise InvalidRequestError("id_generator must be 'standard', or 'deterministic' with a sid beside it")
+        raise InvalidRequestError("id_generator must be 'standard', or 'deterministic' together with a sid")
     return str(uuid.uuid5(uuid.uuid5(BASE_ID, VO), sid))
 
 
 def _verify(value: object, checksum: Checksum | None) -> Verify:
-    """Return what to verify; a checksum that comes without a wish is compared at the target, as FTS3 does."""
+    """Return what to verify; by default, a checksum is compared at the target, as in FTS3."""
     if value is None:
         return Verify.TARGET if checksum else Verify.NONE
     if isinstance(value, bool):
@@ -163,7 +163,7 @@ def _verify(value: object, checksum: Checksum | None) -> Verify:
 
 
 def _checksum(value: object, where: str) -> Checksum | None:
-    """Return the checksum that stands as ``ADLER32:1a982599``."""
+    """Parse a checksum such as ``ADLER32:1a982599``."""
     if value is None:
         return None
     algorithm, _, digits = value.partition(":") if isinstance(value, str) else ("", "", "")
@@ -182,7 +182,7 @@ def _urls(entry: Mapping[str, Any], key: str, where: str) -> list[str]:
 
 
 def _metadata(value: object, limit_bytes: int, where: str) -> str:
-    """Return metadata as JSON; what is no object is wrapped in one, as FTS3 does."""
+    """Return metadata as JSON; values that are not objects are wrapped in one, as in FTS3."""
     if value is None:
         value = {}
     try:
@@ -190,12 +190,12 @@ def _metadata(value: object, limit_bytes: int, where: str) -> str:
     except ValueError as error:
         raise InvalidRequestError(f"{where}: {error}") from error
     if len(text) > limit_bytes:
-        raise InvalidRequestError(f"{where} has {len(text)} bytes; at most {limit_bytes} are kept")
+        raise InvalidRequestError(f"{where} has {len(text)} bytes; the maximum is {limit_bytes}")
     return text
 
 
 def _flag(params: Mapping[str, Any], key: str) -> bool:
-    """Return a parameter that is true or false."""
+    """Return a boolean parameter."""
     value = params.get(key)
     if value is not None and not isinstance(value, bool):
         raise InvalidRequestError(f"{key} must be true or false, not {value!r}")
@@ -210,6 +210,6 @@ def _mapping(value: object, where: str) -> Mapping[str, Any]:
 
 
 def _refuse_unknown(found: Mapping[str, Any], known: frozenset[str], where: str) -> None:
-    """Refuse keys that nobody would look at, for they are most likely misspelt."""
+    """Raise for unknown keys, which are probably misspelt."""
     if unknown := sorted(set(found) - known):
         raise InvalidRequestError(f"{where}: unknown field {', '.join(map(repr, unknown))}")

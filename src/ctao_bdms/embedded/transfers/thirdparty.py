@@ -1,4 +1,4 @@
-"""The mover for ``http://``: the destination's server fetches the file from the source's (HTTP-TPC)."""
+"""The mover for ``http://``: the destination's server copies the file from the source's (HTTP-TPC)."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ __all__ = ["ThirdPartyMover"]
 
 _HOSTS = {"127.0.0.1", "localhost"}
 _WATCH_S = 0.1
-#: At which end a copy failed, by the words of XRootD.
+#: The end at which a copy failed, by XRootD's message.
 _ENDS = {"Error when interacting with local filesystem": "DESTINATION", "Remote side failed": "SOURCE"}
 _UNTIDY = {"", ".", ".."}
 
 
 class ThirdPartyMover:
-    """Has servers of this machine copy files from each other; no byte passes through this service.
+    """Makes local servers copy files from each other; no byte passes through this service.
 
     Parameters
     ----------
     silence_s
-        How long a server may say nothing, in seconds.
+        The timeout of a silent server, in seconds.
     """
 
     def __init__(self, *, silence_s: float = 30.0) -> None:
         self._silence_s = silence_s
 
     def check(self, url: str) -> None:
-        """Refuse a URL that can never be served.
+        """Raise for a URL that can never be served.
 
         Raises
         ------
         InvalidRequestError
-            If it names another machine, or no file.
+            If it is on another host, or not the URL of a file.
         """
         try:
             parts = urlsplit(url)
@@ -53,23 +53,21 @@ class ThirdPartyMover:
         if host not in _HOSTS:
             raise InvalidRequestError(f"{url!r} names the host {host!r}; only localhost can be served")
         if "@" in parts.netloc or parts.query or parts.fragment or not url.isascii() or not url.isprintable():
-            raise InvalidRequestError(f"{url!r} is more than the place of a file")
+            raise InvalidRequestError(f"{url!r} has other parts than host, port and path")
         steps = parts.path.lstrip("/").split("/")
         if " " in url or _UNTIDY & set(steps):
-            raise InvalidRequestError(f"{url!r} names no file, or not by its shortest name")
+            raise InvalidRequestError(f"{url!r} is not the normalised URL of a file")
 
     def move(self, order: Order, abandoned: Callable[[], bool]) -> int:
         """Make and verify one copy.
 
-        The storages say what they hold: the source before the copy, the destination after it. The copy has a temporary
-        name until its digest is known to be right, so a failed one never shows, and never harms a file that was there.
+        The servers report digests: the source before the copy, the destination after it. The copy has a temporary name
+        until its digest is verified. So a failed copy is never visible, and never damages an existing file.
 
         Parameters
         ----------
-        order
-            What to copy.
         abandoned
-            Asked again and again; once it says True the copy is given up.
+            Called repeatedly; the copy is abandoned once it returns True.
 
         Returns
         -------
@@ -79,28 +77,28 @@ class ThirdPartyMover:
         Raises
         ------
         TransferFailedError
-            If the copy could not be made.
+            If the copy failed.
         TransferAbandonedError
-            If it was given up.
+            If it was abandoned.
         """
         if order.checksum is not None and order.checksum.algorithm != "adler32":
-            text = f"The storages give ADLER32 only, not {order.checksum.algorithm.upper()}"
+            text = f"The storages support ADLER32 only, not {order.checksum.algorithm.upper()}"
             raise TransferFailedError("TRANSFER", errno.ENOTSUP, text)
         storage = WebDav(silence_s=self._silence_s)
         try:
             with _watched(abandoned, storage.cut):
                 return self._move(storage, order)
         except TransferFailedError as error:
-            if order.resumed:  # an earlier attempt may have left it, and this one not have come so far
+            if order.resumed:  # an earlier attempt may have left it, even if this one did not get so far
                 error.leaves_part = not self.clean(order)
-            if abandoned():  # what failed was cut
+            if abandoned():  # it failed because the request was cut
                 given_up = TransferAbandonedError()
                 given_up.leaves_part = error.leaves_part
                 raise given_up from None
             raise
 
     def clean(self, order: Order) -> bool:
-        """Remove the temporary file of a copy that ended half-way, if there is one; return whether none is left."""
+        """Remove the temporary file of an interrupted copy; return whether none is left."""
         try:
             WebDav(silence_s=self._silence_s).delete(_part(order))
         except StorageError as error:
@@ -136,12 +134,12 @@ class ThirdPartyMover:
         return size
 
     def _is_done(self, storage: WebDav, order: Order, size: int, source: str | None) -> bool:
-        """Say whether the copy was made just before the service was stopped.
+        """Return whether the copy was completed just before the service stopped.
 
         Raises
         ------
         TransferFailedError
-            If there is any other file.
+            If there is another file.
         """
         with _trouble("DESTINATION"):
             if not storage.exists(order.destination):
@@ -156,7 +154,7 @@ class ThirdPartyMover:
         raise TransferFailedError("DESTINATION", errno.EEXIST, "Destination file exists and overwrite is not enabled")
 
     def _verify(self, storage: WebDav, part: str, size: int, order: Order, source: str | None) -> None:
-        """Compare what has arrived with what was sent."""
+        """Compare size and digest of the copy with those of the source."""
         arrived = storage.size(part)
         if arrived != size:
             text = f"Source and destination file size mismatch {size} <> {arrived}"
@@ -171,24 +169,24 @@ class ThirdPartyMover:
 
 
 def _asks_source(order: Order) -> bool:
-    """Say whether the source is asked for its digest."""
+    """Return whether the digest of the source is needed."""
     return order.verify.source or (order.verify.target and order.checksum is None)
 
 
 def _part(order: Order) -> str:
-    """Return where the copy is until it is whole."""
+    """Return the URL of the temporary file."""
     return f"{order.destination.rpartition('/')[0]}/{order.part}"
 
 
 def _mismatch(scope: str, ends: str, found: str, expected: str) -> TransferFailedError:
-    """Return the failure for two digests that differ."""
+    """Return the failure for two different digests."""
     text = f"{scope} CHECKSUM MISMATCH {ends} ADLER32 do not match ({found} != {expected})"
     return TransferFailedError("TRANSFER", errno.EIO, text)
 
 
 @contextlib.contextmanager
 def _trouble(scope: str, step: str = "") -> Iterator[None]:
-    """Turn what a storage says into a reason as FTS3 writes it."""
+    """Convert an error of a storage to a failure in FTS3's format."""
     try:
         yield
     except StorageError as error:
@@ -199,7 +197,7 @@ def _trouble(scope: str, step: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def _watched(abandoned: Callable[[], bool], cut: Callable[[], None]) -> Iterator[None]:
-    """Call `cut` if the copy is given up within the block."""
+    """Call `cut` if the copy is abandoned within the block."""
     over = threading.Event()
 
     def watch() -> None:

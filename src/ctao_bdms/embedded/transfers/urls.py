@@ -1,4 +1,4 @@
-"""What a URL says: its storage element, and for ``file://`` the path on this machine. Pure."""
+"""Parse URLs to storage elements, and ``file://`` URLs to local paths. Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["local_path", "storage_of"]
 
 
 def local_path(url: str) -> Path:
-    """Return the path that a ``file://`` URL names.
+    """Return the path of a ``file://`` URL.
 
     Parameters
     ----------
     url
-        ``file://localhost/...`` or ``file:///...``; ``%41`` stands for the byte 0x41, as RFC 8089 has it.
+        ``file://localhost/...`` or ``file:///...``; ``%41`` is the byte 0x41 (RFC 8089).
 
     Raises
     ------
     InvalidRequestError
-        If the URL names another machine, no absolute path, a folder, or leads upwards.
+        If the URL has another host, no absolute path, a folder, or ``..``.
     """
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in url):
         raise InvalidRequestError(f"{url!r} contains a control character")
@@ -46,6 +46,6 @@ def local_path(url: str) -> Path:
 
 
 def storage_of(url: str) -> str:
-    """Return the storage element of a URL as FTS3 writes it: scheme and host."""
+    """Return the storage element of a URL in FTS3's form: scheme and host."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or 'localhost'}"

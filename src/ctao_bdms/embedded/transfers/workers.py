@@ -1,4 +1,4 @@
-"""The threads that take files from the queue and move them."""
+"""The threads that run the copies in the queue."""
 
 from __future__ import annotations
 
@@ -23,27 +23,23 @@ __all__ = ["Workers"]
 _log = logging.getLogger(__name__)
 _PRUNE_INTERVAL_S = 3600.0
 _TIDY_INTERVAL_S = 60.0
-#: How many left-over files are looked after in one round: a server that hangs takes half a minute for each.
+#: The number of temporary files to remove in one round: a server that hangs takes half a minute for each.
 _TIDIED_AT_ONCE = 20
 
 
 class Workers:
-    """Threads that make the copies, and one that removes what failed copies left and forgets old jobs.
+    """Threads that make copies, and one that removes temporary files of failed copies and deletes old jobs.
 
     Parameters
     ----------
-    store
-        Where the jobs are.
-    movers
-        How bytes move, by scheme.
     count
-        How many copies are made at once.
+        The number of simultaneous copies.
     keep_s
-        For how long jobs are remembered after their end, in seconds.
+        How long ended jobs are kept, in seconds.
     on_death
-        Called if a thread ends by an error that no copy can explain, e.g. a full disk under the database.
+        Called if a thread ends by an error that is not that of a copy, e.g. a full disk of the database.
     tidy_s
-        After how many seconds it is tried again to remove the temporary files of copies that failed.
+        The interval of attempts to remove temporary files of failed copies, in seconds.
     """
 
     def __init__(
@@ -73,7 +69,7 @@ class Workers:
         )
 
     def start(self) -> None:
-        """Take up what an earlier service left behind, then work."""
+        """Recover the jobs of an earlier service, then start the threads."""
         for order in self._store.recover():
             with contextlib.suppress(InvalidRequestError):
                 mover_for(self._movers, order.source, order.destination).clean(order)
@@ -81,22 +77,19 @@ class Workers:
             thread.start()
 
     def notice(self, files: int | None = None) -> None:
-        """Look at the queue again, for so many files have been added, or for any other reason."""
+        """Wake up idle threads, as many as `files`, or all."""
         with self._news:
             self._news.notify(len(self._threads) if files is None else files)
 
     def abandon(self, file_ids: Iterable[int]) -> None:
-        """Stop copying these files; their jobs have been cancelled."""
+        """Abandon the copies of these files; their jobs have been cancelled."""
         with self._news:
             for file_id in file_ids:
                 if file_id in self._cancelled:
                     self._cancelled[file_id].set()
 
     def stop(self, patience_s: float) -> bool:
-        """Give up all copies; they are made again by the next service.
-
-        Waits for at most `patience_s` seconds; returns True if all threads have ended.
-        """
+        """Abandon all copies; the next service makes them again."""
         self._stopping.set()
         self.notice()
         deadline = time.monotonic() + patience_s
@@ -106,7 +99,7 @@ class Workers:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _guarded(self, duty: Callable[[], None]) -> None:
-        """Run the duty of a thread, and tell if it ends before its time."""
+        """Run the function of a thread, and report if it ends early."""
         try:
             duty()
         finally:
@@ -114,7 +107,7 @@ class Workers:
                 self._on_death()
 
     def _work(self) -> None:
-        """Make one copy after the other."""
+        """Make copies, one after the other."""
         while (taken := self._next()) is not None:
             task, cancelled = taken
             try:
@@ -122,11 +115,11 @@ class Workers:
             finally:
                 with self._news:
                     del self._cancelled[task.file_id]
-                    # The next hop, the next source or a job for the same destination may have its turn now.
+                    # This may have unblocked the next hop, the next source or a job for the same destination.
                     self._news.notify()
 
     def _next(self) -> tuple[Task, threading.Event] | None:
-        """Wait for a file to be copied; None when it is time to stop."""
+        """Wait for a file to copy; None to stop."""
         with self._news:
             while not self._stopping.is_set():
                 task = self._store.claim(time.time())
@@ -137,14 +130,14 @@ class Workers:
         return None
 
     def _move(self, task: Task, cancelled: threading.Event) -> None:
-        """Make one copy and note how it ended."""
+        """Make one copy and record its result."""
         order = task.order
         try:
             mover = mover_for(self._movers, order.source, order.destination)
             moved = mover.move(order, lambda: self._stopping.is_set() or cancelled.is_set())
         except TransferAbandonedError as error:
-            _log.info("job %s: gave up %s", task.job_id, order.destination)
-            if error.leaves_part and cancelled.is_set():  # otherwise it is made again, under the same name
+            _log.info("job %s: abandoned %s", task.job_id, order.destination)
+            if error.leaves_part and cancelled.is_set():  # otherwise the copy is repeated with the same temporary file
                 self._store.leave(task, time.time())
         except TransferFailedError as error:
             self._fail(task, str(error))
@@ -157,24 +150,24 @@ class Workers:
             _log.debug("job %s: copied %s", task.job_id, order.destination)
 
     def _fail(self, task: Task, reason: str) -> None:
-        """Note a copy that could not be made."""
+        """Record a failed copy."""
         self._store.finish(task, time.time(), reason=reason)
         _log.warning("job %s: %s to %s: %s", task.job_id, task.order.source, task.order.destination, reason)
 
     def _keep_house(self) -> None:
-        """Remove what failed copies left, and forget old jobs, now and then."""
+        """Remove temporary files of failed copies, and delete old jobs, at intervals."""
         due = time.monotonic()
         while True:
             self._tidy()
             if time.monotonic() >= due:
                 due += _PRUNE_INTERVAL_S
                 if forgotten := self._store.prune(time.time() - self._keep_s):
-                    _log.info("forgot %d jobs that had ended", forgotten)
+                    _log.info("deleted %d ended jobs", forgotten)
             if self._stopping.wait(self._tidy_s):
                 return
 
     def _tidy(self) -> None:
-        """Try to remove the temporary files of copies that failed at a storage which was away then."""
+        """Try to remove temporary files of failed copies at storages that were not available."""
         for task in self._store.leftovers(_TIDIED_AT_ONCE):
             if self._stopping.is_set():
                 return
@@ -182,9 +175,9 @@ class Workers:
             try:
                 is_clean = mover_for(self._movers, order.source, order.destination).clean(order)
             except InvalidRequestError:
-                is_clean = True  # this service serves its URL no longer
+                is_clean = True  # its URL is no longer supported, so there is nothing to retry
             if is_clean:
                 self._store.tidied(task)
-                _log.info("job %s: removed what it left beside %s", task.job_id, order.destination)
+                _log.info("job %s: removed its temporary file for %s", task.job_id, order.destination)
             else:
                 self._store.leave(task, time.time())

@@ -1,7 +1,7 @@
-"""Storage elements that are XRootD servers of the distribution, for clients by ``root://`` and for transfers by HTTP.
+"""Storage elements on XRootD servers of the distribution: ``root://`` for clients, HTTP for transfers.
 
-`servers` runs them, `certificate` makes what their HTTP transfers need of TLS, `webdav` speaks HTTP to them, `protocol`
-is how Rucio does.
+`servers` runs them, `certificate` creates a certificate for HTTP transfers, `webdav` is an HTTP client for them,
+`protocol` is Rucio's.
 """
 
 from __future__ import annotations

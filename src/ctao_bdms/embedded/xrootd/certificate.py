@@ -1,4 +1,4 @@
-"""A certificate for the servers of a home: XRootD copies by HTTP only where it has one."""
+"""Create a certificate for the servers of a home: without one, XRootD does not support transfers by HTTP."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ _LEEWAY = dt.timedelta(days=1)
 
 
 def make_certificate(certificate: Path, key: Path, now: dt.datetime) -> None:
-    """Write a certificate of ``localhost`` that vouches for itself, and its key; those that are good are kept.
+    """Write a self-signed certificate of ``localhost`` and its key, unless valid ones exist.
 
     Parameters
     ----------
     certificate, key
         The files, PEM.
-    now
-        The time.
     """
     if certificate.exists() and key.exists():
         known = x509.load_pem_x509_certificate(certificate.read_bytes())

@@ -1,7 +1,7 @@
-"""Access to the files of XRootD servers by HTTP, for Rucio's server, daemons and clients.
+"""Rucio's protocol for files on XRootD servers by HTTP, used by server, daemons and clients.
 
-Rucio loads the class by the name that stands in the storage element's protocol. Its own for HTTP takes the answer of
-XRootD to a deletion for a failure, and that for ``root://`` starts two programs for each file.
+Rucio loads the class by its name in the protocol settings of the storage element. Rucio's own protocol for HTTP takes
+XRootD's response to a deletion for a failure, and that for ``root://`` starts two programs for each file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Default(protocol.RSEProtocol):  # type: ignore[misc]
     """Files of a storage element by HTTP, with Adler-32 from the server."""
 
     def path2pfn(self, path: str) -> str:
-        """Return the URL of `path`, which may be one already."""
+        """Return the URL of `path`, which may already be one."""
         if "://" in path:
             return path
         return (
@@ -36,13 +36,13 @@ class Default(protocol.RSEProtocol):  # type: ignore[misc]
         )
 
     def connect(self) -> None:
-        """Do nothing: each request has its connection."""
+        """Do nothing: each request makes its own connection."""
 
     def close(self) -> None:
         """Do nothing."""
 
     def exists(self, pfn: str) -> bool:
-        """Return whether there is such a file."""
+        """Return whether the file exists."""
         with _converted():
             return WebDav(silence_s=_PATIENCE_S).exists(self.path2pfn(pfn))
 
@@ -54,7 +54,7 @@ class Default(protocol.RSEProtocol):  # type: ignore[misc]
             return {"filesize": size, "adler32": storage.adler32(url, size)}
 
     def get(self, pfn: str, dest: str, transfer_timeout: int | None = None) -> None:
-        """Copy the file `pfn` to `dest`, whose folders are made."""
+        """Copy the file `pfn` to `dest`; create missing folders."""
         target = Path(dest)
         target.parent.mkdir(parents=True, exist_ok=True)
         with _converted(), target.open("wb") as stream:
@@ -71,19 +71,19 @@ class Default(protocol.RSEProtocol):  # type: ignore[misc]
             WebDav(silence_s=transfer_timeout or _PATIENCE_S).store(self.path2pfn(target), stream, path.stat().st_size)
 
     def delete(self, pfn: str) -> None:
-        """Remove a file."""
+        """Delete a file."""
         with _converted():
             WebDav(silence_s=_PATIENCE_S).delete(self.path2pfn(pfn))
 
     def rename(self, pfn: str, new_pfn: str) -> None:
-        """Give a file another name on the same storage element."""
+        """Rename a file on the same storage element."""
         with _converted():
             WebDav(silence_s=_PATIENCE_S).move(self.path2pfn(pfn), self.path2pfn(new_pfn))
 
 
 @contextmanager
 def _converted(otherwise: type[Exception] = exception.ServiceUnavailable) -> Iterator[None]:
-    """Turn what a storage says into an exception of Rucio."""
+    """Convert an error of a storage to an exception of Rucio."""
     try:
         yield
     except StorageError as error:

@@ -1,6 +1,6 @@
-"""The XRootD servers of a home: one for each storage element, on loopback only.
+"""Run the XRootD servers of a home: one for each storage element, on loopback only.
 
-XRootD knows no address to listen on. It is given sockets that listen already, as systemd would do.
+XRootD cannot be configured to listen on one address. So it inherits sockets that already listen, as with systemd.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMES", "XrootdServer", "check_xrootd"]
 
-#: What the servers speak; each has its own port.
+#: The protocols of the servers; each has its own port.
 SCHEMES = ("root", "http")
 
 _PROGRAMS = ("xrootd", "xrdcp", "xrdfs")
 _PACKAGES = "xrootd-server xrootd-client"
-_FIRST_DESCRIPTOR = 3  # where a service that is given sockets looks for them
+_FIRST_DESCRIPTOR = 3  # the first inherited socket, by systemd's convention
 _HANDSHAKE = bytes(12) + b"\0\0\0\4\0\0\x07\xdc"
 _ANSWER_S = 2.0
 _CONFIGURATION = """\
@@ -60,19 +60,19 @@ ofs.persist off
 
 
 def check_xrootd(home: Path) -> None:
-    """Check that XRootD is installed, and can be run in `home`.
+    """Check that XRootD is installed and can run in `home`.
 
     Raises
     ------
     EmbeddedError
-        If it is not, or not by us, or not there.
+        If it is not installed, or cannot run as this user or in this path.
     """
     if missing := [program for program in _PROGRAMS if shutil.which(program) is None]:
         msg = f"storage on XRootD needs {' and '.join(missing)}; on Debian: apt-get install {_PACKAGES}"
         raise EmbeddedError(msg)
     check_unprivileged("XRootD")
     if re.search(r"[\s$'\"\\]", str(home)):
-        msg = f"XRootD cannot be told of a path with a space, a quote, $ or \\: {home}; choose another --home"
+        msg = f"XRootD does not support paths with a space, a quote, $ or \\: {home}; choose another --home"
         raise EmbeddedError(msg)
 
 
@@ -83,13 +83,13 @@ class XrootdServer:
     Attributes
     ----------
     rse
-        The storage element; its files are in a folder of that name, whose name is the first component of all paths.
+        The storage element; also the name of the folder of its files, and the first component of all paths.
     root
-        The folder that holds that one.
+        The parent of that folder.
     work
         The folder of the server's own files.
     sockets
-        What it listens on, by scheme.
+        Its listening sockets, by scheme.
     """
 
     rse: str
@@ -99,12 +99,12 @@ class XrootdServer:
 
     @classmethod
     def make(cls, rse: str, root: Path, work: Path, ports: Mapping[str, int]) -> XrootdServer:
-        """Listen for a server, on `ports` where they are free.
+        """Open the sockets of a server, on `ports` if they are free.
 
         Parameters
         ----------
         rse, root, work
-            As the attributes.
+            See the attributes.
         ports
             The ports of the last start, by scheme.
         """
@@ -116,11 +116,11 @@ class XrootdServer:
         return {scheme: listener.getsockname()[1] for scheme, listener in self.sockets.items()}
 
     def prepare(self) -> Callable[[], None]:
-        """Write its configuration, and return what a child process does to become the server."""
+        """Write the configuration, and return a target that turns a child process into the server."""
         give(self.work)
-        # XRootD takes what it left of the last time only where an ordinary user could reach it.
+        # XRootD can reuse its old files only in folders that an ordinary user can access, so remove them.
         shutil.rmtree(self.work / self.rse, ignore_errors=True)
-        # An export holds whatever begins with its name, such as the quarantine: of this folder, only the one is seen.
+        # An export matches all paths that begin with its name, such as the quarantine. This root has one entry only.
         root = self.work / "root"
         root.mkdir(exist_ok=True)
         (root / self.rse).unlink(missing_ok=True)
@@ -141,7 +141,7 @@ class XrootdServer:
         return lambda: self._become(unprivileged(command, signal.SIGTERM))
 
     def _become(self, command: list[str]) -> None:
-        """Become the server, with its sockets where it looks for them."""
+        """Replace this process by the server, with its sockets at the expected descriptors."""
         above = _FIRST_DESCRIPTOR + len(self.sockets)
         copies = [fcntl.fcntl(each.fileno(), fcntl.F_DUPFD_CLOEXEC, above) for each in self.sockets.values()]
         for number, copy in enumerate(copies, _FIRST_DESCRIPTOR):
@@ -151,7 +151,7 @@ class XrootdServer:
         os.execvpe(command[0], command, {"PATH": os.environ.get("PATH", os.defpath), **listening})
 
     def ask(self) -> str | None:
-        """Return None if it answers, else why not."""
+        """Return None if it answers, else the problem."""
         try:
             with socket.create_connection(("127.0.0.1", self.ports["root"]), timeout=_ANSWER_S) as connection:
                 connection.sendall(_HANDSHAKE)
@@ -160,6 +160,6 @@ class XrootdServer:
             return str(error)
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Close the sockets."""
         for listener in self.sockets.values():
             listener.close()

@@ -1,4 +1,4 @@
-"""HTTP as storage elements speak it: WebDAV, digests, and copies that a server fetches from another (HTTP-TPC)."""
+"""An HTTP client for storage elements: WebDAV, digests, and third-party copies (HTTP-TPC)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,12 @@ _MEANINGS = {404: "File not found", 409: "The resource is a folder", 412: "File 
 
 
 class StorageError(BdmsError, OSError):
-    """A storage element did not do what it was asked to.
+    """A request to a storage element failed.
 
     Parameters
     ----------
     code
-        The number that the operating system gives to this kind of trouble (`errno`).
-    text
-        What happened.
+        The `errno` of the failure.
     """
 
     def __init__(self, code: int, text: str) -> None:
@@ -48,7 +46,7 @@ class WebDav:
     Parameters
     ----------
     silence_s
-        How long a server may say nothing, in seconds.
+        The timeout of a silent server, in seconds.
     """
 
     def __init__(self, *, silence_s: float = _SILENCE_S) -> None:
@@ -58,7 +56,7 @@ class WebDav:
         self._is_cut = False
 
     def cut(self) -> None:
-        """End the request under way, from another thread; no other will be made."""
+        """Abort the current request, from another thread; further requests fail."""
         with self._lock:
             self._is_cut = True
             for each in self._open:
@@ -71,13 +69,13 @@ class WebDav:
         Raises
         ------
         StorageError
-            If there is no such file; as all methods do, if the server does not answer, or refuses.
+            If there is no such file. As in all methods: if the server does not answer, or refuses.
         """
         with self._answer("HEAD", url) as answer:
             return _length(answer)
 
     def exists(self, url: str) -> bool:
-        """Return whether there is such a file."""
+        """Return whether the file exists."""
         try:
             self.size(url)
         except StorageError as error:
@@ -87,61 +85,61 @@ class WebDav:
         return True
 
     def adler32(self, url: str, size_bytes: int) -> str:
-        """Return the Adler-32 that the server finds in a file of that size, as eight hexadecimal digits."""
+        """Return the Adler-32 computed by the server for a file of that size, as eight hexadecimal digits."""
         patience_s = Patience(self._silence_s).for_file(size_bytes)
         with self._answer("HEAD", url, {"Want-Digest": "adler32"}, patience_s=patience_s) as answer:
             found = re.search(r"(?:^|,)\s*adler32=([0-9a-f]{1,8})\s*(?:,|$)", answer.headers.get("Digest", ""), re.I)
             if found is None:
-                raise StorageError(errno.ENOTSUP, "The storage gives no ADLER32")
+                raise StorageError(errno.ENOTSUP, "The storage does not support ADLER32")
             return found[1].lower().zfill(8)
 
     def make_folder(self, url: str) -> None:
-        """Make a folder, and those above it; nothing happens if it is there."""
+        """Create a folder and its parents; no effect if it exists."""
         with self._answer("MKCOL", url, accept=(405,)):
             return
 
     def delete(self, url: str) -> None:
-        """Remove a file.
+        """Delete a file.
 
         Raises
         ------
         StorageError
-            If there is none, or it cannot be removed.
+            If it does not exist, or cannot be deleted.
         """
         with self._answer("DELETE", url):
             return
 
     def move(self, url: str, to: str) -> None:
-        """Give a file another name on the same server; a file that has it is replaced."""
+        """Rename a file on the same server; replaces an existing file."""
         with self._answer("MOVE", url, {"Destination": to}):
             return
 
     def pull(self, source: str, destination: str) -> None:
-        """Have the destination's server fetch a new file from the source's.
+        """Make the destination's server copy a new file from the source's.
 
         Raises
         ------
         StorageError
-            If it cannot; what it has written remains.
+            If the copy fails; an incomplete file remains.
         """
         headers = {"Source": source, "Overwrite": "F", "Credential": "none"}
         with self._answer("COPY", destination, headers) as answer:
-            # The status is that of the beginning; how it ended stands in the last line, after reports of its progress.
+            # The HTTP status is sent at the beginning; the result is in the last line, after progress reports.
             verdict = ""
             for line in answer:
                 text = line.decode("utf-8", "replace").strip()
                 if text.lower().startswith(_VERDICTS):
                     verdict = text
         if not verdict.lower().startswith("success"):
-            raise StorageError(_code_of(verdict), verdict or "The storage stopped in the middle of the copy")
+            raise StorageError(_code_of(verdict), verdict or "The storage stopped during the copy")
 
     def fetch(self, url: str, write: Callable[[bytes], object]) -> int:
-        """Give the bytes of a file to `write`, piece by piece; return how many there were.
+        """Pass the bytes of a file to `write`, in pieces; return their number.
 
         Raises
         ------
         StorageError
-            If fewer came than the server had promised.
+            If there are fewer than the declared size.
         """
         done = 0
         with self._answer("GET", url) as answer:
@@ -150,14 +148,16 @@ class WebDav:
                 try:
                     write(piece)
                 except OSError as error:
-                    raise StorageError(error.errno or errno.EIO, f"It could not be written here: {error}") from error
+                    raise StorageError(
+                        error.errno or errno.EIO, f"The local file cannot be written: {error}"
+                    ) from error
                 done += len(piece)
         if done != promised:
-            raise StorageError(errno.EIO, f"{done} of {promised} bytes came")
+            raise StorageError(errno.EIO, f"Only {done} of {promised} bytes were received")
         return done
 
     def store(self, url: str, stream: IO[bytes], size_bytes: int) -> None:
-        """Write a file, and the folders above it; one that is there is replaced."""
+        """Write a file and its parent folders; replaces an existing file."""
         with self._answer("PUT", url, {"Content-Length": str(size_bytes)}, body=stream):
             return
 
@@ -172,7 +172,7 @@ class WebDav:
         accept: tuple[int, ...] = (),
         patience_s: float | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
-        """Make a request; give the answer if it is a success or of a status in `accept`."""
+        """Make a request; yield the response if it is a success or its status is in `accept`."""
         parts = urlsplit(url)
         connection = http.client.HTTPConnection(
             parts.hostname or "", parts.port or 80, timeout=patience_s or self._silence_s
@@ -197,7 +197,7 @@ class WebDav:
 
     @contextlib.contextmanager
     def _open_line(self, connection: http.client.HTTPConnection) -> Iterator[None]:
-        """Connect, such that `cut` finds the socket as long as it is open."""
+        """Connect, and register the socket for `cut` while it is open."""
         connection.connect()
         line = connection.sock
         with self._lock:
@@ -212,21 +212,21 @@ class WebDav:
 
 
 def _length(answer: http.client.HTTPResponse) -> int:
-    """Return how many bytes an answer says that the file has."""
+    """Return the size of the file in a response."""
     text = answer.headers.get("Content-Length", "")
     if not (text.isascii() and text.isdigit()):
-        raise StorageError(errno.EPROTO, f"The storage does not say how large the file is (Content-Length: {text!r})")
+        raise StorageError(errno.EPROTO, f"The storage does not return the size of the file (Content-Length: {text!r})")
     return int(text)
 
 
 def _refusal(answer: http.client.HTTPResponse) -> StorageError:
-    """Return what an answer that is no success says."""
+    """Return the error for a response that is not a success."""
     text = _MEANINGS.get(answer.status) or answer.read(1000).decode("utf-8", "replace").strip() or answer.reason
     return StorageError(_CODES.get(answer.status) or _code_of(text), f"HTTP {answer.status} : {text}")
 
 
 def _code_of(text: str) -> int:
-    """Return the kind of trouble that a server's words tell of."""
+    """Return the `errno` for the message of a server."""
     lower = text.lower()
     known = {
         "no space left": errno.ENOSPC,
