@@ -1,4 +1,4 @@
-"""The tree of commands, and the boundary where errors become sentences and exit codes."""
+"""The tree of commands, and the conversion of errors to messages and exit codes."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "run"]
 
-#: Exit codes: all is well; something is wrong; the request makes no sense; it may work later.
+#: Exit codes: success; a problem was found; wrong usage; temporary failure; interrupted.
 OK, WRONG, USAGE, LATER, INTERRUPTED = 0, 1, 2, 3, 130
 
 _EPILOGUE = """\
-Exit codes: 0 all is well, 1 something is wrong and was said, 2 the request makes no sense, 3 the archive does not
-answer and it may work later, 130 interrupted. With --json a list comes as one JSON object a line.
+Exit codes: 0 success, 1 a problem was found and reported, 2 wrong usage, 3 the archive does not answer and the command
+may work later, 130 interrupted. With --json, lists are printed as one JSON object per line.
 """
 
 app = cyclopts.App(
@@ -74,7 +74,7 @@ for _group, _commands in (
 ):
     _ordered = cyclopts.Group.create_ordered(_group)
     for _command in _commands:
-        if isinstance(_command, cyclopts.App):  # it has commands of its own
+        if isinstance(_command, cyclopts.App):  # it has subcommands
             _command.group = (_ordered,)
             app.command(_command)
         else:
@@ -84,16 +84,16 @@ for _group, _commands in (
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files may have bytes that are no text
+        if isinstance(stream, io.TextIOWrapper):  # file names may have bytes that are not text
             stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=os.environ.get("BDMS_LOG", "ERROR").upper(), format="%(levelname)s %(name)s: %(message)s")
-    # Rucio's client logs what it then raises; the sentence of the error says it once.
+    # Rucio's client logs errors that it then raises; the error message is enough.
     logging.getLogger("ctao_bdms.catalogue.rucio.login").setLevel(logging.CRITICAL)
     errors = Console(stderr=True, highlight=False)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends a command so has it clean up
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated command cleans up
     try:
         code = app(arguments, exit_on_error=False, print_error=True, error_console=errors, result_action="return_value")
-        sys.stdout.flush()  # a reader who has gone is noticed here at the latest
+        sys.stdout.flush()  # raises here at the latest if the reader of a pipe has ended
     except cyclopts.CycloptsError:
         return USAGE
     except (UsageError, InvalidMetadataError, InvalidNameError) as error:
@@ -101,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
     except BdmsError as error:
         return _said(errors, error, LATER if error.transient else WRONG)
     except BrokenPipeError:
-        # The reader has gone (bdms query | head): nothing is left to say.
+        # The reader of the pipe has ended (bdms query | head); avoid an error when Python flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
@@ -112,6 +112,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _said(errors: Console, error: BaseException, code: int) -> int:
-    """Print the sentence of `error` and return `code`."""
+    """Print the message of `error` and return `code`."""
     errors.print(f"[bold red]bdms:[/] {str(error).replace('[', chr(92) + '[')}", soft_wrap=True)
     return code

@@ -20,7 +20,7 @@ Name = Annotated[str, Parameter(name="CENTRE", help="The name of the centre.")]
 
 @centres.command(name="list")
 def list_(*, archive: Archive = DEFAULT_ARCHIVE) -> int:
-    """List the data centres: in use, full, waited for, closed, lost.
+    """List the data centres and their states: in use, full, waited for, closed, lost.
 
     Exit code 0 if all are in use, 1 if not.
 
@@ -39,9 +39,9 @@ def lose(
     reason: Annotated[str, Parameter(help="Why, for the record.")],
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Mark a centre as lost: nothing is read or written there, and other centres take its place.
+    """Mark a centre as lost: it is not read or written any more, and other centres replace it.
 
-    Its rules stand until all copies are elsewhere. Only the archive's administrator may do this.
+    Its rules are kept until all copies are elsewhere. Only the archive administrator may do this.
 
     Example: `bdms centres lose PIC --reason "the tape library burnt down"`
     """
@@ -54,7 +54,7 @@ def lose(
 
 @centres.command
 def regain(centre: Name, /, *, archive: Archive = DEFAULT_ARCHIVE) -> int:
-    """Take back that a centre is lost, and open it for reading and writing.
+    """Unmark a lost centre, and open it for reading and writing.
 
     Example: `bdms centres regain PIC`
     """

@@ -1,4 +1,4 @@
-"""What several commands share: their common options, and the way to the archive."""
+"""Options that several commands share, and the connection to the archive."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 
 
 def between(low: float, high: float) -> Callable[[object, float | None], None]:
-    """Return a validator for numbers of a command line, from `low` to `high`; "nan" is no number.
+    """Return a validator for numbers from `low` to `high`, both included; rejects "nan".
 
     Parameters
     ----------
@@ -65,14 +65,14 @@ PolicyOption = Annotated[
 
 
 def policy_file(named: Path | None) -> Path | None:
-    """Return the policy file that a command means; None for the observatory's own."""
+    """Return the policy file of a command; None for the built-in one."""
     if named is None and os.environ.get("BDMS_POLICY"):
         return Path(os.environ["BDMS_POLICY"])
     return named
 
 
 def home_path(home: Path | None) -> Path:
-    """Return the folder of the embedded Rucio that a command means."""
+    """Return the folder of the embedded Rucio of a command."""
     from ctao_bdms.embedded import Home as EmbeddedHome
 
     named = home or os.environ.get("BDMS_HOME")
@@ -82,14 +82,14 @@ def home_path(home: Path | None) -> Path:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Archive:
-    """Which archive a command speaks to.
+    """The archive of a command.
 
     Attributes
     ----------
     home
         The folder of an embedded Rucio.
     rucio_config
-        A rucio.cfg of a client.
+        The rucio.cfg of a client.
     policy
         A policy file.
     as_json
@@ -106,11 +106,11 @@ class Archive:
 
     @property
     def output(self) -> Output:
-        """Where the command prints."""
+        """The output of the command."""
         return Output(as_json=self.as_json)
 
     def connect(self, quarantine: Path | None = None) -> Bdms:
-        """Connect to the archive that is named: by an option, else by the environment, else this user's own.
+        """Connect to the archive given by an option, else by the environment, else to this user's embedded Rucio.
 
         Parameters
         ----------
@@ -120,12 +120,12 @@ class Archive:
         Raises
         ------
         UsageError
-            If nothing says where the archive is.
+            If no archive is found.
         """
         return connect(self.config_file(), policy=policy_file(self.policy), quarantine=quarantine)
 
     def config_file(self) -> Path:
-        """Return the rucio.cfg that the options or the environment name.
+        """Return the rucio.cfg given by the options or the environment.
 
         Raises
         ------
@@ -146,5 +146,5 @@ class Archive:
         return config
 
 
-#: The archive that a command speaks to if nothing is said.
+#: The archive of a command without options.
 DEFAULT_ARCHIVE = Archive()

@@ -42,10 +42,10 @@ def demo(
     svg: Annotated[Path | None, Parameter(help="Save what is shown as a picture.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Show the whole way of a night on a real Rucio, with genuine DL0 files, in a folder that is removed.
+    """Demonstrate the data flow of one night on a real Rucio, with real DL0 files, in a temporary folder.
 
     Starts a Rucio, writes a night, damages two files, ingests, replicates to two data centres, reads every copy back,
-    queries, retrieves, and compares every byte. Exit code 0 only if all is as it must be.
+    queries, retrieves, and compares every byte. Exit code 0 only if all results are as expected.
 
     Example: `bdms demo --files 120 --seed 7 --keep /tmp/night`
     """
@@ -87,7 +87,7 @@ def demo(
 
 
 def _console(*, as_json: bool, picture: bool) -> Console:
-    """Return the terminal; a picture is as wide as a page can show, a log as wide as its lines."""
+    """Return the terminal; a picture has the width of a page, a log that of its lines."""
     console = Console(record=picture, quiet=as_json, highlight=False)
     if picture or not console.is_terminal:
         console.width = 124
@@ -95,7 +95,7 @@ def _console(*, as_json: bool, picture: bool) -> Console:
 
 
 def _folder(keep: Path | None, stack: ExitStack) -> Path:
-    """Return the folder of the archive: a new one that is kept, or one that goes when `stack` ends."""
+    """Return the folder of the archive: a new one that is kept, or one that is removed when `stack` closes."""
     if keep is None:
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bdms-demo-")))
     folder = keep.absolute()
@@ -106,7 +106,7 @@ def _folder(keep: Path | None, stack: ExitStack) -> Path:
 
 
 class _Screen:
-    """Shows the demonstration on a terminal, or line by line where there is none."""
+    """Shows the demonstration on a terminal, or line by line without one."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -139,7 +139,7 @@ class _Screen:
                 self._console.print(Padding(Text(str(defect)), (0, 0, 0, 15), expand=False))
 
     def files(self, result: DemoResult) -> None:
-        """Show a row for each file, below its directory, and the verdict."""
+        """Show a row for each file under its directory, and the verdict."""
         table = Table(box=None, header_style="bold", pad_edge=False)
         table.add_column("file", overflow="fold")
         table.add_column("bytes", justify="right", no_wrap=True)
@@ -159,5 +159,5 @@ class _Screen:
 
 
 def _shortened(name: str) -> str:
-    """Return a file's name without the numbers of its blocks, which all files of a night share."""
+    """Return a file name without the block numbers, which are the same for all files of a night."""
     return re.sub(r"_SBID\d+_OBSID0*(\d+)", r"..OBSID\1", name)

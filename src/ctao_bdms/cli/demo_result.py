@@ -1,4 +1,4 @@
-"""What the demonstration has shown, as values."""
+"""The results of the demonstration."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ __all__ = ["DemoFile", "DemoResult"]
 
 @attrs.define(kw_only=True)
 class DemoFile:
-    """One file of the night, and all that was shown of it.
+    """One file of the night and its results.
 
     Attributes
     ----------
     lfn, size_bytes, adler32, sha256
-        What was written.
+        Name, size and digests as written.
     damage
-        What was done to it; empty if it was left sound.
+        The damage applied; empty for a sound file.
     status
-        What became of it at ingest.
+        Its status after the ingest.
     why
         Why it was rejected.
     copies
-        Where copies were read back from disk and found equal to what was written: site or centre.
+        The site and centres whose copies on disk were compared and are equal.
     fetched_from
-        The storage element that it was retrieved from.
+        The storage element from which it was retrieved.
     """
 
     lfn: str
@@ -40,20 +40,18 @@ class DemoFile:
 
 @attrs.define(kw_only=True)
 class DemoResult:
-    """What the demonstration has shown.
+    """The results of the demonstration.
 
     Attributes
     ----------
     home
         The folder of the archive.
     counts
-        Numbers by what they count.
+        Counters by name.
     seconds
-        How long each step took.
-    files
-        All files.
+        The duration of each step.
     problems
-        Everything that is not as it must be; empty if all is well.
+        All unexpected results; empty if there are none.
     """
 
     home: str
@@ -64,7 +62,7 @@ class DemoResult:
 
     @property
     def ok(self) -> bool:
-        """Whether everything is as it must be."""
+        """Whether there are no unexpected results."""
         return not self.problems
 
     @property
@@ -79,6 +77,6 @@ class DemoResult:
         )
 
     def expect(self, is_true: bool, otherwise: str) -> None:
-        """Note a problem unless something is as it must be."""
+        """Record a problem if a result is not as expected."""
         if not is_true:
             self.problems.append(otherwise)

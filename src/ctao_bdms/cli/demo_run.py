@@ -1,4 +1,4 @@
-"""The demonstration: what it does, and what must be true in the end; how it looks is in `demo`."""
+"""The steps of the demonstration and the checks of their results; `demo` displays them."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 __all__ = ["Display", "play"]
 
 ONSITE = "CTAO-NORTH-ONSITE"
-#: Seconds after which a night of this size that is not replicated never will be.
+#: Time limit in seconds for the replication of a night of this size.
 _PATIENCE_S = 600.0
 
 
 class Display(Protocol):
-    """What the demonstration needs of whoever shows it."""
+    """The display of the demonstration."""
 
     def step(self, name: str, aim: str) -> AbstractContextManager[Callable[[str], None]]:
-        """Announce a step and time it; what is yielded says in a sentence how it went."""
+        """Announce and time a step; yields a function that takes the result as a sentence."""
 
     def bar(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Show progress; what is yielded says how many more of `total` are done."""
+        """Show progress; yields a function that takes the number of completed items."""
 
     def rejected(self, report: IngestReport) -> None:
-        """Show which files went to quarantine, and why."""
+        """Show the files in quarantine, and the reasons."""
 
 
 def play(
@@ -52,20 +52,18 @@ def play(
     folder: Path,
     display: Display,
 ) -> DemoResult:
-    """Play the whole way of a night and return what it has shown.
+    """Run the demonstration and return the results.
 
     Parameters
     ----------
     start
-        Starts an embedded Rucio, which is stopped in the end.
+        Starts an embedded Rucio, which is stopped at the end.
     connect
         Connects to it.
     specs
         The files of the night.
     folder
-        Where retrieved files go.
-    display
-        Who shows it.
+        The folder of retrieved files.
     """
     result = DemoResult(home="")
 
@@ -112,7 +110,7 @@ def _megabytes(size_bytes: int) -> str:
 
 
 def _observe(root: Path, specs: Sequence[Dl0Spec], display: Display) -> list[WrittenFile]:
-    """Write the night."""
+    """Write the files of the night."""
     with display.bar("writing", len(specs)) as done:
         return write_night(root, specs, on_file=lambda _: done(1))
 
@@ -126,7 +124,7 @@ def _damage(written: Sequence[WrittenFile], result: DemoResult) -> Iterator[str]
 
 
 def _ingest(bdms: Bdms, root: Path, result: DemoResult, display: Display) -> IngestReport:
-    """Ingest the night, and compare what became of each file with what was done to it."""
+    """Ingest the night, and compare the status of each file with its damage."""
     total = sum(file.size_bytes for file in result.files)
     with display.bar("reading", total) as done:
         report = bdms.ingest(root, on_bytes=done)
@@ -148,9 +146,9 @@ def _ingest(bdms: Bdms, root: Path, result: DemoResult, display: Display) -> Ing
 
 
 def _replicate(bdms: Bdms, result: DemoResult, display: Display) -> str:
-    """Wait until both centres have everything, making each rule when its time has come."""
+    """Wait until both centres have all files; make each rule when it is due."""
     until = time.monotonic() + _PATIENCE_S
-    # Each block has a manifest, which is copied with it.
+    # The manifest of each block is copied, too.
     with display.bar("copying", 2 * (result.counts.get("registered", 0) + result.counts["blocks"])) as done:
         copied = 0
         while True:
@@ -168,7 +166,7 @@ def _replicate(bdms: Bdms, result: DemoResult, display: Display) -> str:
 
 
 def _verify(bdms: Bdms, result: DemoResult, display: Display) -> str:
-    """Read back every copy and compare it with the bytes that were written."""
+    """Read back every copy and compare it with the original bytes."""
     sound = {file.lfn: file for file in result.files if not file.damage}
     rses = bdms.catalogue.rses()
     total = 3 * sum(file.size_bytes for file in sound.values())
@@ -189,7 +187,7 @@ def _verify(bdms: Bdms, result: DemoResult, display: Display) -> str:
 
 
 def _query(bdms: Bdms, specs: Sequence[Dl0Spec], result: DemoResult) -> str:
-    """Ask for one telescope in a part of the night; the answer is known from what was written."""
+    """Query one telescope in a part of the night, and compare the result with the written files."""
     damaged = {file.lfn for file in result.files if file.damage}
     telescopes = [spec for spec in specs if spec.kind is Dl0Kind.TELESCOPE]
     number = max(spec.ae_id for spec in telescopes)
@@ -206,7 +204,7 @@ def _query(bdms: Bdms, specs: Sequence[Dl0Spec], result: DemoResult) -> str:
 
 
 def _retrieve(bdms: Bdms, folder: Path, result: DemoResult, display: Display) -> str:
-    """Fetch every sound file by a query, and compare it with the bytes that were written."""
+    """Retrieve every sound file by a query, and compare it with the original bytes."""
     from ctao_bdms.integrity import digest_file
 
     sound = {file.lfn: file for file in result.files if not file.damage}

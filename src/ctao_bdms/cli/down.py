@@ -9,7 +9,7 @@ __all__ = ["down"]
 
 
 def down(*, home: Home = None, as_json: Json = False) -> int:
-    """Stop the Rucio of this machine; what it holds stays in its home.
+    """Stop the Rucio of this machine; its home keeps all data.
 
     Example: `bdms down`
     """

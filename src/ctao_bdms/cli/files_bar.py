@@ -1,4 +1,4 @@
-"""How far a retrieval is: a bar for all files, and one for each that is under way."""
+"""Progress bars of a retrieval: one for all files, and one for each large file in progress."""
 
 from __future__ import annotations
 
@@ -18,24 +18,22 @@ if TYPE_CHECKING:
 
 __all__ = ["FilesBar"]
 
-#: A file below this size is done before anybody could look at a bar of its own, in bytes.
+#: The minimum size of a file with its own bar, in bytes; smaller files are too fast to see one.
 _LARGE_BYTES = 32 << 20
 _LINE_EVERY_S = 10.0
 
 
 class FilesBar(access.Progress):
-    """Moves bars on; without a terminal, it prints a line now and then.
+    """Updates progress bars; without a terminal, prints a line at intervals.
 
     Parameters
     ----------
-    bars
-        The bars.
     what
-        What is done.
+        The name of the operation.
     line
         Prints a line where there is no terminal; None if there is one.
     clock
-        A clock that never goes back, in seconds.
+        A monotonic clock, in seconds.
     """
 
     def __init__(
@@ -53,19 +51,19 @@ class FilesBar(access.Progress):
         self._lock = threading.Lock()
 
     def begin(self, files: int, size_bytes: int) -> None:
-        """Set the goal."""
+        """Set the totals."""
         self._files, self._size_bytes = files, size_bytes
         self._bars.update(self._total, total=size_bytes, description=f"{self._what} 0 of {files}")
 
     def start(self, file: ArchivedFile) -> None:
-        """Show a bar for a large file."""
+        """Add a bar for a large file."""
         if file.size_bytes >= _LARGE_BYTES:
             task = self._bars.add_task(f"  {file.lfn.name}", total=file.size_bytes)
             with self._lock:
                 self._tasks[file.lfn] = task
 
     def moved(self, lfn: Lfn, count: int) -> None:
-        """Move the bars on, or back."""
+        """Advance the bars, or set them back."""
         self._bars.update(self._total, advance=count)
         if (task := self._tasks.get(lfn)) is not None:
             self._bars.update(task, advance=count)
@@ -79,7 +77,7 @@ class FilesBar(access.Progress):
             self._line(f"{self._what}: {self._ended} of {self._files} files, {part:.0%} of the bytes")
 
     def end(self, fetched: Fetched) -> None:
-        """Take the bar of a file away."""
+        """Remove the bar of a file."""
         self._ended += 1
         self._bars.update(self._total, description=f"{self._what} {self._ended} of {self._files}")
         with self._lock:

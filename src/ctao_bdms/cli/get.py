@@ -27,9 +27,9 @@ def get(
     jobs: Annotated[int, Parameter(help="How many files are fetched at once.")] = 4,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Fetch files, verified while they are written; what is there already and sound is left as it is.
+    """Retrieve files and verify them while they are written; sound local files are kept.
 
-    What an interrupted command has left is continued by the next one.
+    A repeated command resumes after an interruption.
 
     Example: `bdms get level=DL0 night=2026-11-21 telescope=LSTN-01 --to data`
     """
@@ -47,7 +47,7 @@ def get(
 
 
 def _asked(wanted: list[str]) -> dict[str, Any] | None:
-    """Return the words of a question; None if names were given."""
+    """Return the conditions of a query; None if names were given."""
     if all(text.startswith("/") for text in wanted):
         return None
     if any(text.startswith("/") for text in wanted):

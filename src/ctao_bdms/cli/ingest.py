@@ -25,9 +25,9 @@ def ingest(
     jobs: Annotated[int, Parameter(help="How many files are read at once.")] = 2,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Check files, register them where they lie, and ask for copies at two data centres.
+    """Check files, register them in place, and request copies at two data centres.
 
-    Bad files go to quarantine beside the storage, with the reason; they never stop the others. To repeat it is safe.
+    Bad files go to quarantine next to the storage, with the reason, and do not stop the others. It is safe to repeat.
 
     Example: `bdms ingest /storage/ctao/acada/DL0`
     """
@@ -41,6 +41,6 @@ def ingest(
 
 
 def summary(report: IngestReport | DryRun) -> str:
-    """Return how many files have come out as what."""
+    """Return the number of files by status."""
     counts = Counter(outcome.status.value for outcome in report)
     return ", ".join(f"{number} {status}" for status, number in counts.items()) or "nothing to ingest"

@@ -17,7 +17,7 @@ __all__ = ["Shown", "ingestd"]
 
 
 class Shown(StrEnum):
-    """What `bdms ingestd --print` prints."""
+    """The files that `bdms ingestd --print` can print."""
 
     EXAMPLE = "example"
     UNIT = "unit"
@@ -31,23 +31,23 @@ def ingestd(
     config: Annotated[Path | None, Parameter(help="The settings, a TOML file.")] = None,
     setting: Annotated[
         tuple[str, ...],
-        Parameter(name="--set", negative="", help="One setting, above file and environment: workers.number=8."),
+        Parameter(name="--set", negative="", help="One setting, overriding file and environment: workers.number=8."),
     ] = (),
     check: Annotated[
-        bool, Parameter(negative="", help="Try everything that the daemon needs, say it, and end.")
+        bool, Parameter(negative="", help="Test everything that the daemon needs, print the result, and exit.")
     ] = False,
     shown: Annotated[
         Shown | None,
-        Parameter(name="--print", help="Print a file for the deployment, and end."),
+        Parameter(name="--print", help="Print a file for the deployment, and exit."),
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Look after the inbox of a site: the ingestion daemon.
+    """Run the ingestion daemon for the inbox of a site.
 
-    Settings come from the file, then from the environment, then from `--set`; the later ones win. `--print example`
-    prints a file with all of them. `--check` tries server, account, storage, quarantine, clock and workers.
+    Settings come from the file, the environment and `--set`; later ones override earlier ones. `--print example`
+    prints a file with all settings. `--check` tests server, account, storage, quarantine, clock and workers.
 
-    Exit code of `--check`: 0 if the daemon could work, 1 if something is wrong, 2 if the settings do not hold.
+    Exit code of `--check`: 0 if the daemon can run, 1 if there is a problem, 2 if the settings are invalid.
 
     Example: `bdms ingestd --config /etc/bdms/ingestd.toml --check`
     """
@@ -80,7 +80,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _text(shown: Shown, config: Path | None) -> str:
-    """Return a file of the deployment."""
+    """Return a deployment file."""
     from ctao_bdms.daemon.config.example import example
     from ctao_bdms.daemon.deploy import deployed, unit
 

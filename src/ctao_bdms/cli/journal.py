@@ -28,12 +28,12 @@ def journal(
     state: Annotated[FileState | None, Parameter(help="Only files in this state.")] = None,
     night: Annotated[str, Parameter(help="Only files of this night, the date of its evening.")] = "",
     path: Annotated[str, Parameter(help="Only files whose path matches this pattern, with `*`, `?`, `[...]`.")] = "",
-    waiting: Annotated[bool, Parameter(negative="", help="Only files that wait for something.")] = False,
-    events: Annotated[bool, Parameter(negative="", help="Show what happened to the files.")] = False,
+    waiting: Annotated[bool, Parameter(negative="", help="Only files that are waiting.")] = False,
+    events: Annotated[bool, Parameter(negative="", help="Show the history of the files.")] = False,
     limit: Annotated[int, Parameter(help="The most files in a table; JSON has all.")] = 1000,
     as_json: Json = False,
 ) -> int:
-    """Show how far each file is that the daemon has seen. The daemon may run meanwhile.
+    """Show the state of each file that the daemon has seen. The daemon may be running.
 
     Example: `bdms journal --config /etc/bdms/ingestd.toml --night 2026-11-21 --state quarantined`
     """

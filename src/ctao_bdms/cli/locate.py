@@ -19,7 +19,7 @@ def locate(
     protocol: Annotated[str, Parameter(help="Only copies that this protocol reaches, as root or https.")] = "",
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Show where the copies of files are, of each the best first.
+    """Show the copies of files and their URLs, the best copy first.
 
     Example: `bdms locate /ctao/acada/DL0/LSTN-01/... --near PIC --protocol root --json`
     """

@@ -14,7 +14,7 @@ __all__ = ["manifest"]
 
 Block = Annotated[str, Parameter(name="BLOCK", help="The name of the block, as `bdms rules` shows it.")]
 
-manifest = cyclopts.App(name="manifest", help="The manifests of blocks: what each holds, to the digest.")
+manifest = cyclopts.App(name="manifest", help="The manifests of blocks: their files, with digests.")
 
 
 @manifest.command
@@ -25,9 +25,9 @@ def show(
     at: Annotated[str, Parameter(help="The storage element whose copy is read; by default any.")] = "",
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Show what the manifest of a block says.
+    """Show the manifest of a block.
 
-    With `--json`, an object a file with all its metadata.
+    With `--json`, one object per file with all its metadata.
 
     Example: `bdms manifest show /ctao/acada/blocks/CTAO-North/2026/11/21/permanent-20261121T221500-0a1b2c3d`
     """
@@ -48,9 +48,9 @@ def verify(
     deep: Annotated[bool, Parameter(negative="", help="Read back every file of the block as well.")] = False,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Compare the manifest of a block with the catalogue, and with the bytes of all files if asked for.
+    """Compare the manifest of a block with the catalogue, and optionally with the bytes of all files.
 
-    Exit code 0 if all agrees, 1 if something does not.
+    Exit code 0 if they agree, 1 if they differ.
 
     Example: `bdms manifest verify /ctao/acada/blocks/CTAO-North/2026/11/21/permanent-20261121T221500-0a1b2c3d --deep`
     """

@@ -16,7 +16,7 @@ from ctao_bdms.rows import Rows
 
 __all__ = ["name"]
 
-name = cyclopts.App(name="name", help="Say what names mean.")
+name = cyclopts.App(name="name", help="Explain the names of files.")
 
 
 class _Table(Rows[NamePart]):
@@ -28,10 +28,10 @@ def explain(
     names: Annotated[list[str], Parameter(name="NAME", help="Logical file names, paths, URLs or names of files.")],
     /,
     *,
-    vo: Annotated[str, Parameter(help="The virtual organisation: what stands before it is a storage prefix.")] = "ctao",
+    vo: Annotated[str, Parameter(help="The virtual organisation: everything before it is a storage prefix.")] = "ctao",
     as_json: Json = False,
 ) -> int:
-    """Say what each part of a name means, or where it is wrong. No archive is asked.
+    """Explain each part of a name, or show where it is wrong. Needs no archive.
 
     Example: `bdms name explain TEL001_SDH0001_20261121T221500_SBID2000000001_OBSID2000000002_CHUNK003.fits.fz`
     """
@@ -57,7 +57,7 @@ def explain(
 
 
 def _pointed(error: InvalidNameError) -> str:
-    """Return a wrong name with a caret under the character that is wrong."""
+    """Return a wrong name with a caret under the wrong character."""
     shown = "".join(character if character.isprintable() else "?" for character in error.text)
     caret = [] if error.position is None else [" " * error.position + "^"]
     return "\n".join([shown, *caret, error.reason])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_document", "night", "show"]
 
-#: How many files with the same reasons are all named, and how many of them if there are more.
+#: The most files with the same reasons that are all listed, and the number listed if there are more.
 _FEW, _SOME = 10, 3
 
 
@@ -29,18 +29,19 @@ def night(
     night: Annotated[str, Parameter(name="NIGHT", help="The night, the date of its evening.")],
     /,
     *,
-    names: Annotated[bool, Parameter(negative="", help="Name all files, not only some that need a look.")] = False,
+    names: Annotated[
+        bool, Parameter(negative="", help="List all files, not only some of those that need attention.")
+    ] = False,
     scope: Annotated[str, Parameter(help="Only files of this scope; by default of all but the users' own.")] = "",
     site: SiteChoice = DEFAULT_SITE,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Say what became of a night: found, registered, replicated, quarantined, missing.
+    """Report the state of a night: files found, registered, replicated, quarantined, missing.
 
-    The storage is listed, the catalogue and the quarantine are asked; nothing is changed. With the daemon's journal it
-    also says of files that have gone, what others wait for, and how long the steps took.
+    It reads the storage, the catalogue and the quarantine, and changes nothing. With the daemon's journal, it also
+    reports files that have disappeared, what other files wait for, and how long the steps took.
 
-    Exit code 0 if nothing is open, missing or perhaps missing, 1 if something is. What is in quarantine is accounted
-    for.
+    Exit code 0 if no file is open, missing or perhaps missing, else 1. Files in quarantine are accounted for.
 
     Example: `bdms night 2026-11-21 --config /etc/bdms/ingestd.toml`
     """
@@ -54,7 +55,7 @@ def night(
 
 
 def as_document(report: NightReport, *, names: bool) -> dict[str, object]:
-    """Return a report as one JSON object; `names` adds all files to those that are not complete."""
+    """Return a report as one JSON object; `names` adds the complete files."""
     document: dict[str, object] = {
         "night": report.night,
         "site": report.site,
@@ -71,7 +72,7 @@ def as_document(report: NightReport, *, names: bool) -> dict[str, object]:
 
 
 def show(output: Output, report: NightReport, *, names: bool) -> None:
-    """Print a report for people."""
+    """Print a report as text."""
     if output.as_json:
         return
     output.text(f"night {report.night} at {report.site}")
@@ -91,7 +92,7 @@ def show(output: Output, report: NightReport, *, names: bool) -> None:
 
 
 def _reasons(output: Output, report: NightReport, *, names: bool) -> None:
-    """Print what is not complete, the same reasons once, with the names of the files if they are few."""
+    """Print the incomplete files, grouped by reason, with their names if they are few."""
     groups: dict[tuple[str, str], list[NightFile]] = defaultdict(list)
     for file in report.unfinished():
         groups[file.stage, "; ".join(file.reasons)].append(file)

@@ -1,4 +1,4 @@
-"""What commands about a site's nights share: which archive, which storage element, which journal."""
+"""Options of commands about a site: archive, storage element and journal."""
 
 from __future__ import annotations
 
@@ -17,30 +17,28 @@ __all__ = ["DEFAULT_SITE", "Config", "OnSite", "SiteChoice"]
 
 Config = Annotated[
     Path | None,
-    Parameter(name="--config", help="The settings of the daemon: they name archive, storage, journal and checks."),
+    Parameter(name="--config", help="The settings of the daemon, with archive, storage, journal and checks."),
 ]
 
 
 @attrs.frozen(kw_only=True)
 class OnSite:
-    """The archive and the place on site that a command means.
+    """The archive and the on-site storage of a command.
 
     Attributes
     ----------
-    bdms
-        The archive.
     rse
         The storage element; empty for the only one.
     journal
-        The journal; None if none is named.
+        The journal; None if none is given.
     lease
-        The folder of the daemon's lease; None for the one beside the storage root.
+        The folder of the daemon's lease; None for the one next to the storage root.
     lease_silent_s
-        How long a silent holder of it is watched, in seconds.
+        How long a silent holder of the lease is watched, in seconds.
     checks
-        How serious the cross-checks are; None for the strictest.
+        The severity of the cross-checks; None for the strictest.
     sidecars
-        Whether what producers say beside their files is compared.
+        Whether the producers' sidecar files are compared.
     """
 
     bdms: Bdms
@@ -55,7 +53,7 @@ class OnSite:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class SiteChoice:
-    """How a command is told what it means.
+    """The options of a command for its site.
 
     Attributes
     ----------
@@ -74,7 +72,7 @@ class SiteChoice:
     rse: Annotated[str, Parameter(name="--rse", help="The storage element; by default the only one on site.")] = ""
 
     def opened(self, archive: Archive, quarantine: Path | None = None) -> OnSite:
-        """Connect to what is meant; the options, and a `quarantine` that is named, win over the settings."""
+        """Connect to the archive; options and a given `quarantine` override the settings."""
         if self.config is None:
             return OnSite(bdms=archive.connect(quarantine), rse=self.rse, journal=self.journal)
         from ctao_bdms.daemon.config import settings_from
@@ -96,5 +94,5 @@ class SiteChoice:
         )
 
 
-#: What is meant if nothing is said.
+#: The default without options.
 DEFAULT_SITE = SiteChoice()

@@ -1,4 +1,4 @@
-"""How commands print: tables and progress for people, JSON for programs."""
+"""Print results: tables and progress for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = ["Output", "plain", "save_picture", "size_text"]
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can carry is no type
-    """Return `value` as JSON can carry it."""
+    """Return `value` as a JSON value."""
     if isinstance(value, ProductMetadata):
         return value.to_wire()
     if isinstance(value, Enum):
@@ -58,7 +58,7 @@ def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can carry is no typ
 
 
 def size_text(size_bytes: float) -> str:
-    """Return a size for people, in decimal units."""
+    """Return a size in decimal units."""
     size = float(size_bytes)
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if size < 1000:
@@ -68,43 +68,43 @@ def size_text(size_bytes: float) -> str:
 
 
 def save_picture(console: Console, picture: Path, title: str) -> None:
-    """Save what a recording `console` has shown; the picture uses the reader's own fonts and fetches none."""
+    """Save the content of a recording `console`; the picture uses local fonts and downloads none."""
     drawn = console.export_svg(title=title)
     picture.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
 
 
 class Output:
-    """Where a command prints.
+    """The output of a command.
 
     Parameters
     ----------
     as_json
-        Whether a program reads it.
+        Print JSON instead of text.
     console
-        The terminal, if it is not the process's own.
+        The terminal; by default that of the process.
     """
 
     def __init__(self, *, as_json: bool = False, console: Console | None = None) -> None:
         self.as_json = as_json
-        # Where no person looks at a screen, a row stays on its line.
+        # Without a terminal, do not wrap rows.
         width = None if sys.stdout.isatty() else 1000
         self.console = console or Console(quiet=as_json, width=width, highlight=False)
 
     def line(self, text: str) -> None:
-        """Print a line for people; a program does not get it."""
+        """Print a line of text; nothing with JSON."""
         self.console.print(text, soft_wrap=True)
 
     def text(self, text: str) -> None:
-        """Print a line for people as it stands: brackets are no markup."""
+        """Print a line of text literally: brackets are not markup."""
         self.console.print(text, soft_wrap=True, markup=False)
 
     def json(self, value: object) -> None:
-        """Print one JSON object on a line for a program; people do not get it."""
+        """Print one JSON object on a line; nothing without JSON."""
         if self.as_json:
             print(json.dumps(plain(value), ensure_ascii=True), flush=True)
 
     def rows(self, rows: Rows[Any], title: str = "", only: Iterable[str] | None = None) -> None:
-        """Print rows: a table for people, an object a line for programs."""
+        """Print rows: a table, or one JSON object per line."""
         for row in rows if self.as_json else ():
             self.json(row)
         chosen = [column for column in rows.columns if only is None or column[0] in set(only)]
@@ -118,7 +118,7 @@ class Output:
 
     @contextmanager
     def bytes_bar(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """Show a bar of bytes with their rate while the block runs; yield what moves it on."""
+        """Show a bar of bytes with their rate during the block; yields a function that advances it."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with self._progress(*columns) as progress:
             task = progress.add_task(what, total=total)
@@ -126,9 +126,9 @@ class Output:
 
     @contextmanager
     def files_bar(self, what: str) -> Iterator[FilesBar]:
-        """Show a bar for all files and one for each that is under way while the block runs; yield what moves them on.
+        """Show a bar for all files and one for each in progress during the block; yields the bars.
 
-        Where no person looks at a screen, a line says now and then how far it is.
+        Without a terminal, print a line at intervals.
         """
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with self._progress(*columns, TimeRemainingColumn()) as progress:
@@ -136,11 +136,11 @@ class Output:
 
     @contextmanager
     def counter(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Show a bar of things done while the block runs; yield what moves it on."""
+        """Show a bar of completed items during the block; yields a function that advances it."""
         with self._progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()) as progress:
             task = progress.add_task(what, total=total)
             yield lambda: progress.update(task, advance=1)
 
     def _progress(self, *columns: Any) -> Progress:  # noqa: ANN401 - rich's columns
-        """Return a progress display: on a terminal only, and gone when it is done."""
+        """Return a progress display, on a terminal only, which disappears at the end."""
         return Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)

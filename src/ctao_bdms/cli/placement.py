@@ -30,25 +30,25 @@ def simulate(
     *,
     years: Annotated[int, Parameter(help="How many years.")] = 5,
     start: Annotated[str, Parameter(help="The first night.")] = "2027-01-01",
-    petabytes: Annotated[float, Parameter(help="What both sites together take in a year.")] = 3.0,
+    petabytes: Annotated[float, Parameter(help="The data volume of both sites per year.")] = 3.0,
     centre: Annotated[
         tuple[str, ...],
         Parameter(negative="", help="A centre and its share, PIC=1; by default those of the policy, else the four."),
     ] = (),
     join: Annotated[_When, Parameter(help="A centre joins: CSCS@2028-01.")] = (),
     leave: Annotated[_When, Parameter(help="A centre leaves: its copies are made elsewhere.")] = (),
-    full: Annotated[_When, Parameter(help="A centre is full: it takes nothing new.")] = (),
+    full: Annotated[_When, Parameter(help="A centre is full: it gets no new data.")] = (),
     even_out: Annotated[
         bool, Parameter(negative="", help="A centre that joins also takes its share of older nights.")
     ] = False,
     retention: Annotated[RetentionClass, Parameter(help="The retention class of the data.")] = RetentionClass.PERMANENT,
-    plot: Annotated[Path | None, Parameter(help="Draw a picture into this file, .png or .svg.")] = None,
+    plot: Annotated[Path | None, Parameter(help="Save a plot to this file, .png or .svg.")] = None,
     policy: PolicyOption = None,
     as_json: Json = False,
 ) -> int:
-    """Place years of nights, and say what centres and links get. No archive is asked.
+    """Simulate the placement of years of nights, and the load of centres and links. Needs no archive.
 
-    The volume of a year is spread over the nights by their dark hours without Moon.
+    The volume of a year is distributed over the nights by their dark hours without Moon.
 
     Example: `bdms placement simulate --years 5 --join CSCS@2028-01 --leave PIC@2029-06 --plot placement.png`
     """

@@ -23,10 +23,10 @@ def plan(
     config: Config = None,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Say what `bdms ingest` would do with the same files; nothing is changed.
+    """Report what `bdms ingest` would do with the same files; nothing is changed.
 
-    The files are read and the archive is asked, exactly as by an ingest, which then goes on. With `--config` it says
-    what the daemon with these settings would do.
+    The files and the archive are read exactly as by an ingest. With `--config`, it reports what the daemon with these
+    settings would do.
 
     Example: `bdms plan /storage/ctao/acada/DL0 --config /etc/bdms/ingestd.toml`
     """

@@ -1,4 +1,4 @@
-"""bdms policy: how products are kept, and the policy package of Rucio."""
+"""bdms policy: the policy of products, and the policy package of Rucio."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from ctao_bdms.cli.output import Output
 __all__ = ["policy"]
 
 policy = cyclopts.App(
-    name="policy", help="How products are kept, and the rules of the observatory for Rucio.", help_format="markdown"
+    name="policy",
+    help="The policy for keeping products, and the observatory's policy package for Rucio.",
+    help_format="markdown",
 )
 
 
 @policy.command
 def doctor(*, archive: Archive = DEFAULT_ARCHIVE) -> int:
-    """Check whether the policy package is in force, on this machine and on the server.
+    """Check whether the policy package is loaded, on this machine and on the server.
 
-    Rucio ignores a policy package that it cannot import, and says nothing. The doctor asks Rucio's own tables, has the
-    server translate names, and says what to do about each fault.
+    Rucio silently ignores a policy package that it cannot import. The doctor reads Rucio's own tables, lets the server
+    translate names, and suggests a remedy for each fault.
 
     Exit code 0 if all is well, 1 if not.
 
@@ -44,7 +46,7 @@ def show(
     policy: PolicyOption = None,
     as_json: Json = False,
 ) -> int:
-    """Show what the policy says: which products are kept how.
+    """Show the policy: how the products of each kind are kept.
 
     Example: `bdms policy show --file policy.toml`
     """
@@ -74,9 +76,9 @@ def check(
     *,
     as_json: Json = False,
 ) -> int:
-    """Check whether a policy file holds; say everything that is wrong, with its place.
+    """Check whether a policy file is valid; report all errors with their places.
 
-    Exit code 0 if it holds, 2 if not.
+    Exit code 0 if it is valid, 2 if not.
 
     Example: `bdms policy check policy.toml`
     """

@@ -21,13 +21,11 @@ def put(
     *,
     product: Annotated[
         list[str] | None,
-        Parameter(
-            help="What is known of them, as key=value: kind, obs_id, night, ...", negative="", consume_multiple=True
-        ),
+        Parameter(help="Their properties, as key=value: kind, obs_id, night, ...", negative="", consume_multiple=True),
     ] = None,
     storage: Annotated[
         Literal["short-term", "archive"] | None,
-        Parameter(help="For how long they are kept; by default as the policy says."),
+        Parameter(help="How long they are kept; by default as in the policy."),
     ] = None,
     release: Annotated[str, Parameter(help="The release, as DataPipe/Observation/DR1.")] = "",
     category: Annotated[Literal["A", "B", "C"] | None, Parameter(help="The processing category.")] = None,
@@ -38,9 +36,9 @@ def put(
     jobs: Annotated[int, Parameter(help="How many files are read and uploaded at once.")] = 4,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Check products, upload them to a data centre, register them, and ask for their copies.
+    """Check products, upload them to a data centre, register them, and request copies.
 
-    The data model names them, from their own names, their content, and what is said here. To repeat it is safe.
+    Their names in the archive follow from file names, content and options. It is safe to repeat.
 
     Example: `bdms put output --release DataPipe/Observation/DR1 --product night=2026-11-21 --near PIC`
     """
@@ -65,7 +63,7 @@ def put(
 
 
 def _words(given: list[str]) -> dict[str, str]:
-    """Return what ``key=value`` says."""
+    """Parse ``key=value`` options."""
     words: dict[str, str] = {}
     for text in given:
         key, is_said, value = text.partition("=")

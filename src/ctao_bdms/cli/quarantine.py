@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 __all__ = ["quarantine"]
 
-Id = Annotated[str, Parameter(name="ID", help="The case, as `bdms quarantine list` says it.")]
-Ids = Annotated[list[str] | None, Parameter(name="ID", help="The cases, as `bdms quarantine list` says them.")]
+Id = Annotated[str, Parameter(name="ID", help="The case, as listed by `bdms quarantine list`.")]
+Ids = Annotated[list[str] | None, Parameter(name="ID", help="The cases, as listed by `bdms quarantine list`.")]
 Why = Annotated[str, Parameter(name="--reason", help="Why, for the record.")]
 
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Held:
-    """Which quarantine a command means.
+    """The options of a command for the quarantine.
 
     Attributes
     ----------
     config
         The settings of the daemon.
     folder
-        The quarantine's folder.
+        The folder of the quarantine.
     rse
         The storage element.
     """
@@ -49,12 +49,12 @@ class Held:
     config: Config = None
     folder: Annotated[
         Path | None,
-        Parameter(name="--folder", help="The quarantine's folder; else as `--config` says, else beside the storage."),
+        Parameter(name="--folder", help="The quarantine's folder; else that of `--config`, else next to the storage."),
     ] = None
     rse: Annotated[str, Parameter(name="--rse", help="The storage element; by default the only one on site.")] = ""
 
     def quarantine(self, archive: Archive) -> Quarantine:
-        """Return the quarantine; the archive is asked only if neither folder nor settings are named."""
+        """Return the quarantine; connects to the archive only if neither folder nor settings are given."""
         if self.folder is not None:
             return Quarantine(self.folder.absolute())
         if self.config is None:
@@ -72,7 +72,7 @@ class Held:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Many:
-    """Which cases a command means that are not named one by one.
+    """The options of a command to select many cases.
 
     Attributes
     ----------
@@ -81,22 +81,23 @@ class Many:
     kind
         Cases with a defect of this kind.
     apply
-        Do it.
+        Apply the action instead of listing the cases.
     """
 
     night: Annotated[str, Parameter(help="All files of this night, the date of its evening.")] = ""
     kind: Annotated[DefectKind | None, Parameter(help="All files with a defect of this kind.")] = None
     apply: Annotated[
-        bool, Parameter(negative="", help="Do it with all files of `--night` and `--kind`; without, they are listed.")
+        bool,
+        Parameter(negative="", help="Apply it to all files of `--night` and `--kind`; otherwise they are only listed."),
     ] = False
 
     def chosen(self, held: Quarantine, ids: list[str] | None) -> Cases:
-        """Return the cases that are named, or the many.
+        """Return the cases given by ID, or those selected by options.
 
         Raises
         ------
         UsageError
-            If both are, or none.
+            If both or neither are given.
         """
         is_many = bool(self.night or self.kind)
         if is_many == bool(ids):
@@ -106,7 +107,7 @@ class Many:
         return held.cases().only(Night.parse(self.night) if self.night else None, self.kind)
 
     def is_foreseen(self, archive: Archive, cases: Cases, verb: str) -> bool:
-        """Whether many are only to be listed; list them then."""
+        """List the cases and return True if they are only to be listed."""
         if self.apply or not (self.night or self.kind):
             return False
         _listed(archive, cases)
@@ -117,11 +118,11 @@ class Many:
 DEFAULT_HELD = Held()
 DEFAULT_MANY = Many()
 
-quarantine = cyclopts.App(name="quarantine", help="Files that may not enter the archive, and what to do with them.")
+quarantine = cyclopts.App(name="quarantine", help="Files that were rejected by the archive, and actions on them.")
 
 
 class Parts(Rows[dict[str, object]]):
-    """The parts of a FITS file in quarantine, one row each."""
+    """The HDUs of a FITS file in quarantine, one row each."""
 
     columns: ClassVar[tuple[tuple[str, str], ...]] = tuple(
         (name.replace("_", " "), name)
@@ -129,7 +130,7 @@ class Parts(Rows[dict[str, object]]):
     )
 
     def cells(self) -> Iterator[tuple[str, ...]]:
-        """Yield each part as text."""
+        """Yield each HDU as a tuple of texts."""
         for part in self:
             yield tuple(str(part.get(key, "")) for _, key in self.columns)
 
@@ -153,7 +154,7 @@ def list_(
 
 @quarantine.command
 def show(case_id: Id, /, *, held: Held = DEFAULT_HELD, archive: Archive = DEFAULT_ARCHIVE) -> int:
-    """Show all that is known of a case: why, when, what its bytes are, and each part of the file.
+    """Show a case: reason, time, size and digests, and each part of the file.
 
     Example: `bdms quarantine show 20261121T221504Z-0a1b2c3d`
     """
@@ -183,14 +184,16 @@ def release_(
     /,
     *,
     reason: Why = "",
-    without_trigger: Annotated[bool, Parameter(negative="", help="Make no trigger: no daemon takes the file.")] = False,
+    without_trigger: Annotated[
+        bool, Parameter(negative="", help="Make no trigger, so that no daemon ingests the file.")
+    ] = False,
     many: Many = DEFAULT_MANY,
     held: Held = DEFAULT_HELD,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Put files back to where they came from, with new triggers, for the daemon or the next ingest.
+    """Move files back to their original place, with new triggers, for the daemon or the next ingest.
 
-    Nothing is overwritten. Files that are chosen by `--night` and `--kind` are only listed, unless `--apply` is given.
+    Nothing is overwritten. Files selected by `--night` and `--kind` are only listed, unless `--apply` is given.
 
     Exit code 1 if a file stays in quarantine.
 
@@ -226,12 +229,12 @@ def retry(
     held: Held = DEFAULT_HELD,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Put files back and ingest them again now, for example with newer software.
+    """Move files back and ingest them again now, for example with newer software.
 
-    Files that are chosen by `--night` and `--kind` are only listed, unless `--apply` is given. With `--config` the
-    checks of the daemon's settings hold.
+    Files selected by `--night` and `--kind` are only listed, unless `--apply` is given. With `--config`, the checks of
+    the daemon's settings apply.
 
-    Exit code 1 if a file does not enter the archive.
+    Exit code 1 if a file is not registered.
 
     Example: `bdms quarantine retry 20261121T221504Z-0a1b2c3d`
     """
@@ -263,14 +266,14 @@ def accept(
     case_id: Id,
     /,
     *,
-    reason: Annotated[str, Parameter(name="--reason", help="Why it shall enter all the same.")],
+    reason: Annotated[str, Parameter(name="--reason", help="Why it is accepted.")],
     held: Held = DEFAULT_HELD,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Let a file enter the archive in spite of its defects, on your word.
+    """Register a file in spite of its defects, on your responsibility.
 
-    The word stands in the product's metadata, in the case, and in the quarantine's log. Other content under the same
-    name can never be accepted.
+    The reason is recorded in the product's metadata, in the case, and in the quarantine's log. A file whose name is
+    registered with other content can never be accepted.
 
     Example: `bdms quarantine accept 20261121T221504Z-0a1b2c3d --reason "the only copy of the burst"`
     """
@@ -290,12 +293,12 @@ def _listed(archive: Archive, cases: Cases) -> None:
 
 
 def _left(archive: Archive, case: Case, error: UsageError) -> None:
-    """Say why a case stays as it is."""
+    """Print why a case is unchanged."""
     archive.output.json({"left": case.id, "why": str(error)})
     archive.output.line(f"left: {error}")
 
 
 def _told(archive: Archive, report: IngestReport) -> int:
-    """Print what became of files; return the exit code."""
+    """Print the status of files; return the exit code."""
     archive.output.rows(report)
     return 1 if report.rejected else 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["query"]
 
-#: How wide the other columns are, in characters.
+#: The width of the other columns, in characters.
 _BESIDE = 80
 
 
@@ -25,11 +25,13 @@ def query(
     words: Annotated[list[str] | None, Parameter(name="WORD=VALUE", help="What to look for.")] = None,
     /,
     *,
-    scope: Annotated[str, Parameter(help="Where to look; by default in all scopes but the users' own.")] = "",
-    sort: Annotated[str, Parameter(help="Words that sort, with commas; -word: the greatest first. Else names.")] = "",
+    scope: Annotated[str, Parameter(help="The scope to search; by default all but those of users.")] = "",
+    sort: Annotated[
+        str, Parameter(help="Sort by these words, with commas; -word: descending. By default by name.")
+    ] = "",
     limit: Annotated[int | None, Parameter(validator=between(0, 2**63 - 1), help="The most products to show.")] = None,
-    count: Annotated[bool, Parameter(negative="", help="Print only how many there are; none is read.")] = False,
-    lfns: Annotated[bool, Parameter(negative="", help="Print the names only, one a line.")] = False,
+    count: Annotated[bool, Parameter(negative="", help="Print only the number of products.")] = False,
+    lfns: Annotated[bool, Parameter(negative="", help="Print the names only, one per line.")] = False,
     as_csv: Annotated[bool, Parameter(name="--csv", negative="", help="Print comma-separated values.")] = False,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
@@ -73,7 +75,7 @@ def query(
 
 
 def _write_csv(found: Products) -> None:
-    """Write a line for each product as it comes."""
+    """Write a line for each product as it arrives."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(heading for heading, _ in found.columns)
     for product in found:
@@ -81,13 +83,13 @@ def _write_csv(found: Products) -> None:
 
 
 class _Named(Products):
-    """Products whose names stand without their directories."""
+    """Products with names without directories."""
 
     columns: ClassVar = (*Products.columns[:-1], ("file", "file"))
 
 
 def _show(found: Products, output: Output) -> None:
-    """Print a table; where it is too wide, names stand without directories, and what is the same in all rows below."""
+    """Print a table; if it is too wide, print names without directories, and constant columns below it."""
     rows, same = list(found), ""
     if rows and max(len(str(product.lfn)) for product in rows) + _BESIDE > output.console.width:
         named = _Named(rows)

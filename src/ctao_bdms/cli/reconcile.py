@@ -24,26 +24,28 @@ def reconcile(
     scope: Annotated[str, Parameter(help="The scope of the blocks; by default all but the users' own.")] = "",
     site: Annotated[Site | None, Parameter(help="The site whose blocks are meant; by default all.")] = None,
     night: Annotated[str, Parameter(help="Only this night, the date of its evening; by default all.")] = "",
-    dry_run: Annotated[bool, Parameter(negative="", help="Say what would be done, and why; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="Report what would be done, and why; change nothing.")
+    ] = False,
     prune: Annotated[
-        bool, Parameter(negative="", help="End the rules of centres that keep a block no longer, once it is elsewhere.")
+        bool, Parameter(negative="", help="End the rules of centres that no longer keep a block, once it is elsewhere.")
     ] = False,
     patience_h: Annotated[
         float,
         Parameter(
             name="--patience",
             validator=between(0, 1_000_000),
-            help="Hours for which a centre that is shut is waited for.",
+            help="Hours to wait for a closed centre.",
         ),
     ] = 24.0,
-    wait: Annotated[bool, Parameter(negative="", help="Stay until every copy is there.")] = False,
+    wait: Annotated[bool, Parameter(negative="", help="Wait until every copy is complete.")] = False,
     timeout_s: Timeout = 3600.0,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Compare the rules that blocks must have with those that they have, and do the difference.
+    """Compare the required rules of blocks with the existing ones, and apply the differences.
 
-    The first data centre copies from the site, the second from the first. A centre that is lost is replaced by the
-    next, rules of others are left alone. To repeat it is safe.
+    The first data centre copies from the site, the second from the first. A lost centre is replaced by the next one.
+    Rules of other accounts are not changed. It is safe to repeat.
 
     Example: `bdms reconcile --night 2026-11-21 --dry-run`
     """

@@ -32,23 +32,21 @@ def release(
         float | None,
         Parameter(
             validator=between(0, 100_000),
-            help="Days since a block was opened, at least; by default as the policy says.",
+            help="The minimum days since a block was opened; by default as in the policy.",
         ),
     ] = None,
-    to_low_water: Annotated[
-        str, Parameter(help="Free no more than it takes for the storage to be filled so far, e.g. 70%.")
-    ] = "",
-    apply: Annotated[bool, Parameter(negative="", help="Do it; otherwise it is only said.")] = False,
-    wait: Annotated[bool, Parameter(negative="", help="Stay until the files have gone from the disk.")] = False,
+    to_low_water: Annotated[str, Parameter(help="Stop when the storage is filled to this level, e.g. 70%.")] = "",
+    apply: Annotated[bool, Parameter(negative="", help="Apply it; otherwise it is only reported.")] = False,
+    wait: Annotated[bool, Parameter(negative="", help="Wait until the files are deleted from disk.")] = False,
     timeout_s: Timeout = 3600.0,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Free space on site: blocks of which two centres hold copies that were read back there and are sound.
+    """Free space on site: delete blocks with verified copies at two centres.
 
-    Nothing is changed without `--apply`. With it, the copies at the centres are read back first, the evidence is kept
-    with the block, and the rule that holds the copy on site is ended: Rucio deletes it. A block that was to be released
-    and was not says why, and the next one takes its place; then the exit code is 1. It is 3 if the archive went out of
-    reach on the way: the table says what was done until then.
+    Nothing is changed without `--apply`. With it, the copies at the centres are read back first, the evidence is
+    stored with the block, and the rule of the copy on site is ended, so that Rucio deletes it. If a block cannot be
+    released, the table says why, the next one takes its place, and the exit code is 1. If the archive becomes
+    unreachable, the table shows what was done until then, and the exit code is 3.
 
     Example: `bdms release --older-than 60 --to-low-water 70% --apply`
     """
@@ -86,10 +84,10 @@ def release(
 
 
 def _after_deletion(bdms: Bdms, rows: SpaceReleases, rse: str, timeout_s: float) -> SpaceReleases:
-    """Wait until nothing is left on site of blocks whose rules have ended; return all rows as they are then."""
+    """Wait until all blocks whose rules have ended are deleted on site; return all rows, updated."""
     ended, until = rows.of(Decision.ENDED), time.monotonic() + timeout_s
     while True:
-        with suppress(UnreachableError):  # it is asked again
+        with suppress(UnreachableError):  # retried in the next iteration
             ended = bdms.nights.left_on_site(ended, rse=rse)
         if not ended.of(Decision.ENDED) or time.monotonic() >= until:
             break
@@ -99,7 +97,7 @@ def _after_deletion(bdms: Bdms, rows: SpaceReleases, rse: str, timeout_s: float)
 
 
 def _fraction(text: str) -> float | None:
-    """Return a percentage as a fraction; None if there is none."""
+    """Return a percentage as a fraction; None if empty."""
     if not text:
         return None
     number = text.removesuffix("%")

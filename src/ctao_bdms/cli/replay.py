@@ -28,21 +28,21 @@ def replay(
     night: Annotated[str, Parameter(help="The night, the date of its evening.")],
     path: Annotated[str, Parameter(help="Only files whose path matches this pattern, with `*`, `?`, `[...]`.")] = "",
     scope: Annotated[str, Parameter(help="Only files of this scope; by default of all but the users' own.")] = "",
-    dry_run: Annotated[bool, Parameter(negative="", help="Say what would be done, and change nothing.")] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Report what would be done, and change nothing.")] = False,
     jobs: Annotated[int, Parameter(help="How many files are read at once.")] = 2,
     site: SiteChoice = DEFAULT_SITE,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Say what happened to a night, and walk again what is not complete, with the checks that `--config` says.
+    """Show the history of a night, and process incomplete files again, with the checks of `--config`.
 
-    Shows the history of the files that are not complete, or of all that match `--path`, from the daemon's journal.
-    Then files whose triggers stand are read and registered, and blocks get the rules that they lack. To repeat it is
-    safe. A file without a trigger is left alone.
+    Shows the history of incomplete files, or of all that match `--path`, from the daemon's journal. Then files with
+    triggers are read and registered, and blocks get missing rules. Files without a trigger are ignored. It is safe to
+    repeat.
 
-    It is refused while a daemon is at work: the daemon walks by itself, and takes a file again when its trigger is made
-    anew. A dry run may be made at any time.
+    It is refused while a daemon is running: the daemon retries files itself, and takes a file again when its trigger
+    is created again. A dry run is possible at any time.
 
-    Exit code 0 if the night is complete afterwards, 1 if it is not.
+    Exit code 0 if the night is complete afterwards, 1 if not.
 
     Example: `bdms replay --night 2026-11-21 --config /etc/bdms/ingestd.toml --dry-run`
     """
@@ -96,7 +96,7 @@ def _show(output: Output, done: ReplayReport, history: list[FileEvent]) -> None:
 
 
 def _history(journal: JournalReader | None, report: NightReport, pattern: str) -> list[FileEvent]:
-    """Return what happened to the files that match, or to those that are not complete, in the order of time."""
+    """Return the events of the matching files, or of the incomplete ones, ordered by time."""
     if journal is None:
         return []
     if pattern:
@@ -110,7 +110,7 @@ def _history(journal: JournalReader | None, report: NightReport, pattern: str) -
 def _foresee(
     output: Output, meant: OnSite, before: NightReport, history: list[FileEvent], pattern: str, jobs: int
 ) -> int:
-    """Say what a replay would do."""
+    """Report what a replay would do."""
     from ctao_bdms.daemon.replay import replayable_files
 
     paths = replayable_files(before, pattern)

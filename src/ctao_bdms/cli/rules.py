@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["rules"]
 
-rules = cyclopts.App(name="rules", help="The rules that bring copies to the data centres.", help_format="markdown")
+rules = cyclopts.App(name="rules", help="The replication rules of blocks.", help_format="markdown")
 
 Scope = Annotated[str, Parameter(help="The scope of the blocks; by default all but the users' own.")]
 OfSite = Annotated[Site | None, Parameter(help="The site whose blocks are meant; by default all.")]
 OfNight = Annotated[str, Parameter(help="Only this night, the date of its evening; by default all.")]
 
-#: How many files of a rule are named.
+#: The number of files of a rule to list.
 _SOME = 3
 
 
 @rules.command(name="list")
 @rules.default
 def list_(*, scope: Scope = "", site: OfSite = None, night: OfNight = "", archive: Archive = DEFAULT_ARCHIVE) -> int:
-    """Show how far the replication of each block is. Nothing is changed.
+    """Show the state of the replication of each block. Nothing is changed.
 
     Example: `bdms rules list --night 2026-11-21`
     """
@@ -53,9 +53,9 @@ def explain(
     night: OfNight = "",
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Say why copies are not there yet, in plain words, and what helps. Nothing is changed.
+    """Explain why copies are missing, and what to do. Nothing is changed.
 
-    Exit code 0 if all copies are there or on their way, 1 if something needs somebody.
+    Exit code 0 if all copies are complete or in progress, 1 if one needs attention.
 
     Example: `bdms rules explain --night 2026-11-21`
     """
@@ -66,7 +66,7 @@ def explain(
 
 
 def _show(output: Output, found: Explanations) -> None:
-    """Print explanations: a program gets an object a line, people get paragraphs."""
+    """Print explanations: paragraphs, or one JSON object per line."""
     for each in found:
         output.json(each)
     if output.as_json:
@@ -95,7 +95,7 @@ def retry(
     *,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Have rules that are stuck tried again soon, not only when Rucio comes by.
+    """Retry stuck rules soon, before Rucio does so by itself.
 
     Example: `bdms rules retry e833a6419bed4dc994f55829cf7da2f1`
     """

@@ -25,18 +25,21 @@ def scan(
     *files: Annotated[Path, Parameter(name="FILE", help="The files to check.")],
     digest: Annotated[
         tuple[str, ...],
-        Parameter(negative="", help="A digest beside adler32, e.g. sha512; again for more. Only adler32: no other."),
+        Parameter(
+            negative="",
+            help="A digest in addition to adler32, e.g. sha512; repeatable. `adler32` alone computes no other.",
+        ),
     ] = ("sha256",),
     explain_each: Annotated[
         bool,
-        Parameter(name="--explain", negative="", help="Show the parts of each file and what its format promises."),
+        Parameter(name="--explain", negative="", help="Show the parts of each file and what its format guarantees."),
     ] = False,
     jobs: Annotated[
         int, Parameter(help="How many processes share the work.", validator=validators.Number(gte=1, lte=256))
     ] = 1,
     as_json: Json = False,
 ) -> int:
-    """Check files in one read each: structure, FITS checksums, Adler-32, SHA-256. Nothing is changed.
+    """Check files, reading each once: structure, FITS checksums, Adler-32, SHA-256. Nothing is changed.
 
     Example: `bdms scan night/*.fits.fz`
     """

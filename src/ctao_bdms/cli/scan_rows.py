@@ -1,4 +1,4 @@
-"""How bdms scan shows a file: a row of the table, an object of the JSON, or its parts one by one."""
+"""The output of bdms scan: a row of the table, an object of the JSON, or all parts of a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Files", "ScannedFile", "explain_file"]
 
 @attrs.frozen
 class _Part:
-    """One HDU in the JSON."""
+    """An HDU in the JSON."""
 
     index: int
     name: str
@@ -29,7 +29,7 @@ class _Part:
 
 @attrs.frozen
 class _FullPart(_Part):
-    """One HDU where more is asked for: where it lies, how large it is, how many rows if it is a table."""
+    """An HDU in the full output: also offset, size, and the number of rows of a table."""
 
     offset: int
     size_bytes: int
@@ -59,7 +59,7 @@ class _Parts(Rows[_FullPart]):
 
 @attrs.frozen(kw_only=True)
 class ScannedFile:
-    """One object of the JSON, and one row of the table."""
+    """An object of the JSON, and a row of the table."""
 
     path: str
     verdict: Verdict
@@ -74,7 +74,7 @@ class ScannedFile:
 
     @classmethod
     def of(cls, facts: FileFacts, *, in_full: bool = False) -> ScannedFile:
-        """Take from the facts what is shown."""
+        """Return the displayed facts of a file."""
         names = (field.name for field in attrs.fields(cls) if field.name not in {"hdus", "digests"})
         return cls(
             **{name: getattr(facts, name) for name in names},
@@ -84,17 +84,17 @@ class ScannedFile:
 
     @property
     def what(self) -> str:
-        """The kind of product if it has a name, else the format; nothing of a file that could not be read."""
+        """The kind of product if known, else the format; empty for a file that could not be read."""
         return "" if self.verdict is Verdict.ERROR else self.kind or self.format
 
     @property
     def adler32(self) -> str:
-        """The digest that people compare at a glance."""
+        """The digest in the table."""
         return self.digests.get("adler32", "")
 
     @property
     def label(self) -> str:
-        """The path as a terminal may see it."""
+        """The path without control characters."""
         return _shown(self.path)
 
 
@@ -113,14 +113,12 @@ class Files(Rows[ScannedFile]):
 
 
 def explain_file(output: Output, file: ScannedFile) -> None:
-    """Print all that is known of one file for people: its parts, what is wrong, and what its format promises.
+    """Print all facts of one file: its parts, its defects, and what its format guarantees.
 
     Parameters
     ----------
-    output
-        Where to.
     file
-        The file, taken in full.
+        The file, with full parts.
     """
     kind = f", {file.kind}" if file.kind else ""
     what = "" if file.verdict is Verdict.ERROR else f", {file.format}{kind}, {file.size_bytes} bytes"
@@ -141,8 +139,8 @@ def explain_file(output: Output, file: ScannedFile) -> None:
 
 
 def _promises(file: ScannedFile) -> list[str]:
-    """Say what the format of a file promises, and what its kind must have."""
-    known = (format_of(file.path), *formats().values(), OPAQUE)  # the content may be another than the name promises
+    """Return what the format of a file guarantees, and what its kind requires."""
+    known = (format_of(file.path), *formats().values(), OPAQUE)  # the content may have another format than the suffix
     sentences = [each.promise for each in known if each.name == file.format][:1]
     for kind in DL0_KINDS:
         if kind.name == file.kind:
@@ -156,7 +154,7 @@ def _part(hdu: HduFacts) -> _Part:
 
 
 def _full_part(hdu: HduFacts) -> _FullPart:
-    # A compressed table says its rows in ZNAXIS2; an image has no rows.
+    # A compressed table has its number of rows in ZNAXIS2; an image has no rows.
     is_table = hdu.keywords.get("XTENSION") in {"BINTABLE", "TABLE"} and hdu.keywords.get("ZIMAGE") is not True
     rows = hdu.keywords.get("ZNAXIS2", hdu.keywords.get("NAXIS2"))
     return _FullPart(
@@ -169,5 +167,5 @@ def _full_part(hdu: HduFacts) -> _FullPart:
 
 
 def _shown(text: str) -> str:
-    """Return a text of which nothing can move a terminal's cursor."""
+    """Return a text without control characters of terminals."""
     return text if text.isprintable() else ascii(text)[1:-1]

@@ -1,4 +1,4 @@
-"""What `bdms status` shows of a running daemon."""
+"""The screen of `bdms status` for a running daemon."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _MANY = 6
 
 
 def screen(said: Mapping[str, Any], rates: Rates, now: dt.datetime) -> RenderableType:
-    """Return what a daemon said as a screen.
+    """Return the screen for a status of the daemon.
 
     Parameters
     ----------
     said
-        The answer to ``/status``.
+        The response to ``/status``.
     rates
-        How fast it goes.
+        The processing rates.
     now
         The time (aware).
     """
@@ -60,13 +60,13 @@ def screen(said: Mapping[str, Any], rates: Rates, now: dt.datetime) -> Renderabl
 
 
 def silent(error: str, since_s: float, last: RenderableType | None) -> RenderableType:
-    """Return the screen of a daemon that does not answer, above what it said last."""
+    """Return the screen of a daemon that does not answer, above its last status."""
     said = Text(f"{error}; for {_age(since_s)}", style="bold red")
     return said if last is None else Group(said, Text("What it said last:"), last)
 
 
 def line(said: Mapping[str, Any], rates: Rates, now: dt.datetime) -> str:
-    """Return what a daemon said on one line, for logs."""
+    """Return a status of the daemon on one line, for logs."""
     files = {state: tally["files"] for state, tally in said.get("files", {}).items()}
     counts = ", ".join(f"{number} {state}" for state, number in files.items() if number) or "no files"
     speed = rates.files_per_s["registered"]
@@ -96,7 +96,7 @@ def _head(said: Mapping[str, Any], now: dt.datetime) -> RenderableType:
 
 
 def _queue(said: Mapping[str, Any]) -> Table:
-    """Return a row a state, with a bar of its share."""
+    """Return a row for each state, with a bar of its share."""
     table = Table.grid(padding=(0, 2))
     table.add_column(width=12)
     table.add_column(justify="right", min_width=9)
@@ -114,7 +114,7 @@ def _queue(said: Mapping[str, Any]) -> Table:
 
 
 def _speed(said: Mapping[str, Any], rates: Rates) -> Table:
-    """Return rates, totals, space and the oldest file that waits."""
+    """Return rates, totals, space and the oldest waiting file."""
     table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="bold")
     for heading in ("", "files/s", "MB/s", "files since start", "bytes since start"):
         table.add_column(heading, justify="right" if heading else "left", min_width=8)
@@ -180,7 +180,7 @@ def _nights(said: Mapping[str, Any]) -> Table | None:
 
 
 def _inbox(said: Mapping[str, Any]) -> Text:
-    """Return what is left: inbox, space, the oldest file that waits."""
+    """Return inbox, space and the oldest waiting file."""
     inbox, free = said.get("inbox", {}), said.get("free_bytes", {})
     low = set(said.get("low_on_space", ()))
     oldest_s = _oldest_s(said, dt.datetime.fromisoformat(said["time"])) if "time" in said else None
@@ -217,12 +217,12 @@ def _oldest_s(said: Mapping[str, Any], now: dt.datetime) -> float | None:
 
 
 def _seconds(time: str | None, now: dt.datetime) -> float | None:
-    """Return how many seconds ago an instant was that is written in ISO 8601."""
+    """Return the seconds since a time in ISO 8601."""
     return None if time is None else max(0.0, (now - dt.datetime.fromisoformat(time)).total_seconds())
 
 
 def _age(seconds: float) -> str:
-    """Return a time in words that fit the place: 45 s, 12 min 5 s, 3 h 20 min, 5 d 3 h."""
+    """Return a duration with suitable units: 45 s, 12 min 5 s, 3 h 20 min, 5 d 3 h."""
     whole = int(seconds)
     for size, word, small, less in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:

@@ -34,23 +34,23 @@ _STATE_FOLDER = "BDMS_INGESTD_STATE_FOLDER"
 def status(
     *,
     ingestd: Annotated[
-        str, Parameter(name="--ingestd", help="Where the ingestion daemon answers: http://127.0.0.1:9465.")
+        str, Parameter(name="--ingestd", help="The URL of the ingestion daemon: http://127.0.0.1:9465.")
     ] = "",
     config: Annotated[
-        Path | None, Parameter(help="The settings of the ingestion daemon, whose state folder says where it answers.")
+        Path | None, Parameter(help="The settings of the ingestion daemon, whose state folder has its URL.")
     ] = None,
-    watch: Annotated[bool, Parameter(negative="", help="Show the daemon again and again, until Ctrl-C.")] = False,
+    watch: Annotated[bool, Parameter(negative="", help="Update the status of the daemon until Ctrl-C.")] = False,
     interval_s: Annotated[
-        float, Parameter(name="--interval", validator=between(0.1, 86_400), help="Seconds between two looks.")
+        float, Parameter(name="--interval", validator=between(0.1, 86_400), help="Seconds between two updates.")
     ] = 1.0,
-    svg: Annotated[Path | None, Parameter(help="Save what is shown of the daemon as a picture.")] = None,
+    svg: Annotated[Path | None, Parameter(help="Save the status of the daemon as a picture.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
-    """Show whether the Rucio of this machine runs, and how the ingestion daemon is doing.
+    """Show the status of the Rucio of this machine and of the ingestion daemon.
 
-    The daemon is named by `--ingestd`, by `--config`, or by the environment variable BDMS_INGESTD_STATE_FOLDER. With
-    `--watch` only the daemon is shown, live; where there is no terminal, on one line at each look.
+    The daemon is given by `--ingestd`, by `--config`, or by the environment variable BDMS_INGESTD_STATE_FOLDER. With
+    `--watch`, only the daemon is shown, live; without a terminal, as one line per update.
 
     Exit code 0 if every part runs, 1 if not, 3 if the daemon does not answer. A watch ends with 0.
 
@@ -83,7 +83,7 @@ def status(
 
 
 def show(home: Path, output: Output) -> int:
-    """Print what runs in `home`."""
+    """Print the status of the embedded Rucio in `home`."""
     from ctao_bdms import embedded
 
     state = embedded.status(home)
@@ -92,7 +92,7 @@ def show(home: Path, output: Output) -> int:
 
 
 def _show(state: InstanceStatus, output: Output) -> int:
-    """Print how an embedded Rucio is doing; return the exit code."""
+    """Print the status of an embedded Rucio; return the exit code."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("home", str(state.home))
     table.add_row("running", "yes" if state.running else "no")
@@ -112,7 +112,7 @@ def _show(state: InstanceStatus, output: Output) -> int:
 
 
 def _address(url: str, config: Path | None) -> str:
-    """Return where the daemon answers that options or environment name; empty if they name none."""
+    """Return the URL of the daemon from options or environment; empty if there is none."""
     if url:
         return url
     from ctao_bdms.daemon.face import remote
@@ -126,7 +126,7 @@ def _address(url: str, config: Path | None) -> str:
 
 
 def _watch(output: Output, url: str, config: Path | None, interval_s: float, svg: Path | None) -> None:
-    """Show a daemon until Ctrl-C. One that stops and starts again is found again."""
+    """Show a daemon until Ctrl-C, also across its restarts."""
     from ctao_bdms.daemon.face import remote
 
     if not (url or config is not None or os.environ.get(_STATE_FOLDER)):

@@ -33,15 +33,15 @@ def track(
         Site | None, Parameter(name="--site", help="The site of the blocks of a night; by default all.")
     ] = None,
     latency: Annotated[
-        bool, Parameter(negative="", help="How long the second copy took, as a distribution, from the journal.")
+        bool, Parameter(negative="", help="Show the distribution of times to the second copy, from the journal.")
     ] = False,
     since: Annotated[str, Parameter(help="The first night of the distribution; by default all.")] = "",
     site: SiteChoice = DEFAULT_SITE,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Say where copies are: at which storage element, complete by when, held by which rule, verified how.
+    """Show copies: their storage elements, when they were complete, their rules, and how they were verified.
 
-    With `--latency` it says how long it took from the trigger to the last copy that must be.
+    With `--latency`, show the time from the trigger to the last required copy.
 
     Example: `bdms track night=2026-11-21`
     """
@@ -59,7 +59,7 @@ def track(
 
 
 def _latency(output: Output, journal: object, since: Night | None) -> int:
-    """Print how long the second copy took."""
+    """Print the times to the second copy."""
     from pathlib import Path
 
     from ctao_bdms.nights import Lag
@@ -78,7 +78,7 @@ def _latency(output: Output, journal: object, since: Night | None) -> int:
 
 
 def show_lag(output: Output, step: str, lag: Lag) -> None:
-    """Print how long a step took: its quantiles, and a bar for each span of time."""
+    """Print the duration of a step: its quantiles, and a bar for each interval."""
     times = f"50 % {lag.p50_s:.1f} s, 95 % {lag.p95_s:.1f} s, all {lag.max_s:.1f} s"
     output.text(f"{step}: {times}, of {lag.files} files")
     most = max((span.files for span in lag.spans), default=0)

@@ -17,27 +17,25 @@ __all__ = ["up"]
 def up(
     *,
     home: Home = None,
-    detach: Annotated[bool, Parameter(negative="", help="Leave it running and return.")] = False,
+    detach: Annotated[bool, Parameter(negative="", help="Return and leave it running.")] = False,
     database_url: Annotated[
         str | None,
         Parameter(
             name="--database-url",
             env_var="BDMS_DATABASE_URL",
-            help="A PostgreSQL of yours instead of its own.",
+            help="An existing PostgreSQL instead of its own.",
         ),
     ] = None,
     storage: Annotated[
         StorageKind | None,
-        Parameter(
-            env_var="BDMS_STORAGE", help="What the storage elements are: folders, or servers of Debian's XRootD."
-        ),
+        Parameter(env_var="BDMS_STORAGE", help="The kind of storage elements: folders, or servers of Debian's XRootD."),
     ] = None,
     as_json: Json = False,
 ) -> int:
     """Start a real Rucio on this machine: server, daemons, database, transfers, three storage elements.
 
-    Everything it keeps is in its home; a second start finds everything as it was. Without --detach it runs until
-    Ctrl-C. The database and the kind of storage are chosen at the first start, and kept.
+    All its data are in its home, and remain for later starts. Without --detach, it runs until Ctrl-C. The database and
+    the kind of storage are chosen at the first start.
 
     Example: `bdms up --detach`
     """
