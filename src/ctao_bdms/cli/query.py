@@ -38,15 +38,16 @@ def query(
     """Find products.
 
     Words are level, kind, category, night, site, telescope, subarray, obs_id, sb_id, target, release, start_time,
-    end_time, and all keys of the metadata table. = != < <= > >= compare; commas separate alternatives (with != none of
-    them may be); a..b is a range with both ends, either of which may be left out; * in a text stands for anything.
+    end_time, and all keys of the metadata table. = != < <= > >= compare; commas separate alternatives (with !=, none
+    may match); a..b is a range that includes both ends, either of which may be omitted; * in a text matches any
+    characters.
 
-    time=begin/end finds data in an interval, near=ra,dec,radius (degrees) what points there, copies=1 what one centre
-    off site holds (a request for every thousand products), release=latest of each collection of releases only the
-    newest that is valid.
+    time=begin/end finds data in a time interval, near=ra,dec,radius (degrees) pointings in a cone, copies=1 products
+    at exactly one data centre (one request per thousand products), release=latest the newest valid release of each
+    collection.
 
-    Words side by side must all hold. They bind closer than a separate word "or": a=1 or b=2 c=3 means a=1, or else b=2
-    and c=3.
+    All conditions must hold. A separate word "or" joins alternatives, and binds less: a=1 or b=2 c=3 means a=1, or
+    b=2 and c=3.
 
     Example: `bdms query level=DL0 night=2026-11-21 telescope=LSTN-01,LSTN-02 --sort=-start_time --limit 20`
     """

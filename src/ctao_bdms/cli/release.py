@@ -41,7 +41,7 @@ def release(
     timeout_s: Timeout = 3600.0,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
-    """Free space on site: delete blocks with verified copies at two centres.
+    """Free space on site: delete on-site copies of blocks that have verified copies at two centres.
 
     Nothing is changed without `--apply`. With it, the copies at the centres are read back first, the evidence is
     stored with the block, and the rule of the copy on site is ended, so that Rucio deletes it. If a block cannot be

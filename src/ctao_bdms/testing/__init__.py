@@ -1,1 +1,1 @@
-"""Tools to test against a real archive: public, for this project and others."""
+"""Public tools to test against a real archive, for this project and others."""

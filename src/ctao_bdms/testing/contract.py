@@ -1,11 +1,11 @@
-"""What every catalogue must do: a battery of tests to inherit from.
+"""The contract of catalogues: a test class to inherit from.
 
-A test class that inherits from `CatalogueContract` and gives the fixture ``catalogue`` runs the whole battery on it.
-This project does so for the archive in memory and for a real Rucio.
+A test class that inherits from `CatalogueContract` and has the fixture ``catalogue`` runs all its tests. This project
+does so for the archive in memory and for a real Rucio.
 
-The fixture gives an adapter with the storage elements ``CTAO-NORTH-ONSITE`` (site CTAO-North), ``PIC-DISK`` (centre
-PIC) and ``CSCS-DISK`` (centre CSCS); the fixture ``elsewhere`` the same archive for an account that may register files
-at ``PIC-DISK``; the fixture ``scope`` names a scope that is empty.
+The fixture ``catalogue`` returns an adapter with the storage elements ``CTAO-NORTH-ONSITE`` (site CTAO-North),
+``PIC-DISK`` (centre PIC) and ``CSCS-DISK`` (centre CSCS). The fixture ``elsewhere`` returns the same archive for an
+account that may register files at ``PIC-DISK``. The fixture ``scope`` returns the name of an empty scope.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ __all__ = ["CatalogueContract", "block_of", "registration"]
 
 ONSITE = "CTAO-NORTH-ONSITE"
 NIGHT = Night(dt.date(2026, 11, 21))
-#: When the blocks of this process were opened: one time, for it is part of their names.
+#: The opening time of all blocks of this process: a constant, because it is part of their names.
 _OPENED = dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
 def registration(scope: str, number: int = 0, *, size_bytes: int = 2880, adler32: str = "0a1b2c3d") -> Registration:
-    """Return a file, ready to be registered; `number` makes the name, telescope and begin of its data."""
+    """Return a file to register; `number` determines the name, telescope and begin of its data."""
     begin = dt.datetime(2026, 11, 21, 22, tzinfo=dt.UTC) + dt.timedelta(minutes=number)
     metadata = {
         "data__level": "DL0",
@@ -65,7 +65,7 @@ def registration(scope: str, number: int = 0, *, size_bytes: int = 2880, adler32
 
 
 def block_of(scope: str, token: str = "00000001", retention: RetentionClass = RetentionClass.PERMANENT) -> Did:
-    """Return the identifier of a block; the same for the same arguments, as long as this process lives."""
+    """Return the identifier of a block; equal arguments give the same one within a process."""
     return BlockName(
         vo="ctao",
         scope=scope,
@@ -93,7 +93,7 @@ def _fill(
 
 
 def _with(catalogue: Catalogue, scope: str, extra: list[dict[str, Value]]) -> list[Lfn]:
-    """Register a file with each of `extra` in its metadata, in one directory, larger and larger."""
+    """Register a file with each of `extra` in its metadata, in one directory, with increasing sizes."""
     files = [
         attrs.evolve(
             registration(scope, number, size_bytes=2880 + number),
@@ -110,18 +110,18 @@ def _with(catalogue: Catalogue, scope: str, extra: list[dict[str, Value]]) -> li
 
 
 def _pointings(catalogue: Catalogue, scope: str, places: list[tuple[float, float] | None]) -> list[Lfn]:
-    """Register a file with each of these pointings (right ascension and declination in degrees)."""
+    """Register a file for each of these pointings (right ascension and declination in degrees)."""
     keys = ("observation__coverage__space__ra", "observation__coverage__space__dec")
     return _with(catalogue, scope, [dict(zip(keys, place, strict=True)) if place else {} for place in places])
 
 
 def _found(catalogue: Catalogue, scope: str, *conditions: Condition) -> list[Lfn]:
-    """Return the names of what answers."""
+    """Return the names of the matching products."""
     return [product.lfn for product in catalogue.find(MetadataQuery(scopes=(scope,), conditions=conditions))]
 
 
 class CatalogueContract:
-    """The battery; inherit from it."""
+    """The tests of the contract; inherit from it."""
 
     def test_storage_elements_say_whose_they_are(self, catalogue: Catalogue) -> None:
         rses = catalogue.rses()
@@ -132,11 +132,11 @@ class CatalogueContract:
     def test_first_rule_holds_what_is_registered_in_an_open_block(self, catalogue: Catalogue, scope: str) -> None:
         block, files = block_of(scope, "0000f12e"), [registration(scope, 900 + number) for number in range(3)]
         catalogue.ensure_directories([file.lfn for file in files])
-        for _ in range(2):  # to open it again changes nothing
+        for _ in range(2):  # opening it again has no effect
             catalogue.open_block(block, FirstRule(rse_expression=ONSITE, activity="T0 Export", priority=4))
-        for file in files:  # one after the other, as batches enter
+        for file in files:  # one after the other, like batches of an ingest
             catalogue.register(block, ONSITE, [file])
-        deadline_s = time.monotonic() + 60  # Rucio's evaluator makes the locks, soon after
+        deadline_s = time.monotonic() + 60  # Rucio's evaluator makes the locks asynchronously
         while (rule := catalogue.rules(scope, [block.name])[block.name][0]).locks["ok"] < 3:
             assert time.monotonic() < deadline_s, rule
             time.sleep(0.2)
@@ -396,7 +396,7 @@ class CatalogueContract:
         assert catalogue.room(account)["PIC-DISK"] > 1e15
 
     def test_it_is_known_how_much_an_account_keeps(self, catalogue: Catalogue, scope: str) -> None:
-        # So large that it does not matter what others of the account come and go meanwhile.
+        # A large file, so that other files of the account that change in the meantime do not matter.
         block, file = block_of(scope), registration(scope, size_bytes=10**12)
         catalogue.ensure_directories([file.lfn])
         catalogue.open_block(block)
@@ -405,7 +405,7 @@ class CatalogueContract:
         assert catalogue.kept(account).get(ONSITE, 0) < file.size_bytes
         catalogue.close_block(block)
         catalogue.add_rule(block, rse_expression=ONSITE)
-        deadline = time.monotonic() + 200  # a real Rucio adds it up in a daemon of its own
+        deadline = time.monotonic() + 200  # in a real Rucio, a daemon computes the usage
         while catalogue.kept(account).get(ONSITE, 0) < file.size_bytes:
             assert time.monotonic() < deadline
             time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Damages files on request, each in one way: what an ingest must find."""
+"""Damage files in one defined way each, to test that an ingest detects it."""
 
 from __future__ import annotations
 
@@ -30,53 +30,51 @@ _KINDS = {
     Stream.SUBARRAY_EVENTS: Dl0Kind.SUBARRAY,
     Stream.TELESCOPE_TRIGGERS: Dl0Kind.TRIGGER,
 }
-_STAMPED = {"DATE", "DATE-END", "ORIGIN"}  # by protozfits itself, in every table
+_STAMPED = {"DATE", "DATE-END", "ORIGIN"}  # written by protozfits itself in every table
 _MODEL_CARDS = {keyword for row in METADATA.values() for keyword in row.keywords} - _STAMPED
 
 
 class Damage(StrEnum):
-    """The ways in which a file can be damaged."""
+    """The kinds of damage."""
 
-    #: One bit of the data is another.
+    #: One bit of the data is flipped.
     BIT_FLIP = "bit flip"
     #: The file ends within the data.
     TRUNCATED = "truncated"
-    #: The file ends exactly before its last part: what is left agrees with all its sums.
+    #: The file ends exactly before its last HDU: all checksums of the rest agree.
     CUT_AT_BORDER = "cut at a border"
-    #: Another observation's content, sound in itself, stands under this name.
+    #: The content is sound, but that of another observation.
     WRONG_NAME = "wrong name"
-    #: The cards of the data model are gone; the sums agree.
+    #: The header cards of the data model are removed; the checksums agree.
     MISSING_HEADERS = "missing headers"
-    #: There are no bytes.
+    #: The file is empty.
     EMPTY = "empty"
-    #: There is text.
+    #: The content is text.
     GARBAGE = "garbage"
-    #: Bytes follow the last part.
+    #: Bytes follow the last HDU.
     TRAILING_BYTES = "trailing bytes"
 
 
 def damage(path: str | os.PathLike[str], kind: Damage, seed: int = 0) -> None:
-    """Damage a sound DL0 file where it lies.
+    """Damage a sound DL0 file in place.
 
     Parameters
     ----------
-    path
-        The file.
     kind
-        How.
+        The kind of damage.
     seed
-        Where, if there is a choice.
+        Selects the position, if there is a choice.
 
     Raises
     ------
     UsageError
-        If it is no sound FITS file (or, for `Damage.WRONG_NAME`, has no DL0 name), so that the damage would not be the
-        one that was asked for.
+        If it is not a sound FITS file (or, for `Damage.WRONG_NAME`, has no DL0 name), so that the damage would differ
+        from the requested one.
     """
     file = Path(path)
     facts = scan(file)
     if not facts.hdus or facts.defects:
-        msg = f"{file} is not a sound FITS file: {'; '.join(map(str, facts.defects)) or 'it has no parts'}"
+        msg = f"{file} is not a sound FITS file: {'; '.join(map(str, facts.defects)) or 'it has no HDUs'}"
         raise UsageError(msg)
     chance = random.Random(f"{kind} {seed}")
     largest = max(facts.hdus, key=lambda hdu: hdu.data_bytes)
@@ -108,8 +106,8 @@ def damage(path: str | os.PathLike[str], kind: Damage, seed: int = 0) -> None:
 
 
 def _other_observation(file: Path, seed: int) -> Dl0Spec:
-    """Return the spec of a file of the next observation block that could have this name."""
-    msg = f"{file.name} is not the name of a DL0 event file, so that it cannot be the wrong one"
+    """Return the spec of a file of the next observation block with the same name otherwise."""
+    msg = f"{file.name} is not the name of a DL0 event file, so it cannot get the content of another one"
     try:
         name = AcadaName.parse(file.name)
     except InvalidNameError as error:
@@ -130,7 +128,7 @@ def _other_observation(file: Path, seed: int) -> Dl0Spec:
 
 
 def _blank_cards(file: Path, hdu: HduFacts) -> None:
-    """Replace the cards of the data model in one header by blank ones, and make its CHECKSUM anew."""
+    """Replace the cards of the data model in one header by blank ones, and update its CHECKSUM."""
     with file.open("r+b") as stream:
         stream.seek(hdu.offset)
         header = stream.read(hdu.header_bytes)
@@ -154,7 +152,7 @@ def _checksum_card(text: bytes) -> bytes:
 
 
 def _encoded(value: int) -> bytes:
-    """Return 16 letters and digits that add `value` to the sum (FITS Standard 4.0, appendix J.2)."""
+    """Return 16 letters and digits that add `value` to the checksum (FITS Standard 4.0, appendix J.2)."""
     columns = []
     for byte in value.to_bytes(4, "big"):
         letters = [48 + byte // 4 + byte % 4, *[48 + byte // 4] * 3]

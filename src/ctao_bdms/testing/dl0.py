@@ -1,9 +1,9 @@
-"""Writes genuine DL0 files, as the array control and data acquisition (ACADA) does on site.
+"""Write real DL0 files, as the array control and data acquisition (ACADA) does on site.
 
-The files are zFITS of the DL0v1 data model, written with ``protozfits``: the same library, tables, checksums and
-headers as the real ones, under the real names, each with its trigger beside it. The same `Dl0Spec` gives the same
-bytes, at any time and on any machine with the same versions of ``protozfits`` and ``numpy``: the time stamps (DATE and
-DATE-END in every table) are set to the times of the data, which is what they are when a telescope writes.
+The files are zFITS of the DL0v1 data model, written with ``protozfits``: the same library, tables, checksums, headers
+and names as the real ones, each with its trigger. The same `Dl0Spec` gives the same bytes at any time and on any
+machine with the same versions of ``protozfits`` and ``numpy``: the time stamps (DATE and DATE-END in every table) are
+set to the times of the data, as when a telescope writes.
 """
 
 from __future__ import annotations
@@ -51,11 +51,9 @@ class WrittenFile:
     Attributes
     ----------
     spec
-        What it was to be.
-    path
-        Where it lies.
-    trigger
-        The trigger beside it.
+        Its specification.
+    path, trigger
+        The paths of the file and its trigger.
     size_bytes
         Its size in bytes.
     adler32, sha256
@@ -81,16 +79,11 @@ def write_dl0(spec: Dl0Spec, root: str | os.PathLike[str], *, trigger: bool = Tr
     Parameters
     ----------
     spec
-        What it shall be.
+        The file to write.
     root
-        The storage root; folders are made as needed.
+        The storage root; missing folders are created.
     trigger
-        Whether to put the trigger beside it.
-
-    Returns
-    -------
-    WrittenFile
-        Where it lies, and what it is.
+        Whether to write the trigger.
 
     Raises
     ------
@@ -113,21 +106,16 @@ def write_night(
     specs: Iterable[Dl0Spec],
     on_file: Callable[[WrittenFile], object] | None = None,
 ) -> list[WrittenFile]:
-    """Write many files.
+    """Write many files; return them in the order of `specs`.
 
     Parameters
     ----------
     root
         The storage root.
     specs
-        What they shall be, e.g. from `night_specs`.
+        The files to write, e.g. from `night_specs`.
     on_file
-        Is told of each file when it and its trigger are there.
-
-    Returns
-    -------
-    list[WrittenFile]
-        In the order of `specs`.
+        Called with each file after its trigger is written.
     """
     written = []
     for spec in specs:
@@ -138,14 +126,7 @@ def write_night(
 
 
 def write_content(spec: Dl0Spec, path: Path) -> None:
-    """Write a file's bytes at any path; no folder, no trigger.
-
-    Parameters
-    ----------
-    spec
-        What the content shall be.
-    path
-        Where to.
+    """Write the content of a file to any path, without folders and trigger.
 
     Raises
     ------
@@ -175,19 +156,19 @@ def write_content(spec: Dl0Spec, path: Path) -> None:
 
 @contextmanager
 def _silent_cout() -> Iterator[None]:
-    """Keep the C++ layer of ``protozfits`` from reporting every file on standard output; it has no switch for that.
+    """Suppress the output of the C++ layer of ``protozfits`` for every file, which has no option.
 
-    The stream ``std::cout`` itself is told to drop what it is given. To lead the file descriptor elsewhere would lose
-    what other threads print meanwhile, a progress bar for one.
+    Only the stream ``std::cout`` is disabled. Redirecting the file descriptor would lose what other threads print in
+    the meantime, for example a progress bar.
     """
     try:
         library = ctypes.CDLL("libstdc++.so.6")
         stream = ctypes.addressof(ctypes.c_char.in_dll(library, "_ZSt4cout"))
         clear = library["_ZNSt9basic_iosIcSt11char_traitsIcEE5clearESt12_Ios_Iostate"]
-    except (OSError, ValueError, AttributeError):  # another C++ library: it reports, and nothing else changes
+    except (OSError, ValueError, AttributeError):  # another C++ library: its output is not suppressed
         yield
         return
-    # The state is in the virtual base std::ios; the table of virtual functions says, three words before, where that is.
+    # The state is in the virtual base std::ios; its offset is stored three words before the virtual function table.
     table = ctypes.c_void_p.from_address(stream).value or 0
     state = ctypes.c_void_p(stream + ctypes.c_ssize_t.from_address(table - 3 * ctypes.sizeof(ctypes.c_void_p)).value)
     with _cout_lock:

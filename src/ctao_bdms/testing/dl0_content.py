@@ -1,4 +1,4 @@
-"""What stands in a DL0 file: the header cards of the data model, and the rows of its tables."""
+"""The content of a DL0 file: the header cards of the data model, and the rows of its tables."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _ASSOCIATION_AND_TYPE = {
 
 
 def stamp(instant: dt.datetime) -> str:
-    """Return `instant` (UTC) as FITS writes times."""
+    """Return `instant` (UTC) in the time format of FITS."""
     return instant.strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def tables(spec: Dl0Spec) -> Iterator[tuple[str, Cards, Iterable[Any]]]:
-    """Yield the tables of a file in their order: name, header cards, and the messages that are its rows."""
+    """Yield the tables of a file in their order: name, header cards, and the messages of its rows."""
     messages = importlib.import_module(f"protozfits.DL0v1_{spec.kind.value}_pb2")
     any_array = importlib.import_module("protozfits.anyarray").numpy_to_any_array
     cards = _cards(spec)
@@ -95,7 +95,7 @@ def _cards(spec: Dl0Spec) -> Cards:
 
 
 def _random(spec: Dl0Spec) -> np.random.Generator:
-    """Return the source of content: another one for every file of a night."""
+    """Return the random generator of the content, different for every file of a night."""
     kinds = list(Dl0Kind)
     return np.random.default_rng([spec.seed, kinds.index(spec.kind), spec.ae_id, spec.obs_id, spec.chunk])
 
@@ -145,7 +145,7 @@ def _telescope_events(spec: Dl0Spec, message: Any, any_array: Any) -> Iterator[A
 
 
 def _subarray_events(spec: Dl0Spec, message: Any, any_array: Any) -> Iterator[Any]:  # noqa: ANN401
-    """Yield events of the subarray: which telescopes saw them."""
+    """Yield subarray events: the telescopes that saw them."""
     random = _random(spec)
     for number, time in _times(spec, random):
         seen = any_array(np.sort(random.permutation(_TELESCOPES)[: random.integers(1, 5)]).astype(np.uint16))

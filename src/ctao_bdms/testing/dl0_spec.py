@@ -1,4 +1,4 @@
-"""What DL0 files there shall be: one, or a night of them."""
+"""Specify DL0 files: one, or those of a night."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EPOCH = dt.date(2020, 1, 1)
 
 
 class Dl0Kind(StrEnum):
-    """The three streams of events that the acquisition writes."""
+    """The three event streams of the data acquisition."""
 
     TELESCOPE = "Telescope"
     SUBARRAY = "Subarray"
@@ -31,30 +31,30 @@ class Dl0Kind(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Dl0Spec:
-    """What one file shall be.
+    """The specification of one file.
 
     Attributes
     ----------
     kind
-        Which stream it belongs to.
+        Its stream.
     ae_id
-        The telescope's number; for the streams of the array, the subarray's.
+        The number of the telescope; for the streams of the array, that of the subarray.
     night
-        The observing night, which is the folder.
+        The observing night, which is the name of the folder.
     start
-        When its data begin (aware, whole seconds), which is the name's time stamp.
+        The begin of its data (aware, whole seconds), which is the time stamp in the name.
     obs_id, sb_id
         Observation block and scheduling block.
     chunk
-        Its place in the stream.
+        Its number in the stream.
     events
-        How many events (or triggers) it holds.
+        The number of events (or triggers).
     seed
-        Where the random content comes from.
+        The seed of the random content.
     pixels, samples
-        Size of the camera image, for telescopes.
+        The size of the camera image, for telescopes.
     subarray_id
-        The subarray that takes the data.
+        The subarray of the data.
     vo, scope
         The first two components of its path.
     """
@@ -76,12 +76,12 @@ class Dl0Spec:
 
     @property
     def stop(self) -> dt.datetime:
-        """When its data end."""
+        """The end of its data."""
         return self.start + dt.timedelta(seconds=_CHUNK_S)
 
     @property
     def name(self) -> AcadaName:
-        """The file's own name."""
+        """The file name."""
         telescope = self.kind is Dl0Kind.TELESCOPE
         words = {Dl0Kind.TELESCOPE: ("TEL", "SHOWER"), Dl0Kind.SUBARRAY: ("SUBARRAY", ""), Dl0Kind.TRIGGER: ("TEL", "")}
         return AcadaName(
@@ -99,7 +99,7 @@ class Dl0Spec:
 
     @property
     def lfn(self) -> Lfn:
-        """Where it lies below the storage root, which is its logical file name."""
+        """The path below the storage root, which is its logical file name."""
         return AcadaPath(
             vo=self.vo,
             scope=self.scope,
@@ -123,17 +123,17 @@ def night_specs(
 ) -> list[Dl0Spec]:
     """Plan a night at CTAO-North: telescope streams, the subarray's events, and the triggers.
 
-    The files are dealt out to the streams in turn; every few chunks begin a new observation block of 20 minutes, all in
-    one scheduling block. Names depend on the night alone, content on the seed too. The specs are in the order in which
-    the files begin.
+    The files are assigned to the streams in turn. Every few chunks begin a new observation block of 20 minutes; all
+    are in one scheduling block. Names depend on the night only, the content also on the seed. The specs are ordered by
+    the begin of the files.
 
     Parameters
     ----------
     telescopes
-        How many telescopes observe, LSTN-01 first (1 to 19).
+        The number of telescopes, LSTN-01 first (1 to 19).
     megabytes
-        About the size of a telescope file, MB (10**6 bytes), by its number of events. Those of the array have as many
-        events, which are small.
+        The approximate size of a telescope file, MB (10**6 bytes), which determines its number of events. Files of the
+        array have as many events, which are small.
     night
         The night; 21 November 2026 if None.
     vo, scope
@@ -142,7 +142,7 @@ def night_specs(
     Raises
     ------
     UsageError
-        If a night has no room for that, or the site not so many telescopes.
+        If there are too many files for a night, or too many telescopes for the site.
     """
     streams, per_block = _streams(n_files, telescopes)
     night = night or Night(dt.date(2026, 11, 21))

@@ -1,4 +1,4 @@
-"""The ingestion daemon as a process, at work on an embedded Rucio: for tests and measurements."""
+"""Run the ingestion daemon as a process on an embedded Rucio, for tests and measurements."""
 
 from __future__ import annotations
 
@@ -35,13 +35,7 @@ raise SystemExit(main())
 
 @attrs.frozen
 class IngestdFolder:
-    """A folder with settings, state and log of a daemon; make it with `for_instance`.
-
-    Attributes
-    ----------
-    path
-        The folder.
-    """
+    """A folder with settings, state and log of a daemon; create it with `for_instance`."""
 
     path: Path
 
@@ -49,16 +43,16 @@ class IngestdFolder:
     def for_instance(
         cls, instance: Instance, path: Path, settings: Mapping[str, Mapping[str, object]] | None = None
     ) -> Self:
-        """Make a folder for a daemon that takes what lies on the storage of an embedded Rucio.
+        """Create the folder of a daemon for the on-site storage of an embedded Rucio.
 
         Parameters
         ----------
         instance
             The running Rucio.
         path
-            The folder; it is made if it is missing.
+            The folder; created if it is missing.
         settings
-            More settings, by section and key. Without others, metrics are shown at a free port.
+            More settings, by section and key. By default, metrics have a free port.
         """
         storage = {"root": str(instance.storage(ONSITE)), "rse": ONSITE, "site": "CTAO-North", "low_disk_bytes": 10**6}
         folder = cls(path)
@@ -72,7 +66,7 @@ class IngestdFolder:
             sections.setdefault(name, {}).update(more)
         lines = []
         for name, values in sections.items():
-            # What JSON writes for text, numbers, truth and lists of them is TOML, too.
+            # The JSON of texts, numbers, booleans and lists of them is valid TOML, too.
             lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
         path.mkdir(parents=True, exist_ok=True)
         folder.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -80,7 +74,7 @@ class IngestdFolder:
 
     @property
     def config(self) -> Path:
-        """The settings, as ``bdms ingestd --config`` reads them."""
+        """The settings file, for ``bdms ingestd --config``."""
         return self.path / "ingestd.toml"
 
     @property
@@ -90,18 +84,18 @@ class IngestdFolder:
 
     @property
     def log(self) -> Path:
-        """What all daemons of this folder have logged."""
+        """The log of all daemons of this folder."""
         return self.path / "ingestd.log"
 
     def start(self, *, before: tuple[str, ...] = (), first: str = "") -> subprocess.Popen[bytes]:
-        """Start a daemon, and return its process at once; it ends with the process that started it.
+        """Start a daemon and return its process at once; it ends with the process that started it.
 
         Parameters
         ----------
         before
-            The words of a command that starts it, by replacing itself with the command that follows them.
+            A command that starts the daemon: it replaces itself by the command in its last arguments.
         first
-            A piece of Python that it runs first.
+            Python code to run first.
         """
         program = [sys.executable, "-c", _MAIN.format(first=first), str(os.getpid())]
         with self.log.open("ab") as log:

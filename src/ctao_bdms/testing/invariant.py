@@ -1,11 +1,11 @@
-"""Invariant of the archive after an ingest, whatever happened meanwhile.
+"""Check the invariant of the archive after an ingest, whatever failures occurred.
 
-Every sound file is in the archive once, with its metadata, its rules and equal bytes at every centre; every block has a
-manifest that agrees with it; every bad file is in quarantine with the reason; there is nothing else. It is found out
-from the catalogue and the disks alone, never from what an ingest says of itself.
+Every sound file is in the archive once, with its metadata, its rules and equal bytes at every centre. Every block has
+a manifest that agrees with it. Every bad file is in quarantine with the reason. There is nothing else. The check uses
+the catalogue and the disks only, never the report of an ingest.
 
-Other accounts may have their own datasets, rules and products beside it: these are no violation, and they replace none
-of the ingest's own rules.
+Other accounts may have their own datasets, rules and products in the archive. These are no violations, and do not
+replace any of the ingest's own rules.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ __all__ = ["AuditedCatalogue", "Expected", "violations"]
 
 
 class AuditedCatalogue(StorageCatalogue, FileCatalogue, ProductCatalogue, BlockCatalogue, RuleCatalogue, Protocol):
-    """The catalogue verbs that the check needs; none of them changes it."""
+    """The catalogue protocols of the check; none of them changes the catalogue."""
 
 
 @attrs.frozen(kw_only=True)
@@ -69,16 +69,14 @@ class Expected:
 
     Attributes
     ----------
-    path
-        Where it was put.
-    trigger
-        Where its trigger was put.
+    path, trigger
+        The original paths of the file and its trigger.
     lfn
         Its logical file name.
     size_bytes, sha256
-        What its bytes were when the trigger came; the digest is empty for a file that is too large to be read here.
+        Size and digest when the trigger was written; no digest for files that are too large to be read here.
     defects
-        What may be found wrong with it, one kind at least being named in the reason document; empty: it is sound.
+        The possible defects, of which the reason document must have at least one; empty for a sound file.
     """
 
     path: Path
@@ -90,19 +88,17 @@ class Expected:
 
     @classmethod
     def of(cls, written: WrittenFile, *defects: DefectKind) -> Expected:
-        """Return a file that was written, with the bytes that it has now: it may have been damaged since.
+        """Return the expectation for a written file, with its current bytes: it may have been damaged since.
 
         Parameters
         ----------
-        written
-            The file.
         *defects
-            What is wrong with it.
+            Its defects.
 
         Raises
         ------
         OSError
-            If it is not there any more.
+            If the file does not exist any more.
         """
         size_bytes, digests = digest_file(written.path, ("sha256",))
         return cls(
@@ -116,7 +112,7 @@ class Expected:
 
     @property
     def is_sound(self) -> bool:
-        """Whether it belongs into the archive."""
+        """Whether the file must be in the archive."""
         return not self.defects
 
 
@@ -136,8 +132,6 @@ def violations(
     ----------
     expected
         All files of their nights, and all files that were ever put into the storages.
-    catalogue
-        The archive.
     rse
         The storage element on site.
     storages
@@ -147,7 +141,7 @@ def violations(
     account
         The account of the ingest. Only its rules preserve raw data.
     policy
-        How products are kept.
+        The policy of the archive.
     """
     sound = {file.lfn: file for file in expected if file.is_sound}
     said = [f"{file.trigger}: the trigger stands still" for file in expected if os.path.lexists(file.trigger)]
@@ -182,7 +176,7 @@ def violations(
 def _registered(
     file: Expected, archived: ArchivedFile | None, required: Requirements, rse: str, centres: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield violations in the entry of a sound file."""
+    """Yield violations in the catalogue entry of a sound file."""
     if archived is None:
         yield f"{file.lfn}: it is sound and not in the catalogue"
         return
@@ -197,13 +191,13 @@ def _registered(
         yield f"{file.lfn}: it is not attached to its directory {leaf}"
     if len(blocks) != 1:
         yield f"{file.lfn}: it is in {len(blocks)} blocks instead of one: {', '.join(map(str, blocks)) or 'none'}"
-    # Rucio names the folders above a file with its datasets.
+    # Rucio lists the directories above a file among its datasets.
     if others := set(datasets).difference(directories, blocks):
         yield f"{file.lfn}: it is also in {', '.join(map(str, sorted(others)))}"
 
 
 def _own_datasets(archived: ArchivedFile) -> list[Did]:
-    """Return the datasets of a file that are in its own scope; others may have it in theirs."""
+    """Return the datasets of a file in its own scope; other accounts may have it in theirs."""
     return sorted(did for did in archived.datasets if did.scope == scope_of(str(archived.lfn)))
 
 
@@ -259,7 +253,7 @@ def _blocks(
         held = members[block.did]
         if held:
             held += sum(is_manifest(file.lfn.text) for file in contents[block.did])
-        # Rucio counts when it closes: a request that was under way then may have put more into it.
+        # Rucio counts the files of a block when it closes it: a concurrent request may have added more.
         if block.n_files > held or (held and not block.n_files):
             yield f"{block.did}: it says {block.n_files} files, and {held} of those given are in it"
         if held:
@@ -290,7 +284,7 @@ def _ruled(block: Did, held: int, rules: Sequence[Rule], wanted: Iterable[Wanted
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield everything below a folder that is no folder."""
+    """Yield everything below a folder that is not a folder."""
     for place, _, names in os.walk(folder):
         yield from (Path(place) / name for name in names)
 
@@ -302,7 +296,7 @@ def _disk(
     triggers: AbstractSet[Path],
     catalogue: FileCatalogue,
 ) -> Iterator[str]:
-    """Yield files of a storage element that are missing, different, or unknown to the catalogue."""
+    """Yield files of a storage element that are missing, different, or not in the catalogue."""
     there = set(_files(folder)) - triggers
     for lfn, (algorithm, digest) in files.items():
         path = Path(path_of_lfn(lfn, folder))
@@ -317,7 +311,7 @@ def _disk(
 
 
 def _of_others(name: str, folder: Path, there: Iterable[Path], catalogue: FileCatalogue) -> set[Path]:
-    """Return the paths that the catalogue has as copies at a storage element: products of other accounts."""
+    """Return the paths that are registered at a storage element: products of other accounts."""
     lfns = {}
     for path in there:
         with suppress(InvalidNameError):
@@ -327,19 +321,19 @@ def _of_others(name: str, folder: Path, there: Iterable[Path], catalogue: FileCa
 
 
 def _has_bytes(path: Path, file: Expected) -> bool:
-    """Return whether the bytes at a path are those of a file that was given; by their number if it is too large."""
+    """Return whether the bytes at a path are those of a given file; compares only the size if it is too large."""
     if not file.sha256:
         return path.stat().st_size == file.size_bytes
     return digest_file(path, ("sha256",))[1]["sha256"] == file.sha256
 
 
 def _quarantined(bad: Iterable[Expected], folder: Path) -> Iterator[str]:
-    """Yield violations in the quarantine: it must hold each bad file once, with the reason."""
+    """Yield violations in the quarantine: it must have each bad file once, with the reason."""
     cases = defaultdict(list)
     for case in Quarantine(folder).cases():
         cases[case.path].append(case)
     there = {path for path in _files(folder) if CLOSED not in path.relative_to(folder).parts[:1]}
-    # A crash may leave the document of a case whose file has another one by now; never a file.
+    # A crash may leave the document of a case whose file is now in another one, but never a file.
     closed = {path for path in _files(folder / CLOSED) if not path.name.lstrip(".").startswith(REASON)}
     for file in bad:
         about = cases.pop(file.path, [])

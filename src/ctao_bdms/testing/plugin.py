@@ -1,7 +1,7 @@
-"""The pytest plugin: a real Rucio for tests, of this project and of others.
+"""The pytest plugin: a real Rucio for tests, for this project and others.
 
-`embedded_rucio` is what tests ask for. The Rucio behind it is started once a session; each test gets a scope of its own
-in it, so that tests do not see each other.
+Tests use the fixture `embedded_rucio`. Its Rucio is started once per session. Each test gets its own scope, so that
+tests are independent.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 @attrs.frozen
 class RucioNamespace:
-    """A scope in a running Rucio that belongs to one test.
+    """The scope of one test in a running Rucio.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class RucioNamespace:
     scope
         The test's scope; its names begin with ``/ctao/<scope>/``.
     catalogue
-        The catalogue of it, connected as the ingest account.
+        The catalogue, connected as the ingest account.
     """
 
     instance: Instance
@@ -49,7 +49,7 @@ class RucioNamespace:
 
     @property
     def bdms(self) -> Bdms:
-        """The archive, as the ingest account sees it."""
+        """The archive, for the ingest account."""
         from ctao_bdms.archive import Bdms
         from ctao_bdms.replication import Policy
 
@@ -57,7 +57,7 @@ class RucioNamespace:
 
     @property
     def root(self) -> Path:
-        """The on-site storage root: what lies below ``<root>/ctao/<scope>`` can be ingested."""
+        """The on-site storage root: files below ``<root>/ctao/<scope>`` can be ingested."""
         return self.instance.storage("CTAO-NORTH-ONSITE")
 
 
@@ -72,13 +72,13 @@ def embedded_rucio_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def embedded_rucio(embedded_rucio_instance: Instance) -> RucioNamespace:
-    """Give the test a scope of its own in a real Rucio, as a `RucioNamespace`."""
+    """Return a new scope in a real Rucio for the test, as a `RucioNamespace`."""
     return _namespace(embedded_rucio_instance)
 
 
 @pytest.fixture(scope="session")
 def embedded_rucio_xrootd_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    """Run a real Rucio whose storage elements are servers of Debian's XRootD."""
+    """Run a real Rucio with storage elements on Debian's XRootD servers."""
     from ctao_bdms.embedded import start
 
     with start(tmp_path_factory.mktemp("rucio") / "xrootd", storage="xrootd") as instance:
@@ -87,12 +87,12 @@ def embedded_rucio_xrootd_instance(tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def embedded_rucio_xrootd(embedded_rucio_xrootd_instance: Instance) -> RucioNamespace:
-    """Give the test a scope of its own in a real Rucio on XRootD storage, as a `RucioNamespace`."""
+    """Return a new scope in a real Rucio on XRootD storage for the test, as a `RucioNamespace`."""
     return _namespace(embedded_rucio_xrootd_instance)
 
 
 def _namespace(instance: Instance) -> RucioNamespace:
-    """Make a scope of a random name."""
+    """Create a scope with a random name."""
     from ctao_bdms.catalogue.rucio import RucioCatalogue
     from ctao_bdms.embedded.namespace import add_scope
 

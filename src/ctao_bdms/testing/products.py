@@ -1,8 +1,7 @@
-"""Writes small files of the formats of later data levels: HDF5 as ctapipe lays it out, NetCDF, ECSV.
+"""Write small files in the formats of higher data levels: HDF5 with ctapipe's layout, NetCDF, ECSV.
 
-The places, tables and attributes are those of ctapipe's own writer; the columns are few. HDF5 is written without
-ctapipe, and so that every byte stands under a checksum (the present version of the format, Fletcher-32 in each table),
-unless something else is asked for.
+Paths, tables and attributes are those of ctapipe's own writer, with few columns. HDF5 is written without ctapipe. By
+default every byte is covered by a checksum (with the latest version of the format, and Fletcher-32 in each table).
 """
 
 from __future__ import annotations
@@ -48,29 +47,22 @@ def write_dl1(
 
     Parameters
     ----------
-    path
-        Where to.
     obs_id
         The observation.
     telescopes
         The numbers of the telescopes; each sees every event.
     events
-        How many events.
+        The number of events.
     images
-        Whether the images are kept beside the parameters.
+        Whether to write images in addition to parameters.
     fletcher32
-        Whether tables carry a checksum in each chunk.
+        Whether tables have a checksum in each chunk.
     is_old
-        Whether it is written in the oldest version of the format, as ctapipe does: metadata have no checksums.
+        Whether to use the oldest version of the format, as ctapipe does: metadata have no checksums.
     seed
-        The content of images and parameters.
+        The seed of images and parameters.
     attributes
-        Attributes of the root group, besides those of ctapipe or in place of them.
-
-    Returns
-    -------
-    Path
-        The file.
+        Attributes of the root group, which extend or replace those of ctapipe.
     """
     levels = "DL1_IMAGES,DL1_PARAMETERS" if images else "DL1_PARAMETERS"
     with _new_file(path, is_old=is_old) as file:
@@ -90,17 +82,9 @@ def write_dl2(
     seed: int = 0,
     attributes: Mapping[str, object] | None = None,
 ) -> Path:
-    """Write a DL2 file: parameters, and for each event geometry, energy and particle type.
+    """Write a DL2 file: parameters, and geometry, energy and particle type of each event.
 
-    Parameters
-    ----------
-    path, obs_id, telescopes, events, fletcher32, is_old, seed, attributes
-        As for `write_dl1`.
-
-    Returns
-    -------
-    Path
-        The file.
+    The parameters are those of `write_dl1`.
     """
     random = np.random.default_rng(seed)
     with _new_file(path, is_old=is_old) as file:
@@ -120,23 +104,16 @@ def write_netcdf(
     records: int = 10,
     attributes: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a NetCDF file as a ceilometer does: backscatter over time and height.
+    """Write a NetCDF file like that of a ceilometer: backscatter over time and height.
 
     Parameters
     ----------
-    path
-        Where to.
     version
         ``NETCDF3_CLASSIC``, ``NETCDF3_64BIT_OFFSET``, ``NETCDF3_64BIT_DATA``, ``NETCDF4`` or ``NETCDF4_CLASSIC``.
     records
-        How many points in time.
+        The number of points in time.
     attributes
-        Global attributes, besides title and level.
-
-    Returns
-    -------
-    Path
-        The file.
+        Global attributes in addition to title and level.
 
     Raises
     ------
@@ -160,21 +137,14 @@ def write_netcdf(
 
 
 def write_ecsv(path: str | os.PathLike[str], *, rows: int = 10, meta: Mapping[str, object] | None = None) -> Path:
-    """Write an ECSV table with numbers, texts and truth values.
+    """Write an ECSV table with numbers, texts and booleans.
 
     Parameters
     ----------
-    path
-        Where to.
     rows
-        How many rows.
+        The number of rows.
     meta
         Metadata for the header.
-
-    Returns
-    -------
-    Path
-        The file.
     """
     from astropy.table import Table
 
@@ -196,7 +166,7 @@ def _new_file(path: str | os.PathLike[str], *, is_old: bool) -> h5py.File:
 
 
 def _index(obs_id: int, rows: int, columns: list[tuple[Any, ...]]) -> np.ndarray[Any, Any]:
-    """Return an empty table with the columns by which all tables are joined."""
+    """Return an empty table with the columns that join all tables."""
     table = np.zeros(rows, dtype=[("obs_id", "i8"), ("event_id", "i8"), *columns])
     table["obs_id"] = obs_id
     table["event_id"] = np.arange(rows)
@@ -239,7 +209,7 @@ def _dl1_tables(
 
 
 def _reference(path: str | os.PathLike[str], levels: str) -> dict[str, object]:
-    """Return the attributes of ctapipe's reference metadata; the same name gives the same identifier."""
+    """Return the attributes of ctapipe's reference metadata; equal names give equal identifiers."""
     time = "2026-01-01 00:00:00.000"
     return {
         "CTA ACTIVITY ID": str(uuid.uuid5(_NAMESPACE, "activity")),
@@ -269,7 +239,7 @@ def _reference(path: str | os.PathLike[str], levels: str) -> dict[str, object]:
 
 
 def _set_attributes(file: h5py.File, attributes: Mapping[str, object]) -> None:
-    """Set attributes; texts of fixed length, as PyTables does, lie in the header and not in a heap."""
+    """Set attributes; texts have a fixed length, as in PyTables, so that they are in the header and not in a heap."""
     for name, value in attributes.items():
         if isinstance(value, str):
             file.attrs[name] = np.bytes_(value.encode()) if value else h5py.Empty("S1")
