@@ -93,7 +93,7 @@ def _lifetime(caller: Caller, asked: Mapping[str, Any]) -> str:
     lifetime = asked.get("lifetime")
     if isinstance(lifetime, int | float) and lifetime > 0:
         return ""
-    return "Rules of people need a lifetime; give one in seconds, for instance 2592000 for 30 days."
+    return "Rules of users and operators need a lifetime in seconds, for instance 2592000 for 30 days."
 
 
 def _off_site(caller: Caller, asked: Mapping[str, Any]) -> str:

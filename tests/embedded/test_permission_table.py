@@ -553,9 +553,9 @@ def test_a_rule_of_a_person_ends_whatever_he_asks(world: World, options: dict[st
 def test_a_person_makes_no_rule_without_end_with_a_new_dataset(world: World) -> None:
     scene = Scene(world, Role.USER, True)
     name, rule = scene.name(scene.own, "DL3"), {"copies": 1, "rse_expression": ONSITE, "account": scene.account}
-    with pytest.raises(RefusedError, match=r"AccessDenied.*Rules of people need a lifetime"):
+    with pytest.raises(RefusedError, match=r"AccessDenied.*Rules of users and operators need a lifetime"):
         scene.call("add_did", name["scope"], name["name"], "DATASET", rules=[rule])
-    with pytest.raises(RefusedError, match=r"AccessDenied.*Rules of people need a lifetime"):
+    with pytest.raises(RefusedError, match=r"AccessDenied.*Rules of users and operators need a lifetime"):
         scene.call("add_dids", [name | {"type": "DATASET", "rules": [rule]}])
 
 

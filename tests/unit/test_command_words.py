@@ -70,7 +70,7 @@ def test_release_and_category_of_a_product_can_be_said_as_words(capsys: pytest.C
     assert run(["put", "a.fits", "--product", "category=Q"]) == 2
     assert "'Q' is not a valid Category" in capsys.readouterr().err
     assert run(["put", "a.fits", "--product", "category=A", "--category", "B"]) == 2
-    assert "category is said twice" in capsys.readouterr().err
+    assert "category is given twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", sorted(_commands()))

@@ -184,5 +184,5 @@ def test_the_longest_name_can_be_copied(tmp_path: Path, folder: Path) -> None:
 @pytest.mark.parametrize("algorithm", ["crc33", "shake_128", ""])
 def test_a_digest_that_does_not_exist(tmp_path: Path, algorithm: str) -> None:
     (tmp_path / "x").touch()
-    with pytest.raises(UsageError, match="no digest"):
+    with pytest.raises(UsageError, match="unknown digest"):
         digest_file(tmp_path / "x", (algorithm,))

@@ -87,7 +87,7 @@ def test_the_digests_are_those_that_were_asked_for_and_adler32(
 
 
 def test_a_digest_that_does_not_exist_is_refused_before_the_file_is_touched() -> None:
-    with pytest.raises(UsageError, match="no digest 'md6'"):
+    with pytest.raises(UsageError, match="unknown digest 'md6'"):
         scan("/no/such/file", ("md6",))
 
 

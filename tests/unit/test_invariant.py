@@ -132,7 +132,7 @@ def test_a_large_file_is_known_by_its_size(rest: Rest) -> None:
     assert rest.violations() == []
     _quarantined_bytes(rest)
     (violation,) = rest.violations()
-    assert "its bytes are others" in violation
+    assert "its bytes differ from the original" in violation
 
 
 def _replicas(rest: Rest, name: str, state: ReplicaState | None) -> None:
@@ -234,34 +234,34 @@ def _closed_with_a_file(rest: Rest) -> None:
 @pytest.mark.parametrize(
     ("breaks", "said"),
     [
-        (lambda rest: rest.good.trigger.symlink_to("x"), "the trigger stands still"),
+        (lambda rest: rest.good.trigger.symlink_to("x"), "the trigger still exists"),
         (lambda rest: _replicas(rest, PIC, ReplicaState.BAD), "its copy at PIC-DISK is bad"),
         (lambda rest: _replicas(rest, ONSITE, ReplicaState.UNAVAILABLE), "its copy at CTAO-NORTH-ONSITE is unavail"),
         (_forget_at_site, "it has no copy on site"),
         (_detach, "it is not attached to its directory"),
         (_strange_dataset, "it is also in acada:/ctao/acada/DL0/LSTN-01/events"),
         (_open, "the block is open"),
-        (_miscounted, "it says 4 files, and 3 of those given are in it"),
+        (_miscounted, "the catalogue counts 4 files, and 3 of those given are in it"),
         (_no_rule, "it has no rule for centre="),
         (_stuck, "is stuck"),
-        (_unwanted_rule, "rules that nobody wants, for PIC-DISK"),
-        (_bytes, "its bytes at CSCS-DISK are others"),
-        (_lost_copy, "the disk has not"),
+        (_unwanted_rule, "it has unexpected rules, for PIC-DISK"),
+        (_bytes, "its bytes at CSCS-DISK differ"),
+        (_lost_copy, "in the catalogue but not on disk"),
         (
             lambda rest: rest.manifest(CSCS).unlink(),
-            "bagit.tar: the catalogue has this copy at CSCS-DISK, the disk has",
+            "bagit.tar: its copy at CSCS-DISK is in the catalogue but not on disk",
         ),
         (
             lambda rest: (rest.storages[PIC] / ".part").touch(),
-            "says why this lies at PIC-DISK",
+            "it is at PIC-DISK and not in the catalogue",
         ),
         (_case_twice, "2 cases of the quarantine are about it"),
         (_reason, "the reason is empty instead of corrupt"),
         (_not_bad, "which is not bad"),
-        (_quarantined_bytes, "its bytes are others"),
+        (_quarantined_bytes, "its bytes differ from the original"),
         (lambda rest: (rest.case / "trigger").unlink(), "the trigger is not in the case"),
-        (lambda rest: (rest.case / "more").touch(), "nothing says why this lies in the quarantine"),
-        (_closed_with_a_file, "nothing says why this lies in the quarantine"),
+        (lambda rest: (rest.case / "more").touch(), "it is in the quarantine and belongs to no case"),
+        (_closed_with_a_file, "it is in the quarantine and belongs to no case"),
     ],
 )
 def test_each_violation_is_found_alone(rest: Rest, breaks: Callable[[Rest], object], said: str) -> None:
@@ -273,9 +273,9 @@ def test_each_violation_is_found_alone(rest: Rest, breaks: Callable[[Rest], obje
 @pytest.mark.parametrize(
     ("breaks", "said", "more"),
     [
-        (lambda rest: rest.change(size_bytes=7), "the catalogue says 7 bytes", "and the catalogue 7,"),
-        (_digest, "its metadata say sha256 0000", "it says other metadata of"),
-        (lambda rest: rest.manifest(ONSITE).unlink(), "No such file", "the disk has not"),
+        (lambda rest: rest.change(size_bytes=7), "it has 7 bytes in the catalogue instead of", "and the catalogue 7,"),
+        (_digest, "its metadata have sha256 0000", "it says other metadata of"),
+        (lambda rest: rest.manifest(ONSITE).unlink(), "No such file", "in the catalogue but not on disk"),
         (lambda rest: rest.manifest(ONSITE).write_bytes(b"x"), "no sound manifest", "its bytes at CTAO-NORTH-ONSITE"),
     ],
 )
@@ -296,7 +296,7 @@ def test_what_has_more_than_one_side_is_found_from_each(rest: Rest) -> None:
     _stranger(rest)
     _bad_one_in(rest)
     found = "\n".join(rest.violations())
-    assert f"{rest.bad.lfn}: it is bad and stands in the catalogue" in found
+    assert f"{rest.bad.lfn}: it is bad and in the catalogue" in found
     assert "and no such sound file was given" in found
     assert "file0007.fits.fz: a query for the night 2026-11-21 finds it" in found
 
@@ -307,7 +307,7 @@ def test_a_sound_file_that_is_nowhere(rest: Rest) -> None:
     found = "\n".join(rest.violations())
     assert f"{rest.good.lfn}: it is sound and not in the catalogue" in found
     assert f"{rest.good.lfn}: a query for the night 2026-11-21 does not find it" in found
-    assert f"{rest.good.path}: nothing in the catalogue says why this lies at {ONSITE}" in found
+    assert f"{rest.good.path}: it is at {ONSITE} and not in the catalogue" in found
 
 
 def test_a_file_in_no_block_or_at_no_centre(rest: Rest) -> None:

@@ -165,7 +165,7 @@ def test_status_of_a_daemon_alone(
 def test_which_daemon(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("BDMS_INGESTD_STATE_FOLDER", raising=False)
     assert run(["status", "--watch"]) == 2
-    assert "say which daemon" in capsys.readouterr().err
+    assert "no daemon given" in capsys.readouterr().err
     monkeypatch.setenv("BDMS_INGESTD_STATE_FOLDER", str(tmp_path))
     assert run(["status"]) == 3
     assert "no daemon runs" in capsys.readouterr().err

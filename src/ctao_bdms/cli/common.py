@@ -115,7 +115,7 @@ class Archive:
         Parameters
         ----------
         quarantine
-            The folder of the quarantine; by default beside the storage root.
+            The folder of the quarantine; by default next to the storage root.
 
         Raises
         ------
@@ -142,7 +142,9 @@ class Archive:
             config = EmbeddedHome(home_path(self.home)).client_config()
         config = config.absolute()
         if not config.is_file():
-            raise UsageError(f"no archive at {config}; start one: bdms up --detach; or name one: --rucio-config FILE")
+            raise UsageError(
+                f"no archive at {config}; start one with bdms up --detach, or give one with --rucio-config FILE"
+            )
         return config
 
 

@@ -36,7 +36,7 @@ def demo(
     megabytes: Annotated[
         float, Parameter(validator=validators.Number(gt=0), help="Size of a telescope's file, MB.")
     ] = 2.0,
-    seed: Annotated[int, Parameter(help="Where the random content comes from.")] = 0,
+    seed: Annotated[int, Parameter(help="The seed of the random content.")] = 0,
     keep: Annotated[Path | None, Parameter(help="A new folder for the archive, which is kept.")] = None,
     database_url: Annotated[str | None, Parameter(name="--database-url", help="A PostgreSQL of yours.")] = None,
     svg: Annotated[Path | None, Parameter(help="Save what is shown as a picture.")] = None,

@@ -17,14 +17,16 @@ __all__ = ["get"]
 def get(
     wanted: Annotated[
         list[str],
-        Parameter(name="NAME|WORD=VALUE", help="Names of files, directories or blocks; or words as for 'bdms query'."),
+        Parameter(
+            name="NAME|WORD=VALUE", help="Names of files, directories or blocks; or conditions as in 'bdms query'."
+        ),
     ],
     /,
     *,
-    to: Annotated[Path, Parameter(help="The folder where the files go.")] = Path(),
-    tree: Annotated[bool, Parameter(negative="", help="Keep the directories of the names below the folder.")] = False,
-    near: Annotated[str, Parameter(help="The site, centre or storage element whose copies come first.")] = "",
-    jobs: Annotated[int, Parameter(help="How many files are fetched at once.")] = 4,
+    to: Annotated[Path, Parameter(help="The target folder.")] = Path(),
+    tree: Annotated[bool, Parameter(negative="", help="Create the directories of the names in the folder.")] = False,
+    near: Annotated[str, Parameter(help="The site, centre or storage element whose copies are preferred.")] = "",
+    jobs: Annotated[int, Parameter(help="Number of simultaneous transfers.")] = 4,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
     """Retrieve files and verify them while they are written; sound local files are kept.

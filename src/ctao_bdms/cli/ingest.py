@@ -21,8 +21,8 @@ def ingest(
     paths: Annotated[list[Path], Parameter(name="PATH", help="Data files, or directories with .trigger files.")],
     /,
     *,
-    rse: Annotated[str, Parameter(help="The storage element where they lie; by default the one that holds them.")] = "",
-    jobs: Annotated[int, Parameter(help="How many files are read at once.")] = 2,
+    rse: Annotated[str, Parameter(help="The storage element of the files; by default found from their paths.")] = "",
+    jobs: Annotated[int, Parameter(help="Number of files to read in parallel.")] = 2,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
     """Check files, register them in place, and request copies at two data centres.

@@ -15,8 +15,8 @@ def locate(
     names: Annotated[list[str], Parameter(name="NAME", help="Names of files, directories or blocks.")],
     /,
     *,
-    near: Annotated[str, Parameter(help="The site, centre or storage element whose copies come first.")] = "",
-    protocol: Annotated[str, Parameter(help="Only copies that this protocol reaches, as root or https.")] = "",
+    near: Annotated[str, Parameter(help="The site, centre or storage element whose copies are preferred.")] = "",
+    protocol: Annotated[str, Parameter(help="Only copies with this protocol, e.g. root or https.")] = "",
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
     """Show the copies of files and their URLs, the best copy first.

@@ -58,7 +58,7 @@ def simulate(
     from ctao_bdms.replication.simulation.simulate import simulate as simulated
 
     if not 1 <= years <= 50 or not 0 < petabytes < 1e6:
-        raise UsageError("a simulation takes 1 to 50 years, and some petabytes a year")
+        raise UsageError("a simulation needs 1 to 50 years, and more than 0 petabytes per year")
     said = {ChangeKind.JOINS: join, ChangeKind.LEAVES: leave, ChangeKind.FULL: full}
     simulation = simulated(
         Policy.load(policy_file(policy)),
@@ -100,9 +100,9 @@ def _date(text: str) -> dt.date:
     try:
         date = dt.date.fromisoformat(text)
     except ValueError as error:
-        raise UsageError(f"{text!r} is no date; it is written as 2027-01-01") from error
+        raise UsageError(f"{text!r} is not a date; write it as 2027-01-01") from error
     if not 1900 <= date.year < 3000:
-        raise UsageError(f"{text!r} is no night of this observatory; give a year from 1900 to 2999")
+        raise UsageError(f"{text!r} is not a valid night; use a year from 1900 to 2999")
     return date
 
 

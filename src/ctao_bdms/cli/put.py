@@ -33,7 +33,7 @@ def put(
     rse: Annotated[str, Parameter(help="The storage element where they are uploaded.")] = "",
     user: Annotated[str, Parameter(help="Put them into this user's own area.")] = "",
     folder: Annotated[str, Parameter(help="The folder in the user's area.")] = "",
-    jobs: Annotated[int, Parameter(help="How many files are read and uploaded at once.")] = 4,
+    jobs: Annotated[int, Parameter(help="Number of files to read and upload in parallel.")] = 4,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
     """Check products, upload them to a data centre, register them, and request copies.
@@ -70,5 +70,5 @@ def _words(given: list[str]) -> dict[str, str]:
         if not is_said or not value:
             raise UsageError(f"{text!r} is not of the form key=value")
         if words.setdefault(key, value) != value:
-            raise UsageError(f"{key} is said twice")
+            raise UsageError(f"{key} is given twice")
     return words

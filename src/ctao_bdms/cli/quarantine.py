@@ -224,7 +224,7 @@ def retry(
     /,
     *,
     reason: Why = "",
-    jobs: Annotated[int, Parameter(help="How many files are read at once.")] = 2,
+    jobs: Annotated[int, Parameter(help="Number of files to read in parallel.")] = 2,
     many: Many = DEFAULT_MANY,
     held: Held = DEFAULT_HELD,
     archive: Archive = DEFAULT_ARCHIVE,

@@ -22,7 +22,7 @@ _BESIDE = 80
 
 
 def query(
-    words: Annotated[list[str] | None, Parameter(name="WORD=VALUE", help="What to look for.")] = None,
+    words: Annotated[list[str] | None, Parameter(name="WORD=VALUE", help="The conditions.")] = None,
     /,
     *,
     scope: Annotated[str, Parameter(help="The scope to search; by default all but those of users.")] = "",

@@ -22,7 +22,7 @@ __all__ = ["reconcile"]
 def reconcile(
     *,
     scope: Annotated[str, Parameter(help="The scope of the blocks; by default all but the users' own.")] = "",
-    site: Annotated[Site | None, Parameter(help="The site whose blocks are meant; by default all.")] = None,
+    site: Annotated[Site | None, Parameter(help="Only blocks of this site; by default all.")] = None,
     night: Annotated[str, Parameter(help="Only this night, the date of its evening; by default all.")] = "",
     dry_run: Annotated[
         bool, Parameter(negative="", help="Report what would be done, and why; change nothing.")
@@ -65,7 +65,7 @@ def reconcile(
     while wait and not states.is_complete:
         if time.monotonic() > until:
             output.rows(states)
-            raise UnreachableError(f"not every copy was there after {timeout_s:g} s; bdms rules explain says why")
+            raise UnreachableError(f"not all copies are complete after {timeout_s:g} s; see bdms rules explain")
         time.sleep(min(1.0, timeout_s))
         states = rules.reconcile(scope, site=site, night=only, patience=patience, prune=prune, on_rule=say)
     output.rows(states)

@@ -79,7 +79,9 @@ def release(
     if stopped is not None:
         raise stopped
     if wait and any(row.verdict is Decision.ENDED for row in rows):
-        raise UnreachableError(f"not everything had gone after {timeout_s:g} s; see above, and whether the reaper runs")
+        raise UnreachableError(
+            f"not all files are deleted after {timeout_s:g} s; see above, and check that Rucio's reaper runs"
+        )
     return 1 if failed else 0
 
 
@@ -102,5 +104,5 @@ def _fraction(text: str) -> float | None:
         return None
     number = text.removesuffix("%")
     if not number.replace(".", "", 1).isdigit() or not 0 <= float(number) <= 100:
-        raise UsageError(f"{text!r} is no percentage; say for instance --to-low-water 70%")
+        raise UsageError(f"{text!r} is not a percentage; write for instance --to-low-water 70%")
     return float(number) / 100

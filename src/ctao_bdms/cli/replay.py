@@ -29,7 +29,7 @@ def replay(
     path: Annotated[str, Parameter(help="Only files whose path matches this pattern, with `*`, `?`, `[...]`.")] = "",
     scope: Annotated[str, Parameter(help="Only files of this scope; by default of all but the users' own.")] = "",
     dry_run: Annotated[bool, Parameter(negative="", help="Report what would be done, and change nothing.")] = False,
-    jobs: Annotated[int, Parameter(help="How many files are read at once.")] = 2,
+    jobs: Annotated[int, Parameter(help="Number of files to read in parallel.")] = 2,
     site: SiteChoice = DEFAULT_SITE,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:

@@ -19,7 +19,7 @@ __all__ = ["rules"]
 rules = cyclopts.App(name="rules", help="The replication rules of blocks.", help_format="markdown")
 
 Scope = Annotated[str, Parameter(help="The scope of the blocks; by default all but the users' own.")]
-OfSite = Annotated[Site | None, Parameter(help="The site whose blocks are meant; by default all.")]
+OfSite = Annotated[Site | None, Parameter(help="Only blocks of this site; by default all.")]
 OfNight = Annotated[str, Parameter(help="Only this night, the date of its evening; by default all.")]
 
 #: The number of files of a rule to list.

@@ -34,9 +34,7 @@ def scan(
         bool,
         Parameter(name="--explain", negative="", help="Show the parts of each file and what its format guarantees."),
     ] = False,
-    jobs: Annotated[
-        int, Parameter(help="How many processes share the work.", validator=validators.Number(gte=1, lte=256))
-    ] = 1,
+    jobs: Annotated[int, Parameter(help="Number of processes.", validator=validators.Number(gte=1, lte=256))] = 1,
     as_json: Json = False,
 ) -> int:
     """Check files, reading each once: structure, FITS checksums, Adler-32, SHA-256. Nothing is changed.

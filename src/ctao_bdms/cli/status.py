@@ -130,7 +130,7 @@ def _watch(output: Output, url: str, config: Path | None, interval_s: float, svg
     from ctao_bdms.daemon.face import remote
 
     if not (url or config is not None or os.environ.get(_STATE_FOLDER)):
-        raise UsageError(f"say which daemon: --ingestd URL, --config FILE, or {_STATE_FOLDER}")
+        raise UsageError(f"no daemon given; use --ingestd URL, --config FILE, or {_STATE_FOLDER}")
     meter, last, lost_s = remote.RateMeter(), None, None
     live = None
     with suppress(KeyboardInterrupt), ExitStack() as stack:

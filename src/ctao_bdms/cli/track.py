@@ -49,7 +49,7 @@ def track(
     if latency:
         return _latency(output, site.opened(archive).journal, Night.parse(since) if since else None)
     if not what:
-        raise UsageError("say what to track: a file, a block, or night=DATE; or --latency")
+        raise UsageError("nothing to track; give a file, a block, or night=DATE; or --latency")
     bdms = archive.connect()
     if what.startswith("night="):
         output.rows(bdms.nights.track(what.removeprefix("night="), scope=scope, site=of_site))
@@ -65,7 +65,7 @@ def _latency(output: Output, journal: object, since: Night | None) -> int:
     from ctao_bdms.nights import Lag
 
     if not isinstance(journal, Path):
-        raise UsageError("the times are in the daemon's journal; name it: --config FILE or --journal FILE")
+        raise UsageError("--latency needs the daemon's journal; give --config FILE or --journal FILE")
     with JournalReader(journal) as reader:
         lag = Lag.of(reader.lags_s(since or Night(dt.date.min)))
     output.json({"since": since, "trigger_to_replicated": lag})

@@ -74,7 +74,7 @@ def new_digest(algorithm: str) -> Digest:
     if algorithm == "adler32":
         return _Adler32()
     if algorithm not in hashlib.algorithms_guaranteed or algorithm.startswith("shake"):
-        msg = f"there is no digest {algorithm!r}; there are adler32 and those of hashlib, e.g. sha256"
+        msg = f"unknown digest {algorithm!r}; known are adler32 and those of hashlib, e.g. sha256"
         raise UsageError(msg)
     return hashlib.new(algorithm)
 

@@ -74,7 +74,7 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
         Raises
         ------
         DataIdentifierNotFound
-            If there is no such data identifier.
+            If there is no such DID.
         """
         write(session)
         together = asked_for(scope, name, session, _ALL, _wire)

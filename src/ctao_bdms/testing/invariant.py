@@ -144,9 +144,9 @@ def violations(
         The policy of the archive.
     """
     sound = {file.lfn: file for file in expected if file.is_sound}
-    said = [f"{file.trigger}: the trigger stands still" for file in expected if os.path.lexists(file.trigger)]
+    said = [f"{file.trigger}: the trigger still exists" for file in expected if os.path.lexists(file.trigger)]
     archive = catalogue.files(sorted({file.lfn for file in expected}))
-    said += [f"{lfn}: it is bad and stands in the catalogue" for lfn in archive if lfn not in sound]
+    said += [f"{lfn}: it is bad and in the catalogue" for lfn in archive if lfn not in sound]
     rses = catalogue.rses()
     centres = {name: about.centre for name, about in rses.items()}
     required = Requirements(policy, rses, centres_by_name(rses.values(), dt.datetime.now(dt.UTC)))
@@ -181,7 +181,7 @@ def _registered(
         yield f"{file.lfn}: it is sound and not in the catalogue"
         return
     if archived.size_bytes != file.size_bytes:
-        yield f"{file.lfn}: the catalogue says {archived.size_bytes} bytes, it has {file.size_bytes}"
+        yield f"{file.lfn}: it has {archived.size_bytes} bytes in the catalogue instead of {file.size_bytes}"
     yield from _copied(archived, required, rse, centres)
     directories = [directory.did for directory in directories_of(file.lfn)]
     leaf = directories[-1]
@@ -232,7 +232,7 @@ def _metadata(sound: Mapping[Lfn, Expected], catalogue: ProductCatalogue, scope:
         if lfn not in digests:
             yield f"{lfn}: a query for the night {night} does not find it"
         elif digests[lfn] != file.sha256:
-            yield f"{lfn}: its metadata say sha256 {digests[lfn]}, it has {file.sha256}"
+            yield f"{lfn}: its metadata have sha256 {digests[lfn]} instead of {file.sha256}"
 
 
 def _blocks(
@@ -255,7 +255,7 @@ def _blocks(
             held += sum(is_manifest(file.lfn.text) for file in contents[block.did])
         # Rucio counts the files of a block when it closes it: a concurrent request may have added more.
         if block.n_files > held or (held and not block.n_files):
-            yield f"{block.did}: it says {block.n_files} files, and {held} of those given are in it"
+            yield f"{block.did}: the catalogue counts {block.n_files} files, and {held} of those given are in it"
         if held:
             rules = catalogue.rules(block.did.scope, [block.did.name])[block.did.name]
             own = [rule for rule in rules if rule.account == account]
@@ -280,7 +280,7 @@ def _ruled(block: Did, held: int, rules: Sequence[Rule], wanted: Iterable[Wanted
         elif rule.locks.get("ok", 0) != held:
             yield f"{block}: its rule for {want.rse_expression} holds {rule.locks.get('ok', 0)} files of {held}"
     if standing:
-        yield f"{block}: it has rules that nobody wants, for {', '.join(sorted(standing))}"
+        yield f"{block}: it has unexpected rules, for {', '.join(sorted(standing))}"
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -301,13 +301,13 @@ def _disk(
     for lfn, (algorithm, digest) in files.items():
         path = Path(path_of_lfn(lfn, folder))
         if path not in there:
-            yield f"{path}: the catalogue has this copy at {name}, the disk has not"
+            yield f"{path}: its copy at {name} is in the catalogue but not on disk"
             continue
         there.discard(path)
         if digest_file(path, (algorithm,))[1][algorithm] != digest:
-            yield f"{path}: its bytes at {name} are others than those that were given"
+            yield f"{path}: its bytes at {name} differ from the original"
     for path in sorted(there - _of_others(name, folder, there, catalogue)):
-        yield f"{path}: nothing in the catalogue says why this lies at {name}"
+        yield f"{path}: it is at {name} and not in the catalogue"
 
 
 def _of_others(name: str, folder: Path, there: Iterable[Path], catalogue: FileCatalogue) -> set[Path]:
@@ -344,11 +344,11 @@ def _quarantined(bad: Iterable[Expected], folder: Path) -> Iterator[str]:
                 right = ", ".join(sorted(defect.value for defect in file.defects))
                 yield f"{case.folder}: the reason is {', '.join(case.kinds) or 'none'} instead of {right}"
             if not _has_bytes(case.file, file):
-                yield f"{case.file}: its bytes are others than those that were given"
+                yield f"{case.file}: its bytes differ from the original"
             if not os.path.lexists(case.folder / TRIGGER):
                 yield f"{case.folder}: the trigger is not in the case"
             there -= {case.folder / piece for piece in (REASON, TRIGGER, stored_name(file.path))}
     for path, about in sorted(cases.items()):
         yield f"{about[0].folder}: it is about {path}, which is not bad"
         there -= {path for case in about for path in _files(case.folder)}
-    yield from (f"{path}: nothing says why this lies in the quarantine" for path in sorted(there | closed))
+    yield from (f"{path}: it is in the quarantine and belongs to no case" for path in sorted(there | closed))

@@ -47,7 +47,7 @@ def follow(config: Path, stop: threading.Event) -> None:
 
 
 def _say(block: object, expression: str) -> None:
-    _LOG.info("asked for a copy of %s in %s", block, expression)
+    _LOG.info("requested a copy of %s in %s", block, expression)
 
 
 def _refused(action: Action, error: CatalogueError) -> None:

@@ -79,7 +79,7 @@ def keywords_of(attributes: Mapping[str, object]) -> tuple[dict[str, Keyword], t
         if key is None or (isinstance(value, str) and value.strip() in _NOTHING):
             continue
         if not isinstance(value, str | int | float | bool):
-            defects.append(Defect(DefectKind.INVALID_METADATA, f"attribute {name!a} is no single value"))
+            defects.append(Defect(DefectKind.INVALID_METADATA, f"attribute {name!a} is not a single value"))
             continue
         if key == "data__level" and isinstance(value, str):
             value = _highest(value)

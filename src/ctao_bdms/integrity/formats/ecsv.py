@@ -28,7 +28,7 @@ class EcsvFormat:
 
     name = "ecsv"
     suffixes = (".ecsv",)
-    promise = "ECSV: a header of text says which columns there are; every row must fit. There are no checksums."
+    promise = "ECSV: a text header declares the columns; every row must fit. There are no checksums."
 
     def begin(self, name: str) -> _EcsvReading:
         """Begin to read a file.
@@ -105,7 +105,7 @@ class _EcsvReading:
             line = data.decode().removesuffix("\r")
         except UnicodeDecodeError:
             kind = DefectKind.NOT_A_PRODUCT if self._lines == 1 else DefectKind.CORRUPT
-            self._fail(kind, f"line {self._lines} is no UTF-8 text")
+            self._fail(kind, f"line {self._lines} is not UTF-8 text")
             return
         if self._lines == 1 and not _FIRST.fullmatch(line):
             self._fail(DefectKind.NOT_A_PRODUCT, "the name promises ECSV, but the first line is not '# %ECSV 1.0'")

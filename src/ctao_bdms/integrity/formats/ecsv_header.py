@@ -74,11 +74,11 @@ def parse_header(text: str) -> EcsvHeader | str:
     try:
         document = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
-        return f"is no YAML: {' '.join(ascii(str(error))[1:-1].split())[:200]}"
+        return f"is not valid YAML: {' '.join(ascii(str(error))[1:-1].split())[:200]}"
     except (ValueError, TypeError, OverflowError, RecursionError, AttributeError, LookupError) as error:
         return f"cannot be read: {type(error).__name__}"
     if not isinstance(document, dict):
-        return "is no mapping"
+        return "is not a mapping"
     delimiter = document.get("delimiter", " ")
     if delimiter not in (" ", ","):
         return "declares a delimiter that is neither space nor comma"

@@ -32,7 +32,7 @@ class FitsFormat:
     name: str = _NAME
     suffixes: tuple[str, ...] = (".fits", ".fits.fz")
     promise: str = (
-        "FITS: headers say where every part ends. A part may carry DATASUM and CHECKSUM, which are 32-bit sums of "
+        "FITS: headers give the length of every part. A part may have DATASUM and CHECKSUM, which are 32-bit sums of "
         "data and of the whole part; of a part without them only the extent is known. In .fits.fz every part has both."
     )
 
@@ -47,7 +47,7 @@ class OpaqueFormat:
 
     name: str = "opaque"
     suffixes: tuple[str, ...] = ()
-    promise: str = "Opaque: the name promises nothing that can be checked. There are digests, to be compared elsewhere."
+    promise: str = "Opaque: the suffix defines no format to check. The digests can be compared with other copies."
 
     def begin(self, name: str) -> Reading:
         """Begin to read a file."""

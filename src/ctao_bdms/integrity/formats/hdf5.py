@@ -37,8 +37,8 @@ class Hdf5Format:
     name = "hdf5"
     suffixes = (".h5", ".hdf5")
     promise = (
-        "HDF5: a header says how long the file is, and tables where their chunks lie. Chunks and headers may carry "
-        "checksums; where they carry none, only the extent is known."
+        "HDF5: a header gives the length of the file, and indices the positions of chunks. Chunks and headers may have "
+        "checksums; without them, only the extent is known."
     )
 
     def begin(self, name: str) -> _Hdf5Reading:

@@ -38,7 +38,7 @@ __all__ = ["Reading", "main", "read"]
 
 #: Memory limit in addition to that of Python and the library, in bytes.
 _MEMORY_BYTES = 1 << 30
-#: Processor time for any file, and the minimum speed that gives a larger file more.
+#: The limit of processor time for any file, and the minimum speed for larger files, which extends it.
 _PROCESSOR_S = 30
 _PACE_BYTES_PER_S = 20_000_000
 

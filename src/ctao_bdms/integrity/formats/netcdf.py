@@ -27,7 +27,7 @@ class NetcdfFormat:
     name = "netcdf"
     suffixes = (".nc",)
     promise = (
-        "NetCDF: a header says how long the file is. Version 4 is HDF5 and may carry its checksums; "
+        "NetCDF: a header gives the length of the file. Version 4 is HDF5 and may have its checksums; "
         "the classic format has none."
     )
 
