@@ -81,7 +81,7 @@ class LostStorageCatalogue(Protocol):
     """Mark storage elements as lost: their replicas no longer count."""
 
     def mark_lost(self, rse: str, reason: str) -> None:
-        """Mark a storage element as lost and disable it; without a reason, undo both.
+        """Mark a storage element as lost and make it unavailable; without a reason, undo both.
 
         Raises
         ------

@@ -81,7 +81,7 @@ class Login:
         with _CONFIG_LOCK.get():
             os.environ["RUCIO_CONFIG"] = str(self.config)
             rucio_config.clean_cached_config()  # Rucio caches the file that it read first
-            with converted(f"connecting to Rucio as {self.config} says"):
+            with converted(f"connecting to Rucio with {self.config}"):
                 _keep_token_privately()
                 client = Client(account=self.account or None, logger=_LOG, timeout=self.timeout_s)
                 client.whoami()  # a cached token may be invalid

@@ -32,7 +32,7 @@ def _started(arbiter: Any, _worker: Any) -> None:  # noqa: ANN401 (gunicorn has 
     from rucio.db.sqla.session import get_engine
 
     die_with_parent(signal.SIGTERM, arbiter.pid)
-    get_engine().dispose(close=False)
+    get_engine().dispose(close=False)  # do not close them: the parent shares the sockets
     rse.REGION.configure("dogpile.cache.memory", expiration_time=_REMEMBERED_S, replace_existing_backend=True)
 
 
@@ -70,6 +70,6 @@ class _Application(BaseApplication):  # type: ignore[misc]
 
 def serve(listener: socket.socket) -> None:
     """Serve Rucio's REST interface on `listener` until SIGTERM."""
-    os.environ.pop("GUNICORN_CMD_ARGS", None)
+    os.environ.pop("GUNICORN_CMD_ARGS", None)  # it would change the configuration
     logging.getLogger().setLevel(logging.ERROR)  # Rucio warns about requests of its own client
     _Application(listener).run()

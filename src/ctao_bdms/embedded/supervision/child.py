@@ -31,7 +31,7 @@ def program(command: list[str]) -> Callable[[], None]:
 
 def _enter(target: Callable[[], None], log: Path, parent: int, signum: signal.Signals, foreign: Iterable[int]) -> None:
     """Detach the forked process from the supervisor's resources, then run the target."""
-    signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(-1)  # the child shares this descriptor: its signals would wake the supervisor
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     die_with_parent(signum, parent)

@@ -33,7 +33,9 @@ class Events:
         self._write = write  # kept open for the signal handler
         signal.set_wakeup_fd(write.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _signum, _frame: None)
+            signal.signal(
+                number, lambda _signum, _frame: None
+            )  # without a handler, nothing is written to the wakeup fd
         self._owner = None if owner is None else _open(owner)
 
     def wait(self, handles: Iterable[int], timeout_s: float | None) -> list[int]:
@@ -57,6 +59,6 @@ def _open(owner: int) -> int:
         handle = os.pidfd_open(owner)
     except ProcessLookupError as error:
         raise Stopped from error
-    if os.getppid() != owner:
+    if os.getppid() != owner:  # it died before the handle was opened, which may be that of another process
         raise Stopped
     return handle

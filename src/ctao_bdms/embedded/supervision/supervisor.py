@@ -99,17 +99,17 @@ def _supervise(
 
 
 def main() -> int:
-    """Supervise the home that the command line names.
+    """Supervise the home given on the command line.
 
     Returns
     -------
     int
         0 after a stop signal, 1 after a failure.
     """
-    parser = argparse.ArgumentParser(description="Own the parts of an embedded Rucio.")
+    parser = argparse.ArgumentParser(description="Run the parts of an embedded Rucio.")
     parser.add_argument("--home", type=Path, required=True, help="the home folder")
-    parser.add_argument("--owner", type=int, help="the process that this one must not outlive; it is the parent")
-    parser.add_argument("--storage", choices=get_args(StorageKind), help="what the storage elements are")
+    parser.add_argument("--owner", type=int, help="the parent process, with which this one ends")
+    parser.add_argument("--storage", choices=get_args(StorageKind), help="the kind of storage elements")
     arguments = parser.parse_args()
     home = Home(arguments.home)
     database_url = sys.stdin.readline().strip() or None

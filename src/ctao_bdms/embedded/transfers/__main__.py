@@ -85,12 +85,16 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m ctao_bdms.embedded.transfers", description="FTS3-compatible transfers on loopback."
     )
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
-    parser.add_argument("--database", type=Path, required=True, help="SQLite file that keeps the jobs")
-    parser.add_argument("--workers", type=_at_least_one, default=4, help="copies made at once (default: 4)")
+    parser.add_argument("--database", type=Path, required=True, help="SQLite file of the jobs")
+    parser.add_argument("--workers", type=_at_least_one, default=4, help="number of simultaneous copies (default: 4)")
     parser.add_argument(
-        "--root", type=Path, action="append", default=[], help="folder that file:// may touch; repeatable; default: all"
+        "--root",
+        type=Path,
+        action="append",
+        default=[],
+        help="allowed folder of file:// URLs; repeatable; default: all",
     )
-    parser.add_argument("--keep-days", type=float, default=7.0, help="days that ended jobs are kept (default: 7)")
+    parser.add_argument("--keep-days", type=float, default=7.0, help="days to keep ended jobs (default: 7)")
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return parser
 
