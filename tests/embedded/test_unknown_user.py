@@ -121,5 +121,5 @@ def test_token_is_not_given_to_a_folder_of_others(stranger: Stranger) -> None:
 
 
 def test_home_that_nobody_has_named_is_asked_for(stranger: Stranger) -> None:
-    assert "--home, or BDMS_HOME" in stranger.run("query", "level=DL0", code=2).stderr.replace("\n", " ")
-    assert "--home, or BDMS_HOME" in stranger.run("status", code=2).stderr.replace("\n", " ")
+    assert "--home or BDMS_HOME" in stranger.run("query", "level=DL0", code=2).stderr.replace("\n", " ")
+    assert "--home or BDMS_HOME" in stranger.run("status", code=2).stderr.replace("\n", " ")
