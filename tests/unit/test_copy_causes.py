@@ -112,7 +112,10 @@ class Archive(InMemoryCatalogue):
 
     def change(self, expression: str, **terms: Any) -> None:  # noqa: ANN401
         """Change the rule of an expression."""
-        self._rules = [attrs.evolve(r, **terms) if r.rse_expression == expression else r for r in self._rules]
+        block = block_of("acada")
+        for rule in self.rules(block.scope, [block.name])[block.name]:
+            if rule.rse_expression == expression:
+                self.set_rule(attrs.evolve(rule, **terms))
 
     def attempts(self, rule: Rule, looked_at: int) -> list[Attempt]:
         return [attrs.evolve(attempt, **self.said) for attempt in super().attempts(rule, looked_at)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ import pytest
 
 from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.model import DefectKind, Did, ProductMetadata, ReplicaState, Rse, RuleState
+from ctao_bdms.model import ArchivedFile, DefectKind, Did, ProductMetadata, ReplicaState, Rse, Rule, RuleState
 from ctao_bdms.naming import directories_of, is_block, is_manifest, path_of_lfn
 from ctao_bdms.replication import Policy, Replication
 from ctao_bdms.testing.contract import registration
@@ -22,9 +23,10 @@ from ctao_bdms.testing.dl0 import night_specs, write_night
 from ctao_bdms.testing.invariant import Expected, violations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 ONSITE, PIC, CSCS = "CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"
+ACCOUNT = "bdms-ingest"
 
 
 @attrs.define
@@ -51,7 +53,22 @@ class Rest:
 
     @property
     def block(self) -> Did:
-        return next(did for did in self.archive._files[self.good.lfn].datasets if is_block(did.name))
+        return next(did for did in self.file.datasets if is_block(did.name))
+
+    @property
+    def file(self) -> ArchivedFile:
+        """What the archive says of the good file."""
+        return self.archive.files([self.good.lfn])[self.good.lfn]
+
+    @property
+    def metadata(self) -> ProductMetadata:
+        """The metadata of the good file."""
+        return next(each.metadata for each in self.archive.products_in(self.block) if each.lfn == self.good.lfn)
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """The rules of the block."""
+        return self.archive.rules(self.block.scope, [self.block.name])[self.block.name]
 
     def manifest(self, name: str) -> Path:
         (path,) = (self.storages[name] / "ctao/acada/blocks").rglob("*.bagit.tar")
@@ -59,7 +76,12 @@ class Rest:
 
     def change(self, **changes: Any) -> None:  # noqa: ANN401
         """Change what the archive says of the good file."""
-        self.archive._files[self.good.lfn] = attrs.evolve(self.archive._files[self.good.lfn], **changes)
+        self.archive.set_file(attrs.evolve(self.file, **changes))
+
+    def change_block(self, **changes: Any) -> None:  # noqa: ANN401
+        """Change what the archive says of the block."""
+        (block,) = self.archive.blocks(self.block.scope, self.block.name)
+        self.archive.set_block(attrs.evolve(block, **changes))
 
     def violations(self) -> list[str]:
         return violations(
@@ -68,7 +90,7 @@ class Rest:
             rse=ONSITE,
             storages=self.storages,
             quarantine=self.quarantine,
-            account=self.archive._account,
+            account=ACCOUNT,
             policy=Policy.load(),
         )
 
@@ -85,13 +107,14 @@ def rest(tmp_path: Path) -> Rest:
             Rse(name=ONSITE, prefix=str(root), site="CTAO-North"),
             Rse(name=PIC, prefix=str(storages[PIC]), centre="PIC"),
             Rse(name=CSCS, prefix=str(storages[CSCS]), centre="CSCS"),
-        ]
+        ],
+        account=ACCOUNT,
     )
     bdms = Bdms(archive, policy=Policy.load())
     bdms.ingest(root)
     for _ in range(2):
         archive.transfer()
-        Replication(archive, Policy.load(), lambda: archive._now()).reconcile("acada", "*")
+        Replication(archive, Policy.load(), lambda: dt.datetime.now(dt.UTC)).reconcile("acada", "*")
     archive.transfer()
     for centre in (PIC, CSCS):
         shutil.copytree(root, storages[centre])
@@ -105,14 +128,11 @@ def test_all_is_well(rest: Rest) -> None:
 def test_what_others_have_is_no_violation(rest: Rest) -> None:
     dataset = Did("dpps", "/ctao/dpps/blocks/other")
     own = directories_of(registration("dpps").lfn)[-1].did
-    rest.change(datasets=rest.archive._files[rest.good.lfn].datasets | {dataset, own})
+    rest.change(datasets=rest.file.datasets | {dataset, own})
     rest.archive.add_rule(rest.block, rse_expression=PIC, account="wms")
     rest.archive.add_rule(rest.block, rse_expression=ONSITE, lifetime_s=1, account="wms")
     product = registration("dpps")
-    rest.archive._files[product.lfn] = attrs.evolve(
-        rest.archive._files[rest.good.lfn], lfn=product.lfn, datasets=frozenset({own})
-    )
-    rest.archive._metadata[product.lfn] = product.metadata
+    rest.archive.set_file(attrs.evolve(rest.file, lfn=product.lfn, datasets=frozenset({own})), product.metadata)
     path = Path(path_of_lfn(product.lfn, rest.storages[PIC]))
     path.parent.mkdir(parents=True)
     path.touch()
@@ -120,9 +140,8 @@ def test_what_others_have_is_no_violation(rest: Rest) -> None:
 
 
 def test_a_rule_of_another_account_replaces_none_of_the_ingest(rest: Rest) -> None:
-    rest.archive._rules = [
-        attrs.evolve(rule, account="wms") if rule.rse_expression == ONSITE else rule for rule in rest.archive._rules
-    ]
+    (rule,) = (rule for rule in rest.rules if rule.rse_expression == ONSITE)
+    rest.archive.set_rule(attrs.evolve(rule, account="wms"))
     (violation,) = rest.violations()
     assert violation == f"{rest.block}: it has no rule for {ONSITE}"
 
@@ -137,7 +156,7 @@ def test_a_large_file_is_known_by_its_size(rest: Rest) -> None:
 
 def _replicas(rest: Rest, name: str, state: ReplicaState | None) -> None:
     """Give the copy at an element another state, or take it out."""
-    replicas = rest.archive._files[rest.good.lfn].replicas
+    replicas = rest.file.replicas
     kept = [replica for replica in replicas if replica.rse != name]
     changed = [attrs.evolve(replica, state=state) for replica in replicas if replica.rse == name and state]
     rest.change(replicas=(*kept, *changed))
@@ -153,13 +172,11 @@ def _detach(rest: Rest) -> None:
 
 
 def _strange_dataset(rest: Rest) -> None:
-    datasets = rest.archive._files[rest.good.lfn].datasets
-    rest.change(datasets=datasets | {directories_of(registration("acada").lfn)[-1].did})
+    rest.change(datasets=rest.file.datasets | {directories_of(registration("acada").lfn)[-1].did})
 
 
 def _digest(rest: Rest) -> None:
-    metadata = rest.archive._metadata[rest.good.lfn]
-    rest.archive._metadata[rest.good.lfn] = ProductMetadata({**metadata, "integrity__sha256": "0" * 64})
+    rest.archive.set_file(rest.file, ProductMetadata({**rest.metadata, "integrity__sha256": "0" * 64}))
 
 
 def _stranger(rest: Rest) -> None:
@@ -171,25 +188,24 @@ def _stranger(rest: Rest) -> None:
 
 def _bad_one_in(rest: Rest) -> None:
     """Register the bad file as it is, in no block."""
-    good = rest.archive._files[rest.good.lfn]
-    rest.archive._files[rest.bad.lfn] = attrs.evolve(good, lfn=rest.bad.lfn, replicas=(), datasets=frozenset())
-    rest.archive._metadata[rest.bad.lfn] = rest.archive._metadata[rest.good.lfn]
+    bad = attrs.evolve(rest.file, lfn=rest.bad.lfn, replicas=(), datasets=frozenset())
+    rest.archive.set_file(bad, rest.metadata)
 
 
 def _open(rest: Rest) -> None:
-    rest.archive._blocks[rest.block] = attrs.evolve(rest.archive._blocks[rest.block], is_open=True)
+    rest.change_block(is_open=True)
 
 
 def _miscounted(rest: Rest) -> None:
-    rest.archive._blocks[rest.block] = attrs.evolve(rest.archive._blocks[rest.block], n_files=4)
+    rest.change_block(n_files=4)
 
 
 def _no_rule(rest: Rest) -> None:
-    rest.archive._rules.pop()
+    rest.archive.remove_rule(rest.rules[-1].id)
 
 
 def _stuck(rest: Rest) -> None:
-    rest.archive._rules[-1] = attrs.evolve(rest.archive._rules[-1], state=RuleState.STUCK)
+    rest.archive.set_rule(attrs.evolve(rest.rules[-1], state=RuleState.STUCK))
 
 
 def _unwanted_rule(rest: Rest) -> None:
@@ -287,8 +303,8 @@ def test_the_manifest_contradicts_as_well(rest: Rest, breaks: Callable[[Rest], o
 
 
 def test_a_block_without_a_manifest(rest: Rest) -> None:
-    (lfn,) = (lfn for lfn in rest.archive._files if is_manifest(lfn.text))
-    del rest.archive._files[lfn], rest.archive._metadata[lfn]
+    (lfn,) = (each.lfn for each in rest.archive.products_in(rest.block) if is_manifest(each.lfn.text))
+    rest.archive.remove_file(lfn)
     assert f"{rest.block}: it has no manifest" in rest.violations()
 
 
@@ -302,8 +318,7 @@ def test_what_has_more_than_one_side_is_found_from_each(rest: Rest) -> None:
 
 
 def test_a_sound_file_that_is_nowhere(rest: Rest) -> None:
-    del rest.archive._files[rest.good.lfn], rest.archive._metadata[rest.good.lfn]
-    rest.archive._blocks.clear()
+    rest.archive.remove_file(rest.good.lfn)
     found = "\n".join(rest.violations())
     assert f"{rest.good.lfn}: it is sound and not in the catalogue" in found
     assert f"{rest.good.lfn}: a query for the night 2026-11-21 does not find it" in found
@@ -311,8 +326,7 @@ def test_a_sound_file_that_is_nowhere(rest: Rest) -> None:
 
 
 def test_a_file_in_no_block_or_at_no_centre(rest: Rest) -> None:
-    files = rest.archive._files
-    rest.change(datasets=frozenset(did for did in files[rest.good.lfn].datasets if not is_block(did.name)))
+    rest.change(datasets=frozenset(did for did in rest.file.datasets if not is_block(did.name)))
     assert "it is in 0 blocks instead of one: none" in "\n".join(rest.violations())
     _replicas(rest, CSCS, None)
     assert "there are copies at PIC instead of" in "\n".join(rest.violations())

@@ -119,8 +119,8 @@ def test_other_content_under_the_name_is_a_conflict(archive: Archive, dl1: Path)
 def test_other_content_under_a_name_whose_copies_are_gone_is_not_uploaded(archive: Archive, dl1: Path) -> None:
     (first,) = archive.bdms.put(dl1, product=SAID)
     assert first.lfn is not None
-    known = archive.catalogue._files[first.lfn]
-    archive.catalogue._files[first.lfn] = attrs.evolve(known, replicas=())  # its time was over
+    known = archive.catalogue.files([first.lfn])[first.lfn]
+    archive.catalogue.set_file(attrs.evolve(known, replicas=()))  # its time was over
     next(archive.home.rglob(NAME)).unlink()
     right = dl1.read_bytes()
     write_dl1(dl1, telescopes=(1,), seed=1, attributes={"OBS_ID": 2000000001})
@@ -186,7 +186,8 @@ def test_what_was_short_term_can_be_archived(archive: Archive, dl1: Path) -> Non
 def test_a_short_term_block_gets_no_rules_when_its_time_is_over(archive: Archive, dl1: Path) -> None:
     (outcome,) = archive.bdms.put(dl1, product=SAID, storage="short-term")
     assert outcome.block is not None
-    archive.catalogue._rules.clear()  # Rucio's judge has ended them
+    for rule in archive.catalogue.rules("dpps", [outcome.block.name])[outcome.block.name]:
+        archive.catalogue.remove_rule(rule.id)  # Rucio's judge has ended it
     archive.now += dt.timedelta(days=400)
     archive.bdms.rules.reconcile("dpps")
     assert not archive.catalogue.rules("dpps", [outcome.block.name])[outcome.block.name]

@@ -29,7 +29,7 @@ from ctao_bdms.errors import (
     NotFoundError,
     UnreachableError,
 )
-from ctao_bdms.model import Did, Night, ReplicaState, RetentionClass, Rse, RuleState
+from ctao_bdms.model import ArchivedFile, Did, Night, ReplicaState, RetentionClass, Rse, Rule, RuleState
 from ctao_bdms.naming import is_block, is_manifest, path_of_lfn
 from ctao_bdms.preservation import Decision, SpacePolicy, SpaceReleases, read_back, read_manifest
 from ctao_bdms.preservation.manifests import check_manifest
@@ -40,7 +40,7 @@ from ctao_bdms.replication import Policy, Replication
 from ctao_bdms.testing.dl0 import WrittenFile, night_specs, write_night
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ctao_bdms.model import Lfn
     from ctao_bdms.preservation.verifiers import Verifier
@@ -94,6 +94,14 @@ class Kept:
         file = self.archive.files([self.written[number].lfn])[self.written[number].lfn]
         return next(did for did in file.datasets if is_block(did.name))
 
+    @property
+    def file(self) -> ArchivedFile:
+        """What the archive says of the first file."""
+        return self.archive.files([self.written[0].lfn])[self.written[0].lfn]
+
+    def rules_of(self, block: Did) -> Sequence[Rule]:
+        return self.archive.rules(block.scope, [block.name])[block.name]
+
     def path(self, rse: str, number: int = 0) -> Path:
         return Path(path_of_lfn(self.written[number].lfn, self.storages[rse]))
 
@@ -110,8 +118,7 @@ class Kept:
         return self.holds_on_site(self.block)
 
     def holds_on_site(self, block: Did) -> bool:
-        rules = self.archive.rules("acada", [block.name])[block.name]
-        return any(rule.rse_expression == ONSITE and rule.expires is None for rule in rules)
+        return any(rule.rse_expression == ONSITE and rule.expires is None for rule in self.rules_of(block))
 
     def run(self, *, size_bytes: float = float("inf"), verifiers: Mapping[str, Verifier] = VERIFIERS) -> SpaceReleases:
         """Release all that can be, or so many bytes."""
@@ -129,8 +136,7 @@ class Kept:
     @property
     def bad(self) -> set[str]:
         """Where the copy of the first file is declared bad."""
-        file = self.archive.files([self.written[0].lfn])[self.written[0].lfn]
-        return {replica.rse for replica in file.replicas if replica.state is ReplicaState.BAD}
+        return {replica.rse for replica in self.file.replicas if replica.state is ReplicaState.BAD}
 
     def rot(self, number: int = 0, rse: str = PIC) -> None:
         """Change a bit of a copy."""
@@ -218,8 +224,9 @@ def test_a_block_that_two_centres_hold_is_released(kept: Kept) -> None:
 
 def test_the_reaper_that_does_not_work_is_told(kept: Kept) -> None:
     kept.release()
-    rules = kept.archive._rules
-    rules[:] = [rule for rule in rules if rule.expires is None]  # the cleaner has removed the rule
+    for rule in kept.rules_of(kept.block):
+        if rule.expires is not None:
+            kept.archive.remove_rule(rule.id)  # the cleaner has removed the rule
     assert kept.planned() == (
         Decision.ENDED,
         "no rule holds it, and 4 files are still on site: Rucio's reaper has not deleted them",
@@ -232,15 +239,15 @@ def _corrupt(kept: Kept) -> None:
 
 def _replica(kept: Kept, rse: str, state: ReplicaState | None) -> None:
     lfn = kept.written[0].lfn
-    file = kept.archive._files[lfn]
+    file = kept.archive.files([lfn])[lfn]
     rest = tuple(replica for replica in file.replicas if replica.rse != rse)
     changed = tuple(attrs.evolve(r, state=state) for r in file.replicas if r.rse == rse and state is not None)
-    kept.archive._files[lfn] = attrs.evolve(file, replicas=(*rest, *changed))
+    kept.archive.set_file(attrs.evolve(file, replicas=(*rest, *changed)))
 
 
 def _rule(kept: Kept, **changes: object) -> None:
-    place = next(n for n, rule in enumerate(kept.archive._rules) if rule.rse_expression == "centre=PIC")
-    kept.archive._rules[place] = attrs.evolve(kept.archive._rules[place], **changes)  # type: ignore[arg-type]
+    (rule,) = (rule for rule in kept.rules_of(kept.block) if rule.rse_expression == "centre=PIC")
+    kept.archive.set_rule(attrs.evolve(rule, **changes))  # type: ignore[arg-type]
 
 
 def _shut(kept: Kept) -> None:
@@ -248,7 +255,8 @@ def _shut(kept: Kept) -> None:
 
 
 def _open(kept: Kept) -> None:
-    kept.archive._blocks[kept.block] = attrs.evolve(kept.archive._blocks[kept.block], is_open=True)
+    (block,) = kept.archive.blocks(kept.block.scope, kept.block.name)
+    kept.archive.set_block(attrs.evolve(block, is_open=True))
 
 
 def _without_digest(kept: Kept) -> None:
@@ -397,12 +405,13 @@ def test_of_many_rotten_files_the_first_are_told(tmp_path: Path) -> None:
 
 
 def test_a_copy_is_read_through_the_door_that_works_here(kept: Kept) -> None:
-    for lfn, file in kept.archive._files.items():
+    lfns = [product.lfn for product in kept.archive.products_in(kept.block)]
+    for lfn, file in kept.archive.files(lfns).items():
         doors = tuple(
             attrs.evolve(each, pfn=f"root://{each.rse}//{lfn}", others=("tape://x/y", each.pfn))
             for each in file.replicas
         )
-        kept.archive._files[lfn] = attrs.evolve(file, replicas=doors)
+        kept.archive.set_file(attrs.evolve(file, replicas=doors))
     without_bindings = {"file": FileVerifier()}
     manifest = read_manifest(kept.archive, kept.block, PIC, without_bindings)
     assert {file.lfn for file in manifest.files} == {written.lfn for written in kept.written}
@@ -414,7 +423,7 @@ def test_a_copy_is_read_through_the_door_that_works_here(kept: Kept) -> None:
 
 
 def test_what_no_door_gives_is_said(kept: Kept) -> None:
-    file = kept.archive._files[kept.written[0].lfn]
+    file = kept.file
     shut = attrs.evolve(file.replicas[0], others=("tape://x/y",))
     kept.path(shut.rse).unlink()
     (found,) = read_back([attrs.evolve(file, replicas=(shut,))], now=lambda: START)
@@ -499,10 +508,9 @@ def test_a_rule_of_another_account_at_a_centre_does_not_count(kept: Kept) -> Non
 
 
 def test_what_has_a_lifetime_goes_by_itself(three: Kept) -> None:
-    rules = three.archive._rules
     for block, ends in ((three.block_of(0), dt.timedelta(days=120)), (three.block_of(3), dt.timedelta(minutes=30))):
-        place = next(n for n, rule in enumerate(rules) if rule.did == block and rule.rse_expression == ONSITE)
-        rules[place] = attrs.evolve(rules[place], expires=three.clock[0] + ends)
+        (rule,) = (rule for rule in three.rules_of(block) if rule.rse_expression == ONSITE)
+        three.archive.set_rule(attrs.evolve(rule, expires=three.clock[0] + ends))
     rows = three.run(size_bytes=1)
     assert [row.verdict for row in rows] == [Decision.KEEP, Decision.ENDED, Decision.KEEP]
     assert rows[0].why == "it goes by itself on 2027-05-24, when its rule ends"
@@ -572,9 +580,10 @@ def test_the_command_shows_its_table_though_the_archive_went_out_of_reach(
 
 
 def test_the_command_does_not_wait_for_what_goes_by_itself(three: Kept, capsys: pytest.CaptureFixture[str]) -> None:
-    for place, rule in enumerate(three.archive._rules):
-        ends = three.clock[0] + dt.timedelta(days=120)
-        three.archive._rules[place] = attrs.evolve(rule, expires=ends) if rule.rse_expression == ONSITE else rule
+    ends = three.clock[0] + dt.timedelta(days=120)
+    for rule in (rule for number in (0, 3, 6) for rule in three.rules_of(three.block_of(number))):
+        if rule.rse_expression == ONSITE:
+            three.archive.set_rule(attrs.evolve(rule, expires=ends))
     assert release_command(older_than=60.0, apply=True, wait=True, archive=_Command(bdms=three.bdms)) == 0
     assert capsys.readouterr().out.count("it goes by itself on 2027-05-24") == 3
 
@@ -601,8 +610,8 @@ def test_the_manifest_is_shown_and_verified_from_each_copy(kept: Kept) -> None:
 
 
 def test_a_block_without_a_manifest_is_told(kept: Kept) -> None:
-    for lfn in [lfn for lfn in kept.archive._files if is_manifest(lfn.text)]:
-        del kept.archive._files[lfn]
+    (manifest,) = (each.lfn for each in kept.archive.products_in(kept.block) if is_manifest(each.lfn.text))
+    kept.archive.remove_file(manifest)
     with pytest.raises(NotFoundError, match="has no manifest"):
         kept.bdms.blocks.manifest(kept.block)
     assert kept.bdms.blocks.check_manifests(kept.block, rse=ONSITE)[0].verdict == "the block has no manifest"
@@ -651,8 +660,7 @@ def url(kept: Kept) -> Iterator[str]:
 
 
 def test_copies_are_read_by_http(kept: Kept, url: str) -> None:
-    lfn = kept.written[0].lfn
-    file = kept.archive._files[lfn]
+    lfn, file = kept.written[0].lfn, kept.file
     place = next(number for number, replica in enumerate(file.replicas) if replica.rse == PIC)
     replicas = list(file.replicas)
     replicas[place] = attrs.evolve(replicas[place], pfn=f"{url}{lfn}")
@@ -681,13 +689,13 @@ def test_a_transfer_that_breaks_off_is_no_evidence(url: str) -> None:
 
 
 def test_a_storage_that_nothing_reads_is_told(kept: Kept) -> None:
-    file = kept.archive._files[kept.written[0].lfn]
+    file = kept.file
     replica = attrs.evolve(file.replicas[0], pfn="tape://x/y")
     (found,) = read_back([attrs.evolve(file, replicas=(replica,))], now=lambda: START)
     assert "copies are read back by dav, davs, file, http, https" in found.problem
 
 
 def test_a_known_sha256_is_compared(kept: Kept) -> None:
-    file = kept.archive._files[kept.written[0].lfn]
+    file = kept.file
     (found,) = read_back([file], now=lambda: START, at={PIC}, sha256={file.lfn: "0" * 64})
     assert found.problem == f"sha256 {kept.written[0].sha256}; expected {'0' * 64}"

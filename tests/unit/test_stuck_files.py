@@ -73,7 +73,7 @@ def test_file_that_was_mended_is_replicated(house: House) -> None:
 def test_file_that_the_archive_has_lost_is_not_called_replicated(house: House) -> None:
     """Rucio takes a file out of its block whose last copy was declared bad: the block is complete without it."""
     lost, *_ = _registered(house, 3)
-    del house.archive._files[lost.lfn]
+    house.archive.remove_file(lost.lfn)
     _go_on(house)
     assert house.states() == {"registered": 1, "replicated": 2}
     entry = house.journal.entry(lost.path)
