@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.test_retrieve import Archive
+from tests.unit.retrieve.archive import Archive
 
 from ctao_bdms.access import Health, open_file
 from ctao_bdms.archive import Bdms

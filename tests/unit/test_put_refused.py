@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from tests.unit.test_put import Archive
+from tests.unit.put.archive import Archive
 
 from ctao_bdms.errors import ForbiddenError, RefusedError, UnreachableError, UsageError
 from ctao_bdms.ingest import Status

@@ -1,7 +1,7 @@
 """Sorted pages and counts, which Rucio's own search does not offer.
 
-The keys are those of `ctao_bdms.model.plugin_filters`. A page begins after a given row, not at an offset. So all pages cost
-the same, and products that arrive in the meantime cause no duplicates and no gaps.
+The keys are those of `ctao_bdms.model.plugin_filters`. A page begins after a given row, not at an offset. So all pages
+cost the same, and products that arrive in the meantime cause no duplicates and no gaps.
 """
 
 from __future__ import annotations
