@@ -68,7 +68,7 @@ def _digest(content: bytes) -> str:
 
 
 class Ingest(RuleBasedStateMachine):
-    """Producers write, walks begin and break; at the end everything is where it belongs."""
+    """Producers write, ingests start and break; at the end every file is where it belongs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,8 +160,8 @@ class Ingest(RuleBasedStateMachine):
     _FATES_OF_DAEMONS = st.sampled_from((*KINDS, "late"))
 
     @rule(kind=_FATES, after=st.integers(0, 15), limit=st.sampled_from([1, 2, 500]))
-    def walk(self, kind: str, after: int, limit: int) -> None:
-        """A walk to which something happens; then the process begins anew."""
+    def ingest(self, kind: str, after: int, limit: int) -> None:
+        """An ingest that meets a fault; then the process starts again."""
         self.late_requests_are_carried_out()
         bdms = Bdms(Fragile(self.archive), policy=Policy.load(), now=lambda: self.time)
         self._break(kind, after, lambda: bdms.ingest(self.root, limits=BlockLimits(files=limit)))
@@ -299,7 +299,7 @@ class Ingest(RuleBasedStateMachine):
                 bdms.quarantine.retry(case)  # its release broke off; the operator repeats it
         bdms.ingest(self.root)
         again = bdms.ingest(self.root)
-        assert {outcome.status for outcome in again} <= {Status.REFUSED}, "a second walk finds something to do"
+        assert {outcome.status for outcome in again} <= {Status.REFUSED}, "a second ingest finds something to do"
         self.time += dt.timedelta(minutes=11)
         for _ in range(3):
             Replication(self.archive, Policy.load(), lambda: self.time).reconcile("acada", "*/blocks/*")

@@ -18,7 +18,7 @@ from tests.property.ingest_model import Ingest
 @pytest.mark.parametrize(
     ("what", "kind"),
     [
-        *itertools.product(["walk", "daemon", "retry", "accept", "retry, told again"], Ingest.KINDS),
+        *itertools.product(["ingest", "daemon", "retry", "accept", "retry, told again"], Ingest.KINDS),
         ("daemon", "late"),
     ],
 )
@@ -31,23 +31,23 @@ def test_ingest_recovers_wherever_it_breaks(what: str, kind: str) -> None:
                 story.write(number, which, "relative")
             story.write_with_a_bad_name(1)
             story.write_for_a_scope_that_does_not_exist(0)
-            if what == "walk":
-                story.walk(kind, after, 2)
+            if what == "ingest":
+                story.ingest(kind, after, 2)
             elif what == "daemon":
                 story.a_step_of_the_daemon(kind, after, 2)
                 story.write(0, 1, "relative")
                 story.a_step_of_the_daemon("", 0, 2)
                 story.late_requests_are_carried_out()
             else:
-                story.walk("", 0, 500)
+                story.ingest("", 0, 500)
                 story.take_out_of_quarantine(what.partition(",")[0], kind, after, 0)
             was_reached = FATE.was_reached
             if what == "retry, told again":
                 story.trigger_again(0)
             story.no_file_is_ever_lost_or_made()
-            story.walk("", 0, 500)
+            story.ingest("", 0, 500)
             story.no_file_is_ever_lost_or_made()
-            if what == "walk":
+            if what == "ingest":
                 story.no_case_is_empty()
         finally:
             story.teardown()

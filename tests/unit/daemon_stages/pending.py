@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.house import House
 
-    pass
-
 
 def register_without_answer(house: House) -> None:
     """Turn until the archive has registered the files, and does not answer."""

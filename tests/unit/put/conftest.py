@@ -12,8 +12,6 @@ from ctao_bdms.testing.products import write_dl1
 if TYPE_CHECKING:
     from pathlib import Path
 
-    pass
-
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:

@@ -17,8 +17,6 @@ from ctao_bdms.testing.products import write_dl1, write_dl2
 if TYPE_CHECKING:
     from pathlib import Path
 
-    pass
-
 
 def test_product_is_named_uploaded_registered_and_gets_its_rule(archive: Archive, dl1: Path) -> None:
     (outcome,) = archive.bdms.put(dl1, product=SAID)

@@ -10,8 +10,6 @@ from tests.unit.space_release.kept import Kept, make_kept
 if TYPE_CHECKING:
     from pathlib import Path
 
-    pass
-
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:

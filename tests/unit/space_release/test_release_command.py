@@ -25,8 +25,6 @@ from ctao_bdms.preservation import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    pass
-
 
 @attrs.frozen
 class _Command(CommandArchive):
