@@ -7,7 +7,6 @@ import datetime as dt
 import json
 import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +18,6 @@ from tests.house import House, Reader
 
 from ctao_bdms.causes import Cause
 from ctao_bdms.cli.app import run
-from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.stages.register import RegisterStage
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import METADATA
@@ -36,14 +34,6 @@ IDS = (-(2**63), -1, 0, 2**63 - 1, 2**63, 2**64 - 1, 2**64 + 5)
 SIZES = (-1, 0, 2**53 + 1, 2**62, 2**63 - 1, 2**64)
 #: What the kernel lets a file have; where the file system holds less, that is taken.
 UTIME_NS = tuple(second * 10**9 for second in (-(2**33), -(2**31), 0, 2**31, 2**32, 2**33, 9_223_372_037, 2**34, 2**40))
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with ThreadPoolExecutor(2) as threads, Lease.claim(tmp_path / "lease") as lease:
-        house = House(tmp_path, Reader(threads), lease)
-        yield house
-        house.journal.close()
 
 
 class Entry:

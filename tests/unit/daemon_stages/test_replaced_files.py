@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.house import House, Reader
 
-from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.testing.contract import ONSITE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from tests.house import House
 
     from ctao_bdms.model import ArchivedFile, Did, Lfn, Registration
 
 _FILES = 12
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with ThreadPoolExecutor(2) as threads, Lease.claim(tmp_path / "lease") as lease:
-        house = House(tmp_path, Reader(threads), lease)
-        yield house
-        house.journal.close()
 
 
 def _content(path: Path, *, is_other: bool) -> bytes:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import pytest
-from tests.house import House, Reader
-
-from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.stages.replicate import STUCK
 from ctao_bdms.journal import FileState
 from ctao_bdms.model import ReplicaState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from pathlib import Path
+    from collections.abc import Collection
+
+    from tests.house import House
 
     from ctao_bdms.model import Lfn
     from ctao_bdms.testing.dl0 import WrittenFile
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with ThreadPoolExecutor(2) as threads, Lease.claim(tmp_path / "lease") as lease:
-        house = House(tmp_path, Reader(threads), lease)
-        yield house
-        house.journal.close()
 
 
 def _registered(house: House, count: int) -> list[WrittenFile]:

@@ -1,4 +1,4 @@
-"""What is refused is refused before a byte is moved; and what was moved for nothing is taken back, or named."""
+"""Products are refused before they are uploaded; an upload that was in vain is removed, or reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from tests.unit.put.archive import Archive
 
 from ctao_bdms.errors import ForbiddenError, RefusedError, UnreachableError, UsageError
 from ctao_bdms.ingest import Status
@@ -28,6 +27,8 @@ from ctao_bdms.upload.put import read_products
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.unit.put.archive import Archive
+
     from ctao_bdms.catalogue import InMemoryCatalogue
     from ctao_bdms.upload import PutReport
 
@@ -36,7 +37,7 @@ FOLDER = "ctao/user/a/ada/f"
 
 
 class Fails:
-    """A catalogue of which one call does something else."""
+    """A catalogue with one method replaced."""
 
     def __init__(self, inner: InMemoryCatalogue, name: str, instead: Callable[..., Any]) -> None:
         self._inner, self._name, self._instead = inner, name, instead
@@ -50,11 +51,6 @@ def raising(error: BaseException) -> Callable[..., Any]:
         raise error
 
     return call
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive(tmp_path / "storage")
 
 
 @pytest.fixture
@@ -84,7 +80,7 @@ def bytes_of(archive: Archive) -> list[str]:
 # --- asked first ---
 
 
-def test_where_the_scope_does_not_exist_nothing_is_uploaded(archive: Archive, folder: Path) -> None:
+def test_nothing_is_uploaded_into_an_unknown_scope(archive: Archive, folder: Path) -> None:
     uploaded: list[int] = []
     report = put(archive, folder, product=NewProduct.of(user="nobody", folder="f"), on_uploaded=uploaded.append)
     assert [outcome.status for outcome in report] == [Status.REFUSED] * 3
@@ -93,7 +89,7 @@ def test_where_the_scope_does_not_exist_nothing_is_uploaded(archive: Archive, fo
     assert not bytes_of(archive)
 
 
-def test_who_may_not_write_there_uploads_nothing(archive: Archive, folder: Path) -> None:
+def test_account_that_may_not_write_uploads_nothing(archive: Archive, folder: Path) -> None:
     uploaded: list[int] = []
     reader = Fails(archive.catalogue, "ensure_directories", raising(ForbiddenError("an account may only read")))
     with pytest.raises(ForbiddenError, match="only read"):
@@ -106,7 +102,7 @@ def test_who_may_not_write_there_uploads_nothing(archive: Archive, folder: Path)
 
 
 @pytest.mark.parametrize("error", [ForbiddenError("no"), KeyboardInterrupt(), RuntimeError("a bug")])
-def test_what_cannot_be_registered_is_taken_back(archive: Archive, folder: Path, error: BaseException) -> None:
+def test_upload_that_cannot_be_registered_is_removed(archive: Archive, folder: Path, error: BaseException) -> None:
     with pytest.raises(type(error)):
         put(archive, folder, Fails(archive.catalogue, "register", raising(error)))
     assert not bytes_of(archive)
@@ -115,7 +111,7 @@ def test_what_cannot_be_registered_is_taken_back(archive: Archive, folder: Path,
     assert bytes_of(archive) == ["0.txt", "1.txt", "2.txt"]
 
 
-def test_an_interrupted_upload_is_taken_back(archive: Archive, folder: Path) -> None:
+def test_interrupted_upload_is_removed(archive: Archive, folder: Path) -> None:
     def interrupt(_: int) -> None:
         if bytes_of(archive).count("0.txt"):
             raise KeyboardInterrupt
@@ -125,7 +121,7 @@ def test_an_interrupted_upload_is_taken_back(archive: Archive, folder: Path) -> 
     assert not bytes_of(archive)
 
 
-def test_one_file_that_is_refused_is_taken_back_and_the_others_stay(archive: Archive, folder: Path) -> None:
+def test_refused_file_is_removed_and_the_others_stay(archive: Archive, folder: Path) -> None:
     def register(block: Any, rse: str, files: Any) -> None:  # noqa: ANN401
         if any(file.lfn.name == "1.txt" for file in files):
             raise RefusedError("its metadata are not taken")
@@ -136,7 +132,7 @@ def test_one_file_that_is_refused_is_taken_back_and_the_others_stay(archive: Arc
     assert bytes_of(archive) == ["0.txt", "2.txt"]
 
 
-def test_an_archive_that_does_not_answer_any_more_leaves_the_bytes_and_says_so(archive: Archive, folder: Path) -> None:
+def test_uploads_stay_and_are_reported_if_the_archive_stops_answering(archive: Archive, folder: Path) -> None:
     """The registration may have arrived: to remove the bytes could leave the catalogue without them."""
     silent = Fails(archive.catalogue, "register", raising(UnreachableError("the server does not answer")))
     with pytest.raises(UnreachableError, match=r"3 files were brought to PIC-DISK .* put the same again"):
@@ -147,7 +143,7 @@ def test_an_archive_that_does_not_answer_any_more_leaves_the_bytes_and_says_so(a
     assert bytes_of(archive) == ["0.txt", "1.txt", "2.txt"]
 
 
-def test_what_cannot_be_taken_back_is_named_with_its_place(
+def test_upload_that_cannot_be_removed_is_named_with_its_place(
     archive: Archive, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> bool:
@@ -174,7 +170,7 @@ def brought(archive: Archive, folder: Path) -> tuple[FileSink, Lfn, Path]:
     return sink, lfn, archive.home / "PIC" / FOLDER / "0.txt"
 
 
-def test_bytes_that_nobody_claims_and_the_archive_does_not_know_are_taken_back(
+def test_unclaimed_and_unregistered_bytes_are_removed(
     brought: tuple[FileSink, Lfn, Path],
 ) -> None:
     sink, lfn, path = brought
@@ -183,7 +179,7 @@ def test_bytes_that_nobody_claims_and_the_archive_does_not_know_are_taken_back(
     assert sink.take_back(lfn, lambda: False)
 
 
-def test_bytes_in_a_folder_that_another_claims_stay(brought: tuple[FileSink, Lfn, Path]) -> None:
+def test_bytes_in_a_folder_claimed_by_another_stay(brought: tuple[FileSink, Lfn, Path]) -> None:
     sink, lfn, path = brought
     with sink.claim(lfn):
         assert not sink.take_back(lfn, lambda: False)
@@ -191,13 +187,13 @@ def test_bytes_in_a_folder_that_another_claims_stay(brought: tuple[FileSink, Lfn
     assert sink.take_back(lfn, lambda: False)
 
 
-def test_bytes_that_the_archive_knows_stay(brought: tuple[FileSink, Lfn, Path]) -> None:
+def test_registered_bytes_stay(brought: tuple[FileSink, Lfn, Path]) -> None:
     sink, lfn, path = brought
     assert not sink.take_back(lfn, lambda: True)
     assert path.read_text() == "result 0"
 
 
-def test_nobody_claims_a_folder_while_something_is_taken_back(brought: tuple[FileSink, Lfn, Path]) -> None:
+def test_folder_cannot_be_claimed_during_a_removal(brought: tuple[FileSink, Lfn, Path]) -> None:
     sink, lfn, path = brought
     claimed: list[bool] = []
 
@@ -218,7 +214,7 @@ def test_nobody_claims_a_folder_while_something_is_taken_back(brought: tuple[Fil
     assert claimed == [False]
 
 
-def test_where_folders_cannot_be_locked_nothing_is_taken_back(
+def test_nothing_is_removed_from_folders_that_cannot_be_locked(
     brought: tuple[FileSink, Lfn, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on NFS, which wants a file that is open for writing."""
@@ -235,7 +231,7 @@ def test_where_folders_cannot_be_locked_nothing_is_taken_back(
     assert path.exists()
 
 
-def test_one_who_is_refused_never_takes_the_bytes_of_one_who_registers(archive: Archive, folder: Path) -> None:
+def test_refused_put_never_removes_the_bytes_of_a_registered_one(archive: Archive, folder: Path) -> None:
     """Two put the same at the same moment, again and again: whatever the archive knows lies there."""
     refusing = Fails(archive.catalogue, "register", raising(ForbiddenError("no")))
     lost = []
@@ -300,7 +296,7 @@ def _make(path: Path, kind: str, store: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("is_given", [True, False], ids=["given", "in a folder"])
-def test_a_link_is_followed_to_a_file_and_what_is_no_file_has_its_row(
+def test_links_to_files_are_followed_and_other_entries_are_refused(
     archive: Archive, tmp_path: Path, kind: str, defect: DefectKind | None, says: str, is_given: bool
 ) -> None:
     store, out = tmp_path / "store", tmp_path / "out"
@@ -342,7 +338,7 @@ def test_two_links_to_one_file_are_two_products(archive: Archive, tmp_path: Path
     ]
 
 
-def test_a_link_that_leads_elsewhere_meanwhile_is_read_again_later(archive: Archive, tmp_path: Path) -> None:
+def test_link_that_changes_its_target_is_refused(archive: Archive, tmp_path: Path) -> None:
     out, later = tmp_path / "out", tmp_path / "later.txt"
     out.mkdir()
     (tmp_path / "now.txt").write_text("content")
@@ -358,14 +354,14 @@ def test_a_link_that_leads_elsewhere_meanwhile_is_read_again_later(archive: Arch
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="nothing is forbidden to root")
-def test_a_folder_that_cannot_be_listed_is_an_error(archive: Archive, folder: Path) -> None:
+def test_unreadable_folder_raises(archive: Archive, folder: Path) -> None:
     shut = folder / "shut"
     shut.mkdir(mode=0)
     with pytest.raises(UsageError, match="shut cannot be listed"):
         archive.bdms.put(folder, product=ADA, near="PIC")
 
 
-def test_a_folder_of_links_in_a_circle_ends(archive: Archive, folder: Path) -> None:
+def test_loop_of_links_ends(archive: Archive, folder: Path) -> None:
     (folder / "again").symlink_to(".")
     report = archive.bdms.put(folder, product=ADA, near="PIC")
     assert [outcome.status for outcome in report] == [Status.REGISTERED] * 3 + [Status.REFUSED]

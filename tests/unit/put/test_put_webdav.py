@@ -108,7 +108,7 @@ def _deliver(storage: Slow, source: Path, patience: Patience) -> None:
     deliver(WebDavSink(storage.url, patience), source, LFN, size_bytes=size, adler32=digests["adler32"])
 
 
-def test_a_storage_that_reads_a_large_file_for_its_digest_is_waited_for(storage: Slow, source: Path) -> None:
+def test_upload_waits_while_the_storage_computes_a_checksum(storage: Slow, source: Path) -> None:
     storage.speed = SIZE_BYTES / 0.8
     _deliver(storage, source, Patience(silence_s=0.3, slowest_bytes_per_s=SIZE_BYTES / 2))
     assert storage.files == {LFN.text: bytes(SIZE_BYTES)}
@@ -116,14 +116,14 @@ def test_a_storage_that_reads_a_large_file_for_its_digest_is_waited_for(storage:
     assert storage.files == {LFN.text: bytes(SIZE_BYTES)}
 
 
-def test_a_storage_that_is_slower_than_one_waits_is_given_up(storage: Slow, source: Path) -> None:
+def test_upload_times_out_if_the_storage_is_too_slow(storage: Slow, source: Path) -> None:
     storage.speed = SIZE_BYTES / 2
     with pytest.raises(UploadError, match="does not answer a HEAD: timed out"):
         _deliver(storage, source, Patience(silence_s=0.3, slowest_bytes_per_s=SIZE_BYTES / 0.2))
     assert storage.files == {}
 
 
-def test_a_storage_that_has_nothing_to_read_must_answer_soon(storage: Slow, source: Path) -> None:
+def test_small_file_has_a_short_timeout(storage: Slow, source: Path) -> None:
     storage.silence_s = 1
     with pytest.raises(UploadError, match="does not answer a PROPFIND: timed out"):
         _deliver(storage, source, Patience(silence_s=0.3, slowest_bytes_per_s=1))
