@@ -97,7 +97,7 @@ FATE = Fate()
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """Tell `FATE` of changes to the disk."""
+    """Report changes of the disk to `FATE`."""
     if not FATE.is_watching:
         return
     if event == "open":
@@ -110,12 +110,12 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 @functools.cache
 def install() -> None:
-    """Listen to this process; it cannot be undone, and does nothing while no machine runs."""
+    """Audit this process. This cannot be undone; it does nothing while no machine runs."""
     sys.addaudithook(_audit)
 
 
 class Fragile:
-    """A catalogue of which every call may be the one at which something happens."""
+    """A catalogue whose calls can each meet a fault."""
 
     def __init__(self, inner: InMemoryCatalogue) -> None:
         self._inner = inner

@@ -109,7 +109,7 @@ class Ingest(RuleBasedStateMachine):
         kind=st.sampled_from(["relative", "absolute", "regular"]),
     )
     def write(self, number: int, which: int, kind: str) -> None:
-        """A producer writes a file, in one step in place of what may be there, and then its trigger."""
+        """A producer writes or replaces a file atomically, and then its trigger."""
         self._put(list(_contents())[number], list(_contents().values())[number][which], kind)
 
     @rule(number=st.integers(0, 2))
@@ -125,7 +125,7 @@ class Ingest(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 4))
     def trigger_again(self, number: int) -> None:
-        """A producer says a second time that a file is complete."""
+        """A producer makes the trigger of a file again."""
         path = self.root / list(_contents())[number][1:]
         if path.exists():
             self._trigger(path, "relative")
@@ -173,7 +173,7 @@ class Ingest(RuleBasedStateMachine):
 
     @rule(kind=_FATES_OF_DAEMONS, after=st.integers(0, 15), batch=st.sampled_from([1, 2, 300]))
     def a_step_of_the_daemon(self, kind: str, after: int, batch: int) -> None:
-        """A batch, and the blocks whose time has come; an error does not end the daemon, a crash does."""
+        """Register a batch and close due blocks; an error does not end the daemon, a crash does."""
         catalogue: Any = Fragile(self.archive)
         if self.registrar is None:
             # What the process before has asked for may still be under way: its blocks are closed before all else.
@@ -200,7 +200,7 @@ class Ingest(RuleBasedStateMachine):
 
     @rule()
     def late_requests_are_carried_out(self) -> None:
-        """What the server was asked for and did not answer, it does now."""
+        """The server carries out requests that it had not answered."""
         late, FATE.late = FATE.late, []
         self.was_late |= bool(late)
         for act in late:
@@ -209,7 +209,7 @@ class Ingest(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(["retry", "accept"]), kind=_FATES, after=st.integers(0, 15), which=st.integers(0, 5))
     def take_out_of_quarantine(self, what: str, kind: str, after: int, which: int) -> None:
-        """An operator tries what is in quarantine again, or accepts it."""
+        """An operator retries a case in quarantine, or accepts it."""
         self.late_requests_are_carried_out()
         bdms = Bdms(Fragile(self.archive), policy=Policy.load(), now=lambda: self.time)
         cases = [
@@ -229,7 +229,7 @@ class Ingest(RuleBasedStateMachine):
         )
 
     def _break(self, kind: str, after: int, act: Callable[[], object]) -> bool:
-        """Do something while something else happens; return whether the process died."""
+        """Do something with a fault under way; return whether the process died."""
         FATE.threaten(kind, after)
         FATE.meanwhile = lambda: self.write(after % 5, after % 3, "relative")
         try:
@@ -245,7 +245,7 @@ class Ingest(RuleBasedStateMachine):
 
     @invariant()
     def no_file_is_ever_lost_or_made(self) -> None:
-        """Whatever a producer has written and not replaced himself is on the disk, and nothing else."""
+        """The disk has each file that a producer wrote and did not replace, and no other."""
         kept = {_digest(path.read_bytes()) for path in self._files()}
         wanted = set((self.written - self.replaced).keys())
         assert kept >= wanted, "a file is lost"
@@ -259,7 +259,7 @@ class Ingest(RuleBasedStateMachine):
             assert len(blocks) == 1
 
     def no_case_is_empty(self) -> None:
-        """What a crash has left in quarantine is put away once the file is there."""
+        """Remains of a crash in quarantine are removed once the file is there."""
         cases = self.home.glob("onsite.quarantine/2*")
         assert all({path.name for path in case.iterdir()} > {"reason.json"} for case in cases)
 
@@ -279,7 +279,7 @@ class Ingest(RuleBasedStateMachine):
         return [*self.archive.files(Lfn(name) for name in _contents())]
 
     def teardown(self) -> None:
-        """Walk quietly, and look whether everything is where it belongs."""
+        """Ingest without faults, and check that every file is where it belongs."""
         try:
             FATE.be_kind()
             self.late_requests_are_carried_out()
@@ -306,7 +306,7 @@ class Ingest(RuleBasedStateMachine):
             self.archive.transfer()
 
     def _check_archive(self) -> None:
-        """What is registered is whole, closed, has its rules, and is what was written under that name."""
+        """Each registered file is complete, in a closed block with its rules, and has the bytes that were written."""
         for lfn in self._archived():
             file = self.archive.files([lfn])[lfn]
             assert any(
@@ -334,7 +334,7 @@ class Ingest(RuleBasedStateMachine):
         assert not self.archive.files([Lfn(name.replace("/acada/", "/nobodys/", 1)) for name in _contents()])
 
     def _manifest(self, block: Block) -> list[Lfn]:
-        """Return what the manifest of a block names; it must agree, lie everywhere, and be the only one."""
+        """Return the files in the manifest of a block; it must agree, have all copies, and be the only one."""
         held = self.archive.products_in(block.did)
         assert list(compare_stored_manifest(block.did, held, self.root)) == []
         lfns = [product.lfn for product in held if is_manifest(product.lfn.text)]
@@ -348,7 +348,7 @@ class Ingest(RuleBasedStateMachine):
         return [product.lfn for product in held if product.lfn not in lfns]
 
     def _check_disk(self) -> None:
-        """What is in the tree is registered as it is; all else is in quarantine, with its reason."""
+        """Each file in the inbox tree is registered as it is; all others are in quarantine, with a reason."""
         archived = {str(lfn): self.archive.files([lfn])[lfn] for lfn in self._archived()}
         for path in self.root.rglob("*"):
             name = "/" + str(path.relative_to(self.root))

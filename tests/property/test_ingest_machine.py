@@ -23,7 +23,7 @@ from tests.property.ingest_model import Ingest
     ],
 )
 def test_ingest_recovers_wherever_it_breaks(what: str, kind: str) -> None:
-    """The same story, broken at its first call, at its second, and so on until it runs to its end."""
+    """The same steps, broken at the first call, at the second, and so on until they run to the end."""
     for after in range(200):
         story = Ingest()
         try:
@@ -54,7 +54,7 @@ def test_ingest_recovers_wherever_it_breaks(what: str, kind: str) -> None:
         if not was_reached:
             assert after > 0
             return
-    pytest.fail("the story never ends")
+    pytest.fail("it never runs to its end")
 
 
 TestIngest = Ingest.TestCase

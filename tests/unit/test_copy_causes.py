@@ -1,4 +1,4 @@
-"""What FTS3, XRootD and Rucio write, and the cause that people are told."""
+"""Messages of FTS3, XRootD and Rucio, and the causes that users are told."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def at_now(archive: InMemoryCatalogue) -> Replication:
 
 
 @pytest.mark.parametrize(("text", "cause"), TEXTS, ids=lambda value: str(value)[:50])
-def test_what_is_written_has_a_cause(text: str, cause: CopyCause) -> None:
+def test_message_has_a_cause(text: str, cause: CopyCause) -> None:
     row = cause_of_text(text)
     assert row is not None
     assert row.cause is cause
 
 
-def test_every_row_of_the_table_has_a_text_and_says_what_helps() -> None:
+def test_every_cause_has_a_sentence_and_help() -> None:
     assert {row.cause for row in CAUSES} == {cause for _, cause in TEXTS}
     words = dict.fromkeys(("source", "rse", "rule", "lfn", "account", "block"), "X")
     for row in CAUSES:
@@ -95,13 +95,13 @@ def test_every_row_of_the_table_has_a_text_and_says_what_helps() -> None:
         assert row.help.format(**words)
 
 
-def test_a_strange_text_is_no_cause() -> None:
+def test_unknown_message_has_no_cause() -> None:
     assert cause_of_text("the moon is full") is None
     assert cause_of_text("") is None
 
 
 class Archive(InMemoryCatalogue):
-    """An archive that says what transfers have said."""
+    """An archive that reports the messages of transfers."""
 
     def __init__(self) -> None:
         rses = [Rse(name=ONSITE, prefix="/onsite", site="CTAO-North")]
@@ -145,7 +145,7 @@ def _causes(archive: Archive, minutes: int = 0) -> list[tuple[str, CopyCause]]:
     return [(each.rse_expression, each.cause) for each in found]
 
 
-def test_what_waits_is_no_trouble(archive: Archive) -> None:
+def test_waiting_transfer_is_no_problem(archive: Archive) -> None:
     assert _causes(archive) == [(FIRST, CopyCause.UNDER_WAY), (SECOND, CopyCause.EARLIER)]
     found = at_now(archive).explain("acada", PATTERN)
     assert not any(each.needs_somebody for each in found)
@@ -157,7 +157,7 @@ def test_what_waits_is_no_trouble(archive: Archive) -> None:
     assert _causes(archive) == []
 
 
-def test_transfers_that_nobody_takes(archive: Archive) -> None:
+def test_transfers_that_no_daemon_submits_are_reported(archive: Archive) -> None:
     archive.said = {"state": "queued", "since": NOW}
     assert _causes(archive, minutes=5)[0][1] is CopyCause.UNDER_WAY
     assert _causes(archive, minutes=11)[0][1] is CopyCause.TRANSFERS_DOWN
@@ -176,7 +176,7 @@ def test_transfers_that_nobody_takes(archive: Archive) -> None:
         ("waiting for approval", "", "", CopyCause.APPROVAL),
     ],
 )
-def test_a_rule_that_is_not_fulfilled(archive: Archive, state: str, error: str, said: str, cause: CopyCause) -> None:
+def test_unfulfilled_rule_has_a_cause(archive: Archive, state: str, error: str, said: str, cause: CopyCause) -> None:
     archive.change(FIRST, state=RuleState(state), error=error)
     archive.said = {"said": said, "source": ONSITE, "is_stuck": state == "stuck"}
     first = at_now(archive).explain("acada", PATTERN)[0]
@@ -191,7 +191,7 @@ def test_a_rule_that_is_not_fulfilled(archive: Archive, state: str, error: str, 
     assert list(at_now(archive).explain(rule_id=first.rule_id)) == [first]
 
 
-def test_a_centre_that_is_away_is_the_cause(archive: Archive) -> None:
+def test_unavailable_centre_is_the_cause(archive: Archive) -> None:
     archive.change(FIRST, state=RuleState.STUCK, error="DESTINATION [111] Connection refused")
     rse = attrs.evolve(archive.rses()[DISK], is_readable=False, is_writable=False, changed=NOW)
     archive.set_rse(rse)
@@ -203,7 +203,7 @@ def test_a_centre_that_is_away_is_the_cause(archive: Archive) -> None:
     assert "an {odd} fire" in at_now(archive).explain("acada", PATTERN)[0].sentence
 
 
-def test_a_rule_that_cannot_be_made_for_want_of_quota(archive: Archive) -> None:
+def test_rule_without_quota_has_a_cause(archive: Archive) -> None:
     archive.transfer()
     archive.left = 100.0
     (short,) = at_now(archive).explain("acada", PATTERN)

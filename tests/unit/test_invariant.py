@@ -1,4 +1,4 @@
-"""The check of the invariant finds what is wrong: each violation is made on purpose, and is the only one found."""
+"""The check of the invariant finds each violation that is made on purpose, and no other."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ACCOUNT = "bdms-ingest"
 
 @attrs.define
 class Rest:
-    """An ingest that has come to rest: one bad file and two sound ones."""
+    """A finished ingest of one bad file and two sound ones."""
 
     archive: InMemoryCatalogue
     expected: list[Expected]
@@ -121,11 +121,11 @@ def rest(tmp_path: Path) -> Rest:
     return Rest(archive, expected, storages, bdms.quarantine.at().folder)
 
 
-def test_all_is_well(rest: Rest) -> None:
+def test_sound_archive_has_no_violations(rest: Rest) -> None:
     assert rest.violations() == []
 
 
-def test_what_others_have_is_no_violation(rest: Rest) -> None:
+def test_data_of_other_accounts_are_no_violation(rest: Rest) -> None:
     dataset = Did("dpps", "/ctao/dpps/blocks/other")
     own = directories_of(registration("dpps").lfn)[-1].did
     rest.change(datasets=rest.file.datasets | {dataset, own})
@@ -139,14 +139,14 @@ def test_what_others_have_is_no_violation(rest: Rest) -> None:
     assert rest.violations() == []
 
 
-def test_a_rule_of_another_account_replaces_none_of_the_ingest(rest: Rest) -> None:
+def test_rule_of_another_account_does_not_replace_one_of_the_ingest(rest: Rest) -> None:
     (rule,) = (rule for rule in rest.rules if rule.rse_expression == ONSITE)
     rest.archive.set_rule(attrs.evolve(rule, account="wms"))
     (violation,) = rest.violations()
     assert violation == f"{rest.block}: it has no rule for {ONSITE}"
 
 
-def test_a_large_file_is_known_by_its_size(rest: Rest) -> None:
+def test_large_file_is_compared_by_its_size(rest: Rest) -> None:
     rest.expected[0] = attrs.evolve(rest.bad, sha256="")
     assert rest.violations() == []
     _quarantined_bytes(rest)
@@ -155,7 +155,7 @@ def test_a_large_file_is_known_by_its_size(rest: Rest) -> None:
 
 
 def _replicas(rest: Rest, name: str, state: ReplicaState | None) -> None:
-    """Give the copy at an element another state, or take it out."""
+    """Change the state of the copy at a storage element, or remove it."""
     replicas = rest.file.replicas
     kept = [replica for replica in replicas if replica.rse != name]
     changed = [attrs.evolve(replica, state=state) for replica in replicas if replica.rse == name and state]
@@ -280,7 +280,7 @@ def _closed_with_a_file(rest: Rest) -> None:
         (_closed_with_a_file, "it is in the quarantine and belongs to no case"),
     ],
 )
-def test_each_violation_is_found_alone(rest: Rest, breaks: Callable[[Rest], object], said: str) -> None:
+def test_each_violation_is_found(rest: Rest, breaks: Callable[[Rest], object], said: str) -> None:
     breaks(rest)
     (violation,) = rest.violations()
     assert said in violation
@@ -295,20 +295,22 @@ def test_each_violation_is_found_alone(rest: Rest, breaks: Callable[[Rest], obje
         (lambda rest: rest.manifest(ONSITE).write_bytes(b"x"), "no sound manifest", "its bytes at CTAO-NORTH-ONSITE"),
     ],
 )
-def test_the_manifest_contradicts_as_well(rest: Rest, breaks: Callable[[Rest], object], said: str, more: str) -> None:
+def test_violation_is_also_found_against_the_manifest(
+    rest: Rest, breaks: Callable[[Rest], object], said: str, more: str
+) -> None:
     breaks(rest)
     first, second = rest.violations()
     assert said in first
     assert more in second
 
 
-def test_a_block_without_a_manifest(rest: Rest) -> None:
+def test_block_without_a_manifest_is_found(rest: Rest) -> None:
     (lfn,) = (each.lfn for each in rest.archive.products_in(rest.block) if is_manifest(each.lfn.text))
     rest.archive.remove_file(lfn)
     assert f"{rest.block}: it has no manifest" in rest.violations()
 
 
-def test_what_has_more_than_one_side_is_found_from_each(rest: Rest) -> None:
+def test_unexpected_files_in_the_catalogue_are_found(rest: Rest) -> None:
     _stranger(rest)
     _bad_one_in(rest)
     found = "\n".join(rest.violations())
@@ -317,7 +319,7 @@ def test_what_has_more_than_one_side_is_found_from_each(rest: Rest) -> None:
     assert "file0007.fits.fz: a query for the night 2026-11-21 finds it" in found
 
 
-def test_a_sound_file_that_is_nowhere(rest: Rest) -> None:
+def test_sound_file_missing_from_the_catalogue_is_found(rest: Rest) -> None:
     rest.archive.remove_file(rest.good.lfn)
     found = "\n".join(rest.violations())
     assert f"{rest.good.lfn}: it is sound and not in the catalogue" in found
@@ -325,14 +327,14 @@ def test_a_sound_file_that_is_nowhere(rest: Rest) -> None:
     assert f"{rest.good.path}: it is at {ONSITE} and not in the catalogue" in found
 
 
-def test_a_file_in_no_block_or_at_no_centre(rest: Rest) -> None:
+def test_file_in_no_block_or_without_a_copy_is_found(rest: Rest) -> None:
     rest.change(datasets=frozenset(did for did in rest.file.datasets if not is_block(did.name)))
     assert "it is in 0 blocks instead of one: none" in "\n".join(rest.violations())
     _replicas(rest, CSCS, None)
     assert "there are copies at PIC instead of" in "\n".join(rest.violations())
 
 
-def test_a_bad_file_that_is_not_in_quarantine(rest: Rest) -> None:
+def test_bad_file_missing_from_quarantine_is_found(rest: Rest) -> None:
     shutil.rmtree(rest.quarantine)
     (violation,) = rest.violations()
     assert violation == f"{rest.bad.path}: it is bad, and 0 cases of the quarantine are about it"

@@ -1,4 +1,4 @@
-"""What each process makes for itself, and files that are open when a process forks."""
+"""Values that each process makes for itself, and files that are open when a process forks."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def in_a_fork(call: Callable[[], object]) -> object:
     return answers.get()
 
 
-def test_the_child_of_a_fork_is_another_process() -> None:
+def test_forked_child_is_another_process() -> None:
     mark = this_process()
     assert this_process() is mark
     assert in_a_fork(lambda: this_process() is mark) is False
     assert in_a_fork(lambda: this_process() is this_process()) is True
 
 
-def test_a_child_makes_a_value_of_its_own_and_the_parent_keeps_its() -> None:
+def test_forked_child_makes_its_own_value() -> None:
     made: PerProcess[list[int]] = PerProcess(lambda: [os.getpid()])
     assert made.get() is made.get()
     made.get().append(0)
@@ -54,13 +54,13 @@ def test_a_child_makes_a_value_of_its_own_and_the_parent_keeps_its() -> None:
     assert made.get() == [os.getpid(), 0]
 
 
-def test_a_lock_that_a_thread_holds_does_not_stop_the_child_of_a_fork() -> None:
+def test_lock_held_by_a_thread_does_not_stop_a_forked_child() -> None:
     lock = PerProcess(threading.Lock)
     with lock.get():
         assert in_a_fork(lambda: lock.get().acquire(timeout=5)) is True
 
 
-def test_a_pickle_does_not_carry_the_value() -> None:
+def test_pickle_does_not_carry_the_value() -> None:
     lock = PerProcess(threading.Lock)
     lock.get().acquire()
     copy = pickle.loads(pickle.dumps(lock))
@@ -68,7 +68,7 @@ def test_a_pickle_does_not_carry_the_value() -> None:
 
 
 @pytest.mark.parametrize("is_used", [True, False])
-def test_an_archive_can_be_pickled_after_a_storage_has_failed(is_used: bool) -> None:
+def test_archive_can_be_pickled_after_a_storage_failed(is_used: bool) -> None:
     bdms = Bdms(InMemoryCatalogue([]), policy=Policy.load())
     if is_used:
         bdms.health.failed("PIC-DISK")
@@ -77,7 +77,7 @@ def test_an_archive_can_be_pickled_after_a_storage_has_failed(is_used: bool) -> 
     assert copy.replication.policy == bdms.replication.policy
 
 
-def test_a_fork_does_not_move_an_open_file_of_the_parent(tmp_path: Path) -> None:
+def test_forked_child_does_not_move_an_open_file_of_its_parent(tmp_path: Path) -> None:
     content = b"".join(number.to_bytes(4, "big") for number in range(1_000_000))
     archive = Archive(tmp_path, [content])
     with open_file(archive, archive.rses(), archive.lfns[0]) as file:
@@ -92,8 +92,8 @@ def test_a_fork_does_not_move_an_open_file_of_the_parent(tmp_path: Path) -> None
             file.seek(-1)
 
 
-def test_a_journal_is_not_used_in_the_child_of_a_fork(tmp_path: Path) -> None:
-    """SQLite forbids it: the child would end the locks of the parent when it closes the file."""
+def test_journal_cannot_be_used_in_a_forked_child(tmp_path: Path) -> None:
+    """SQLite forbids it: the child would release the locks of the parent when it closes the file."""
     path = tmp_path / "journal.sqlite"
 
     def use(journal: JournalReader) -> str:

@@ -1,4 +1,4 @@
-"""Large files in the inbox: they are read, and keep no others from being read."""
+"""Large files in the inbox are scanned, and do not delay others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Holding(Reader):
-    """Holds the scans of some files until they are let go."""
+    """Holds the scans of some files until they are released."""
 
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         super().__init__(threads)
@@ -75,7 +75,7 @@ def test_large_files_leave_a_worker_to_the_others(house: House, monkeypatch: pyt
     assert house.states() == {"quarantined": 12, "registered": 12}, "each had its turn"
 
 
-def test_hollow_files_in_the_inbox_go_to_quarantine_while_others_are_registered(tmp_path: Path) -> None:
+def test_sparse_files_are_quarantined_while_others_are_registered(tmp_path: Path) -> None:
     pool = WorkerPool(2)
     try:
         with Lease.claim(tmp_path / "lease") as lease:

@@ -37,7 +37,7 @@ UTIME_NS = tuple(second * 10**9 for second in (-(2**33), -(2**31), 0, 2**31, 2**
 
 
 class Entry:
-    """An entry of a folder whose status is another one."""
+    """A directory entry with a changed status."""
 
     def __init__(
         self, entry: os.DirEntry[Any], changed: Callable[[os.stat_result, str | bytes], os.stat_result]
@@ -51,7 +51,7 @@ class Entry:
 
 @pytest.fixture
 def claim(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str, int], None]:
-    """Have the operating system say of a path what no file system here can hold."""
+    """Make the operating system report a status that no file system here can hold."""
     claims: dict[str, dict[str, int]] = {}
 
     def changed(status: os.stat_result, path: int | str | bytes | Path) -> os.stat_result:
@@ -83,7 +83,7 @@ def claim(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str, int], None]:
 
 
 def _shown(house: House) -> None:
-    """Check that what is shown of it can be shown, by the daemon and by commands."""
+    """Check that the daemon and the commands can show every file."""
     json.dumps(dict(house.report.snapshot))
     assert house.metrics.exposition()
     house.journal.oldest_open()
@@ -93,7 +93,7 @@ def _shown(house: House) -> None:
 
 
 def _went_on(house: House, caplog: pytest.LogCaptureFixture, others: int = 3) -> None:
-    """Check that nothing was held up, and nobody has to report anything."""
+    """Check that all other files were registered, and no bug was logged."""
     assert house.loop._held == {}
     assert "please report" not in caplog.text
     assert not house.circuits.open
@@ -107,10 +107,10 @@ FIELDS = dict.fromkeys(("st_mtime_ns", "st_ctime_ns", "st_atime_ns"), TIMES_NS) 
 
 
 @pytest.mark.parametrize("number", range(len(TIMES_NS)))
-def test_status_at_its_ends_enters_as_any_other(
+def test_file_with_an_extreme_status_is_registered(
     house: House, claim: Callable[[Path, str, int], None], caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
-    """Each field has its n-th value in a file of its own, and all have them in the folders."""
+    """Each field has its n-th value in one file, and all fields have it in the folders."""
     files = house.write(len(FIELDS) + 3)
     for odd, (field, values) in zip(files, FIELDS.items(), strict=False):
         sidecar = odd.path.with_name(odd.path.name + ".sha256")
@@ -124,7 +124,7 @@ def test_status_at_its_ends_enters_as_any_other(
 
 
 @pytest.mark.parametrize("value", SIZES)
-def test_size_at_its_ends_is_that_files_own(
+def test_extreme_size_affects_its_file_only(
     house: House, claim: Callable[[Path, str, int], None], caplog: pytest.LogCaptureFixture, value: int
 ) -> None:
     files = house.write(6)
@@ -139,9 +139,7 @@ def test_size_at_its_ends_is_that_files_own(
 
 
 @pytest.mark.parametrize("time_ns", UTIME_NS)
-def test_time_that_the_kernel_takes_enters_as_any_other(
-    house: House, caplog: pytest.LogCaptureFixture, time_ns: int
-) -> None:
+def test_file_with_an_extreme_time_is_registered(house: House, caplog: pytest.LogCaptureFixture, time_ns: int) -> None:
     files = house.write(4)
     for path in (files[0].path, files[0].trigger, files[0].path.parent, house.root):
         os.utime(path, ns=(time_ns, time_ns))
@@ -151,7 +149,7 @@ def test_time_that_the_kernel_takes_enters_as_any_other(
     _shown(house)
 
 
-def test_trigger_of_a_far_time_is_heeded_again(house: House, claim: Callable[[Path, str, int], None]) -> None:
+def test_trigger_with_a_far_time_is_found_again(house: House, claim: Callable[[Path, str, int], None]) -> None:
     (file,) = house.write(1)
     claim(file.trigger, "st_mtime_ns", 2**70)
     house.turn(6)
@@ -196,7 +194,7 @@ KEYWORDS = sorted({row.keywords[0] for row in METADATA.values() if row.keywords}
 
 @pytest.mark.filterwarnings("ignore:Card is too long")
 @pytest.mark.parametrize("value", HEADER_VALUES)
-def test_header_value_at_its_end_is_that_files_own(
+def test_extreme_header_value_affects_its_file_only(
     house: House, caplog: pytest.LogCaptureFixture, value: object
 ) -> None:
     house.write(3)
@@ -269,7 +267,7 @@ def test_clock_that_jumps_stalls_nothing(house: House, caplog: pytest.LogCapture
 
 
 def _raise(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, odd: str) -> list[int]:
-    """Have a function fail over one file, as long as the list that is returned is empty."""
+    """Make a function fail on one file while the returned list is empty."""
     real, mended = getattr(owner, name), list[int]()
 
     def failing(*args: object, **kwargs: object) -> object:
@@ -295,7 +293,7 @@ PLACES: Mapping[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_failure_of_the_software_over_one_file_is_that_files_own(
+def test_software_failure_on_one_file_affects_it_only(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: str
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -1,4 +1,4 @@
-"""Files that are replaced while they go through: none is forgotten, and none enters with the digests of another."""
+"""Files replaced during their ingest: none is forgotten, and none is registered with the checksum of another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FILES = 12
 
 
 def _content(path: Path, *, is_other: bool) -> bytes:
-    """Return the bytes of a file, or others, as many."""
+    """Return the bytes of a file, or as many other bytes."""
     content = bytearray(path.read_bytes())
     if is_other:
         content[-3000] ^= 0xFF
@@ -31,7 +31,7 @@ def _content(path: Path, *, is_other: bool) -> bytes:
 
 
 def _in_place(path: Path, *, is_other: bool) -> None:
-    """Overwrite a file with as many bytes, and put its time back."""
+    """Overwrite a file with as many bytes, and restore its time."""
     status, content = path.stat(), _content(path, is_other=is_other)
     with path.open("r+b") as file:
         file.write(content)
@@ -39,7 +39,7 @@ def _in_place(path: Path, *, is_other: bool) -> None:
 
 
 def _by_rename(path: Path, *, is_other: bool) -> None:
-    """Put another file in the place of one: as large, as old."""
+    """Replace a file by another of the same size and time."""
     status, new = path.stat(), path.with_name("new")
     new.write_bytes(_content(path, is_other=is_other))
     os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -47,7 +47,7 @@ def _by_rename(path: Path, *, is_other: bool) -> None:
 
 
 def _to_larger(path: Path, *, is_other: bool) -> None:
-    """Write into a file: it grows if it is to be another one, and only its time changes if not."""
+    """Append to a file if its content is to change; else change its time only."""
     path.write_bytes(_content(path, is_other=is_other) + bytes(2880 * is_other))
 
 
@@ -55,7 +55,7 @@ _WAYS = {"in place": _in_place, "by rename": _by_rename, "larger": _to_larger}
 
 
 class _Swapper:
-    """Replaces files, each once, when the house has come to some moment with them."""
+    """Replaces each file once, when the daemon reaches a given moment with it."""
 
     def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         self.house, self.patch = house, monkeypatch
@@ -97,7 +97,7 @@ class _Swapper:
 @pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("is_other", [True, False], ids=["other bytes", "same bytes"])
 @pytest.mark.parametrize("moment", ["between_scan_and_plan", "after_registration", "while_triggers_go"])
-def test_replaced_file_is_looked_at_again(
+def test_replaced_file_is_scanned_again(
     house: House, monkeypatch: pytest.MonkeyPatch, way: str, is_other: bool, moment: str
 ) -> None:
     files = house.write(_FILES)
@@ -120,10 +120,10 @@ def test_replaced_file_is_looked_at_again(
             assert house.archive.files([file.lfn])[file.lfn].adler32 == digest_file(file.path).digests["adler32"]
 
 
-def test_file_that_went_away_during_registration_waits_and_is_taken(
+def test_file_missing_during_registration_waits_and_is_registered_later(
     house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The trigger is never touched: only the loop can find out that the file has come back."""
+    """The trigger does not change: only the loop can find out that the file is back."""
     (file,) = house.write(1)
     away = tmp_path / "away"
     swapper = _Swapper(house, monkeypatch)
@@ -139,10 +139,10 @@ def test_file_that_went_away_during_registration_waits_and_is_taken(
     assert house.discover.watch.n_waiting == 0
 
 
-def test_folder_that_was_away_for_a_moment_leaves_no_trigger(
+def test_folder_missing_for_a_moment_leaves_no_trigger(
     house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Neither the file nor its trigger has changed when the folder is back."""
+    """File and trigger are unchanged when the folder is back."""
     (file,) = house.write(1)
     folder, away = file.path.parent, tmp_path / "away"
     register = house.archive.register
@@ -159,8 +159,8 @@ def test_folder_that_was_away_for_a_moment_leaves_no_trigger(
     assert not os.path.lexists(file.trigger)
 
 
-def test_trigger_that_was_made_again_as_old_as_before_is_seen(house: House) -> None:
-    """Copying tools put times back, and a file system gives a freed inode to the next file."""
+def test_trigger_made_again_with_its_old_time_is_found(house: House) -> None:
+    """Copying tools restore times, and a file system gives a freed inode to the next file."""
     (file,) = house.write(1)
     house.scan.drain()
     house.turn(3)
@@ -170,8 +170,8 @@ def test_trigger_that_was_made_again_as_old_as_before_is_seen(house: House) -> N
     assert [seen.trigger for seen in house.discover.watch.poll().found] == [file.trigger]
 
 
-def test_right_given_to_a_file_that_waits_costs_one_reading(house: House) -> None:
-    """The time of the status changes with mode, owner and links; the bytes are proved anew, and nothing is lost."""
+def test_change_of_permissions_costs_one_scan(house: House) -> None:
+    """A change of mode, owner or links changes the status time, so the file is scanned again."""
     (file,) = house.write(1)
     house.archive.error = UnreachableError("down")
     house.turn(4)
@@ -186,7 +186,7 @@ def test_right_given_to_a_file_that_waits_costs_one_reading(house: House) -> Non
 def test_sound_file_that_replaces_a_bad_one_does_not_go_to_quarantine(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bad file is on its way to quarantine when its producer puts the sound one in its place."""
+    """The producer replaces the bad file while it is being moved to quarantine."""
     (file,) = house.write(1)
     sound = file.path.read_bytes()
     file.path.write_bytes(sound[:-2880])

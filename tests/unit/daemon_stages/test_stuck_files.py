@@ -1,4 +1,4 @@
-"""A file whose copies do not come: the others of its block get theirs, and it gets a story of its own."""
+"""A file that cannot be replicated waits alone; the others of its block are replicated."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def test_file_that_was_mended_is_replicated(house: House) -> None:
     assert not house.journal.waiting()
 
 
-def test_file_that_the_archive_has_lost_is_not_called_replicated(house: House) -> None:
-    """Rucio takes a file out of its block whose last copy was declared bad: the block is complete without it."""
+def test_file_lost_by_the_archive_is_not_replicated(house: House) -> None:
+    """Rucio detaches a file whose last copy was declared bad: its block is complete without it."""
     lost, *_ = _registered(house, 3)
     house.archive.remove_file(lost.lfn)
     _go_on(house)

@@ -1,4 +1,4 @@
-"""bdms journal, as it is called."""
+"""The command `bdms journal`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def journal(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_table(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_journal_command_prints_a_table(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["journal", "--journal", journal]) == 0
     shown = capsys.readouterr().out
     assert "1.fits.fz  2026-11-21  quarantined" in shown
@@ -39,7 +39,7 @@ def test_table(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "waiting: 1 for storage" in shown
 
 
-def test_the_settings_say_where_it_is(
+def test_journal_is_found_by_the_settings(
     journal: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     config = tmp_path / "ingestd.toml"
@@ -64,13 +64,15 @@ def test_the_settings_say_where_it_is(
         (["--night", "2026-11-20", "--waiting"], []),
     ],
 )
-def test_choice(journal: str, capsys: pytest.CaptureFixture[str], options: list[str], files: list[str]) -> None:
+def test_options_filter_the_files(
+    journal: str, capsys: pytest.CaptureFixture[str], options: list[str], files: list[str]
+) -> None:
     assert run(["journal", "--journal", journal, "--json", *options]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(row["path"]).name[0] for row in rows] == files
 
 
-def test_events(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_journal_command_prints_events(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["journal", "--journal", journal, "--json", "--events", "--state", "quarantined"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["event"], row["by"]) for row in rows] == [("found", "daemon"), ("quarantined", "daemon")]
@@ -80,6 +82,6 @@ def test_events(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "more match than the 1" in shown
 
 
-def test_no_journal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_journal_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["journal", "--journal", str(tmp_path / "none")]) == 1
     assert "there is no journal at" in capsys.readouterr().err

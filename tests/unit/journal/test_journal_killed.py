@@ -1,4 +1,4 @@
-"""A writer that is killed at any moment loses nothing that it had said was written."""
+"""A writer killed at any moment loses nothing that it had reported as written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ while True:
 """
 
 
-def test_killed_at_any_moment(tmp_path: Path) -> None:
+def test_journal_survives_a_writer_killed_at_any_moment(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     dice = random.Random(20261122)
     written = 0
@@ -73,5 +73,5 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
 
 
 def _unfinished(tallies: dict[FileState, int]) -> int:
-    """Return how many files earlier writers were killed with on their way."""
+    """Return how many files earlier writers left unfinished when they were killed."""
     return tallies[FileState.FOUND] + tallies[FileState.SCANNED]

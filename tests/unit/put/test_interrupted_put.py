@@ -90,7 +90,7 @@ def test_put_that_dies_at_any_call_is_repaired_by_the_next(tmp_path: Path, dl1: 
         if is_over:
             assert at > 5
             return
-    pytest.fail("the story never ends")
+    pytest.fail("it never runs to its end")
 
 
 KILLED = """

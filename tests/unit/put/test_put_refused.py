@@ -133,7 +133,7 @@ def test_refused_file_is_removed_and_the_others_stay(archive: Archive, folder: P
 
 
 def test_uploads_stay_and_are_reported_if_the_archive_stops_answering(archive: Archive, folder: Path) -> None:
-    """The registration may have arrived: to remove the bytes could leave the catalogue without them."""
+    """The registration may have arrived: the catalogue would then have a file without bytes."""
     silent = Fails(archive.catalogue, "register", raising(UnreachableError("the server does not answer")))
     with pytest.raises(UnreachableError, match=r"3 files were brought to PIC-DISK .* put the same again"):
         put(archive, folder, silent)
@@ -163,7 +163,7 @@ def test_upload_that_cannot_be_removed_is_named_with_its_place(
 
 @pytest.fixture
 def brought(archive: Archive, folder: Path) -> tuple[FileSink, Lfn, Path]:
-    """A file that lies at a storage element and is not registered."""
+    """A file at a storage element that is not registered."""
     sink, lfn, source = FileSink(archive.home / "PIC"), Lfn(f"/{FOLDER}/0.txt"), folder / "0.txt"
     size, digests = digest_file(source)
     deliver(sink, source, lfn, size_bytes=size, adler32=digests["adler32"])
@@ -217,7 +217,7 @@ def test_folder_cannot_be_claimed_during_a_removal(brought: tuple[FileSink, Lfn,
 def test_nothing_is_removed_from_folders_that_cannot_be_locked(
     brought: tuple[FileSink, Lfn, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on NFS, which wants a file that is open for writing."""
+    """NFS locks only files that are open for writing."""
     sink, lfn, path = brought
 
     def flock(*_: object) -> None:
@@ -232,7 +232,7 @@ def test_nothing_is_removed_from_folders_that_cannot_be_locked(
 
 
 def test_refused_put_never_removes_the_bytes_of_a_registered_one(archive: Archive, folder: Path) -> None:
-    """Two put the same at the same moment, again and again: whatever the archive knows lies there."""
+    """Two puts of the same file at the same time, repeatedly: all registered files keep their bytes."""
     refusing = Fails(archive.catalogue, "register", raising(ForbiddenError("no")))
     lost = []
     for number in range(60):

@@ -1,4 +1,4 @@
-"""Uploading by HTTP to storages that take their time."""
+"""Uploads over HTTP to slow storages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIZE_BYTES = 1_000_000
 
 
 class Slow(ThreadingHTTPServer):
-    """A storage on loopback that reads its files slowly: it says a digest only when it has read all of it."""
+    """A slow storage on loopback: it gives a checksum only when it has read the whole file."""
 
     daemon_threads = True
 

@@ -95,6 +95,6 @@ class KillAt(Progress):
 
 
 def part_size(megabytes: int) -> int:
-    """Return where a retrieval in pieces ends that is interrupted after so many bytes."""
+    """Return the size of the partial file of a retrieval interrupted after so many bytes."""
     piece = 4 << 20
     return -(-megabytes * MB // piece) * piece
