@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from ctao_bdms.catalogue import InMemoryCatalogue
 
-
 #: What changes a disk, as Python's audit events call it.
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "shutil.copyfile"}
 

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from ctao_bdms.model import Block
 
-
 ONSITE = "CTAO-NORTH-ONSITE"
 #: A file system without a medium that would have to be waited for, if there is one.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

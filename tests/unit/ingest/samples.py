@@ -15,7 +15,6 @@ from ctao_bdms.model import FileFacts, Lfn, ProductMetadata, Rse, Site
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
 FOLDER = "ctao/acada/DL0/LSTN-01/u/events/2026/11/21"
 NAME = "TEL001_SDH0001_20261121T221500_SBID2_OBSID2_CHUNK{:03d}.fits.fz"

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from ctao_bdms.catalogue import InMemoryCatalogue
 
-
 LATER = NOW + dt.timedelta(minutes=3)
 _PERMANENT = RetentionClass.PERMANENT
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-
 MB = 1_000_000
 PIC, CSCS = "PIC-DISK", "CSCS-DISK"
 PLACES: dict[str, dict[str, Any]] = {

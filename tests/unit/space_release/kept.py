@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ctao_bdms.model import Lfn
     from ctao_bdms.preservation.verifiers import Verifier
 
-
 ONSITE, PIC, CSCS = "CTAO-NORTH-ONSITE", "PIC-DISK", "CSCS-DISK"
 START = dt.datetime(2026, 11, 22, 7, tzinfo=dt.UTC)
 SIXTY_DAYS = SpacePolicy(older_than=dt.timedelta(days=60))

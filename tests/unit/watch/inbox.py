@@ -10,7 +10,6 @@ from ctao_bdms.inbox.sightings import Poll
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 NAME = "TEL001_SDH0001_20261121T221500_SBID2_OBSID2_CHUNK{:03d}.fits.fz"
 
 
