@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ctao_bdms.inbox import Watch
 from ctao_bdms.inbox.sightings import Poll
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ctao_bdms.inbox import Watch
 
 NAME = "TEL001_SDH0001_20261121T221500_SBID2_OBSID2_CHUNK{:03d}.fits.fz"
 

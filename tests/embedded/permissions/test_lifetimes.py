@@ -1,0 +1,96 @@
+"""Who can give rules and files an end."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import pytest
+
+from ctao_rucio_policy.roles import TABLE, Role
+from tests.embedded.accounts import RefusedError
+from tests.embedded.permissions.scene import CSCS, DAY_S, ONSITE, PIC, Scene, World
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_lifetime_that_is_over_ends_a_rule_as_a_deletion_does(world: World, role: Role) -> None:
+    """So ends the copy on site, and so does DIRAC remove a replica."""
+    cell = TABLE["end-preserving"].cells[role]
+    for met in (True, False):
+        scene = Scene(world, role, met)
+        dataset, _ = scene.dataset(scene.own, "DL0", ONSITE, PIC, CSCS)
+        for rse in (PIC, CSCS) if met else (PIC,):
+            scene.rule(dataset, rse, "root")
+        mine = scene.rule(dataset, ONSITE, scene.account)
+        if role is Role.ADMIN or (met and not cell.refusal):
+            scene.call("update_replication_rule", mine, {"lifetime": -1})
+            continue
+        with pytest.raises(RefusedError, match=r"AccessDenied.*(preserves raw data|two centres|may only read)"):
+            scene.call("update_replication_rule", mine, {"lifetime": -1})
+
+
+@pytest.mark.parametrize("options", [{"lifetime": None}, {"locked": True}, {"account": "root"}, {"priority": 5}])
+def test_a_rule_of_a_person_ends_whatever_he_asks(world: World, options: dict[str, Any]) -> None:
+    scene = Scene(world, Role.USER, True)
+    dataset, _ = scene.dataset(scene.own, "DL3")
+    mine = scene.rule(dataset, ONSITE, scene.account, lifetime=3600)
+    for method, arguments in (
+        ("update_replication_rule", [mine, options]),
+        ("move_replication_rule", [mine, "onsite=True", options]),
+    ):
+        with pytest.raises(RefusedError, match=r"AccessDenied.*(need a lifetime|by the archive administrator only)"):
+            scene.call(method, *arguments)
+
+
+def test_a_person_makes_no_rule_without_end_with_a_new_dataset(world: World) -> None:
+    scene = Scene(world, Role.USER, True)
+    name, rule = scene.name(scene.own, "DL3"), {"copies": 1, "rse_expression": ONSITE, "account": scene.account}
+    with pytest.raises(RefusedError, match=r"AccessDenied.*Rules of people need a lifetime"):
+        scene.call("add_did", name["scope"], name["name"], "DATASET", rules=[rule])
+    with pytest.raises(RefusedError, match=r"AccessDenied.*Rules of people need a lifetime"):
+        scene.call("add_dids", [name | {"type": "DATASET", "rules": [rule]}])
+
+
+def test_raw_data_are_not_born_with_an_end(world: World) -> None:
+    scene = Scene(world, Role.INGEST, True)
+    name = scene.name(scene.own, "DL0")
+    with pytest.raises(RefusedError, match=r"AccessDenied.*what Rucio itself keeps: lifetime; raw data have no end"):
+        scene.call("add_did", name["scope"], name["name"], "DATASET", lifetime=1)
+
+
+@pytest.mark.parametrize("end", [{"lifetime": 1}, {"expired_at": "2020-01-01T00:00:00"}])
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.INGEST])
+def test_raw_file_registered_with_an_end_is_refused(world: World, role: Role, end: dict[str, Any]) -> None:
+    """The undertaker ends the name, and the reaper its only copy, within seconds."""
+    scene = Scene(world, role, True)
+    dataset, new = scene.name(scene.own, "DL0"), scene.new_file(world.scopes[Role.INGEST], "DL0") | {"meta": end}
+    world.root("add_did", *dataset.values(), "DATASET")
+    attempts: list[tuple[str, list[Any], dict[str, Any]]] = [
+        ("add_replicas", [ONSITE, [new]], {}),
+        ("attach_dids", [*dataset.values(), [new]], {"rse": ONSITE}),
+        ("attach_dids_to_dids", [[dataset | {"dids": [new], "rse": ONSITE}]], {}),
+        ("add_dids", [[scene.name(scene.own, "DL0") | {"type": "DATASET", "dids": [new], "rse": ONSITE}]], {}),
+        ("add_dids", [[scene.name(scene.own, "DL0") | {"type": "DATASET", "meta": end}]], {}),
+    ]
+    for method, arguments, keywords in attempts:
+        with pytest.raises(
+            RefusedError, match=r"AccessDenied.*(it has no end|raw data have no end|can not add file DIDs)"
+        ):
+            scene.call(method, *arguments, **keywords)
+
+
+def test_product_with_an_end_stays_out_of_a_permanent_block(world: World) -> None:
+    scene = Scene(world, Role.WMS, True)
+    token = secrets.token_hex(4)
+    block = {
+        "scope": scene.own,
+        "name": f"/ctao/{scene.own}/blocks/CTAO-North/2026/11/21/permanent-20261121T220000-{token}-PIC",
+    }
+    world.root("add_did", *block.values(), "DATASET")
+    ending, new = scene.file(scene.own, "DL3", PIC), scene.new_file(scene.own, "DL3") | {"meta": {"lifetime": 1}}
+    scene.rule(ending, PIC, "root", lifetime=DAY_S)
+    with pytest.raises(RefusedError, match=r"AccessDenied.*nothing holds .* for ever yet"):
+        scene.call("attach_dids", *block.values(), [ending])
+    with pytest.raises(RefusedError, match=r"AccessDenied.*cannot have an end"):
+        scene.call("attach_dids", *block.values(), [new], rse=PIC)
+    scene.call("attach_dids", *block.values(), [scene.file(scene.own, "DL3", PIC)])
