@@ -43,13 +43,13 @@ class Turn:
         return self.chance.choice([*self.archive.files])
 
     def target(self) -> tuple[str, str]:
-        """A file, a block, a dataset or container of some account, a directory."""
+        """Choose a file, a block, a dataset or container of an account, or a directory."""
         return self.chance.choice(
             [*self.archive.files, *self.archive.blocks, *self.archive.collections, *self.archive.directories]
         )
 
     def copy(self, did: tuple[str, str]) -> str:
-        """A storage element that has a copy, if there is one."""
+        """Choose a storage element, one with a copy of the file if there is one."""
         return str(self.chance.choice([rse for rse in RSES if self.world.path(rse, did[1]).exists()] or list(RSES)))
 
     def rule_id(self) -> str:
@@ -64,14 +64,14 @@ class Turn:
         return self.chance.choice([1, 1, DAY_S, 2 * DAY_S, None])
 
     def real(self, rse: str, did: tuple[str, str]) -> dict[str, Any]:
-        """Return a file as it is registered at a storage element where it now really lies."""
+        """Write a file to a storage element, and return it as Rucio's client registers it."""
         content = self.archive.files[did]
         if not self.world.path(rse, did[1]).exists():
             self.world.write(rse, did[1], content)
         return replica(did, content)
 
     def own(self) -> tuple[str, str]:
-        """A dataset or container of the account: an old one, or a new name."""
+        """Choose a dataset or container of the account, or a new name."""
         mine = [did for did in self.archive.collections if did[0] == self.scope]
         return self.chance.choice([*mine, (self.scope, f"/ctao/{self.scope}/DL3/{secrets.token_hex(6)}")])
 
@@ -254,7 +254,7 @@ def register_under_another_scope(t: Turn) -> None:
 
 
 def register_new(t: Turn) -> None:
-    """A file of the account's own, whose metadata may give it an end; what is raw is preserved from now on."""
+    """Register a new file, whose metadata may give it an end; a raw file is preserved from now on."""
     is_raw = t.actor in {Role.INGEST, "root", Role.ADMIN}
     scope = t.archive.scope if is_raw else t.scope
     did = (scope, f"/ctao/{scope}/{'DL0' if is_raw else 'DL3'}/{secrets.token_hex(6)}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def client(embedded_rucio_instance: Instance) -> Any:  # noqa: ANN401 (Rucio has no types)
     """Rucio's client as the ingest account.
 
-    Rucio reads its configuration once for a process, and this one may have read that of another Rucio.
+    Rucio reads its configuration once in a process, and this process may have read that of another Rucio.
     """
     return RucioCatalogue.connect(embedded_rucio_instance.client_config()).client
 

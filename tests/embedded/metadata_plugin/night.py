@@ -36,7 +36,7 @@ NIGHT = [
 ]
 del NIGHT[5]["curation__release"]
 del NIGHT[4]["observation__coverage__time__t_max"]
-#: Keys that the data model does not know.
+#: For the same files, keys that the data model does not define.
 FREE: list[dict[str, Any]] = [
     {"camp_aign": "Prod6-North"},
     {"stage": 5},
@@ -54,7 +54,7 @@ def wire(number: int) -> dict[str, Any]:
 
 @attrs.frozen
 class Archive:
-    """A scope of a test in a running Rucio, with the files of `NIGHT` in a dataset."""
+    """A scope of its own in a running Rucio, with one dataset for the files of `NIGHT`."""
 
     client: Any
     scope: str

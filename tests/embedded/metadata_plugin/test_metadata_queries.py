@@ -32,9 +32,9 @@ def filled(value: object, night: Archive) -> object:
         ({"data__type.gt": "AirShower"}, "f2 f5"),
         ({"instance__data_source": "001_0"}, "f0"),
         ({"instance__data_source": "001_*"}, "f0 f1 f2"),
-        ({"instance__data_source": "00__0*"}, ""),  # an underscore is an underscore
+        ({"instance__data_source": "00__0*"}, ""),  # an underscore is no wildcard
         ({"curation__release": "DataPipe/Observation/*"}, "f0 f1 f2 f3 f4"),
-        ({"curation__release.ne": "DataPipe/Observation/DR1"}, "f5"),  # no value differs from every value
+        ({"curation__release.ne": "DataPipe/Observation/DR1"}, "f5"),  # a file without a value differs from every value
         ({"curation__release.ne": "DataPipe/*"}, "f5"),
         ({"instance__observing_night": "2026-11-21"}, "f0 f1 f2 f3 f4 f5"),
         ({"instance__observing_night.gt": "2026-11-21"}, ""),
@@ -60,7 +60,7 @@ def filled(value: object, night: Archive) -> object:
         ({"data__type": ["Cali*", "nothing"]}, "f2 f5"),
         ({"name": ["{dataset}/f1", "{dataset}/*2"], "data__level": "DL0"}, "f1 f2"),
         ({"stage": 5}, "f1"),
-        ({"stage": "5"}, "f1 f2"),  # a text may be meant as the number that it spells
+        ({"stage": "5"}, "f1 f2"),  # a text also matches the number that it spells
         ({"stage.ne": 5}, "f0 f2 f3 f4 f5"),
         ({"stage.gt": 4}, "f1 f3"),
         ({"stage.lte": "5.5"}, "f1"),
@@ -77,11 +77,11 @@ def filled(value: object, night: Archive) -> object:
         ({"nobody has set this": 1}, ""),
     ],
 )
-def test_a_filter_finds(night: Archive, asked: dict[str, Any], found: str) -> None:
+def test_filter_finds_files(night: Archive, asked: dict[str, Any], found: str) -> None:
     assert night.find({key: filled(value, night) for key, value in asked.items()}) == found.split()
 
 
-def test_of_several_groups_one_must_hold(night: Archive) -> None:
+def test_filter_groups_are_alternatives(night: Archive) -> None:
     assert night.find({"instance__ae_id": 1, "instance__chunk_id": 0}, {"instance__chunk_id": 2}) == ["f0", "f2", "f5"]
     assert night.find({"instance__chunk_id": 2}, {"instance__ae_id": 2, "instance__chunk_id.gte": 1}) == [
         "f2",
@@ -94,11 +94,11 @@ def test_of_several_groups_one_must_hold(night: Archive) -> None:
     ("did_type", "found"),
     [("dataset", 1), ("collection", 1), ("container", 0), ("file", 6), ("all", 7), ("FILE", 6)],
 )
-def test_the_type_of_data_identifier_counts(night: Archive, did_type: str, found: int) -> None:
+def test_query_is_limited_to_the_requested_did_type(night: Archive, did_type: str, found: int) -> None:
     assert len(night.find({"data__level": "DL0"}, did_type=did_type)) == found
 
 
-def test_a_page_begins_after_a_row_and_says_that_it_was_understood(night: Archive) -> None:
+def test_page_begins_after_a_row_and_with_a_header(night: Archive) -> None:
     def page(**asked: Any) -> list[Any]:  # noqa: ANN401
         question = [{"data__level": "DL0", PAGE: asked}]
         return list(night.client.list_dids(night.scope, question, did_type="file", long=True))
@@ -131,14 +131,14 @@ def test_a_page_begins_after_a_row_and_says_that_it_was_understood(night: Archiv
         {VALID: "always"},
     ],
 )
-def test_what_is_no_page_and_no_place_is_refused(night: Archive, question: dict[str, Any]) -> None:
+def test_invalid_page_position_or_validity_is_refused(night: Archive, question: dict[str, Any]) -> None:
     from rucio.common.exception import DIDFilterSyntaxError, InvalidMetadata
 
     with pytest.raises((DIDFilterSyntaxError, InvalidMetadata)):
         list(night.client.list_dids(night.scope, [question], did_type="file", long=True))
 
 
-def test_the_long_form_has_all_that_is_known_and_the_recursive_one_what_is_inside(night: Archive) -> None:
+def test_long_form_has_all_metadata_and_recursive_form_the_content(night: Archive) -> None:
     question = [{"instance__chunk_id": 1}]
     rows = list(night.client.list_dids(night.scope, filters=question, did_type="file", long=True))
     assert sorted(rows, key=lambda row: str(row["name"])) == [
@@ -175,9 +175,7 @@ def test_the_long_form_has_all_that_is_known_and_the_recursive_one_what_is_insid
         ({"data__level": "DL0", "did_type": "folder"}, "UnsupportedOperation", "'folder' is not a type"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused(
-    night: Archive, asked: dict[str, Any], error: str, words: str
-) -> None:
+def test_invalid_filter_is_refused(night: Archive, asked: dict[str, Any], error: str, words: str) -> None:
     from rucio.common import exception
 
     with pytest.raises(getattr(exception, error)) as caught:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ctao_bdms.embedded import Instance
     from tests.embedded.metadata_plugin.night import Archive
 
-    Ask = Callable[..., Any]
-
 
 def on_server(instance: Instance, code: str, *arguments: str) -> Any:  # noqa: ANN401 (JSON)
     """Run `code` where Rucio's server code runs, and return the JSON that it prints."""
@@ -29,7 +27,7 @@ def on_server(instance: Instance, code: str, *arguments: str) -> Any:  # noqa: A
     return json.loads(done.stdout)
 
 
-def test_what_rucio_deletes_leaves_no_row(archive: Archive, embedded_rucio_instance: Instance) -> None:
+def test_deleted_did_leaves_no_row(archive: Archive, embedded_rucio_instance: Instance) -> None:
     archive.attach({archive.file(0): {"data__level": "DL0"}})
     code = """
 import json, sys
@@ -54,8 +52,10 @@ print(json.dumps(counts))
     assert archive.find({"data__level": "DL0"}, did_type="all") == ["f0"]
 
 
-def test_what_expires_takes_its_rows_with_it(archive: Archive, embedded_rucio_instance: Instance, ask: Ask) -> None:
-    """By the daemons that run: the undertaker removes the dataset, the reaper its only file."""
+def test_expired_dataset_and_file_leave_no_row(
+    archive: Archive, embedded_rucio_instance: Instance, ask: Callable[..., Any]
+) -> None:
+    """Rucio's undertaker deletes the dataset, and its reaper the only file."""
     meta = {"data__level": "DL0", "keep": "no"}
     archive.client.set_metadata_bulk(archive.scope, archive.dataset, meta)
     archive.attach({archive.file(0): meta})
@@ -80,9 +80,7 @@ with get_engine().connect() as connection:
     assert on_server(embedded_rucio_instance, code, archive.scope) == 0
 
 
-def test_the_number_of_statements_does_not_grow_with_the_batch(
-    archive: Archive, embedded_rucio_instance: Instance
-) -> None:
+def test_number_of_statements_does_not_grow_with_the_batch(archive: Archive, embedded_rucio_instance: Instance) -> None:
     code = """
 import json, sys
 from rucio.core.did import attach_dids, get_metadata, list_dids
@@ -124,7 +122,7 @@ print(json.dumps([counts, seen]))
     assert len(archive.find({"data__level": "DL0"})) == 301
 
 
-def test_the_table_is_that_of_the_model(embedded_rucio_instance: Instance) -> None:
+def test_table_matches_the_model(embedded_rucio_instance: Instance) -> None:
     code = """
 import json
 from rucio.core.did_meta_plugins import METADATA_PLUGIN_MODULES

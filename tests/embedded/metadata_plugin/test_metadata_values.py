@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ctao_bdms.embedded import Instance
 
 
-def test_metadata_given_with_the_files_are_there_typed(night: Archive) -> None:
+def test_metadata_of_attached_files_have_their_types(night: Archive) -> None:
     for number, values in enumerate(NIGHT):
         found = night.metadata(night.file(number))
         assert found == wire(number)
@@ -22,7 +22,7 @@ def test_metadata_given_with_the_files_are_there_typed(night: Archive) -> None:
     assert night.metadata(night.dataset) == {"data__level": "DL0", "description": "a night"}
 
 
-def test_all_plugins_together_give_rucios_columns_and_ours(night: Archive) -> None:
+def test_all_plugins_give_columns_of_rucio_and_metadata(night: Archive) -> None:
     found = night.client.get_metadata(night.scope, night.file(0), plugin="ALL")
     assert found["instance__obs_id"] == 2_000_000_001
     assert (found["bytes"], found["adler32"], found["did_type"]) == (10, "0000000a", "FILE")
@@ -50,9 +50,7 @@ def test_all_plugins_together_give_rucios_columns_and_ours(night: Archive) -> No
         ("zzz", {"a": ["\ud800"]}, "holds characters that no text can hold"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_with_the_whole_batch(
-    archive: Archive, key: str, value: object, words: str
-) -> None:
+def test_invalid_value_refuses_the_whole_batch(archive: Archive, key: str, value: object, words: str) -> None:
     from rucio.common.exception import InvalidMetadata
 
     with pytest.raises(InvalidMetadata) as caught:
@@ -62,7 +60,7 @@ def test_a_value_that_does_not_fit_is_refused_with_the_whole_batch(
     assert archive.find({"data__level": "DL0"}) == []
 
 
-def test_what_sql_might_misread_is_stored_as_it_is(archive: Archive) -> None:
+def test_sql_in_a_value_is_stored_as_text(archive: Archive) -> None:
     text = "'; drop table ctao_metadata; -- %s %(x)s \\ \u03b3 :p"
     archive.attach({archive.file(0): {"description": text}})
     assert archive.metadata(archive.file(0)) == {"description": text}
@@ -90,7 +88,7 @@ def test_metadata_can_be_set_changed_and_removed(archive: Archive) -> None:
             archive.client.delete_metadata(scope, name, key)
 
 
-def test_nothing_that_a_pipeline_wants_to_keep_is_refused(archive: Archive) -> None:
+def test_unknown_keys_of_a_pipeline_are_stored(archive: Archive) -> None:
     kept = {"instance__filter_wheel": "U", "my pipeline": [1, {"a": True}]}
     archive.attach({archive.file(0): {"data__level": "DL0", **kept}, archive.file(1): {}})
     assert archive.metadata(archive.file(0)) == {"data__level": "DL0", **kept}
@@ -98,7 +96,7 @@ def test_nothing_that_a_pipeline_wants_to_keep_is_refused(archive: Archive) -> N
     assert archive.find({"instance__filter_wheel": "B"}) == []
 
 
-def test_recursive_metadata_reach_everything_inside(archive: Archive, embedded_rucio_instance: Instance) -> None:
+def test_recursive_metadata_reach_the_whole_content(archive: Archive, embedded_rucio_instance: Instance) -> None:
     archive.attach({archive.file(0): {"instance__ae_id": 1}, archive.file(1): {}})
     top = f"/ctao/{archive.scope}"
     archive.client.attach_dids(archive.scope, top, [{"scope": archive.scope, "name": archive.dataset}])
@@ -109,7 +107,7 @@ def test_recursive_metadata_reach_everything_inside(archive: Archive, embedded_r
     assert archive.metadata(archive.file(0)) == {"instance__ae_id": 1, "instance__site_id": "CTAO-North"}
 
 
-def test_a_data_identifier_that_is_not_there_has_no_metadata(archive: Archive) -> None:
+def test_unknown_did_has_no_metadata(archive: Archive) -> None:
     from rucio.common.exception import DataIdentifierNotFound
 
     gone = archive.file(9)

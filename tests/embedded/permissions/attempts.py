@@ -197,21 +197,10 @@ def administer_storage(s: Scene) -> None:
 ATTEMPTS: dict[str, Callable[[Scene], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        *(
-            register_on_site,
-            register_off_site,
-            name,
-            hold,
-            compose,
-            sample,
-            detach_raw,
-            detach,
-            close,
-            reopen,
-            describe,
-        ),
-        *(describe_content, kept_raw, kept, rule, copy, subscribe, rule_of_another, end_preserving, change_preserving),
-        *(move_preserving, end_rule, change_rule, approve_rule, declare_bad, declare_places, declare_suspicious),
-        *(delete_replicas, delete_unknown, replica_state, transfers, administer, administer_storage),
+        *(register_on_site, register_off_site, name, hold, compose, sample, detach_raw, detach, close, reopen),
+        *(describe, describe_content, kept_raw, kept, rule, copy, subscribe, rule_of_another, end_preserving),
+        *(change_preserving, move_preserving, end_rule, change_rule, approve_rule, declare_bad, declare_places),
+        *(declare_suspicious, delete_replicas, delete_unknown, replica_state, transfers, administer),
+        administer_storage,
     )
 }

@@ -1,4 +1,4 @@
-"""One call for each guard of the permission table that the guard refuses for every role."""
+"""For each row with a guard, one call that the guard refuses for every role."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def breach_administer_storage(s: Scene) -> None:
     s.call("add_rse_attribute", PIC, "tombstone_delay", "1")
 
 
-#: What each guard refuses, whoever asks.
+#: By row, the call that its guard refuses for every role.
 BREACHES: dict[str, Callable[[Scene], None]] = {
     function.__name__.removeprefix("breach_").replace("_", "-"): function
     for function in (

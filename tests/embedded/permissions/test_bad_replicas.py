@@ -45,7 +45,7 @@ def move_there(s: Scene, file: dict[str, Any]) -> None:
 def test_bad_copy_gets_no_new_lock_before_rucio_replaces_it(
     world: World, attempt: Callable[[Scene, dict[str, Any]], None]
 ) -> None:
-    """Rucio would take it for a copy on its way, ask for no transfer, and forget that it is bad."""
+    """With a new lock, Rucio treats it as a copy on its way: it requests no transfer and forgets that it is bad."""
     scene = Scene(world, Role.ADMIN, True)
 
     def try_often() -> None:
@@ -58,7 +58,7 @@ def test_bad_copy_gets_no_new_lock_before_rucio_replaces_it(
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_copy_is_not_declared_bad_while_rucio_has_still_to_lock_it(world: World, asynchronous: bool) -> None:
-    """The other way round: the lock of an earlier rule would come after the copy was declared bad."""
+    """Rucio would make the lock of the earlier rule after the copy was declared bad."""
     scene = Scene(world, Role.ADMIN, True)
 
     def try_often() -> None:
@@ -74,15 +74,15 @@ def test_copy_is_not_declared_bad_while_rucio_has_still_to_lock_it(world: World,
         try_often()
 
 
-def test_rule_elsewhere_needs_not_wait_for_a_bad_copy(world: World) -> None:
+def test_bad_copy_does_not_block_rules_elsewhere(world: World) -> None:
     scene = Scene(world, Role.ADMIN, True)
     scene.call("add_replication_rule", [scene.declared_bad()], 1, ONSITE)
 
 
-def test_keys_of_another_call_do_not_hide_which_copy_is_meant(
+def test_keys_of_another_call_do_not_hide_the_last_sound_copy(
     world: World, embedded_rucio_instance: Instance, ask: Callable[..., Any]
 ) -> None:
-    """A request may carry any keys; the guard reads those that Rucio reads."""
+    """The guard reads the keys that Rucio reads, whatever else a request carries."""
     scene = Scene(world, Role.ADMIN, True)
     last, other = scene.held(scene.own, "DL0", PIC), scene.held(scene.own, "DL0", PIC, CSCS)
     bodies = [

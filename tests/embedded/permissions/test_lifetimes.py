@@ -1,4 +1,4 @@
-"""Who can give rules and files an end."""
+"""Which roles can give an end to rules and files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.embedded.permissions.scene import CSCS, DAY_S, ONSITE, PIC, Scene, Wo
 
 
 @pytest.mark.parametrize("role", Role)
-def test_a_lifetime_that_is_over_ends_a_rule_as_a_deletion_does(world: World, role: Role) -> None:
-    """So ends the copy on site, and so does DIRAC remove a replica."""
+def test_past_lifetime_is_checked_like_a_deletion(world: World, role: Role) -> None:
+    """The release of the copy on site and DIRAC's removal of a replica end rules in this way."""
     cell = TABLE["end-preserving"].cells[role]
     for met in (True, False):
         scene = Scene(world, role, met)
@@ -30,7 +30,7 @@ def test_a_lifetime_that_is_over_ends_a_rule_as_a_deletion_does(world: World, ro
 
 
 @pytest.mark.parametrize("options", [{"lifetime": None}, {"locked": True}, {"account": "root"}, {"priority": 5}])
-def test_a_rule_of_a_person_ends_whatever_he_asks(world: World, options: dict[str, Any]) -> None:
+def test_user_can_change_no_rule_option_but_a_finite_lifetime(world: World, options: dict[str, Any]) -> None:
     scene = Scene(world, Role.USER, True)
     dataset, _ = scene.dataset(scene.own, "DL3")
     mine = scene.rule(dataset, ONSITE, scene.account, lifetime=3600)
@@ -42,7 +42,7 @@ def test_a_rule_of_a_person_ends_whatever_he_asks(world: World, options: dict[st
             scene.call(method, *arguments)
 
 
-def test_a_person_makes_no_rule_without_end_with_a_new_dataset(world: World) -> None:
+def test_user_cannot_add_a_rule_without_end_to_a_new_dataset(world: World) -> None:
     scene = Scene(world, Role.USER, True)
     name, rule = scene.name(scene.own, "DL3"), {"copies": 1, "rse_expression": ONSITE, "account": scene.account}
     with pytest.raises(RefusedError, match=r"AccessDenied.*Rules of people need a lifetime"):
@@ -51,7 +51,7 @@ def test_a_person_makes_no_rule_without_end_with_a_new_dataset(world: World) -> 
         scene.call("add_dids", [name | {"type": "DATASET", "rules": [rule]}])
 
 
-def test_raw_data_are_not_born_with_an_end(world: World) -> None:
+def test_raw_dataset_cannot_be_created_with_an_end(world: World) -> None:
     scene = Scene(world, Role.INGEST, True)
     name = scene.name(scene.own, "DL0")
     with pytest.raises(RefusedError, match=r"AccessDenied.*what Rucio itself keeps: lifetime; raw data have no end"):
@@ -61,7 +61,7 @@ def test_raw_data_are_not_born_with_an_end(world: World) -> None:
 @pytest.mark.parametrize("end", [{"lifetime": 1}, {"expired_at": "2020-01-01T00:00:00"}])
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.INGEST])
 def test_raw_file_registered_with_an_end_is_refused(world: World, role: Role, end: dict[str, Any]) -> None:
-    """The undertaker ends the name, and the reaper its only copy, within seconds."""
+    """Rucio's undertaker would delete the name, and its reaper the only copy, within seconds."""
     scene = Scene(world, role, True)
     dataset, new = scene.name(scene.own, "DL0"), scene.new_file(world.scopes[Role.INGEST], "DL0") | {"meta": end}
     world.root("add_did", *dataset.values(), "DATASET")

@@ -15,7 +15,7 @@ from tests.embedded.permissions.breaches import BREACHES, GUARD_MESSAGES
 from tests.embedded.permissions.scene import Scene, World
 
 
-def test_there_is_an_attempt_for_every_row_and_a_cell_for_every_role() -> None:
+def test_attempts_and_breaches_cover_the_whole_table() -> None:
     assert list(ATTEMPTS) == list(TABLE)
     for row in TABLE.values():
         assert list(row.cells) == list(Role)
@@ -27,7 +27,7 @@ def test_there_is_an_attempt_for_every_row_and_a_cell_for_every_role() -> None:
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("row", TABLE)
-def test_a_cell_of_the_table(world: World, row: str, role: Role) -> None:
+def test_account_can_do_what_its_cell_permits_and_no_more(world: World, row: str, role: Role) -> None:
     cell, scene = TABLE[row].cells[role], Scene(world, role, True)
     if not cell.refusal:
         ATTEMPTS[row](scene)
@@ -43,7 +43,7 @@ def test_a_cell_of_the_table(world: World, row: str, role: Role) -> None:
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("row", [key for key, row in TABLE.items() if row.guard])
-def test_guard_holds_for_every_role_that_may(world: World, row: str, role: Role) -> None:
+def test_guard_refuses_every_permitted_role(world: World, row: str, role: Role) -> None:
     cell, scene = TABLE[row].cells[role], Scene(world, role, True)
     if cell.refusal:
         return
@@ -53,7 +53,7 @@ def test_guard_holds_for_every_role_that_may(world: World, row: str, role: Role)
         assert re.search(GUARD_MESSAGES[TABLE[row].guard], str(caught.value))
 
 
-def test_an_unknown_role_is_none(world: World) -> None:
+def test_unknown_role_permits_nothing(world: World) -> None:
     scene = Scene(world, Role.READER, True)
     world.root("add_account_attribute", scene.account, ROLE_ATTRIBUTE, "emperor")
     with pytest.raises(RefusedError, match=r"AccessDenied.*may only read"):

@@ -10,7 +10,7 @@ from tests.embedded.permissions.scene import CSCS, DAY_S, ONSITE, PIC, Scene, Wo
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
-def test_rules_that_preserve_raw_data_are_not_reduced(world: World, role: Role) -> None:
+def test_preserving_rules_cannot_be_reduced(world: World, role: Role) -> None:
     scene = Scene(world, role, True)
     dataset, _ = scene.dataset(scene.own, "DL0", PIC, CSCS)
     both = scene.rule(dataset, "offsite=True", scene.account, copies=2)
@@ -21,8 +21,8 @@ def test_rules_that_preserve_raw_data_are_not_reduced(world: World, role: Role) 
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
-def test_rule_on_site_is_not_moved_when_all_centres_have_the_data(world: World, role: Role) -> None:
-    """A move would end the copy on site before anybody has read the others back."""
+def test_rule_on_site_cannot_be_moved_when_all_centres_have_the_data(world: World, role: Role) -> None:
+    """A move would delete the copy on site before the others were read back and verified."""
     scene = Scene(world, role, True)
     dataset, _ = scene.dataset(scene.own, "DL0", ONSITE, PIC, CSCS)
     for rse in ("centre=PIC", CSCS):
@@ -32,8 +32,8 @@ def test_rule_on_site_is_not_moved_when_all_centres_have_the_data(world: World, 
 
 
 @pytest.mark.parametrize("expression", [PIC, "centre=PIC|centre=PIC", "tier=1", "centre=PIC&tier=1"])
-def test_preserving_rule_is_moved_to_centres_only(world: World, expression: str) -> None:
-    """The ingest knows its rules by their centre; it would make another one beside a rule that it does not know."""
+def test_preserving_rule_can_be_moved_to_centres_only(world: World, expression: str) -> None:
+    """The ingest finds its rules by `centre=`; beside any other expression it would make a second rule."""
     scene = Scene(world, Role.OPERATOR, True)
     dataset, _ = scene.dataset(scene.own, "DL0", PIC, CSCS)
     scene.rule(dataset, CSCS, "root")
@@ -41,8 +41,8 @@ def test_preserving_rule_is_moved_to_centres_only(world: World, expression: str)
         scene.call("move_replication_rule", scene.rule(dataset, "centre=PIC", scene.account), expression, {})
 
 
-def test_rules_that_have_not_come_to_a_new_file_do_not_let_the_copy_on_site_go(world: World) -> None:
-    """A rule says OK until the judge has come to what was attached; the count of its locks does not."""
+def test_rule_on_site_stays_until_rucio_has_locked_a_new_file_at_the_centres(world: World) -> None:
+    """A rule stays OK until Rucio's judge evaluates the new file, so the guard counts locks instead."""
     scene = Scene(world, Role.INGEST, True)
     dataset, _ = scene.dataset(scene.own, "DL0", ONSITE, PIC, CSCS)
     for rse in (PIC, CSCS):
@@ -53,8 +53,8 @@ def test_rules_that_have_not_come_to_a_new_file_do_not_let_the_copy_on_site_go(w
         scene.call("delete_replication_rule", onsite)
 
 
-def test_raw_data_in_a_dataset_of_others_stay_held(world: World) -> None:
-    """What a dataset holds counts, not only its name: a rule of one second on it would take raw data with it."""
+def test_rule_with_an_end_is_refused_on_a_dataset_with_raw_data(world: World) -> None:
+    """The guard looks at the content of a dataset: the end of such a rule could free raw data."""
     for role in (Role.WMS, Role.USER, Role.OPERATOR):
         scene = Scene(world, role, True)
         dataset, raw = scene.name(scene.own, "DL3"), scene.file(world.scopes[Role.INGEST], "DL0", PIC)

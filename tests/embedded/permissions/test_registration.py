@@ -12,7 +12,7 @@ from tests.embedded.accounts import RefusedError
 from tests.embedded.permissions.scene import ONSITE, PIC, Scene, World
 
 
-def test_the_workload_management_cannot_register_false_copies_of_raw_data_with_a_dataset(world: World) -> None:
+def test_workload_management_cannot_register_copies_of_raw_data(world: World) -> None:
     scene = Scene(world, Role.WMS, True)
     name, raw = scene.name(scene.own, "DL3"), scene.file(scene.own, "DL0", ONSITE)
     new = raw | {"bytes": 1, "adler32": "00000001"}
@@ -28,7 +28,7 @@ def test_the_workload_management_cannot_register_false_copies_of_raw_data_with_a
             scene.call(method, *arguments, **keywords)
 
 
-def test_every_call_that_gives_a_name_refuses_one_of_another_scope(world: World) -> None:
+def test_name_of_another_scope_is_refused_by_every_call(world: World) -> None:
     scene = Scene(world, Role.ADMIN, True)
     stray = {"scope": scene.own, "name": f"/ctao/{world.foreign}/DL3/{secrets.token_hex(6)}"}
     file, dataset = stray | {"bytes": 1, "adler32": "00000001"}, scene.name(scene.own, "DL3")

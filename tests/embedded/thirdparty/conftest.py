@@ -52,7 +52,7 @@ def proxy(site: Server) -> Iterator[Proxy]:
 
 @pytest.fixture
 def order(site: Server, centre: Server, request: pytest.FixtureRequest) -> Order:
-    """A file on site, which is to be copied to a folder that does not exist."""
+    """An order to copy a file on site to a folder that does not exist yet."""
     name = request.node.name
     path = site.folder / "ctao" / name
     path.parent.mkdir(exist_ok=True)

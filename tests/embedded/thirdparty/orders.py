@@ -1,4 +1,4 @@
-"""Copies that are ordered between real XRootD servers, and the reasons for which they fail."""
+"""Orders of copies between real XRootD servers, and the reasons of failed copies."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def never() -> bool:
 
 
 def place(order: Order, server: Server) -> Path:
-    """Return where the destination of an order lies."""
+    """Return the path of the destination of an order."""
     return server.folder / order.destination.removeprefix(f"{server.base}/")
 
 
 def through(proxy: Proxy, order: Order) -> Order:
-    """Return an order whose source is read through a proxy."""
+    """Return the order with its source behind a proxy."""
     return attrs.evolve(order, source=f"http://127.0.0.1:{proxy.port}/{order.source.split('/', 3)[3]}")
 
 
 def at(order: Order, end: str, url: str) -> Order:
-    """Return an order with another source or destination."""
+    """Return the order with another source or destination."""
     return attrs.evolve(order, source=url) if end == "source" else attrs.evolve(order, destination=url)
 
 
 def failure(cause: str, order: Order, mover: ThirdPartyMover | None = None) -> None:
-    """Check that a copy fails, for the reason that is written down."""
+    """Check that a copy fails with the reason in `transfer_reasons.json`."""
     with pytest.raises(TransferFailedError) as caught:
         (mover or ThirdPartyMover()).move(order, never)
     print(f"{cause}: {caught.value}")

@@ -31,7 +31,7 @@ demand("xrootd-server", there=is_there())
 
 
 @pytest.mark.parametrize("end", ["source", "destination"])
-def test_a_server_that_is_down(order: Order, end: str, another: Callable[[str], Server]) -> None:
+def test_copy_fails_while_a_server_is_down(order: Order, end: str, another: Callable[[str], Server]) -> None:
     down = another("DOWN")
     there = f"{down.base}/ctao/file"
     down.end(signal.SIGKILL)
@@ -43,7 +43,7 @@ def test_a_server_that_is_down(order: Order, end: str, another: Callable[[str], 
     ThirdPartyMover().move(at(order, end, there), never)
 
 
-def test_a_server_that_hangs(order: Order, another: Callable[[str], Server]) -> None:
+def test_copy_fails_when_a_server_hangs(order: Order, another: Callable[[str], Server]) -> None:
     hanging = another("HANGING")
     hanging.process.send_signal(signal.SIGSTOP)
     try:
@@ -55,7 +55,7 @@ def test_a_server_that_hangs(order: Order, another: Callable[[str], Server]) -> 
 
 
 class Service:
-    """The store and the threads of a transfer service, which tidies twice a second."""
+    """The store and the threads of a transfer service that tidies up twice a second."""
 
     def __init__(self, database: Path) -> None:
         self._database = Database(database)
@@ -72,7 +72,7 @@ class Service:
         self._workers.start()
 
     def submit(self, order: Order) -> str:
-        """Add a job as Rucio does it, of a new identifier."""
+        """Add a job with a new identifier, as Rucio does."""
         file = NewFile(
             source=order.source,
             destination=order.destination,
@@ -92,7 +92,7 @@ class Service:
         self._workers.abandon(self.store.cancel(job_id, time.time()) or ())
 
     def ended(self, job_id: str) -> str:
-        """Wait for the end of a job and return how its file ended."""
+        """Wait for the end of a job and return the state of its file."""
         wait_until(lambda: self.store.files(job_id)[0]["state"] not in {"SUBMITTED", "ACTIVE"})
         return str(self.store.files(job_id)[0]["state"])
 
@@ -111,7 +111,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def killed(order: Order, proxy: Proxy, another: Callable[[str], Server], service: Service) -> tuple[Server, Order]:
-    """Kill the server of a destination in the middle of a copy; return it, and what was to be copied."""
+    """Kill the server of a destination during a copy; return the server and the order."""
     server = another("KILLED")
     order = attrs.evolve(through(proxy, order), destination=f"{server.base}/file")
     proxy.delay_s = 0.2
@@ -119,7 +119,8 @@ def killed(order: Order, proxy: Proxy, another: Callable[[str], Server], service
     wait_until(server.parts)
     server.end(signal.SIGKILL)
     assert service.ended(job_id) == "FAILED"
-    stopped = "TRANSFER [5] COPY Result The storage stopped in the middle of the copy"  # its line was closed in order
+    # the second reason, if the server still closed its connection
+    stopped = "TRANSFER [5] COPY Result The storage stopped in the middle of the copy"
     assert service.store.files(job_id)[0]["reason"] in {REASONS["destination killed"], stopped}
     proxy.delay_s = 0
     assert len(server.parts()) == 1  # nobody was there to remove it
@@ -127,7 +128,7 @@ def killed(order: Order, proxy: Proxy, another: Callable[[str], Server], service
     return server, order
 
 
-def test_what_a_server_killed_in_the_middle_kept_is_removed_when_it_is_back(
+def test_partial_copy_of_a_killed_server_is_removed_when_it_is_back(
     killed: tuple[Server, Order], service: Service
 ) -> None:
     server, order = killed
@@ -138,7 +139,9 @@ def test_what_a_server_killed_in_the_middle_kept_is_removed_when_it_is_back(
     wait_until(lambda: not service.store.leftovers(10))
 
 
-def test_the_next_service_removes_it_as_well(killed: tuple[Server, Order], service: Service, tmp_path: Path) -> None:
+def test_next_service_removes_the_partial_copy_of_a_killed_server(
+    killed: tuple[Server, Order], service: Service, tmp_path: Path
+) -> None:
     server, _ = killed
     service.end()
     server.start()
@@ -148,7 +151,7 @@ def test_the_next_service_removes_it_as_well(killed: tuple[Server, Order], servi
     following.end()
 
 
-def test_what_is_cancelled_while_its_server_is_down_is_removed_later(
+def test_partial_copy_cancelled_while_its_server_was_down_is_removed_later(
     order: Order, proxy: Proxy, another: Callable[[str], Server], service: Service
 ) -> None:
     server = another("DOWN")
@@ -167,7 +170,7 @@ def test_what_is_cancelled_while_its_server_is_down_is_removed_later(
 
 @contextmanager
 def small(server: Server) -> Iterator[str]:
-    """Leave the storage of a server too little space; yield what that is called."""
+    """Leave the storage of a server too little space; yield the key of the reason."""
     if may_mount():
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=777", "tmpfs", server.folder], check=True)
         try:
@@ -180,7 +183,7 @@ def small(server: Server) -> Iterator[str]:
         yield "destination limited"
 
 
-def test_a_storage_that_is_full(order: Order, another: Callable[[str], Server]) -> None:
+def test_copy_to_a_full_storage_fails_and_leaves_nothing(order: Order, another: Callable[[str], Server]) -> None:
     full = another("FULL")
     order = attrs.evolve(order, destination=f"{full.base}/file")
     with small(full) as cause:
@@ -195,8 +198,8 @@ def test_a_storage_that_is_full(order: Order, another: Callable[[str], Server]) 
     assert (full.folder / "file").read_bytes() == DATA
 
 
-def test_a_storage_that_forbids(order: Order, another: Callable[[str], Server]) -> None:
-    """A file where a folder must be is the refusal that root gets, too."""
+def test_copy_to_a_forbidden_place_fails(order: Order, another: Callable[[str], Server]) -> None:
+    """A file in the place of a folder makes the server refuse, even if it runs as root."""
     refusing = another("REFUSING")
     (refusing.folder / "folder").write_bytes(b"")
     failure("destination refuses", attrs.evolve(order, destination=f"{refusing.base}/folder/file"))

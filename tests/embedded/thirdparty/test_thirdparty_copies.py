@@ -21,7 +21,7 @@ from tests.embedded.thirdparty.orders import ADLER32, DATA, REASONS, failure, ne
 demand("xrootd-server", there=is_there())
 
 
-def test_a_copy_is_made_and_verified(order: Order, centre: Server, proxy: Proxy) -> None:
+def test_copy_is_made_and_verified(order: Order, centre: Server, proxy: Proxy) -> None:
     assert ThirdPartyMover().move(through(proxy, order), never) == len(DATA)
     assert place(order, centre).read_bytes() == DATA
     assert centre.parts() == []
@@ -30,17 +30,17 @@ def test_a_copy_is_made_and_verified(order: Order, centre: Server, proxy: Proxy)
 
 
 @pytest.mark.parametrize("verify", [Verify.NONE, Verify.SOURCE, Verify.TARGET, Verify.BOTH])
-def test_without_a_known_digest(order: Order, centre: Server, verify: Verify) -> None:
+def test_file_without_a_known_checksum_is_copied(order: Order, centre: Server, verify: Verify) -> None:
     ThirdPartyMover().move(attrs.evolve(order, checksum=None, size_bytes=None, verify=verify), never)
     assert place(order, centre).read_bytes() == DATA
 
 
-def test_no_source(order: Order, centre: Server) -> None:
+def test_missing_source_fails_before_a_folder_is_made(order: Order, centre: Server) -> None:
     failure("source missing", attrs.evolve(order, source=f"{order.source}.none"))
     assert not place(order, centre).parent.exists()
 
 
-def test_bytes_that_changed_at_the_source(order: Order, site: Server, centre: Server) -> None:
+def test_source_with_changed_bytes_is_not_copied(order: Order, site: Server, centre: Server) -> None:
     path = site.folder / order.source.removeprefix(f"{site.base}/")
     path.write_bytes(bytes([DATA[0] ^ 1]) + DATA[1:])
     found = f"{zlib.adler32(path.read_bytes()):08x}"
@@ -51,10 +51,8 @@ def test_bytes_that_changed_at_the_source(order: Order, site: Server, centre: Se
     assert not place(order, centre).parent.exists()
 
 
-def test_bytes_that_rotted_under_a_digest_that_the_storage_remembers(
-    order: Order, site: Server, centre: Server
-) -> None:
-    """A storage that asks its own memory for the digest does not notice; the destination does."""
+def test_target_detects_bit_rot_that_a_cached_source_checksum_hides(order: Order, site: Server, centre: Server) -> None:
+    """A source that answers with a cached checksum misses the change; the destination detects it."""
     path = site.folder / order.source.removeprefix(f"{site.base}/")
     assert WebDav().adler32(order.source, len(DATA)) == ADLER32.value
     times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
@@ -67,11 +65,11 @@ def test_bytes_that_rotted_under_a_digest_that_the_storage_remembers(
     assert centre.parts() == []
 
 
-def test_a_size_that_is_not_the_known_one(order: Order) -> None:
+def test_source_of_another_size_is_not_copied(order: Order) -> None:
     failure("source size", attrs.evolve(order, size_bytes=2_999_999))
 
 
-def test_bits_turned_over_on_the_way(order: Order, centre: Server, proxy: Proxy) -> None:
+def test_bit_flip_on_the_way_fails_the_copy(order: Order, centre: Server, proxy: Proxy) -> None:
     proxy.flips = 1
     with pytest.raises(TransferFailedError) as caught:
         ThirdPartyMover().move(through(proxy, order), never)
@@ -84,7 +82,7 @@ def test_bits_turned_over_on_the_way(order: Order, centre: Server, proxy: Proxy)
     assert place(order, centre).read_bytes() == DATA
 
 
-def test_a_line_that_is_cut(order: Order, centre: Server, proxy: Proxy) -> None:
+def test_cut_connection_fails_the_copy(order: Order, centre: Server, proxy: Proxy) -> None:
     proxy.cut_after = 1_000_000
     with pytest.raises(TransferFailedError) as caught:
         ThirdPartyMover().move(through(proxy, order), never)
@@ -93,7 +91,7 @@ def test_a_line_that_is_cut(order: Order, centre: Server, proxy: Proxy) -> None:
     assert centre.parts() == []
 
 
-def test_a_stale_file_at_the_destination(order: Order, centre: Server) -> None:
+def test_existing_target_is_replaced_on_request_only(order: Order, centre: Server) -> None:
     stale = place(order, centre)
     stale.parent.mkdir(parents=True)
     stale.write_bytes(DATA[:1000])
@@ -103,7 +101,7 @@ def test_a_stale_file_at_the_destination(order: Order, centre: Server) -> None:
     assert stale.read_bytes() == DATA
 
 
-def test_a_failed_copy_leaves_what_was_there(order: Order, centre: Server, proxy: Proxy) -> None:
+def test_failed_copy_leaves_the_existing_target(order: Order, centre: Server, proxy: Proxy) -> None:
     place(order, centre).parent.mkdir(parents=True)
     place(order, centre).write_bytes(b"what was there")
     proxy.flips = 1
@@ -112,7 +110,7 @@ def test_a_failed_copy_leaves_what_was_there(order: Order, centre: Server, proxy
     assert place(order, centre).read_bytes() == b"what was there"
 
 
-def test_a_stale_part_is_begun_anew(order: Order, centre: Server) -> None:
+def test_stale_partial_copy_is_begun_anew(order: Order, centre: Server) -> None:
     part = place(order, centre).with_name(order.part)
     part.parent.mkdir(parents=True)
     part.write_bytes(DATA[:1000])
@@ -122,7 +120,7 @@ def test_a_stale_part_is_begun_anew(order: Order, centre: Server) -> None:
     assert not part.exists()
 
 
-def test_a_copy_that_was_made_just_before_the_end(order: Order, centre: Server, proxy: Proxy) -> None:
+def test_finished_copy_is_not_made_again_after_a_restart(order: Order, centre: Server, proxy: Proxy) -> None:
     ThirdPartyMover().move(order, never)
     assert ThirdPartyMover().move(attrs.evolve(through(proxy, order), resumed=True), never) == len(DATA)
     assert proxy.read == []
@@ -131,7 +129,7 @@ def test_a_copy_that_was_made_just_before_the_end(order: Order, centre: Server, 
     failure("destination exists", attrs.evolve(order, resumed=True))
 
 
-def test_a_copy_that_is_given_up(order: Order, centre: Server, proxy: Proxy) -> None:
+def test_cancelled_copy_leaves_nothing(order: Order, centre: Server, proxy: Proxy) -> None:
     proxy.delay_s = 0.2
     begun = threading.Event()
 
@@ -146,7 +144,7 @@ def test_a_copy_that_is_given_up(order: Order, centre: Server, proxy: Proxy) -> 
     assert centre.parts() == []
 
 
-def test_other_digests_are_not_given(order: Order) -> None:
+def test_other_checksum_algorithms_are_refused(order: Order) -> None:
     failure("other digest", attrs.evolve(order, checksum=Checksum("sha256", "0" * 64)))
 
 
@@ -169,12 +167,12 @@ def test_other_digests_are_not_given(order: Order) -> None:
         "http://127.0.0.1/é",
     ],
 )
-def test_urls_that_are_refused(url: str) -> None:
+def test_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequestError):
         ThirdPartyMover().check(url)
 
 
-def test_schemes_do_not_mix() -> None:
+def test_source_and_target_need_fitting_schemes() -> None:
     movers = make_movers([])
     assert isinstance(mover_for(movers, "http://127.0.0.1:1/a", "http://localhost:2/b"), ThirdPartyMover)
     with pytest.raises(InvalidRequestError, match="do not fit"):

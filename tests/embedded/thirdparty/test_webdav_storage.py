@@ -14,7 +14,7 @@ from tests.embedded.thirdparty.orders import DATA
 demand("xrootd-server", there=is_there())
 
 
-def test_a_file_is_stored_fetched_and_moved(site: Server, tmp_path: Path) -> None:
+def test_file_is_stored_moved_fetched_and_deleted(site: Server, tmp_path: Path) -> None:
     path, url, pieces = tmp_path / "file", f"{site.base}/stored/a+b", list[bytes]()
     path.write_bytes(DATA)
     storage = WebDav()
@@ -29,7 +29,7 @@ def test_a_file_is_stored_fetched_and_moved(site: Server, tmp_path: Path) -> Non
         storage.delete(f"{url}.2")
 
 
-def test_what_comes_short_is_no_file(site: Server, proxy: Proxy) -> None:
+def test_truncated_download_fails(site: Server, proxy: Proxy) -> None:
     (site.folder / "short").write_bytes(DATA)
     proxy.cut_after = 1_000_000
     with pytest.raises(StorageError, match=r"of 3000000 bytes came|closed"):
@@ -46,8 +46,8 @@ def test_servers_listen_on_loopback_only(site: Server) -> None:
     assert not any(f":{port:04X} " in six for port in site.ports)
 
 
-def test_nothing_beside_the_files_is_served(site: Server) -> None:
-    """The quarantine of a storage element lies beside it, and the homes of others."""
+def test_files_outside_the_storage_are_not_served(site: Server) -> None:
+    """The quarantine of a storage element and the work folders of servers lie beside it."""
     beside = site.folder.with_name("SITE.quarantine")
     beside.mkdir()
     (beside / "file").write_bytes(DATA)

@@ -1,4 +1,4 @@
-"""The transfer service in a process of its own, and entries of its jobs."""
+"""A real transfer service for tests, and the files of its jobs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def free_port() -> int:
 
 
 class Service:
-    """A real process of the transfer service."""
+    """The transfer service in a process of its own."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_port()
@@ -103,7 +103,7 @@ def entry(source: Path | list[Path], target: Path, **more: Any) -> dict[str, Any
 
 
 def sparse(path: Path, size_bytes: int) -> Path:
-    """Make a large file that takes no room, whose copy takes its time."""
+    """Make a file that uses no disk space but takes long to copy."""
     with path.open("wb") as file:
         file.truncate(size_bytes)
     return path

@@ -57,7 +57,7 @@ GOOD: dict[str, Any] = {"sources": ["file:///a"], "destinations": ["file:///b"]}
         ),
     ],
 )
-def test_bad_submissions(service: Service, body: object, sentence: str) -> None:
+def test_submission_with_a_mistake_is_rejected(service: Service, body: object, sentence: str) -> None:
     headers = {"Content-Type": "application/json"}
     answer = service.session.post(f"{service.url}/jobs", data=json.dumps(body), headers=headers, timeout=20)
     assert answer.status_code == 400
@@ -66,12 +66,12 @@ def test_bad_submissions(service: Service, body: object, sentence: str) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b'{"files": ', b"[" * 200_000])
-def test_malformed_json(service: Service, text: bytes) -> None:
+def test_malformed_json_is_rejected(service: Service, text: bytes) -> None:
     answer = requests.post(f"{service.url}/jobs", data=text, headers={"Content-Type": "application/json"}, timeout=20)
     assert (answer.status_code, answer.json()["status"]) == (400, "400 Bad Request")
 
 
-def test_other_bad_requests(service: Service, source: Path, tmp_path: Path) -> None:
+def test_request_with_a_mistake_is_rejected(service: Service, source: Path, tmp_path: Path) -> None:
     job_id = service.submit([entry(source, tmp_path / "b")])
     requests_and_answers: list[tuple[str, str, object, int]] = [
         ("GET", "/nowhere", None, 404),
@@ -93,7 +93,7 @@ def test_other_bad_requests(service: Service, source: Path, tmp_path: Path) -> N
         assert answer.json()["message"]
 
 
-def test_no_web_page_can_use_it(service: Service) -> None:
+def test_web_pages_cannot_use_the_service(service: Service) -> None:
     plain = requests.post(f"{service.url}/jobs", data=json.dumps({"files": [GOOD]}), timeout=20)
     assert plain.status_code == 400
     assert "Content-Type" in plain.json()["message"]

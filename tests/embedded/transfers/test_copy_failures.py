@@ -1,4 +1,4 @@
-"""Which copies of the transfer service fail, and for which reason."""
+"""Copies that the transfer service verifies, replaces or fails, with the reasons."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _parent_is_a_file(source: Path, target: Path) -> dict[str, Any]:
         (_parent_is_a_file, "DESTINATION [20] DESTINATION MAKE_PARENT Not a directory"),
     ],
 )
-def test_why_a_copy_fails(
+def test_failed_copy_gives_its_reason_and_changes_no_file(
     service: Service,
     source: Path,
     tmp_path: Path,
@@ -88,7 +88,7 @@ def test_why_a_copy_fails(
         (None, "TRANSFER [5] DESTINATION CHECKSUM MISMATCH"),
     ],
 )
-def test_which_end_is_verified(
+def test_only_the_requested_ends_are_verified(
     service: Service, source: Path, tmp_path: Path, verify: str | None, outcome: str
 ) -> None:
     wrong = entry(source, tmp_path / "copy", checksum="ADLER32:deadbeef")
@@ -98,7 +98,7 @@ def test_which_end_is_verified(
 
 
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA256"])
-def test_other_digests(service: Service, source: Path, tmp_path: Path, algorithm: str) -> None:
+def test_other_checksum_algorithms_are_verified(service: Service, source: Path, tmp_path: Path, algorithm: str) -> None:
     digest = hashlib.new(algorithm, DATA).hexdigest()
     good = entry(source, tmp_path / "good", checksum=f"{algorithm}:{digest.upper()}")
     bad = entry(source, tmp_path / "bad", checksum=f"{algorithm}:{digest[::-1]}")
@@ -107,13 +107,13 @@ def test_other_digests(service: Service, source: Path, tmp_path: Path, algorithm
     assert f"{algorithm} do not match" in files[1]["reason"]
 
 
-def test_overwrite(service: Service, source: Path, tmp_path: Path) -> None:
+def test_existing_target_is_overwritten_on_request(service: Service, source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_bytes(b"older")
     assert service.wait(service.submit([entry(source, target)], overwrite=True))["job_state"] == "FINISHED"
     assert target.read_bytes() == DATA
 
 
-def test_a_storage_that_takes_no_folders(service: Service, source: Path) -> None:
+def test_copy_fails_where_no_folder_can_be_made(service: Service, source: Path) -> None:
     job = service.wait(service.submit([entry(source, Path("/proc/bdms-transfers/file"))]))
     assert job["files"][0]["reason"] == "DESTINATION [2] DESTINATION MAKE_PARENT No such file or directory"

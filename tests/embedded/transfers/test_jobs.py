@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_it_says_who_it_is(service: Service) -> None:
+def test_service_reports_its_version_and_vo(service: Service) -> None:
     answer = service.ask("GET", "/").json()
     assert {"major", "minor", "patch"} <= set(answer["api"])
     who = service.ask("GET", "/whoami").json()
@@ -31,7 +31,7 @@ def test_it_says_who_it_is(service: Service) -> None:
     assert who["vos"] == ["ctao"]
 
 
-def test_it_listens_on_loopback_only(service: Service) -> None:
+def test_service_listens_on_loopback_only(service: Service) -> None:
     listening = [
         line.split()[1]
         for table in ("tcp", "tcp6")
@@ -41,7 +41,7 @@ def test_it_listens_on_loopback_only(service: Service) -> None:
     assert listening == [f"0100007F:{service.port:04X}"]
 
 
-def test_one_file(service: Service, source: Path, tmp_path: Path) -> None:
+def test_one_file_is_copied(service: Service, source: Path, tmp_path: Path) -> None:
     target = tmp_path / "pic" / "new" / "file"
     job_id = service.submit([entry(source, target)], verify_checksum="both", job_metadata={"issuer": "rucio"})
     job = service.wait(job_id)
@@ -63,7 +63,7 @@ def test_one_file(service: Service, source: Path, tmp_path: Path) -> None:
     assert "files" not in service.ask("GET", f"/jobs/{job_id}").json()
 
 
-def test_one_bad_file_in_a_bulk_does_not_stop_the_others(service: Service, source: Path, tmp_path: Path) -> None:
+def test_one_bad_file_does_not_stop_the_others_of_its_job(service: Service, source: Path, tmp_path: Path) -> None:
     files = [entry(source, tmp_path / "pic" / str(number)) for number in range(20)]
     files[7]["sources"] = [url(tmp_path / "missing")]
     job = service.wait(service.submit(files))
@@ -75,13 +75,13 @@ def test_one_bad_file_in_a_bulk_does_not_stop_the_others(service: Service, sourc
     assert sorted(int(path.name) for path in (tmp_path / "pic").iterdir()) == [n for n in range(20) if n != 7]
 
 
-def test_a_job_of_bad_files_only_fails(service: Service, tmp_path: Path) -> None:
+def test_job_of_bad_files_fails(service: Service, tmp_path: Path) -> None:
     job = service.wait(service.submit([entry(tmp_path / "a", tmp_path / "b"), entry(tmp_path / "c", tmp_path / "d")]))
     assert job["job_state"] == "FAILED"
     assert job["reason"].startswith("One or more files failed")
 
 
-def test_unknown_jobs(service: Service, source: Path, tmp_path: Path) -> None:
+def test_unknown_job_is_not_found(service: Service, source: Path, tmp_path: Path) -> None:
     known, unknown = service.submit([entry(source, tmp_path / "b")]), str(uuid.uuid4())
     alone = service.ask("GET", f"/jobs/{unknown}?files={POLLER_FIELDS}")
     assert (alone.status_code, alone.json()["http_status"]) == (404, "404 Not Found")
@@ -100,13 +100,13 @@ def test_unknown_jobs(service: Service, source: Path, tmp_path: Path) -> None:
         assert service.ask(method, f"/jobs/{unknown}{path}", body).status_code == 404
 
 
-def test_hundreds_of_jobs_in_one_question(service: Service) -> None:
+def test_thousand_jobs_fit_in_one_request(service: Service) -> None:
     wanted = [str(uuid.uuid4()) for _ in range(1000)]
     answer = service.ask("GET", f"/jobs/{','.join(wanted)}?files={POLLER_FIELDS}")
     assert [job["job_id"] for job in answer.json()] == wanted
 
 
-def test_names_of_all_kinds(service: Service, source: Path, tmp_path: Path) -> None:
+def test_unusual_file_names_are_kept(service: Service, source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pic"
     wanted = {
         "with%20blank": "with blank",
@@ -122,7 +122,7 @@ def test_names_of_all_kinds(service: Service, source: Path, tmp_path: Path) -> N
     assert sorted(path.name for path in folder.iterdir()) == sorted(wanted.values())
 
 
-def test_multiple_sources(service: Service, source: Path, tmp_path: Path) -> None:
+def test_next_source_is_tried_after_a_failure(service: Service, source: Path, tmp_path: Path) -> None:
     bad = tmp_path / "onsite" / "bad"
     bad.write_bytes(DATA[::-1])
     several = entry([tmp_path / "missing", bad, source, source], tmp_path / "copy")
@@ -141,7 +141,7 @@ def test_multiple_sources(service: Service, source: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "other").exists()
 
 
-def test_multihop(service: Service, source: Path, tmp_path: Path) -> None:
+def test_hops_run_in_order_until_one_fails(service: Service, source: Path, tmp_path: Path) -> None:
     one, two, three = (tmp_path / name / "file" for name in ("one", "two", "three"))
     hops = [entry(source, one), entry(one, two), entry(two, three)]
     job = service.wait(service.submit(hops, multihop=True, verify_checksum="both"))
@@ -156,7 +156,7 @@ def test_multihop(service: Service, source: Path, tmp_path: Path) -> None:
     assert [file["file_state"] for file in job["files"]] == ["FINISHED", "FAILED", "NOT_USED"]
 
 
-def test_many_jobs_for_one_destination_leave_one_whole_file(service: Service, tmp_path: Path) -> None:
+def test_many_jobs_for_one_target_leave_one_whole_file(service: Service, tmp_path: Path) -> None:
     contents = [bytes([number]) * 300_000 for number in range(12)]
     jobs = []
     for number, content in enumerate(contents):
@@ -168,7 +168,7 @@ def test_many_jobs_for_one_destination_leave_one_whole_file(service: Service, tm
     assert parts(tmp_path) == []
 
 
-def test_a_running_copy_is_cancelled(service: Service, tmp_path: Path) -> None:
+def test_running_copy_is_cancelled(service: Service, tmp_path: Path) -> None:
     big = sparse(tmp_path / "big", 4 << 30)
     job_id = service.submit([{"sources": [url(big)], "destinations": [url(tmp_path / "pic" / "big")]}])
     wait_until(lambda: parts(tmp_path))
@@ -193,7 +193,7 @@ def test_several_copies_run_at_once(service: Service, tmp_path: Path) -> None:
     wait_until(lambda: not parts(tmp_path))
 
 
-def test_deterministic_identifiers(service: Service, source: Path, tmp_path: Path) -> None:
+def test_same_sid_gives_the_same_job_identifier(service: Service, source: Path, tmp_path: Path) -> None:
     who = service.ask("GET", "/whoami").json()
     sid = uuid.uuid4().hex
     expected = str(uuid.uuid5(uuid.uuid5(uuid.UUID(who["base_id"]), who["vos"][0]), sid))
@@ -202,7 +202,7 @@ def test_deterministic_identifiers(service: Service, source: Path, tmp_path: Pat
     assert service.ask("POST", "/jobs", again).status_code == 409
 
 
-def test_a_banned_storage_waits_and_priority_decides(
+def test_jobs_of_a_banned_storage_wait_and_then_run_by_priority(
     make_service: Callable[..., Service], source: Path, tmp_path: Path
 ) -> None:
     service = make_service("--workers", "1")
@@ -223,7 +223,7 @@ def test_a_banned_storage_waits_and_priority_decides(
     assert not (tmp_path / "cancelled").exists()
 
 
-def test_a_ban_can_cancel(make_service: Callable[..., Service], source: Path, tmp_path: Path) -> None:
+def test_ban_without_wait_cancels_jobs(make_service: Callable[..., Service], source: Path, tmp_path: Path) -> None:
     service = make_service()
     service.ask("POST", "/ban/se", {"storage": "file://localhost", "status": "WAIT"})
     job_id = service.submit([entry(source, tmp_path / "b")])

@@ -1,4 +1,4 @@
-"""The transfer service is killed, restarted and out of space, or cannot start."""
+"""Kills, restarts, a full disk and refused starts of the transfer service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_copy_survives_the_end_of_the_service(
+def test_copy_continues_after_the_service_restarts(
     make_service: Callable[..., Service], source: Path, tmp_path: Path, signum: signal.Signals
 ) -> None:
     size = 192 << 20
@@ -52,7 +52,7 @@ def test_a_copy_survives_the_end_of_the_service(
     assert target.with_name("later").read_bytes() == DATA
 
 
-def test_what_a_kill_left_is_removed_even_if_the_copy_cannot_be_made_again(
+def test_partial_copy_is_removed_after_a_kill_if_the_source_is_gone(
     make_service: Callable[..., Service], tmp_path: Path
 ) -> None:
     service = make_service()
@@ -67,7 +67,7 @@ def test_what_a_kill_left_is_removed_even_if_the_copy_cannot_be_made_again(
     assert list((tmp_path / "pic").iterdir()) == []
 
 
-def test_jobs_that_ended_are_remembered(make_service: Callable[..., Service], source: Path, tmp_path: Path) -> None:
+def test_finished_jobs_survive_a_kill(make_service: Callable[..., Service], source: Path, tmp_path: Path) -> None:
     service = make_service()
     before = service.wait(service.submit([entry(source, tmp_path / "copy")]))
     service.end(signal.SIGKILL)
@@ -75,9 +75,7 @@ def test_jobs_that_ended_are_remembered(make_service: Callable[..., Service], so
     assert service.job(before["job_id"]) == before
 
 
-def test_it_ends_rather_than_stands_idle_when_its_disk_is_full(
-    make_service: Callable[..., Service], tmp_path: Path
-) -> None:
+def test_service_exits_when_its_disk_is_full(make_service: Callable[..., Service], tmp_path: Path) -> None:
     service = make_service()
     big = sparse(tmp_path / "big", 64 << 20)
     job_id = service.submit([{"sources": [url(big)], "destinations": [url(tmp_path / "copy")]}])
@@ -92,7 +90,9 @@ def test_it_ends_rather_than_stands_idle_when_its_disk_is_full(
     assert parts(tmp_path) == []
 
 
-def test_what_keeps_it_from_starting(make_service: Callable[..., Service], tmp_path: Path) -> None:
+def test_service_refuses_to_start_on_a_used_port_or_database(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
     service = make_service()
     other = tmp_path / "other.sqlite"
     assert service.run("--port", str(service.port), "--database", str(other)).wait(timeout=20) == 2
@@ -105,7 +105,9 @@ def test_what_keeps_it_from_starting(make_service: Callable[..., Service], tmp_p
     assert service.ask("GET", "/").status_code == 200
 
 
-def test_roots(make_service: Callable[..., Service], source: Path, tmp_path: Path) -> None:
+def test_targets_outside_the_roots_are_rejected(
+    make_service: Callable[..., Service], source: Path, tmp_path: Path
+) -> None:
     service = make_service("--root", str(source.parent), "--root", str(tmp_path / "pic"))
     assert service.wait(service.submit([entry(source, tmp_path / "pic" / "a")]))["job_state"] == "FINISHED"
     refused = service.ask("POST", "/jobs", {"files": [entry(source, tmp_path / "elsewhere")]})

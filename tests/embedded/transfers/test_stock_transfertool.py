@@ -1,4 +1,4 @@
-"""Rucio's own transfertool against the transfer service, in a process of its own as the conveyor's."""
+"""Rucio's own transfertool, in another process like the conveyor, against the transfer service."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def poll_to_end(tool: StockTool, job_id: str, *request_ids: str) -> Any:  # noqa
     return answers
 
 
-def test_stock_tool_sees_the_service(tool: StockTool) -> None:
+def test_stock_tool_reads_version_and_vo(tool: StockTool) -> None:
     assert tool("version")["api"]["major"] == 3
     assert tool("whoami")["vos"] == ["ctao"]
 
@@ -159,14 +159,14 @@ def test_stock_tool_submits_and_polls(tool: StockTool, source: Path, tmp_path: P
     assert len(tool("query", [job_id], details=True)) == 2
 
 
-def test_stock_tool_sees_which_source_was_used(tool: StockTool, source: Path, tmp_path: Path) -> None:
+def test_stock_tool_reports_the_source_that_was_used(tool: StockTool, source: Path, tmp_path: Path) -> None:
     sources = [url(tmp_path / "missing"), url(source), url(source)]
     (job_id,) = tool("submit", [[["several", sources, url(tmp_path / "copy"), len(DATA), ADLER32]]])
     answers = poll_to_end(tool, job_id, "several")
     assert (answers["several"]["state"], answers["several"]["source"]) == ("DONE", url(source))
 
 
-def test_stock_tool_sees_hops_that_were_not_made(tool: StockTool, tmp_path: Path) -> None:
+def test_stock_tool_reports_unused_hops(tool: StockTool, tmp_path: Path) -> None:
     one, two = url(tmp_path / "one"), url(tmp_path / "two")
     hops = [["hop1", [url(tmp_path / "missing")], one, 1, ADLER32], ["hop2", [one], two, 1, ADLER32]]
     (job_id,) = tool("submit", [hops])
@@ -184,7 +184,7 @@ def test_stock_tool_cancels_and_prioritises(tool: StockTool, tmp_path: Path) -> 
     wait_until(lambda: not parts(tmp_path))
 
 
-def test_stock_tool_sees_a_lost_job(tool: StockTool) -> None:
+def test_stock_tool_reports_a_lost_job(tool: StockTool) -> None:
     lost = str(uuid.uuid4())
     assert tool("poll", {lost: ["r"]}) == {lost: "None"}
 
