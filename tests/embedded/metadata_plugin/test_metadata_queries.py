@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ctao_bdms.model.questions import HEADER, NEAR, PAGE, VALID
+from ctao_bdms.model.plugin_filters import HEADER, NEAR, PAGE, VALID
 from tests.embedded.metadata_plugin.night import NIGHT, T0, Archive, wire
 
 
@@ -165,14 +165,14 @@ def test_long_form_has_all_metadata_and_recursive_form_the_content(night: Archiv
         ({"instance__obs_id": "00123.5"}, "InvalidMetadata", "'00123.5' is no "),
         ({"instance__observing_night": "yesterday"}, "InvalidMetadata", "'yesterday' is no date"),
         ({"data__level.like": "DL0"}, "DIDFilterSyntaxError", "the operators are in ne lt lte gt gte"),
-        ({"data__level.gt": "DL*"}, "DIDFilterSyntaxError", "a wildcard suits only equality"),
-        ({"instance__obs_id": "2*"}, "DIDFilterSyntaxError", "a wildcard suits only texts"),
+        ({"data__level.gt": "DL*"}, "DIDFilterSyntaxError", "wildcards work with equality and ne only"),
+        ({"instance__obs_id": "2*"}, "DIDFilterSyntaxError", "wildcards work on texts only"),
         ({"instance__obs_id": [1, "many"]}, "InvalidMetadata", "'many' is no "),
         ({"instance__obs_id.gt": [1, 2]}, "DIDFilterSyntaxError", "takes one value, not 2"),
         ({"stage.like": 5}, "DIDFilterSyntaxError", "the operators are in ne lt"),
         ({"stage": {"=": 5}}, "InvalidMetadata", "a free key compares with texts, numbers, true and false"),
         ({"instance__obs_id": {"=": 5}}, "InvalidMetadata", "is no "),
-        ({"data__level": "DL0", "did_type": "folder"}, "UnsupportedOperation", "'folder' is not a type"),
+        ({"data__level": "DL0", "did_type": "folder"}, "UnsupportedOperation", "'folder' is not a DID type"),
     ],
 )
 def test_invalid_filter_is_refused(night: Archive, asked: dict[str, Any], error: str, words: str) -> None:

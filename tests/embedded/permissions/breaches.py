@@ -124,14 +124,14 @@ BREACHES: dict[str, Callable[[Scene], None]] = {
     )
 }
 GUARD_MESSAGES = {
-    "held": "holds .* for ever yet",
+    "held": "without lifetime holds .* yet",
     "held_without": "Nothing else would hold",
-    "lasting": "nothing holds .* for ever yet",
+    "lasting": "no rule without lifetime holds .* yet",
     "named": "it would be the same file",
-    "no_end": "it has no end",
+    "no_end": "preserved data have no lifetime",
     "other_copy": "is the last sound one",
     "replaced": "at PIC-DISK was declared bad, and Rucio replaces it",
-    "suspected": "nothing may act on it by itself",
-    "unregistered": "which the archive knows",
+    "suspected": "must not be replaced automatically",
+    "unregistered": "which is registered in the archive",
     "without_delay": "expire before a rule holds them",
 }

@@ -70,7 +70,7 @@ def test_copy_is_not_declared_bad_while_rucio_has_still_to_lock_it(world: World,
                 attach_to_held(scene, file)
             scene.call("declare_bad_file_replicas", [file | {"rse": PIC}], "a test")
 
-    with pytest.raises(RefusedError, match=r"AccessDenied.*still to make locks for what holds"):
+    with pytest.raises(RefusedError, match=r"AccessDenied.*has not yet made all locks for"):
         try_often()
 
 

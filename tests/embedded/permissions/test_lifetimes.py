@@ -45,16 +45,18 @@ def test_user_can_change_no_rule_option_but_a_finite_lifetime(world: World, opti
 def test_user_cannot_add_a_rule_without_end_to_a_new_dataset(world: World) -> None:
     scene = Scene(world, Role.USER, True)
     name, rule = scene.name(scene.own, "DL3"), {"copies": 1, "rse_expression": ONSITE, "account": scene.account}
-    with pytest.raises(RefusedError, match=r"AccessDenied.*Rules of people need a lifetime"):
+    with pytest.raises(RefusedError, match=r"AccessDenied.*Rules of users and operators need a lifetime"):
         scene.call("add_did", name["scope"], name["name"], "DATASET", rules=[rule])
-    with pytest.raises(RefusedError, match=r"AccessDenied.*Rules of people need a lifetime"):
+    with pytest.raises(RefusedError, match=r"AccessDenied.*Rules of users and operators need a lifetime"):
         scene.call("add_dids", [name | {"type": "DATASET", "rules": [rule]}])
 
 
 def test_raw_dataset_cannot_be_created_with_an_end(world: World) -> None:
     scene = Scene(world, Role.INGEST, True)
     name = scene.name(scene.own, "DL0")
-    with pytest.raises(RefusedError, match=r"AccessDenied.*what Rucio itself keeps: lifetime; raw data have no end"):
+    with pytest.raises(
+        RefusedError, match=r"AccessDenied.*own metadata cannot be changed: lifetime; raw data have no lifetime"
+    ):
         scene.call("add_did", name["scope"], name["name"], "DATASET", lifetime=1)
 
 
@@ -74,7 +76,8 @@ def test_raw_file_registered_with_an_end_is_refused(world: World, role: Role, en
     ]
     for method, arguments, keywords in attempts:
         with pytest.raises(
-            RefusedError, match=r"AccessDenied.*(it has no end|raw data have no end|can not add file DIDs)"
+            RefusedError,
+            match=r"AccessDenied.*(preserved data have no lifetime|raw data have no lifetime|can not add file DIDs)",
         ):
             scene.call(method, *arguments, **keywords)
 
@@ -89,7 +92,7 @@ def test_product_with_an_end_stays_out_of_a_permanent_block(world: World) -> Non
     world.root("add_did", *block.values(), "DATASET")
     ending, new = scene.file(scene.own, "DL3", PIC), scene.new_file(scene.own, "DL3") | {"meta": {"lifetime": 1}}
     scene.rule(ending, PIC, "root", lifetime=DAY_S)
-    with pytest.raises(RefusedError, match=r"AccessDenied.*nothing holds .* for ever yet"):
+    with pytest.raises(RefusedError, match=r"AccessDenied.*no rule without lifetime holds .* yet"):
         scene.call("attach_dids", *block.values(), [ending])
     with pytest.raises(RefusedError, match=r"AccessDenied.*cannot have an end"):
         scene.call("attach_dids", *block.values(), [new], rse=PIC)

@@ -120,7 +120,7 @@ def killed(order: Order, proxy: Proxy, another: Callable[[str], Server], service
     server.end(signal.SIGKILL)
     assert service.ended(job_id) == "FAILED"
     # the second reason, if the server still closed its connection
-    stopped = "TRANSFER [5] COPY Result The storage stopped in the middle of the copy"
+    stopped = "TRANSFER [5] COPY Result The storage stopped during the copy"
     assert service.store.files(job_id)[0]["reason"] in {REASONS["destination killed"], stopped}
     proxy.delay_s = 0
     assert len(server.parts()) == 1  # nobody was there to remove it

@@ -175,5 +175,5 @@ def test_invalid_url_is_refused(url: str) -> None:
 def test_source_and_target_need_fitting_schemes() -> None:
     movers = make_movers([])
     assert isinstance(mover_for(movers, "http://127.0.0.1:1/a", "http://localhost:2/b"), ThirdPartyMover)
-    with pytest.raises(InvalidRequestError, match="do not fit"):
+    with pytest.raises(InvalidRequestError, match="do not match"):
         mover_for(movers, "file:///a", "http://127.0.0.1/b")

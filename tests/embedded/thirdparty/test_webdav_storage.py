@@ -32,7 +32,7 @@ def test_file_is_stored_moved_fetched_and_deleted(site: Server, tmp_path: Path) 
 def test_truncated_download_fails(site: Server, proxy: Proxy) -> None:
     (site.folder / "short").write_bytes(DATA)
     proxy.cut_after = 1_000_000
-    with pytest.raises(StorageError, match=r"of 3000000 bytes came|closed"):
+    with pytest.raises(StorageError, match=r"of 3000000 bytes were received|closed"):
         WebDav().fetch(f"http://127.0.0.1:{proxy.port}/SITE/short", lambda _: None)
 
 

@@ -112,4 +112,4 @@ def test_targets_outside_the_roots_are_rejected(
     assert service.wait(service.submit([entry(source, tmp_path / "pic" / "a")]))["job_state"] == "FINISHED"
     refused = service.ask("POST", "/jobs", {"files": [entry(source, tmp_path / "elsewhere")]})
     assert refused.status_code == 400
-    assert "outside the folders" in refused.json()["message"]
+    assert "outside the allowed folders" in refused.json()["message"]
