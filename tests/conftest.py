@@ -8,11 +8,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from hypothesis import HealthCheck, settings
+
 if TYPE_CHECKING:
     import pytest
 
 #: Under names that begin so, a ring records its table: a title and lines, as JSON.
 _TABLES = ("campaign", "copies", "differential")
+
+# Where other tests run beside it, an example may take any time: that is no failure.
+settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared-machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,7 +6,7 @@ import random
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ctao_bdms.integrity import Scanner
@@ -53,7 +53,6 @@ def scanned(content: bytes, piece: int = _PIECE) -> FileFacts:
     return scanner.finish()
 
 
-@settings(deadline=None)
 @given(lines=_CARDS, tail=st.binary(max_size=2 * BLOCK), piece=st.integers(1, 3 * BLOCK))
 def test_any_cards_have_a_verdict_however_they_come(lines: list[str], tail: bytes, piece: int) -> None:
     header = "".join(line[:CARD].ljust(CARD) for line in [card("SIMPLE", True), *lines])
@@ -63,7 +62,6 @@ def test_any_cards_have_a_verdict_however_they_come(lines: list[str], tail: byte
     assert scanned(content, piece) == facts
 
 
-@settings(deadline=None)  # a piece of one byte is a call each
 @given(seed=st.integers(0, 10**9), piece=st.sampled_from([1, 3, 79, 80, 641, 2879, 2880, 2881, 5760, 104_729]))
 def test_pieces_of_any_size_say_the_same_of_random_files(seed: int, piece: int) -> None:
     chance = random.Random(seed)

@@ -51,7 +51,6 @@ def test_no_call_of_any_role_ends_the_last_sound_copy(
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=STEPS,
-                deadline=None,
                 database=None,
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),

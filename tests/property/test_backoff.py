@@ -145,4 +145,4 @@ class AnyOutage(RuleBasedStateMachine):
 
 
 TestAnyOutage = AnyOutage.TestCase
-TestAnyOutage.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestAnyOutage.settings = settings(max_examples=50, stateful_step_count=40)

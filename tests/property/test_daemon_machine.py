@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from tests.house import Archive, House, Reader
 
@@ -240,6 +240,4 @@ TestDaemon = Daemon.TestCase
 TestDaemon.settings = settings(
     max_examples=60,
     stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )

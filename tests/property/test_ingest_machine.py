@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from tests.property.fate import FATE
 from tests.property.ingest_model import Ingest
 
@@ -61,6 +61,4 @@ TestIngest = Ingest.TestCase
 TestIngest.settings = settings(
     max_examples=40,
     stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )

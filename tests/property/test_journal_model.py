@@ -199,4 +199,4 @@ class AnyNight(RuleBasedStateMachine):
 
 
 TestAnyNight = AnyNight.TestCase
-TestAnyNight.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestAnyNight.settings = settings(max_examples=30, stateful_step_count=25)

@@ -10,7 +10,8 @@ from astropy.io import fits
 from tests.unit.ingest.samples import FOLDER, NAME, make_archive, make_plan
 
 from ctao_bdms.inbox import survey
-from ctao_bdms.ingest import CheckPolicy, Described, Severity, describe
+from ctao_bdms.ingest import CheckPolicy, Described, Severity
+from ctao_bdms.ingest.describe import describe
 from ctao_bdms.integrity import scan
 from ctao_bdms.model import DefectKind
 from ctao_bdms.testing.damage import Damage, damage

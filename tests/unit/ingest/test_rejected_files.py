@@ -11,7 +11,8 @@ from tests.unit.ingest.samples import FOLDER, NAME, NOW, make_archive, make_plan
 
 from ctao_bdms.archive import Bdms
 from ctao_bdms.inbox import survey
-from ctao_bdms.ingest import Status, describe
+from ctao_bdms.ingest import Status
+from ctao_bdms.ingest.describe import describe
 from ctao_bdms.integrity import scan
 from ctao_bdms.quarantine import OperatorAction, Quarantine, restore
 from ctao_bdms.replication import Policy

@@ -24,7 +24,8 @@ from ctao_bdms.replication import Policy, Replication
 from ctao_bdms.storage import FileSink
 from ctao_bdms.storage.sinks import temporary_prefix
 from ctao_bdms.testing.products import write_dl1
-from ctao_bdms.upload import Put, deliver
+from ctao_bdms.upload import Put
+from ctao_bdms.upload.deliver import deliver
 from ctao_bdms.upload.put import read_products
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ from pathlib import Path
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import Lfn
 from ctao_bdms.storage import FileSink, sinks
-from ctao_bdms.upload import deliver
+from ctao_bdms.upload.deliver import deliver
 
 root, source, name, when = sys.argv[1:]
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
