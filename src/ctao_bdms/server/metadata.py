@@ -196,11 +196,7 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
             return
         questions = [here.limit(limit).offset(offset)]
         if recursive:
-            collections = _FOUND.with_only_columns(_DIDS.c.scope, _DIDS.c.name).where(
-                _DIDS.c.scope == scope, condition(groups, did_type)
-            )
-            inside = tuple_(_DIDS.c.scope, _DIDS.c.name).in_(select(_content_of(collections)))
-            questions = [here, _FOUND.where(inside, condition(groups, did_type, by_name=False))]
+            questions = [here, _inside(scope, groups, did_type)]
         seen = set(ignore_dids or ())
         for question in questions:
             for row in session.execute(question.add_columns(*_LONG) if long else question):
@@ -209,6 +205,15 @@ class CtaoMetadata(DidMetaPlugin):  # type: ignore[misc]
                     continue
                 seen.add(did)
                 yield _long(row) if long else row.name
+
+
+def _inside(scope: InternalScope, groups: Sequence[dict[str, Any]], did_type: str) -> Select[Any]:
+    """Return the query for the matching content, at any depth, of the matching collections of a scope."""
+    collections = _FOUND.with_only_columns(_DIDS.c.scope, _DIDS.c.name).where(
+        _DIDS.c.scope == scope, condition(groups, did_type)
+    )
+    inside = tuple_(_DIDS.c.scope, _DIDS.c.name).in_(select(_content_of(collections)))
+    return _FOUND.where(inside, condition(groups, did_type, by_name=False))
 
 
 def _paged(page: Page, found: Select[Any], session: Session) -> Iterator[dict[str, Any]]:

@@ -52,6 +52,7 @@ def make_app(store: Store, storages: Storages, workers: Workers, movers: Mapping
     app.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost"]
     _add_errors(app)
     _add_jobs(app, store, workers, movers)
+    _add_job_changes(app, store, workers)
     _add_storages(app, store, storages, workers)
     app.add_url_rule("/", view_func=lambda: jsonify(SERVICE), endpoint="service")
     app.add_url_rule("/whoami", view_func=lambda: jsonify(USER), endpoint="whoami")
@@ -80,7 +81,7 @@ def _add_errors(app: Flask) -> None:
 
 
 def _add_jobs(app: Flask, store: Store, workers: Workers, movers: Mapping[str, Mover]) -> None:
-    """Add the routes to submit, read, cancel and prioritise jobs."""
+    """Add the routes to submit and read jobs."""
 
     @app.post("/jobs")
     def submit() -> Answer:
@@ -111,6 +112,10 @@ def _add_jobs(app: Flask, store: Store, workers: Workers, movers: Mapping[str, M
         if job is None:
             return _error(HTTPStatus.NOT_FOUND, missing_answer(job_id)["http_message"])
         return jsonify([file_answer(file, job["state"]) for file in store.files(job_id)])
+
+
+def _add_job_changes(app: Flask, store: Store, workers: Workers) -> None:
+    """Add the routes to cancel and prioritise jobs."""
 
     @app.delete("/jobs/<job_ids>")
     def cancel(job_ids: str) -> Answer:
