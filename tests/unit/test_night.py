@@ -11,7 +11,7 @@ import pytest
 
 from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.cli.night import show
+from ctao_bdms.cli.ingest.night import show
 from ctao_bdms.cli.output import Output
 from ctao_bdms.daemon.config.settings import Checks
 from ctao_bdms.daemon.lease import Lease

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from ctao_bdms.cli.app import run
-from ctao_bdms.cli.screen import line, screen, silent
+from ctao_bdms.cli.embedded.screen import line, screen, silent
 from ctao_bdms.daemon.config.settings import Http
 from ctao_bdms.daemon.face.http import StatusServer
 from ctao_bdms.daemon.face.remote import RateMeter, fetch_status, read_address

@@ -11,8 +11,8 @@ import pytest
 
 from ctao_bdms.archive import Bdms
 from ctao_bdms.catalogue import InMemoryCatalogue
+from ctao_bdms.cli.access.track import show_lag
 from ctao_bdms.cli.output import Output
-from ctao_bdms.cli.track import show_lag
 from ctao_bdms.errors import NoRoomError, NotFoundError
 from ctao_bdms.model import Night, Rse, Site
 from ctao_bdms.naming import BlockName

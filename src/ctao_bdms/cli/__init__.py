@@ -1,4 +1,4 @@
-"""The command line: one module for each command. Only this package reads the environment."""
+"""The command line: one module for each command, in folders by room. Only this package reads the environment."""
 
 from __future__ import annotations
 

@@ -13,32 +13,32 @@ from typing import TYPE_CHECKING
 import cyclopts
 from rich.console import Console
 
-from ctao_bdms.cli.centres import centres
-from ctao_bdms.cli.demo import demo
-from ctao_bdms.cli.down import down
-from ctao_bdms.cli.evidence import evidence
-from ctao_bdms.cli.get import get
-from ctao_bdms.cli.ingest import ingest
-from ctao_bdms.cli.ingestd import ingestd
-from ctao_bdms.cli.journal import journal
-from ctao_bdms.cli.locate import locate
-from ctao_bdms.cli.manifest import manifest
-from ctao_bdms.cli.name import name
-from ctao_bdms.cli.night import night
-from ctao_bdms.cli.placement import placement
-from ctao_bdms.cli.plan import plan
-from ctao_bdms.cli.policy import policy
-from ctao_bdms.cli.put import put
-from ctao_bdms.cli.quarantine import quarantine
-from ctao_bdms.cli.query import query
-from ctao_bdms.cli.reconcile import reconcile
-from ctao_bdms.cli.release import release
-from ctao_bdms.cli.replay import replay
-from ctao_bdms.cli.rules import rules
-from ctao_bdms.cli.scan import scan
-from ctao_bdms.cli.status import status
-from ctao_bdms.cli.track import track
-from ctao_bdms.cli.up import up
+from ctao_bdms.cli.access.get import get
+from ctao_bdms.cli.access.locate import locate
+from ctao_bdms.cli.access.name import name
+from ctao_bdms.cli.access.query import query
+from ctao_bdms.cli.access.track import track
+from ctao_bdms.cli.embedded.demo import demo
+from ctao_bdms.cli.embedded.down import down
+from ctao_bdms.cli.embedded.status import status
+from ctao_bdms.cli.embedded.up import up
+from ctao_bdms.cli.ingest.ingest import ingest
+from ctao_bdms.cli.ingest.ingestd import ingestd
+from ctao_bdms.cli.ingest.journal import journal
+from ctao_bdms.cli.ingest.night import night
+from ctao_bdms.cli.ingest.plan import plan
+from ctao_bdms.cli.ingest.put import put
+from ctao_bdms.cli.ingest.quarantine import quarantine
+from ctao_bdms.cli.ingest.replay import replay
+from ctao_bdms.cli.ingest.scan import scan
+from ctao_bdms.cli.preservation.evidence import evidence
+from ctao_bdms.cli.preservation.manifest import manifest
+from ctao_bdms.cli.preservation.release import release
+from ctao_bdms.cli.replication.centres import centres
+from ctao_bdms.cli.replication.placement import placement
+from ctao_bdms.cli.replication.policy import policy
+from ctao_bdms.cli.replication.reconcile import reconcile
+from ctao_bdms.cli.replication.rules import rules
 from ctao_bdms.errors import BdmsError, InvalidMetadataError, InvalidNameError, UsageError
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ app = cyclopts.App(
 )
 
 for _group, _commands in (
-    ("See it work", (demo,)),
-    ("A Rucio on this machine", (up, down, status)),
-    ("Files into the archive", (scan, plan, ingest, put, ingestd, night, replay, journal, quarantine)),
-    ("Files out of the archive", (query, locate, track, get)),
-    ("How the archive keeps", (policy, placement, centres, reconcile, rules)),
-    ("What is kept, and proven", (manifest, evidence, release)),
-    ("Words of the archive", (name,)),
+    ("Demonstration", (demo,)),
+    ("Embedded Rucio", (up, down, status)),
+    ("Ingest", (scan, plan, ingest, put, ingestd, night, replay, journal, quarantine)),
+    ("Query and retrieve", (query, locate, track, get)),
+    ("Replication", (policy, placement, centres, reconcile, rules)),
+    ("Preservation", (manifest, evidence, release)),
+    ("Names", (name,)),
 ):
     _ordered = cyclopts.Group.create_ordered(_group)
     for _command in _commands:

@@ -13,7 +13,7 @@ from tests.unit.space_release.kept import ONSITE, Kept
 
 from ctao_bdms.archive import Bdms
 from ctao_bdms.cli.common import Archive as CommandArchive
-from ctao_bdms.cli.release import release as release_command
+from ctao_bdms.cli.preservation.release import release as release_command
 from ctao_bdms.errors import (
     ForbiddenError,
     UnreachableError,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, validators
 
 from ctao_bdms.cli.common import Json
+from ctao_bdms.cli.ingest.scan_rows import Files, ScannedFile, explain_file
 from ctao_bdms.cli.output import Output
-from ctao_bdms.cli.scan_rows import Files, ScannedFile, explain_file
 from ctao_bdms.errors import UsageError
 from ctao_bdms.integrity import scan_many
 from ctao_bdms.model import Verdict

@@ -16,8 +16,8 @@ from rich.live import Live
 from rich.table import Table
 
 from ctao_bdms.cli.common import Home, Json, between, home_path
+from ctao_bdms.cli.embedded.screen import line, screen, silent
 from ctao_bdms.cli.output import Output, plain, save_picture
-from ctao_bdms.cli.screen import line, screen, silent
 from ctao_bdms.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:

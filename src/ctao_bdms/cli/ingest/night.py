@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from ctao_bdms.cli.access.track import show_lag
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
 from ctao_bdms.cli.onsite import DEFAULT_SITE, SiteChoice
 from ctao_bdms.cli.output import size_text
-from ctao_bdms.cli.track import show_lag
 from ctao_bdms.journal import JournalReader
 from ctao_bdms.model import Night
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
-from ctao_bdms.cli.night import as_document
+from ctao_bdms.cli.ingest.night import as_document
 from ctao_bdms.cli.onsite import DEFAULT_SITE, SiteChoice
 from ctao_bdms.journal import FileEvent, JournalEvents, JournalReader, file_events
 from ctao_bdms.model import Night

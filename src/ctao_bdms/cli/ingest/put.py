@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from ctao_bdms.cli.common import DEFAULT_ARCHIVE, Archive
-from ctao_bdms.cli.ingest import summary
+from ctao_bdms.cli.ingest.ingest import summary
 from ctao_bdms.errors import UsageError
 from ctao_bdms.model import NewProduct
 

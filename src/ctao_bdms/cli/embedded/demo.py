@@ -24,7 +24,7 @@ from ctao_bdms.errors import MissingExtraError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ctao_bdms.cli.demo_result import DemoResult
+    from ctao_bdms.cli.embedded.demo_result import DemoResult
     from ctao_bdms.ingest import IngestReport
 
 __all__ = ["demo"]
@@ -51,7 +51,7 @@ def demo(
     """
     try:
         from ctao_bdms import embedded
-        from ctao_bdms.cli.demo_run import play
+        from ctao_bdms.cli.embedded.demo_run import play
         from ctao_bdms.testing.dl0 import night_specs
     except ModuleNotFoundError as error:
         raise MissingExtraError("embedded", error.name or "a module") from error

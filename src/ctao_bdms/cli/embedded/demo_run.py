@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from ctao_bdms.access import Fetching
-from ctao_bdms.cli.demo_result import DemoFile, DemoResult
+from ctao_bdms.cli.embedded.demo_result import DemoFile, DemoResult
 from ctao_bdms.errors import UnreachableError
 from ctao_bdms.ingest import IngestReport, Status
 from ctao_bdms.model import ArrayElement, Lfn

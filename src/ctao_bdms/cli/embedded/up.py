@@ -7,8 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ctao_bdms.cli.common import Home, Json, home_path
+from ctao_bdms.cli.embedded.status import show
 from ctao_bdms.cli.output import Output
-from ctao_bdms.cli.status import show
 from ctao_bdms.embedded.state import StorageKind
 
 __all__ = ["up"]
