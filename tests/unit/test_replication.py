@@ -56,6 +56,20 @@ def test_when_a_centre_joins_only_its_share_moves() -> None:
         assert after <= before | {"LAPP"}
 
 
+@pytest.mark.parametrize(
+    ("state", "locks", "awaits"),
+    [
+        (RuleState.REPLICATING, {"ok": 3, "replicating": 0, "stuck": 0}, True),
+        (RuleState.REPLICATING, {"ok": 3, "replicating": 1, "stuck": 0}, False),
+        (RuleState.STUCK, {"ok": 3, "replicating": 0, "stuck": 1}, False),
+        (RuleState.OK, {"ok": 3}, False),
+    ],
+)
+def test_rule_awaits_locks_that_no_transfer_brings(state: RuleState, locks: dict[str, int], awaits: bool) -> None:
+    rule = Rule(id="1", did=Did("acada", "/x"), rse_expression="centre=PIC", copies=1, state=state, locks=locks)
+    assert rule.awaits_locks is awaits
+
+
 def test_too_few_centres_are_told() -> None:
     with pytest.raises(UsageError, match="2 copies need 2 centres, and there are 1: PIC"):
         centres_for(Site.NORTH, NIGHT, {"PIC": 1.0, "CSCS": 0.0})

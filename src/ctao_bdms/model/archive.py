@@ -270,6 +270,13 @@ class Rule:
         """Whether copies are missing and no transfer is in progress or planned."""
         return self.state in {RuleState.STUCK, RuleState.SUSPENDED} and not self.locks.get("replicating", 0)
 
+    @property
+    def awaits_locks(self) -> bool:
+        """Whether it has no lock that waits for a copy, but Rucio's evaluator has still to make some locks."""
+        return self.state is RuleState.REPLICATING and not any(
+            self.locks.get(word, 0) for word in ("replicating", "stuck")
+        )
+
 
 @attrs.frozen(kw_only=True)
 class FirstRule:

@@ -109,6 +109,11 @@ class BlockStates(Rows[BlockState]):
         """Whether every block has its copies at every centre."""
         return all(state.is_complete for state in self)
 
+    @property
+    def awaits_locks(self) -> bool:
+        """Whether a rule, also one on site, still awaits locks for copies that are there."""
+        return any(rule.awaits_locks for state in self for rule in state.rules)
+
 
 def state_of(block: Block, wanted: Wanted, rules: Sequence[Rule]) -> BlockState:
     """Return the state of a block, its rules in the order in which they are made."""

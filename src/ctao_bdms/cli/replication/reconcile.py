@@ -38,7 +38,9 @@ def reconcile(
             help="Hours to wait for a closed centre.",
         ),
     ] = 24.0,
-    wait: Annotated[bool, Parameter(negative="", help="Wait until every copy is complete.")] = False,
+    wait: Annotated[
+        bool, Parameter(negative="", help="Wait until every copy is complete and held by its rule.")
+    ] = False,
     timeout_s: Timeout = 3600.0,
     archive: Archive = DEFAULT_ARCHIVE,
 ) -> int:
@@ -62,7 +64,7 @@ def reconcile(
 
     until = time.monotonic() + timeout_s
     states = rules.reconcile(scope, site=site, night=only, patience=patience, prune=prune, on_rule=say)
-    while wait and not states.is_complete:
+    while wait and (states.awaits_locks or not states.is_complete):
         if time.monotonic() > until:
             output.rows(states)
             raise UnreachableError(f"not all copies are complete after {timeout_s:g} s; see bdms rules explain")
