@@ -145,7 +145,7 @@ answer = list(client.list_scopes_for_account("bdms-ingest")), members
     assert "/ctao/mine" in top
     with pytest.raises(ConflictError):
         add_scope(rucio.home.path, "mine")
-    with pytest.raises(EmbeddedError, match="refuses"):
+    with pytest.raises(EmbeddedError, match="rejected"):
         add_scope(rucio.home.path, "No Scope")
 
 
