@@ -59,7 +59,7 @@ def pythons(session: nox.Session) -> None:
 def oracle(session: nox.Session) -> None:
     """Compare names and metadata with all products of CTAO's own data model; arguments go to pytest."""
     install(session)
-    session.install("ctao-datamodel>=1.4,<2", "pytest>=8.2", "pytest-timeout")
+    session.install("ctao-datamodel>=1.4,<2", "hypothesis>=6.100", "pytest>=8.2", "pytest-timeout")
     session.run("pytest", *(session.posargs or ["tests/oracle"]))
 
 
