@@ -163,8 +163,8 @@ VALUES = st.one_of(
 def test_values_are_read_as_astropy_reads_them(value: str | int | float | bool) -> None:
     image = fits.Card("KEYWORD", value).image
     assert len(image) % 80 == 0
-    header = fits.Header.fromstring(image)
-    expected = header["KEYWORD"]
+    # astropy 8.0 reads "'/" as "'": a text must be the one that was written, without blanks at its end.
+    expected = value.rstrip(" ") if isinstance(value, str) else fits.Header.fromstring(image)["KEYWORD"]
     assert parse_header(image.encode("ascii") + b"END".ljust(80)) == {"KEYWORD": expected}
 
 
