@@ -105,11 +105,11 @@ def test_a_night_survives_a_kill_in_the_middle_of_its_replication(shell: Shell) 
     written = write_night(shell.storage(), night_specs(60, megabytes=4))
     shell.bdms("ingest", str(shell.storage()))
     centres = [shell.storage(rse) for rse in ("PIC-DISK", "CSCS-DISK")]
+    pids = shell.pids()  # the command takes seconds under load, in which all would be copied
     until = time.monotonic() + 200
     while not any(path.is_file() for centre in centres for path in centre.rglob("*")):
         assert time.monotonic() < until, "no copy has begun"
         time.sleep(0.02)
-    pids = shell.pids()
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     copied = sum(path.is_file() for centre in centres for path in centre.rglob("*"))
