@@ -156,19 +156,12 @@ def awaits_locks(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN40
     """Return whether Rucio's judge still has to make locks for a name or one of its parents."""
     from rucio.db.sqla.constants import RuleState
     from rucio.db.sqla.models import ReplicationRule, UpdatedDID
-    from sqlalchemy import or_, select, tuple_
+    from sqlalchemy import or_, select
 
     above = _above(scope, name)
-    among = select(above.c.scope, above.c.name)
-    attached = select(UpdatedDID.id).where(tuple_(UpdatedDID.scope, UpdatedDID.name).in_(among)).exists()
-    asked_for = (
-        select(ReplicationRule.id)
-        .where(
-            tuple_(ReplicationRule.scope, ReplicationRule.name).in_(among), ReplicationRule.state == RuleState.INJECT
-        )
-        .exists()
-    )
-    return bool(session.execute(select(or_(attached, asked_for))).scalar())
+    attached = _any_row(UpdatedDID, above)
+    new_rule = _any_row(ReplicationRule, above, ReplicationRule.state == RuleState.INJECT)
+    return bool(session.execute(select(or_(attached, new_rule))).scalar())
 
 
 def rules_above(scope: Any, name: str, *, session: Any) -> list[str]:  # noqa: ANN401
@@ -209,18 +202,22 @@ def ends(scope: Any, name: str, *, session: Any, alone: bool = False) -> bool:  
     With `alone`, parents do not count.
     """
     from rucio.db.sqla.models import DataIdentifier, ReplicationRule, RSEFileAssociation
-    from sqlalchemy import and_, or_, select, tuple_
+    from sqlalchemy import and_, or_, select
 
     above = _start(scope, name, "alone") if alone else _above(scope, name)
-    among = select(above.c.scope, above.c.name)
-
-    def any_of(table: Any, end: Any) -> Any:  # noqa: ANN401
-        return select(table.name).where(tuple_(table.scope, table.name).in_(among), end.is_not(None)).exists()
-
     replica = and_(RSEFileAssociation.scope == scope, RSEFileAssociation.name == name)
     expiring = select(RSEFileAssociation.name).where(replica, RSEFileAssociation.tombstone.is_not(None)).exists()
-    dids, rules = any_of(DataIdentifier, DataIdentifier.expired_at), any_of(ReplicationRule, ReplicationRule.expires_at)
+    dids = _any_row(DataIdentifier, above, DataIdentifier.expired_at.is_not(None))
+    rules = _any_row(ReplicationRule, above, ReplicationRule.expires_at.is_not(None))
     return bool(session.execute(select(or_(dids, rules, expiring))).scalar())
+
+
+def _any_row(table: Any, above: Any, *conditions: Any) -> Any:  # noqa: ANN401
+    """Return whether a table has a row for one of the names in `above` that meets the conditions, as a condition."""
+    from sqlalchemy import select, tuple_
+
+    among = select(above.c.scope, above.c.name)
+    return select(table.name).where(tuple_(table.scope, table.name).in_(among), *conditions).exists()
 
 
 def is_permanent(name: str) -> bool:

@@ -315,7 +315,8 @@ def test_run_refuses_what_start_refuses(tmp_path: Path) -> None:
 @pytest.fixture
 def external(tmp_path: Path) -> Iterator[str]:
     """Run a PostgreSQL that is not ours, and return its URL: Debian's, or the wheel's where there is none."""
-    from ctao_bdms.embedded.database import postgres, unprivileged
+    from ctao_bdms.embedded.database import postgres
+    from ctao_bdms.embedded.supervision import unprivileged
 
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     programs = debian[-1] if debian else max(postgres._installed().items())[1]

@@ -219,8 +219,8 @@ class Bdms:
         rse, near
             The storage element, or the centre or region, where they are uploaded; by default the one that keeps the
             data of their night.
-        jobs
-            How many files are read and uploaded at once.
+        jobs, limits
+            How many files are read and uploaded at once, and how large a block may become.
         checks
             How serious it is where name, content and `product` disagree.
         on_read, on_uploaded

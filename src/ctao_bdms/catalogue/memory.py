@@ -106,7 +106,7 @@ class InMemoryCatalogue(Catalogue):
         self._rses[rse.name] = rse
 
     def set_file(self, file: ArchivedFile, metadata: ProductMetadata | None = None) -> None:
-        """Change what is known of a file, or add one; `metadata` are those that it had, unless they are given."""
+        """Replace a file, or add one with its `metadata`; without `metadata`, a known file keeps its own."""
         for replica in file.replicas:
             if replica.rse not in self._rses:
                 raise UnknownRseError(replica.rse, self._rses)
@@ -116,26 +116,26 @@ class InMemoryCatalogue(Catalogue):
         self._files[file.lfn], self._metadata[file.lfn] = file, metadata
 
     def remove_file(self, lfn: Lfn) -> None:
-        """Forget a file, its copies and its metadata, as Rucio does when the last copy was declared bad."""
+        """Remove a file, its replicas and its metadata, as Rucio does when the last replica was declared bad."""
         if lfn not in self._files:
             raise NotFoundError(f"the archive does not know {lfn}")
         del self._files[lfn], self._metadata[lfn]
 
     def set_block(self, block: Block) -> None:
-        """Change what is known of a block: that it is open, how many files it has, when it was made."""
+        """Replace a block, for example to change its number of files or its creation time."""
         if block.did not in self._blocks:
             raise NotFoundError(f"there is no block {block.did}")
         self._blocks[block.did] = block
 
     def set_rule(self, rule: Rule) -> None:
-        """Change a rule: its state, its account, when it ends."""
+        """Replace a rule, for example to change its state, account or expiry."""
         place = self._place(rule.id)
         if rule.state is not self._rules[place].state:
             self._changed[rule.did, rule.rse_expression] = self._now()
         self._rules[place] = rule
 
     def remove_rule(self, rule_id: str) -> None:
-        """Remove a rule and leave its copies, as Rucio does until its reaper comes; see `reap`."""
+        """Remove a rule and keep its replicas, as in Rucio until the reaper runs; see `reap`."""
         del self._rules[self._place(rule_id)]
 
     @override

@@ -272,7 +272,7 @@ class Rule:
 
     @property
     def awaits_locks(self) -> bool:
-        """Whether it has no lock that waits for a copy, but Rucio's evaluator has still to make some locks."""
+        """Whether Rucio's evaluator has still to create some of its locks, and no lock waits for a copy."""
         return self.state is RuleState.REPLICATING and not any(
             self.locks.get(word, 0) for word in ("replicating", "stuck")
         )

@@ -111,7 +111,7 @@ class BlockStates(Rows[BlockState]):
 
     @property
     def awaits_locks(self) -> bool:
-        """Whether a rule, also one on site, still awaits locks for copies that are there."""
+        """Whether Rucio's evaluator has still to create locks of a rule, also of one on site."""
         return any(rule.awaits_locks for state in self for rule in state.rules)
 
 

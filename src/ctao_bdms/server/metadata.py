@@ -261,9 +261,8 @@ def _require_right_to_change(scope: InternalScope, name: str, key: str, session:
     """
     if not flask.has_request_context():
         return
-    from rucio.core.permission import (
-        has_permission,
-    )  # imported late: it imports the policy, which Rucio loads after its plugins
+    # Imported late: it imports the policy, which Rucio loads after its plugins.
+    from rucio.core.permission import has_permission
 
     issuer = flask.request.environ["issuer"]
     account = InternalAccount(issuer, vo=flask.request.environ["vo"])

@@ -1,4 +1,4 @@
-"""Commands to take files in: by hand, and by the daemon, and to see their states."""
+"""Commands to ingest files, by hand or with the daemon, and to show their states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands about what is preserved: manifests, evidence, and space on site."""
+"""Commands for preservation: manifests, evidence, and releasing space on site."""
 
 from __future__ import annotations
 

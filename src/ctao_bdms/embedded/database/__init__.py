@@ -1,7 +1,6 @@
 """The database of an embedded Rucio: PostgreSQL from the wheel, or an existing server.
 
-`postgres` runs it, `inspection` checks a database before Rucio uses it, `unprivileged` runs programs that refuse to
-run as root.
+`postgres` runs it, `inspection` checks a database before Rucio uses it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctao_bdms.embedded.database.unprivileged import NOBODY, check_unprivileged, give, unprivileged
+from ctao_bdms.embedded.supervision.unprivileged import NOBODY, check_unprivileged, give, unprivileged
 from ctao_bdms.errors import EmbeddedError, MissingExtraError
 from ctao_bdms.processes import ProcessId, end
 

@@ -57,9 +57,8 @@ def _refused(action: Action, error: CatalogueError) -> None:
 
 def _main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("ctao_bdms.catalogue.rucio.login").setLevel(
-        logging.CRITICAL
-    )  # its errors are raised and logged here
+    # Rucio's client logs errors that it then raises; they are logged here.
+    logging.getLogger("ctao_bdms.catalogue.rucio.login").setLevel(logging.CRITICAL)
     _LOG.setLevel(logging.INFO)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signum, _frame: stop.set())

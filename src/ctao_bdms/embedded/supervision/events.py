@@ -33,9 +33,8 @@ class Events:
         self._write = write  # kept open for the signal handler
         signal.set_wakeup_fd(write.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(
-                number, lambda _signum, _frame: None
-            )  # without a handler, nothing is written to the wakeup fd
+            # Without a handler, nothing is written to the wakeup descriptor.
+            signal.signal(number, lambda _signum, _frame: None)
         self._owner = None if owner is None else _open(owner)
 
     def wait(self, handles: Iterable[int], timeout_s: float | None) -> list[int]:

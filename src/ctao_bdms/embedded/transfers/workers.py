@@ -89,7 +89,10 @@ class Workers:
                     self._cancelled[file_id].set()
 
     def stop(self, patience_s: float) -> bool:
-        """Abandon all copies; the next service makes them again."""
+        """Abandon all copies; the next service makes them again.
+
+        Waits for at most `patience_s` seconds, and returns whether all threads have ended.
+        """
         self._stopping.set()
         self.notice()
         deadline = time.monotonic() + patience_s

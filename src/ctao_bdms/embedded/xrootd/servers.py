@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ctao_bdms.embedded.database.unprivileged import check_unprivileged, give, unprivileged
 from ctao_bdms.embedded.supervision.ports import listen
+from ctao_bdms.embedded.supervision.unprivileged import check_unprivileged, give, unprivileged
 from ctao_bdms.embedded.xrootd.certificate import make_certificate
 from ctao_bdms.errors import EmbeddedError
 
