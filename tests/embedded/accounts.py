@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,17 @@ class Account:
         if "error" in answer:
             raise RefusedError(f"{answer['error']}: {' '.join(answer['text'].split())}")
         return answer["result"]
+
+    def when_locked(self, method: str, *arguments: object, **keywords: object) -> Any:  # noqa: ANN401 (JSON)
+        """Call, and again while the policy waits for the locks that Rucio's evaluator has still to make."""
+        end_s = time.monotonic() + 60
+        while True:
+            try:
+                return self(method, *arguments, **keywords)
+            except RefusedError as error:
+                if "has not yet made all locks" not in str(error) or time.monotonic() > end_s:
+                    raise
+            time.sleep(0.2)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from tests.house import context_of
 
@@ -150,6 +151,16 @@ def test_open_block_of_any_age_is_closed(tmp_path: Path, open_journal: Callable[
     assert not closed.is_open
     assert len(archive.rules("acada", [block.name])[block.name]) == 2, "on site, and at the first centre"
     assert journal.blocks(FileState.REGISTERED) == [block]
+
+
+def test_block_that_a_job_fills_stays_open(tmp_path: Path, open_journal: Callable[[], Journal]) -> None:
+    archive, journal = Archive(tmp_path), open_journal()
+    name = archive.fill(1).name
+    (ours,) = archive.blocks("acada", name)
+    archive.set_block(attrs.evolve(ours, account="wms"))
+    _recover(archive, journal)
+    (block,) = archive.blocks("acada", name)
+    assert block.is_open
 
 
 def test_copies_that_are_on_their_way_are_followed(tmp_path: Path, open_journal: Callable[[], Journal]) -> None:

@@ -320,6 +320,10 @@ class InMemoryCatalogue(Catalogue):
         return [Attempt(lfn=file.lfn, rse=target) for file in members if file.at(target) is None]
 
     @override
+    def account(self) -> str:
+        return self._account
+
+    @override
     def room(self, account: str = "") -> Mapping[str, float]:
         return dict.fromkeys(self._rses, float("inf")) | self.quotas
 

@@ -58,6 +58,9 @@ class StorageCatalogue(Protocol):
     def scopes(self) -> Sequence[str]:
         """Return the scopes of products, sorted: all but the root scope and the scopes of users."""
 
+    def account(self) -> str:
+        """Return our own account."""
+
     def room(self, account: str = "") -> Mapping[str, float]:
         """Return the free quota of an account (default: our own) at each storage element, in bytes.
 

@@ -21,6 +21,7 @@ _VERBS = frozenset(name for name in dir(Catalogue) if not name.startswith("_"))
 #: All other methods count as writes, so that a new method is fenced until it is listed here.
 _READ_ONLY = frozenset(
     {
+        "account",
         "annotations",
         "attempts",
         "blocks",

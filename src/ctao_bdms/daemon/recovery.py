@@ -34,7 +34,7 @@ __all__ = ["finish_quarantine", "open_registrar", "recover"]
 
 _log = logging.getLogger(__name__)
 
-#: Close all open blocks regardless of their age: the server's clock may differ from ours.
+#: Close our open blocks regardless of their age: the server's clock may differ from ours. Jobs still fill theirs.
 _AT_ONCE = dt.timedelta.min
 
 #: Number of files in one request when a journal is rebuilt.
@@ -82,7 +82,7 @@ def open_registrar(
 def recover(
     context: StageContext, catalogue: Catalogue, *, policy: Policy, alive: Callable[[], None] = lambda: None
 ) -> None:
-    """Close open blocks, create their missing rules, and rebuild a lost journal.
+    """Close our open blocks, create missing rules, and rebuild a lost journal.
 
     A journal counts as new until this function has finished, even over several restarts of the daemon.
 
@@ -117,7 +117,7 @@ def recover(
 def _close_and_rule(
     context: StageContext, catalogue: Catalogue, policy: Policy, alive: Callable[[], None]
 ) -> set[tuple[str, Night]]:
-    """Close open blocks, create their rules, and return the incomplete nights."""
+    """Close our open blocks, create missing rules, and return the incomplete nights."""
 
     def refused(action: Action, error: CatalogueError) -> None:
         """Log a rejected rule; the replicate stage retries it."""
@@ -132,6 +132,7 @@ def _close_and_rule(
             scope,
             pattern,
             abandoned_after=_AT_ONCE,
+            of_account=catalogue.account(),
             opened_since=opened_since,
             on_rule=lambda _did, _expression: alive(),
             on_refused=refused,

@@ -216,7 +216,7 @@ def _note_copies(journal: Journal, bdms: Bdms, block: Did) -> None:
 def _rules(
     bdms: Bdms, scopes: Iterable[str], site: Site, night: Night, on_rule: Callable[[Did, str], None]
 ) -> BlockStates:
-    """Close the open blocks of a night, and create their missing rules.
+    """Close our open blocks of a night, and create missing rules.
 
     Under the lease, no other process adds files to an open block.
     """
@@ -227,6 +227,7 @@ def _rules(
             scope,
             blocks_pattern(DEFAULT_VO, scope, site, night),
             abandoned_after=_AT_ONCE,
+            of_account=bdms.catalogue.account(),
             on_rule=on_rule,
         )
     )

@@ -121,7 +121,13 @@ class Follower:
 
     def _reconcile(self, scope: str, pattern: str) -> None:
         """Reconcile blocks."""
-        states = self._replication.reconcile(scope, pattern, on_rule=self._on_rule, on_refused=self._on_refused)
+        states = self._replication.reconcile(
+            scope,
+            pattern,
+            of_account=self._replication.catalogue.account(),
+            on_rule=self._on_rule,
+            on_refused=self._on_refused,
+        )
         complete = tuple(state.did for state in states if state.is_complete)
         if complete:
             self._complete.update(complete)

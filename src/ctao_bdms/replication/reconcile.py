@@ -83,6 +83,7 @@ class Replication:
         pattern: str,
         *,
         abandoned_after: dt.timedelta = dt.timedelta(minutes=10),
+        of_account: str = "",
         opened_since: dt.datetime | None = None,
         prune: bool = False,
         on_rule: Callable[[Did, str], None] = _silent,
@@ -100,6 +101,8 @@ class Replication:
             The scope, and the names of the blocks, with ``*``.
         abandoned_after
             How old an open block must be to be closed here.
+        of_account
+            Close only blocks of this account; by default of all.
         opened_since
             Only blocks made since then (aware); by default all.
         prune
@@ -116,7 +119,11 @@ class Replication:
             The closed blocks with their rules.
         """
         blocks = self._blocks(scope, pattern, opened_since)
-        abandoned = [block for block in blocks if block.is_open and self.now() - block.created >= abandoned_after]
+        abandoned = [
+            block
+            for block in blocks
+            if block.is_open and self.now() - block.created >= abandoned_after and of_account in {"", block.account}
+        ]
         for block in abandoned:
             try:
                 close_block(self.catalogue, block.did)

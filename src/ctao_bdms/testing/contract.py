@@ -418,6 +418,7 @@ class CatalogueContract:
     def test_it_is_known_how_much_more_an_account_may_keep(self, catalogue: Catalogue, scope: str) -> None:
         block, _ = _fill(catalogue, scope)
         account = next(iter(catalogue.blocks(scope, block.name))).account
+        assert catalogue.account() == account
         assert catalogue.room(account)["PIC-DISK"] > 1e15
 
     def test_it_is_known_how_much_an_account_keeps(self, catalogue: Catalogue, scope: str) -> None:

@@ -383,6 +383,10 @@ class RucioCatalogue(Catalogue):
             return transfers.attempts(self.client, rule, looked_at)
 
     @override
+    def account(self) -> str:
+        return str(self.client.account)
+
+    @override
     def room(self, account: str = "") -> Mapping[str, float]:
         whose = account or self.client.account
         with converted(f"reading the quota of {whose}"):
