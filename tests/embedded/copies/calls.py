@@ -258,7 +258,7 @@ def register_new(t: Turn) -> None:
     is_raw = t.actor in {Role.INGEST, "root", Role.ADMIN}
     scope = t.archive.scope if is_raw else t.scope
     did = (scope, f"/ctao/{scope}/{'DL0' if is_raw else 'DL3'}/{secrets.token_hex(6)}")
-    rse, content = t.one(*RSES), secrets.token_bytes(100)
+    rse, content = t.one(*(rse for rse in RSES if rse != t.archive.lost)), secrets.token_bytes(100)
     t.world.write(rse, did[1], content)
     file = replica(did, content) | t.one({}, {"meta": {"lifetime": 1}}, {"meta": {"expired_at": "2020-01-01T00:00:00"}})
     if t.one(True, False):

@@ -8,6 +8,7 @@ import zlib
 
 import attrs
 
+from ctao_bdms.errors import ForbiddenError
 from ctao_bdms.model import Did, FirstRule
 from ctao_bdms.testing.contract import registration
 from tests.embedded.copies.world import ONSITE, World
@@ -32,6 +33,8 @@ class SmallArchive:
     #: The calls and their answers, with times.
     history: list[str] = attrs.Factory(list)
     n_registered: int = 0
+    #: The centre that is lost: nobody writes there.
+    lost: str = ""
     open_block: tuple[str, str] = attrs.field(init=False)
 
     def note(self, what: str) -> None:
@@ -63,7 +66,13 @@ class SmallArchive:
             self.begin_block()
         self.world.catalogue.ensure_directories([file.lfn])
         self.directories[self.scope, did[1].rpartition("/")[0]] = None
-        self.world.catalogue.register(Did(*self.open_block), ONSITE, [file])
+        try:
+            self.world.catalogue.register(Did(*self.open_block), ONSITE, [file])
+        except ForbiddenError as error:  # an account has set an end to the rule of the empty block
+            self.note(f"closed {self.open_block}: {error}")
+            self.world.catalogue.close_block(Did(*self.open_block))
+            self.begin_block()
+            self.world.catalogue.register(Did(*self.open_block), ONSITE, [file])
         self.preserve(did, content)
         self.note(f"registered {did} in {self.open_block}")
 
