@@ -10,29 +10,9 @@ import psycopg
 from ctao_bdms.embedded.rucio.configuration import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ctao_bdms.embedded import Instance
 
-__all__ = ["expire", "suspend_rules", "unfinished"]
-
-
-def suspend_rules(instance: Instance, scopes: Sequence[str]) -> None:
-    """Suspend all rules in scopes, and what they still ask to be copied.
-
-    To end them instead would have Rucio delete each of their replicas, while other tests wait for its daemons.
-
-    Parameters
-    ----------
-    instance
-        The embedded Rucio.
-    scopes
-        The scopes.
-    """
-    with _connected(instance) as connection:
-        connection.execute(f"update {SCHEMA}.rules set state = 'U' where scope = any(%s)", (list(scopes),))
-        # To delete the requests would meet sources that the conveyor notes at the same time; it skips suspended ones.
-        connection.execute(f"update {SCHEMA}.requests set state = 'U' where scope = any(%s)", (list(scopes),))
+__all__ = ["expire", "unfinished"]
 
 
 def expire(instance: Instance, scope: str, pattern: str) -> None:

@@ -22,6 +22,7 @@ from ctao_bdms.embedded import READER
 from ctao_bdms.errors import CatalogueError, NotFoundError, UnreachableError
 from ctao_bdms.replication import Policy
 from ctao_bdms.testing.contract import ONSITE, block_of, registration
+from ctao_bdms.testing.plugin import new_namespace
 from tests.contract.test_stock_metadata import _changed
 
 if TYPE_CHECKING:
@@ -54,18 +55,16 @@ def tell(answers: Any, bdms: Bdms, scope: str) -> None:  # noqa: ANN401
 
 
 @pytest.fixture(scope="module")
-def scope(embedded_rucio_instance: Instance) -> tuple[str, list[str]]:
+def scope(embedded_rucio_instance: Instance) -> Iterator[tuple[str, list[str]]]:
     """A scope with many files, and their names in order."""
-    from ctao_bdms.testing.plugin import _namespace
-
-    namespace = _namespace(embedded_rucio_instance)
-    files = [registration(namespace.scope, number) for number in range(FILES)]
-    block = block_of(namespace.scope)
-    namespace.catalogue.ensure_directories(file.lfn for file in files)
-    namespace.catalogue.open_block(block)
-    for start in range(0, FILES, 500):
-        namespace.catalogue.register(block, ONSITE, files[start : start + 500])
-    return namespace.scope, sorted(str(file.lfn) for file in files)
+    with new_namespace(embedded_rucio_instance) as namespace:
+        files = [registration(namespace.scope, number) for number in range(FILES)]
+        block = block_of(namespace.scope)
+        namespace.catalogue.ensure_directories(file.lfn for file in files)
+        namespace.catalogue.open_block(block)
+        for start in range(0, FILES, 500):
+            namespace.catalogue.register(block, ONSITE, files[start : start + 500])
+        yield namespace.scope, sorted(str(file.lfn) for file in files)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from astropy.io import fits
 
 from ctao_bdms.archive import Bdms
 from ctao_bdms.embedded import READER, ROOT
+from ctao_bdms.embedded.namespace import retire_scopes
 from ctao_bdms.model import Lfn, ReplicaState
 from ctao_bdms.naming import BlockName, is_block
 from ctao_bdms.replication import Policy
@@ -27,6 +28,8 @@ from ctao_bdms.testing.products import write_dl1
 from tests.embedded.accounts import acting_as, config
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ctao_bdms.embedded import Instance
     from ctao_bdms.testing.plugin import RucioNamespace
 
@@ -89,8 +92,10 @@ class Job:
 
 
 @pytest.fixture(scope="module")
-def jobs(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Job]:
-    return make_jobs(embedded_rucio_instance, tmp_path_factory.mktemp("accounts"))
+def jobs(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Job]]:
+    made = make_jobs(embedded_rucio_instance, tmp_path_factory.mktemp("accounts"))
+    yield made
+    retire_scopes(embedded_rucio_instance.home.path, [job.scope for job in made.values()])
 
 
 def make_jobs(instance: Instance, folder: Path) -> dict[str, Job]:

@@ -1,4 +1,4 @@
-"""Create scopes in a running embedded Rucio."""
+"""Create scopes in a running embedded Rucio, and retire them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ctao_bdms.embedded.home import Home
+from ctao_bdms.embedded.rucio.configuration import SCHEMA
 from ctao_bdms.embedded.state import State
 from ctao_bdms.embedded.topology import INGEST, ROOT, VO
 from ctao_bdms.errors import ConflictError, EmbeddedError, NotRunningError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["add_scope"]
+__all__ = ["add_scope", "retire_scopes"]
 
 _TIMEOUT_S = 60.0
 
@@ -61,6 +63,41 @@ def add_scope(home: str | Path, scope: str) -> str:
     finally:
         connection.close()
     return name
+
+
+def retire_scopes(home: str | Path, scopes: Sequence[str]) -> None:
+    """Suspend all rules and transfers in scopes, and hide the scopes from daemons.
+
+    Rucio and the daemons of BDMS would go on with copies that nobody needs any more. To end the rules would have Rucio
+    delete each of their replicas, which costs more.
+
+    Parameters
+    ----------
+    home
+        The home of a running embedded Rucio.
+    scopes
+        The names of the scopes; a scope that does not exist is ignored.
+
+    Raises
+    ------
+    NotRunningError
+        If no embedded Rucio runs there.
+    """
+    import psycopg
+
+    place = Home(home)
+    state = State.load(place.state_file)
+    if state is None:
+        raise NotRunningError(place.path)
+    url = state.sqlalchemy_url(place.socket).replace("postgresql+psycopg:", "postgresql:", 1)
+    with psycopg.connect(url) as connection:
+        for change in (
+            "update {0}.scopes set status = 'D' where scope = any(%s)",
+            "update {0}.rules set state = 'U' where scope = any(%s)",
+            # To delete the requests would meet sources that the conveyor notes at the same time.
+            "update {0}.requests set state = 'U' where scope = any(%s)",
+        ):
+            connection.execute(change.format(SCHEMA), (list(scopes),))
 
 
 def _log_in(connection: http.client.HTTPConnection, account: str, password: str) -> str:

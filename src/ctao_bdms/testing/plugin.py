@@ -7,6 +7,7 @@ tests are independent.
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import attrs
@@ -26,6 +27,7 @@ __all__ = [
     "embedded_rucio_instance",
     "embedded_rucio_xrootd",
     "embedded_rucio_xrootd_instance",
+    "new_namespace",
 ]
 
 
@@ -71,9 +73,10 @@ def embedded_rucio_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def embedded_rucio(embedded_rucio_instance: Instance) -> RucioNamespace:
-    """Return a new scope in a real Rucio for the test, as a `RucioNamespace`."""
-    return _namespace(embedded_rucio_instance)
+def embedded_rucio(embedded_rucio_instance: Instance) -> Iterator[RucioNamespace]:
+    """Yield a new scope in a real Rucio for the test, as a `RucioNamespace`; nothing is copied after the test."""
+    with new_namespace(embedded_rucio_instance) as namespace:
+        yield namespace
 
 
 @pytest.fixture(scope="session")
@@ -86,16 +89,21 @@ def embedded_rucio_xrootd_instance(tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def embedded_rucio_xrootd(embedded_rucio_xrootd_instance: Instance) -> RucioNamespace:
-    """Return a new scope in a real Rucio on XRootD storage for the test, as a `RucioNamespace`."""
-    return _namespace(embedded_rucio_xrootd_instance)
+def embedded_rucio_xrootd(embedded_rucio_xrootd_instance: Instance) -> Iterator[RucioNamespace]:
+    """Yield a new scope in a real Rucio on XRootD storage for the test, as `embedded_rucio` does."""
+    with new_namespace(embedded_rucio_xrootd_instance) as namespace:
+        yield namespace
 
 
-def _namespace(instance: Instance) -> RucioNamespace:
-    """Create a scope with a random name."""
+@contextmanager
+def new_namespace(instance: Instance) -> Iterator[RucioNamespace]:
+    """Create a scope with a random name; retire it at the end."""
     from ctao_bdms.catalogue.rucio import RucioCatalogue
-    from ctao_bdms.embedded.namespace import add_scope
+    from ctao_bdms.embedded.namespace import add_scope, retire_scopes
 
     scope = f"t{secrets.token_hex(4)}"
     add_scope(instance.home.path, scope)
-    return RucioNamespace(instance, scope, RucioCatalogue.connect(instance.client_config()))
+    try:
+        yield RucioNamespace(instance, scope, RucioCatalogue.connect(instance.client_config()))
+    finally:
+        retire_scopes(instance.home.path, [scope])

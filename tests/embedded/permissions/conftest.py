@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ctao_bdms.embedded import READER, ROOT
+from ctao_bdms.embedded.namespace import retire_scopes
 from ctao_rucio_policy.roles import CENTRE_ATTRIBUTE, ROLE_ATTRIBUTE, Role
-from tests.database import suspend_rules
 from tests.embedded.accounts import acting_as, config
 from tests.embedded.permissions.scene import BYTES, CSCS, ONSITE, PIC, World
 
@@ -44,4 +44,4 @@ def world(embedded_rucio_instance: Instance, tmp_path_factory: pytest.TempPathFa
         root("add_scope", "root", foreign)
         yield World(root, accounts, names, scopes, foreign)
     # Their files have no bytes: Rucio would go on trying to copy them while other tests wait for copies of theirs.
-    suspend_rules(embedded_rucio_instance, [*scopes.values(), foreign])
+    retire_scopes(embedded_rucio_instance.home.path, [*scopes.values(), foreign])
