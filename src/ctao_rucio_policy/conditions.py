@@ -10,6 +10,7 @@ import attrs
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.model import RetentionClass
 from ctao_bdms.naming import BlockName, is_block, scope_of
+from ctao_rucio_policy.holds import lacks_manifest
 from ctao_rucio_policy.raw import centres_of, enters_on_site, preserving_centres
 from ctao_rucio_policy.request import body
 from ctao_rucio_policy.roles import Role
@@ -52,6 +53,14 @@ def _owner(caller: Caller, asked: Mapping[str, Any]) -> str:
     if generic.has_permission(caller.account, asked["action"], asked, session=caller.session):
         return ""
     return "The scope belongs to another account; use one of your own."
+
+
+def _unlisted(caller: Caller, asked: Mapping[str, Any]) -> str:
+    if reason := _owner(caller, asked):
+        return reason
+    if is_block(asked["name"]) and lacks_manifest(asked["name"], asked["scope"], session=caller.session):
+        return ""
+    return "A closed dataset stays closed, because its manifest has been written; create another one."
 
 
 def _derived(caller: Caller, asked: Mapping[str, Any]) -> str:
@@ -235,4 +244,5 @@ QUESTIONS: dict[str, Callable[[Caller, Mapping[str, Any]], str]] = {
     "owner": _owner,
     "released": _released,
     "two_centres": _two_centres,
+    "unlisted": _unlisted,
 }

@@ -26,6 +26,7 @@ __all__ = [
     "is_kept_for_a_while",
     "is_permanent",
     "known_of",
+    "lacks_manifest",
     "only_copies",
     "places_above",
     "rules_above",
@@ -115,6 +116,26 @@ def only_copies(replicas: Mapping[File, Collection[str]], *, session: Any) -> st
         if session.execute((held if is_preserved else other).limit(1)).first() is None:
             return name
     return ""
+
+
+def lacks_manifest(block: str, scope: Any, *, session: Any) -> bool:  # noqa: ANN401
+    """Return whether a file entered a block after its last manifest, or the block has files and no manifest.
+
+    Parameters
+    ----------
+    block, scope
+        The name of the block, and its scope (``InternalScope``).
+    """
+    from rucio.db.sqla.models import DataIdentifierAssociation
+    from sqlalchemy import and_, func, select
+
+    inside = and_(DataIdentifierAssociation.scope == scope, DataIdentifierAssociation.name == block)
+    entered, name = DataIdentifierAssociation.created_at, DataIdentifierAssociation.child_name
+    is_manifest = and_(name.startswith(block, autoescape=True), name.endswith(".bagit.tar"))
+    listed = session.execute(select(func.max(entered)).where(inside, is_manifest)).scalar()
+    unlisted = select(name).where(inside, ~is_manifest)
+    late = unlisted if listed is None else unlisted.where(entered > listed)
+    return session.execute(late.limit(1)).first() is not None
 
 
 def has_preserved(scope: Any, name: str, *, session: Any) -> bool:  # noqa: ANN401

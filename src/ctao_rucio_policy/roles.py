@@ -59,6 +59,7 @@ CONDITIONS: Mapping[str, str] = {
     "two_centres": "the rule only moves, from off site to a centre (`centre=PIC`), and two centres remain",
     "on_site": "the storage element is on site",
     "own_centre": "the storage elements belong to the operator's centre",
+    "unlisted": "the account owns the scope, and the dataset is a block with a file that no manifest lists",
 }
 
 #: The checks for every role, the administrator included; `guards` has the functions of the same names.
@@ -182,10 +183,7 @@ TABLE: Mapping[str, Row] = {
         guard="held_without",
     ),
     "close": _row("close a dataset", *[_OWNER] * 4),
-    "reopen": _admin_only(
-        "reopen a closed dataset",
-        "A closed dataset stays closed, because its manifest has been written; create another one.",
-    ),
+    "reopen": _row("reopen a closed dataset", *[_if("unlisted")] * 4),
     "describe": _row("set metadata", *[_OWNER] * 4),
     "describe-content": _admin_only(
         "set metadata of all content of a dataset or container (recursive)",

@@ -13,9 +13,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from ctao_bdms.blocks import BlockManifest, close_block, compare_manifest, compare_stored_manifest
+from ctao_bdms.blocks import BlockManifest, close_block, compare_manifest, compare_stored_manifest, manifest_of
 from ctao_bdms.catalogue import InMemoryCatalogue
-from ctao_bdms.errors import InvalidNameError, ManifestError, StorageError
+from ctao_bdms.errors import ForbiddenError, InvalidNameError, ManifestError, StorageError
 from ctao_bdms.integrity import digest_file
 from ctao_bdms.model import METADATA, Lfn, Product, ProductMetadata, Rse, Value, ValueType
 from ctao_bdms.naming import BlockName, ManifestName, explain_name, is_manifest, path_of_lfn, read_lfn
@@ -166,11 +166,11 @@ def test_what_is_no_name_of_a_manifest(end: str) -> None:
         ManifestName.parse(f"{BLOCK}{end}")
 
 
-def _archive(tmp_path: Path) -> InMemoryCatalogue:
+def _archive(tmp_path: Path, files: int = 1) -> InMemoryCatalogue:
     archive = InMemoryCatalogue([Rse(name=ONSITE, prefix=str(tmp_path / "onsite"), site="CTAO-North")])
     archive.ensure_directories([registration("acada", 0).lfn, registration("acada", 1).lfn])
     archive.open_block(BLOCK.did)
-    archive.register(BLOCK.did, ONSITE, [registration("acada", 0)])
+    archive.register(BLOCK.did, ONSITE, [registration("acada", 0)][:files])
     return archive
 
 
@@ -212,6 +212,43 @@ def test_what_came_after_the_manifest_makes_another_one(tmp_path: Path) -> None:
     assert [path.name.partition(".")[2] for path in paths] == ["2.bagit.tar", "bagit.tar"]
     assert [len(BlockManifest.parse(path.read_bytes()).files) for path in paths] == [2, 1]
     assert len(archive.products_in(BLOCK.did)) == 4
+
+
+@pytest.mark.parametrize("files", [0, 1])
+def test_file_that_enters_between_the_last_look_and_the_closing_is_in_a_manifest(tmp_path: Path, files: int) -> None:
+    """A request that timed out was carried out while the block was closed."""
+    (tmp_path / "onsite").mkdir()
+    archive = _archive(tmp_path, files)
+    close, late = archive.close_block, [registration("acada", 1)]
+
+    def closing(block: Did) -> None:
+        while late:
+            archive.register(block, ONSITE, [late.pop()])
+        close(block)
+
+    archive.close_block = closing  # type: ignore[method-assign]
+    close_block(archive, BLOCK.did)
+    assert not archive.blocks("acada", BLOCK.did.name)[0].is_open
+    manifest = manifest_of(archive.products_in(BLOCK.did))
+    assert manifest is not None
+    content = Path(path_of_lfn(manifest.lfn, tmp_path / "onsite")).read_bytes()
+    assert len(BlockManifest.parse(content).files) == files + 1
+    close_block(archive, BLOCK.did)
+    assert manifest_of(archive.products_in(BLOCK.did)) == manifest
+
+
+def test_block_that_may_not_be_opened_again_stays_closed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "onsite").mkdir()
+    archive = _archive(tmp_path)
+    archive.close_block(BLOCK.did)
+
+    def refuse(block: Did) -> None:
+        raise ForbiddenError(f"{block} stays closed")
+
+    archive.reopen_block = refuse  # type: ignore[method-assign]
+    close_block(archive, BLOCK.did)
+    assert "does not list all its files" in caplog.text
+    assert not archive.blocks("acada", BLOCK.did.name)[0].is_open
 
 
 def test_two_that_close_a_block_at_once_do_not_write_over_each_other(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ CHANGES = {
     "prolong_rule",
     "redirect_rule",
     "register",
+    "reopen_block",
     "retry_rule",
 }
 

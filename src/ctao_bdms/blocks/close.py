@@ -2,7 +2,8 @@
 
 The content of the manifest comes from the catalogue, never from memory: after a crash between any two steps the same
 steps are repeated, and write the same bytes under the same name. If a request that timed out registered more files
-after the manifest was written, a second manifest with the next number is made; a manifest is never replaced.
+after the manifest was written, a second manifest with the next number is made; a manifest is never replaced. If it
+registered them even after the content was read for the last time, the block is opened again for that manifest.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ctao_bdms.blocks.manifest import BlockManifest
 from ctao_bdms.catalogue import BlockCatalogue, FileCatalogue, RegistrationCatalogue, StorageCatalogue
-from ctao_bdms.errors import BlockClosedError, StorageError, UsageError
+from ctao_bdms.errors import BlockClosedError, ForbiddenError, StorageError, UsageError
 from ctao_bdms.naming import BlockName, ManifestName, is_manifest, path_of_lfn
 from ctao_bdms.storage import FileSink, open_sink, place_file
 
@@ -39,8 +40,9 @@ class ClosingCatalogue(StorageCatalogue, BlockCatalogue, RegistrationCatalogue, 
 def close_block(catalogue: ClosingCatalogue, block: Did) -> None:
     """Write the manifest of a block, register it in the block, and close the block.
 
-    It is safe to repeat; a closed block is left as it is. Empty blocks, blocks of user files, and blocks whose files
-    entered at a storage element that cannot be written from here are closed without a manifest.
+    It is safe to repeat; a closed block whose manifest lists all its files is left as it is. Empty blocks, blocks of
+    user files, and blocks whose files entered at a storage element that cannot be written from here are closed without
+    a manifest.
 
     Raises
     ------
@@ -51,12 +53,28 @@ def close_block(catalogue: ClosingCatalogue, block: Did) -> None:
     NotFoundError
         If there is no such block.
     """
+    while True:
+        can_list = _add_manifest(catalogue, block)
+        catalogue.close_block(block)
+        # A request that timed out may have registered files between the two.
+        if not can_list or _missing(block, catalogue.products_in(block)) is None:
+            return
+        _LOG.warning("block %s is opened again, because files entered while it was closed", block)
+        try:
+            catalogue.reopen_block(block)
+        except ForbiddenError as error:
+            _LOG.error("the manifest of block %s does not list all its files: %s", block, error)
+            return
+
+
+def _add_manifest(catalogue: ClosingCatalogue, block: Did) -> bool:
+    """Write and register the manifest that a block needs; return False if its storage cannot be written from here."""
     taken = 0
     while (manifest := _missing(block, held := catalogue.products_in(block))) is not None:
         storage = _storage(catalogue, BlockName.parse(block.name), manifest)
         if (sink := _sink(storage)) is None:
             _LOG.warning("block %s gets no manifest: %s cannot be written from here", block, storage.name)
-            break
+            return False
         number = max(taken, _number(manifest_of(held))) + 1
         lfn = ManifestName(block=BlockName.parse(block.name), number=number).lfn
         if not _write(sink, storage, lfn, manifest.to_bytes()):
@@ -68,7 +86,7 @@ def close_block(catalogue: ClosingCatalogue, block: Did) -> None:
         except BlockClosedError:
             _LOG.debug("block %s is closed already", block)
         break
-    catalogue.close_block(block)
+    return True
 
 
 def manifest_of(held: Iterable[Product]) -> Product | None:

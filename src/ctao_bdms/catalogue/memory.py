@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ctao_bdms.catalogue.port import Catalogue
-from ctao_bdms.errors import BlockClosedError, ConflictError, NotFoundError, UnknownRseError
+from ctao_bdms.errors import BlockClosedError, ConflictError, ForbiddenError, NotFoundError, UnknownRseError
 from ctao_bdms.model import (
     DEFAULT_ACTIVITY,
     ArchivedFile,
@@ -32,7 +32,7 @@ from ctao_bdms.model import (
     Rule,
     RuleState,
 )
-from ctao_bdms.naming import ROOT_SCOPE, Directory, directories_of, is_beside_tree, pfn_path, scope_of
+from ctao_bdms.naming import ROOT_SCOPE, Directory, directories_of, is_beside_tree, is_manifest, pfn_path, scope_of
 from ctao_bdms.overriding import override
 
 if TYPE_CHECKING:
@@ -281,6 +281,17 @@ class InMemoryCatalogue(Catalogue):
         if block not in self._blocks:
             raise NotFoundError(f"there is no block {block}")
         self._blocks[block] = attrs.evolve(self._blocks[block], is_open=False)
+
+    @override
+    def reopen_block(self, block: Did) -> None:
+        if block not in self._blocks:
+            raise NotFoundError(f"there is no block {block}")
+        if self._blocks[block].is_open:
+            return
+        held = [lfn for lfn, file in self._files.items() if block in file.datasets]  # in the order of registration
+        if not held or is_manifest(held[-1].text):
+            raise ForbiddenError(f"a closed dataset stays closed, because its manifest has been written: {block}")
+        self._blocks[block] = attrs.evolve(self._blocks[block], is_open=True)
 
     @override
     def products_in(self, block: Did) -> Sequence[Product]:

@@ -214,6 +214,17 @@ class RegistrationCatalogue(Protocol):
     def close_block(self, block: Did) -> None:
         """Close the block permanently; no effect if it is closed."""
 
+    def reopen_block(self, block: Did) -> None:
+        """Open a closed block that contains a file which its manifest does not list; no effect if it is open.
+
+        Raises
+        ------
+        ForbiddenError
+            If its manifest lists all files, or the block belongs to another account.
+        NotFoundError
+            If there is no such block.
+        """
+
 
 class BlockCatalogue(Protocol):
     """List blocks and their content."""

@@ -212,6 +212,21 @@ class CatalogueContract:
         with pytest.raises(BlockClosedError):
             catalogue.register(block, ONSITE, [registration(scope, 7)])
 
+    def test_a_closed_block_is_opened_only_for_files_that_no_manifest_lists(
+        self, catalogue: Catalogue, scope: str
+    ) -> None:
+        block, files = _fill(catalogue, scope)
+        manifest = attrs.evolve(files[0], lfn=Lfn(f"{block.name}.bagit.tar"))
+        catalogue.close_block(block)
+        catalogue.reopen_block(block)
+        catalogue.reopen_block(block)
+        catalogue.register(block, ONSITE, [manifest])
+        catalogue.close_block(block)
+        with pytest.raises(ForbiddenError):
+            catalogue.reopen_block(block)
+        with pytest.raises(BlockClosedError):
+            catalogue.register(block, ONSITE, [registration(scope, 7)])
+
     def test_a_name_stands_for_all_files_below_it(self, catalogue: Catalogue, scope: str) -> None:
         block, files = _fill(catalogue, scope, count=6)
         lfns = [file.lfn for file in files]

@@ -62,9 +62,9 @@ def close(s: Scene) -> None:
 
 
 def reopen(s: Scene) -> None:
-    dataset, _ = s.dataset(s.own, "DL3")
-    s.world.root("set_status", dataset["scope"], dataset["name"], open=False)
-    s.call("set_status", dataset["scope"], dataset["name"], open=True)
+    block = s.block(s.scope)
+    s.world.root("set_status", block["scope"], block["name"], open=False)
+    s.call("set_status", block["scope"], block["name"], open=True)
 
 
 def describe(s: Scene) -> None:

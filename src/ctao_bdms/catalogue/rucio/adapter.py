@@ -325,6 +325,14 @@ class RucioCatalogue(Catalogue):
                 _LOG.debug("block %s is closed already", block)
 
     @override
+    def reopen_block(self, block: Did) -> None:
+        with converted(f"opening block {block} again"):
+            try:
+                self.client.set_status(block.scope, block.name, open=True)
+            except rucio_exception.UnsupportedOperation:
+                _LOG.debug("block %s is open already", block)
+
+    @override
     def blocks(self, scope: str, pattern: str, *, opened_since: dt.datetime | None = None) -> Sequence[Block]:
         wanted = {"name": pattern}
         if opened_since is not None:  # Rucio can filter by creation time, but not by open or closed
