@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import tracemalloc
 import zlib
 
@@ -61,6 +62,44 @@ def test_what_is_packed_is_examined() -> None:
     assert [defect.kind for defect in scanned(gzip.compress(CONTENT[:9999])).defects] == [DefectKind.TRUNCATED]
     assert [defect.kind for defect in scanned(gzip.compress(b"text" * 999)).defects] == [DefectKind.NOT_A_PRODUCT]
     assert [defect.kind for defect in scanned(CONTENT).defects] == [DefectKind.CORRUPT]
+
+
+def members(content: bytes, *borders: int) -> bytes:
+    """Pack content in several members, as bgzip, pigz and cat make them (RFC 1952, 2.2)."""
+    places = [0, *borders, len(content)]
+    return b"".join(gzip.compress(content[a:b], mtime=0) for a, b in itertools.pairwise(places))
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 2880, 1 << 20])
+@pytest.mark.parametrize("borders", [(2880,), (0,), (1, 2, 3), (100, 100, 5000), (len(CONTENT),)], ids=str)
+def test_several_members_are_one_content(borders: tuple[int, ...], step: int) -> None:
+    packed = members(CONTENT[: 2880 * 4] if step == 1 else CONTENT, *borders)
+    facts = scanned(packed, step)
+    if step > 1:
+        assert (facts.verdict, facts.flags, facts.defects) == (Verdict.GOOD, (Flag.GZIPPED,), ())
+        assert facts.hdus[0].data_bytes == len(CONTENT) - 2880
+    else:  # the FITS within is cut, and nothing else is wrong
+        assert [defect.kind for defect in facts.defects] == [DefectKind.TRUNCATED]
+        assert "HDU 0" in facts.defects[0].message
+
+
+def test_many_small_members_are_read() -> None:
+    packed = members(CONTENT[:28800], *range(1, 28800))
+    assert "HDU 0" in scanned(packed).defects[0].message
+
+
+def test_every_cut_in_a_later_member_is_seen() -> None:
+    first = gzip.compress(CONTENT[:2880], mtime=0)
+    packed = first + gzip.compress(CONTENT[2880:], mtime=0)
+    for length in [*range(len(first), len(first) + 60), *range(len(first) + 60, len(packed), 9973), len(packed) - 1]:
+        assert [defect.kind for defect in scanned(packed[:length]).defects] == [DefectKind.TRUNCATED]
+
+
+@pytest.mark.parametrize("behind", [b"\x1f", b"\0" * 512, b"\x1f\x8c", b"\x1f" * 9], ids=str)
+@pytest.mark.parametrize("step", [1 << 20, 5])
+def test_bytes_that_begin_no_member_are_trailing(behind: bytes, step: int) -> None:
+    facts = scanned(PACKED + behind, step)
+    assert (facts.trailing_bytes, facts.verdict, facts.defects) == (len(behind), Verdict.UNCHECKED, ())
 
 
 @pytest.mark.parametrize("packed", [PACKED + b"x" * 10, gzip.compress(CONTENT + b"x" * 10)], ids=["behind", "within"])

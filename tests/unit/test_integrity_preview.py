@@ -115,3 +115,21 @@ def test_what_is_refused_unread_is_refused_when_it_is_read(
         assert facts == whole
     if kind is None:
         assert facts.verdict is Verdict.GOOD
+
+
+@pytest.mark.parametrize(
+    "begin", [b"", b"rubbish", b"\x89HDF\r\n\x1a\n", b"CDF\x07"], ids=["zeros", "text", "hdf5", "cdf"]
+)
+@pytest.mark.parametrize("suffix", [".fits", ".fits.fz", ".fits.gz", ".h5", ".nc", ".ecsv"])
+def test_large_file_whose_first_bytes_decide_is_not_read(tmp_path: Path, suffix: str, begin: bytes) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(begin)
+    os.truncate(path, 20_000_000_000)
+    read: list[int] = []
+    facts = scan(path, on_bytes=read.append)
+    assert (facts.verdict, read) == (Verdict.BAD, [])
+    assert Flag.UNREAD in facts.flags
+    assert facts.size_bytes == 20_000_000_000
+    path.unlink()
+    path.write_bytes(begin.ljust(5000, b"\0"))
+    assert {defect.kind for defect in scan(path).defects} == {defect.kind for defect in facts.defects}

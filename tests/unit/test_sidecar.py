@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -20,7 +21,7 @@ from ctao_bdms.integrity import scan
 from ctao_bdms.model import DefectKind
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 CONTENT = b"Wikipedia"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -83,7 +84,12 @@ def test_forms_of_a_file_of_digests(data: Path, text: str) -> None:
         (MD5, "no digest of 64"),
         (f"{SHA256}  other.fits.fz\n", "but not data.fits.fz"),
         ("a" * 70_000, "70000 bytes"),
-        ("\n \n", "but not data.fits.fz"),
+        ("\n \n", "no digest"),
+        ("# only a comment\n", "no digest"),
+        ("", "it is empty"),
+        (f"MD5 (data.fits.fz) = {MD5}\n", "no digest of 64"),
+        (f"SHA512 (data.fits.fz) = {SHA256}\n", "no digest of 64"),
+        (f"SHA256 (other.fits.fz) = {SHA256}\n", "but not data.fits.fz"),
     ],
 )
 def test_a_file_of_digests_that_says_nothing_is_a_defect(data: Path, text: str, reason: str) -> None:
@@ -133,11 +139,55 @@ def test_statements_that_contradict_each_other(data: Path) -> None:
     assert "is said beside it" in wrong(data, said(data, json.dumps({"digests": {"md5": "0" * 32}}), md5=MD5))[0]
 
 
-def test_links_and_special_files_say_nothing(data: Path) -> None:
+def test_trigger_that_is_a_link_or_special_states_nothing(data: Path) -> None:
     trigger = data.with_name(data.name + ".trigger")
     trigger.symlink_to(data.name)
-    os.mkfifo(f"{data}.md5")
     assert read_statement(data, trigger) == Statement()
+    trigger.unlink()
+    os.mkfifo(trigger)
+    assert read_statement(data, trigger) == Statement()
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (os.mkdir, "not a regular file"),
+        (lambda place: Path(place).symlink_to("gone"), "a link to a file that does not exist"),
+        (lambda place: Path(place).symlink_to(place), "cannot be read"),
+        (lambda place: Path(place).symlink_to("/dev/zero"), "not a regular file"),
+    ],
+    ids=["fifo", "folder", "dangling", "loop", "device"],
+)
+def test_sidecar_that_is_no_file_is_a_defect(data: Path, make: Callable[[str], None], reason: str) -> None:
+    make(f"{data}.sha256")
+    (message,) = wrong(data, read_statement(data))
+    assert "data.fits.fz.sha256" in message
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{SHA256}  data.fits.fz\n",
+        f"SHA256 (data.fits.fz) = {SHA256}\n",
+        f"\ufeff{SHA256} *./night/data.fits.fz\r\n",
+        f"# made by hand\n\n{SHA256.upper()}\n",
+    ],
+    ids=["coreutils", "tag", "byte order mark", "comment"],
+)
+def test_sidecar_as_others_write_it(data: Path, text: str) -> None:
+    statement = said(data, sha256=text)
+    assert statement == Statement(digests={"sha256": SHA256})
+    assert compare_statement(statement, scan(data)) == ()
+
+
+def test_adler32_as_printed_without_leading_zeros(data: Path) -> None:
+    data.write_bytes(b"\x01")
+    assert scan(data).adler32 == "00020002"
+    statement = said(data, adler32="20002  data.fits.fz\n")
+    assert statement == Statement(digests={"adler32": "00020002"})
+    assert "adler32" in wrong(data, said(data, adler32="0  data.fits.fz\n"))[0]
 
 
 def test_a_digest_that_was_not_made_is_not_passed_over(data: Path) -> None:

@@ -66,10 +66,12 @@ def describe(
     if facts is None:
         return Described(file=file, facts=None, metadata=ProductMetadata({}), defects=tuple(defects))
     defects += facts.defects
-    metadata, faults = ProductMetadata.from_keywords(facts.keywords)
+    metadata, _ = ProductMetadata.from_keywords(facts.keywords)
     warnings: list[Defect] = []
     if not is_unreadable(facts):
-        defects += faults
+        required, optional = ProductMetadata.faults_by_need(facts.keywords, DataLevel.DL0)
+        defects += required
+        warnings += optional
         defects += metadata.missing(DataLevel.DL0)
         for check, defect in failed_checks(path, facts, metadata):
             severity = policy.severity_of(check)

@@ -2,19 +2,19 @@
 
 Three forms are read, all optional:
 
-- ``<file>.<algorithm>``, as written by ``sha256sum`` and similar tools: lines of digest, blanks and name; or a digest
-  alone;
+- ``<file>.<algorithm>``, as written by ``sha256sum``, also with ``--tag``, and similar tools: lines of digest, blanks
+  and name, or ``SHA256 (name) = digest``; or a digest alone. Lines that begin with ``#`` are comments; an Adler-32 may
+  lack its leading zeros, as ``%x`` prints it;
 - a trigger that is a regular file with such lines, one for each algorithm, identified by its number of digits;
 - a trigger that is a regular file with a JSON object of ``size_bytes`` and ``digests``.
 
-A trigger with any other content is ignored, because the content of triggers was never agreed. A sidecar file that
-cannot be read is a defect.
+A trigger with any other content is ignored, because the content of triggers was never agreed. A sidecar file that is
+empty, cannot be read, or is no file is a defect.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import stat
 from typing import TYPE_CHECKING
@@ -42,7 +42,9 @@ DIGEST_SUFFIXES = frozenset(f".{algorithm}" for algorithm in _DIGITS)
 #: Largest size of a sidecar file, in bytes: a statement has only a few lines.
 _LONGEST = 65_536
 
-_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{8,128})(?:[ \t]+\*?(?P<name>\S.*))?")
+_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{1,128})(?:[ \t]+\*?(?P<name>\S.*))?")
+#: As ``sha256sum --tag`` and the tools of BSD write it.
+_TAGGED = re.compile(r"(?P<algorithm>[A-Za-z0-9]+) \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{1,128})")
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +92,7 @@ def read_statement(path: Path, trigger: Path | None = None) -> Statement:
     defects: list[Defect] = []
     for source, algorithm in _sources(path, trigger):
         try:
-            text = _read(source)
+            text = _read(source) if algorithm or _is_file_with_content(source) else None
             if text is None:
                 continue
             size_bytes, said = _parse(text, path.name, algorithm)
@@ -147,19 +149,35 @@ def _sources(path: Path, trigger: Path | None) -> Iterator[tuple[Path, str]]:
         yield path.with_name(f"{path.name}.{algorithm}"), algorithm
 
 
-def _read(source: Path) -> str | None:
-    """Return the text of a sidecar file; None if there is none, or a FIFO or device."""
+def _is_file_with_content(trigger: Path) -> bool:
+    """Whether a trigger may state something: a link, a FIFO or an empty file does not."""
     try:
-        status = os.lstat(source)
+        status = trigger.lstat()
     except FileNotFoundError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size > 0
+
+
+def _read(source: Path) -> str | None:
+    """Return the text of a sidecar file; None if there is none."""
+    try:
+        status = source.stat()
+    except FileNotFoundError:
+        if source.is_symlink():
+            msg = "it is a link to a file that does not exist"
+            raise ValueError(msg) from None
         return None
-    if not stat.S_ISREG(status.st_mode) or not status.st_size:
-        return None
+    if not stat.S_ISREG(status.st_mode):
+        msg = "it is not a regular file"
+        raise ValueError(msg)
+    if not status.st_size:
+        msg = "it is empty"
+        raise ValueError(msg)
     if status.st_size > _LONGEST:
         msg = f"it has {status.st_size} bytes, and at most {_LONGEST} are read"
         raise ValueError(msg)
     try:
-        return source.read_bytes().decode("utf-8")
+        return source.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         msg = "it is no text"
         raise ValueError(msg) from None
@@ -169,20 +187,37 @@ def _parse(text: str, name: str, algorithm: str) -> tuple[int | None, dict[str, 
     """Parse size and digests of a sidecar file; `algorithm` is empty for a trigger."""
     if not algorithm and text.lstrip().startswith("{"):
         return _parse_object(text)
-    lines = [_LINE.fullmatch(line.strip()) for line in text.splitlines() if line.strip()]
-    if not algorithm and not all(line and len(line["digest"]) in _ALGORITHMS for line in lines):
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    stated = [_parse_line(line, algorithm) for line in lines]
+    if not algorithm and not all(stated):
         return None, {}
     digests = {}
-    for line in lines:
-        if line is None or (algorithm and len(line["digest"]) != _DIGITS[algorithm]):
+    for each in stated:
+        if each is None:
             msg = f"a line is no digest of {_DIGITS[algorithm]} hexadecimal digits with a name"
             raise ValueError(msg)
-        if line["name"] is None or line["name"].rpartition("/")[2] == name:
-            digests[_ALGORITHMS[len(line["digest"])]] = line["digest"].lower()
+        made_by, digest, of = each
+        if not of or of.rpartition("/")[2] == name:
+            digests[made_by] = digest
     if algorithm and not digests:
-        msg = f"it names other files, but not {name}"
+        msg = f"it names other files, but not {name}" if stated else "it has no digest"
         raise ValueError(msg)
     return None, digests
+
+
+def _parse_line(line: str, algorithm: str) -> tuple[str, str, str] | None:
+    """Parse algorithm, digest and name of a line; None if it has no digest, or one of another `algorithm`."""
+    match = _TAGGED.fullmatch(line) or _LINE.fullmatch(line)
+    if match is None:
+        return None
+    digest = match["digest"].lower()
+    if algorithm == "adler32":
+        digest = digest.zfill(_DIGITS[algorithm])
+    made_by = _ALGORITHMS.get(len(digest), "")
+    tag = match.groupdict().get("algorithm", "").lower()
+    if not made_by or (algorithm and made_by != algorithm) or (tag and tag != made_by):
+        return None
+    return made_by, digest, match["name"] or ""
 
 
 def _parse_object(text: str) -> tuple[int | None, dict[str, str]]:

@@ -87,8 +87,13 @@ def is_dl3(hdus: Sequence[HduFacts]) -> bool:
 
 
 def class_of(hdu: HduFacts) -> HduClass | None:
-    """Return the class of an HDU; None if it is unknown."""
+    """Return the class of an HDU; None if it is unknown.
+
+    An HDU without HDUCLAS1 has the class that its EXTNAME is: gammapy writes its good times so.
+    """
     words = tuple(_text(hdu, f"HDUCLAS{number}").upper() for number in range(1, 5))
+    if not words[0]:
+        words = (hdu.name.strip().upper(),)
     fitting = [known for known in DL3_CLASSES if words[: len(known.words)] == known.words]
     return max(fitting, key=lambda known: len(known.words), default=None)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from ctao_bdms.utc import parse_utc
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -50,10 +52,9 @@ def _date(header: Mapping[str, Keyword], date: str, time: str) -> dt.datetime | 
     if "T" not in text and isinstance(clock, str) and clock:
         text = clock if "T" in clock else f"{text}T{clock}"
     try:
-        found = dt.datetime.fromisoformat(text)
+        return parse_utc(text)
     except ValueError:
         return None
-    return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
 
 
 def _seconds(header: Mapping[str, Keyword], keyword: str) -> dt.datetime | None:

@@ -25,6 +25,9 @@ BLOCK_BYTES = 2880
 _FIRST = b"SIMPLE  ="
 _NEXT = b"XTENSION="
 
+#: So many bytes of a first card are no accident.
+_MIN_MAGIC_BYTES = 4
+
 #: Largest size of all headers of one file together, in bytes. It bounds the memory of the parser.
 _MAX_HEADERS_BYTES = 8 * 1024 * 1024
 
@@ -150,7 +153,7 @@ class FitsParser:
                 f"{self._label()} ends {self._missing_bytes} bytes before the end of its data, "
                 f"which are {self._data_bytes} bytes with padding"
             )
-        elif self._state is _State.HEADER and (self._header or self._block.startswith(self._magic())):
+        elif self._state is _State.HEADER and (self._header or self._begins_header()):
             cut = f"HDU {len(hdus)} ends in its header, {len(self._header) + len(self._block)} bytes after its begin"
         elif self._state is _State.HEADER and hdus:
             trailing_bytes = len(self._block)
@@ -163,6 +166,10 @@ class FitsParser:
             defects=defects,
             complete=not cut and self._state in {_State.HEADER, _State.TRAILING},
         )
+
+    def _begins_header(self) -> bool:
+        """Whether the last bytes, less than a block, are the beginning of a header; some bytes more prove nothing."""
+        return len(self._block) >= _MIN_MAGIC_BYTES and self._block.startswith(self._magic()[: len(self._block)])
 
     def _magic(self) -> bytes:
         return _NEXT if self._hdus else _FIRST

@@ -31,7 +31,7 @@ def keywords(hdus: Sequence[HduFacts]) -> Mapping[str, Keyword]:
         Values by keyword, of the keywords that `ctao_bdms.model.METADATA` knows; for
         `ctao_bdms.model.ProductMetadata.from_keywords`.
     """
-    parts = sorted(hdus, key=lambda hdu: (hdu.name != "DataStream", hdu.index))
+    parts = sorted(hdus, key=lambda hdu: (hdu.name.upper() != "DATASTREAM", hdu.index))
     merged = _merged(parts)
     stamps = {word: [hdu.keywords[word] for hdu in parts if word in hdu.keywords] for word in ("DATE", *_ENDS)}
     for word, values in stamps.items():

@@ -48,10 +48,12 @@ def payload_keywords(head: bytes | bytearray, hdus: Sequence[HduFacts]) -> Mappi
     table = hdus[1]
     end = table.offset + table.header_bytes + table.data_bytes
     is_sound = {table.datasum, table.checksum} == {SumStatus.OK}
-    if table.name != "DataStream" or not is_sound or end > len(head):
+    if table.name.upper() != "DATASTREAM" or not is_sound or end > len(head):
         return {}
     try:
-        message = _first_row(_without_blank_cards(bytes(head[:end]), table), kind.name.removeprefix("DL0v1 "))
+        message = _first_row(
+            _without_blank_cards(bytes(head[:end]), table), table.name, kind.name.removeprefix("DL0v1 ")
+        )
     except ImportError as error:
         _log.info("cannot read the payload of DL0 files: %s", error)
         return {}
@@ -71,15 +73,15 @@ def _without_blank_cards(content: bytes, table: HduFacts) -> bytes:
     return content[: table.offset] + kept.ljust(-(-len(kept) // 2880) * 2880) + content[data:]
 
 
-def _first_row(content: bytes, stream: str) -> Any:  # noqa: ANN401 - classes made at run time
-    """Return the message in the first row of ``DataStream``."""
+def _first_row(content: bytes, name: str, stream: str) -> Any:  # noqa: ANN401 - classes made at run time
+    """Return the message in the first row of ``DataStream``, a table of this name in the file."""
     library = importlib.import_module("protozfits")
     message = importlib.import_module(f"protozfits.DL0v1_{stream}_pb2").DataStream()
     undecodable = importlib.import_module("google.protobuf.message").DecodeError
     descriptor = os.memfd_create("bdms-datastream", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, content)
-        row = library.ProtobufIFits(f"/proc/self/fd/{descriptor}", "DataStream").read_serialized_message(1)
+        row = library.ProtobufIFits(f"/proc/self/fd/{descriptor}", name).read_serialized_message(1)
         message.ParseFromString(row)
     except undecodable as error:
         raise ValueError(str(error)) from error

@@ -128,6 +128,17 @@ class SourceFile:
         except OSError as error:
             raise UnreadableError(self.path, position, error) from error
 
+    def first_bytes(self, count: int) -> memoryview:
+        """Return the first bytes of the file, at most `count`.
+
+        Raises
+        ------
+        UnreadableError
+            If the operating system fails to read.
+        """
+        buffer = memoryview(bytearray(count))
+        return buffer[: self.read_at(buffer, 0)]
+
     def demand_unchanged(self, *, with_status: bool = False) -> None:
         """Check that the path still leads to this file, and that it is unchanged.
 

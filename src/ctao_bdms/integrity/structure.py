@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from ctao_bdms.integrity.hdus import ParsedFits
     from ctao_bdms.model import HduFacts
 
-__all__ = ["DL0_KINDS", "ProductKind", "RequiredTable", "Structure", "dl0_structure", "kind_of", "plain_structure"]
+__all__ = [
+    "DL0_KINDS",
+    "ProductKind",
+    "RequiredTable",
+    "Structure",
+    "dl0_structure",
+    "is_tile_compressed",
+    "kind_of",
+    "plain_structure",
+]
 
 
 @attrs.frozen
@@ -91,8 +100,17 @@ class Structure:
 
 def kind_of(hdus: Sequence[HduFacts]) -> ProductKind | None:
     """Return the kind of DL0 whose first table is among `hdus`; None if there is none."""
-    messages = {(hdu.name, hdu.keywords.get("PBFHEAD")) for hdu in hdus}
-    return next((kind for kind in DL0_KINDS if (kind.tables[0].name, kind.tables[0].message) in messages), None)
+    return next((kind for kind in DL0_KINDS if _table(hdus, kind.tables[0]) is not None), None)
+
+
+def is_tile_compressed(hdus: Sequence[HduFacts]) -> bool:
+    """Whether a file has compressed images or tables, as fpack writes them, and nothing that protozfits wrote.
+
+    Source: FITS Standard 4.0, section 10.
+    """
+    words = [hdu.keywords for hdu in hdus]
+    is_packed = any(cards.get("ZIMAGE") is True or cards.get("ZTABLE") is True for cards in words)
+    return is_packed and not any("PBFHEAD" in cards for cards in words)
 
 
 def plain_structure(parsed: ParsedFits) -> Structure:
@@ -133,7 +151,11 @@ def _sum_defects(parsed: ParsedFits) -> Iterator[Defect]:
 
 
 def _table(hdus: Sequence[HduFacts], table: RequiredTable) -> HduFacts | None:
-    return next((hdu for hdu in hdus if hdu.name == table.name and hdu.keywords.get("PBFHEAD") == table.message), None)
+    """Return the HDU of a table; astropy writes names in capitals when it writes a file again."""
+    name = table.name.upper()
+    return next(
+        (hdu for hdu in hdus if hdu.name.upper() == name and hdu.keywords.get("PBFHEAD") == table.message), None
+    )
 
 
 def _missing(hdus: Sequence[HduFacts], kind: ProductKind | None) -> tuple[Defect, ...]:

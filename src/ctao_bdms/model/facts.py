@@ -52,6 +52,8 @@ class Flag(StrEnum):
     #: The content was unpacked with gzip, whose own sum of everything agrees if the file is good; offsets are those of
     #: the unpacked content.
     GZIPPED = "gzipped"
+    #: Some of its content could not be examined by the readers that are installed; nothing is known of it.
+    UNEXAMINED = "unexamined"
     #: It is large, and was certainly bad before all of it was read: the rest was not read, and there are no digests.
     UNREAD = "unread"
 

@@ -20,6 +20,7 @@ from ctao_bdms.errors import InvalidMetadataError
 from ctao_bdms.model.defects import Defect, DefectKind
 from ctao_bdms.model.levels import DataLevel
 from ctao_bdms.model.night import Night
+from ctao_bdms.utc import parse_utc
 
 __all__ = ["METADATA", "MetadataKey", "ProductMetadata", "Value", "ValueType", "metadata_key", "spelled"]
 
@@ -134,7 +135,7 @@ def _bool(value: object) -> bool:
 
 def _time(value: object) -> dt.datetime:
     if isinstance(value, str):
-        value = dt.datetime.fromisoformat(value)
+        return parse_utc(value)
     if not isinstance(value, dt.datetime):
         raise TypeError
     return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
@@ -449,6 +450,32 @@ class ProductMetadata(Mapping[str, Value]):
                         defects.append(Defect(DefectKind.INVALID_METADATA, f"keyword {keyword}: {error.reason}"))
                     break
         return cls(values), tuple(defects)
+
+    @classmethod
+    def faults_by_need(
+        cls, keywords: Mapping[str, object], level: DataLevel
+    ) -> tuple[tuple[Defect, ...], tuple[Defect, ...]]:
+        """Divide what could not be read from keywords: what a product of `level` must have, and all others.
+
+        Others write optional keywords with values of other types; that is no fault of the file.
+
+        Parameters
+        ----------
+        keywords
+            As for `from_keywords`.
+
+        Returns
+        -------
+        required, optional
+            The defects of keywords that the level requires, and of those that it does not.
+        """
+        rows = [row for row in METADATA.values() if level in row.required]
+        words = {word for row in rows for word in (*row.keywords, row.key)}
+        parts: list[tuple[Defect, ...]] = []
+        for is_required in (True, False):
+            chosen = {word: value for word, value in keywords.items() if (word in words) is is_required}
+            parts.append(cls.from_keywords(chosen)[1])
+        return parts[0], parts[1]
 
     def missing(self, level: DataLevel) -> tuple[Defect, ...]:
         """Return a defect for each key that a product of `level` must have and this one lacks."""

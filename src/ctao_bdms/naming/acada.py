@@ -22,6 +22,7 @@ import attrs
 
 from ctao_bdms.errors import InvalidNameError
 from ctao_bdms.naming.grammar import Grammar, Piece
+from ctao_bdms.utc import LEAP_MICROSECOND, parse_utc
 
 if TYPE_CHECKING:
     import re
@@ -164,6 +165,8 @@ class AcadaName:
 
     def __str__(self) -> str:
         stamp = self.start.isoformat()[:19].replace("-", "").replace(":", "")
+        if self.start.microsecond == LEAP_MICROSECOND:
+            stamp = f"{stamp[:-2]}60"
         if self.is_first:
             labels = f"_sbid{self.sb}_obid{self.obs}_{self.count}"
             return f"Tel{self.owner_id:03d}_{self.source}_{stamp}{labels}{self.extension}"
@@ -214,6 +217,6 @@ def _instant(match: re.Match[str], stamp: str) -> dt.datetime:
     try:
         if stamp[9:11] > "23":
             raise ValueError  # later versions of Python take 24 for the next day
-        return dt.datetime.fromisoformat(f"{stamp if len(stamp) > 8 else stamp + 'T000000'}+00:00")
+        return parse_utc(stamp if len(stamp) > 8 else stamp + "T000000")
     except ValueError:
         raise InvalidNameError(match.string, f"{stamp} is no date", match.start("stamp")) from None

@@ -79,10 +79,13 @@ def describe_product(
     """
     defects = [_through_link(path, defect) for defect in facts.defects]
     warnings: list[Defect] = []
-    content, faults = ProductMetadata.from_keywords(facts.keywords)
-    defects += () if is_unreadable(facts) else faults
+    content, _ = ProductMetadata.from_keywords(facts.keywords)
     named = _named(path.name, defects)
     known: dict[str, Value] = {**content, **named, **product.metadata}
+    if not is_unreadable(facts):
+        required, optional = ProductMetadata.faults_by_need(facts.keywords, _level(known))
+        (warnings if product.user else defects).extend(required)
+        warnings += optional
     found = [*_disagreements(named, product.metadata, content), *_implausible(known, product, warnings)]
     for check, defect in () if is_unreadable(facts) else found:
         severity = policy.severity_of(check)
@@ -180,16 +183,21 @@ def _derived(known: Mapping[str, Value]) -> dict[str, Value]:
     return derived
 
 
+def _level(known: Mapping[str, Value]) -> DataLevel:
+    """Return the data level of a product; DL1 if it is unknown."""
+    levels = {each.value: each for each in DataLevel}
+    return levels.get(str(known.get("data__level")), DataLevel.DL1)
+
+
 def _missing(known: Mapping[str, Value]) -> Iterator[Defect]:
     """Yield a defect for missing metadata, and for raw data, which enter on site."""
-    level = known.get("data__level")
-    levels = {each.value: each for each in DataLevel}
-    if level in {DataLevel.R0.value, DataLevel.R1.value, DataLevel.DL0.value}:
+    level = _level(known)
+    if level in {DataLevel.R0, DataLevel.R1, DataLevel.DL0}:
         yield Defect(DefectKind.INVALID_METADATA, f"{level} is raw: it enters the archive on site, by an ingest")
     wanted = {"curation__release": "the release", "instance__site_id": "the site"}
     if "instance__obs_id" in known:
         wanted["instance__observing_night"] = "the observing night"
-    yield from ProductMetadata(known).missing(levels[str(level)] if level in levels else DataLevel.DL1)
+    yield from ProductMetadata(known).missing(level)
     for key, what in wanted.items():
         if key not in known:
             yield Defect(DefectKind.MISSING_METADATA, f"{what} ({key}) stands in neither name nor content; say it")

@@ -13,12 +13,15 @@ from ctao_bdms.model import Defect, DefectKind
 
 if TYPE_CHECKING:
     from ctao_bdms.integrity.formats.ecsv_header import EcsvHeader
+    from ctao_bdms.integrity.source import SourceFile
 
 __all__ = ["ECSV", "EcsvFormat"]
 
 _FIRST = re.compile(r"# %ECSV \d+\.\d+\s*")
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_RECORD_BYTES = 1 << 24
+#: So many first bytes show whether it is ECSV at all.
+_PROBE_BYTES = 1 << 16
 #: The memory of a line in addition to its text, in bytes.
 _LINE_BYTES = 64
 
@@ -76,6 +79,14 @@ class _EcsvReading:
             self._fail(
                 DefectKind.STRUCTURE, f"the row at line {self._lines + 1} is longer than {_MAX_RECORD_BYTES} bytes"
             )
+
+    def preview(self, source: SourceFile) -> Findings:
+        """Return the defects of the first lines."""
+        probe = _EcsvReading()
+        probe.feed(source.first_bytes(_PROBE_BYTES))
+        if not probe._lines:  # the first line of ECSV is short
+            probe._line(bytes(probe._rest))
+        return Findings(kind="ECSV table", defects=tuple(probe._defects))
 
     def finish(self, path: str | None) -> Findings:
         """Return the findings."""

@@ -16,12 +16,14 @@ from ctao_bdms.errors import MissingExtraError
 from ctao_bdms.integrity.formats.attributes import keywords_of
 from ctao_bdms.integrity.formats.ctapipe import layout_of
 from ctao_bdms.integrity.formats.port import Findings
+from ctao_bdms.integrity.formats.superblock import read_superblock, superblock_defect
 from ctao_bdms.model import Defect, DefectKind, Flag
 
 if TYPE_CHECKING:
     from ctao_bdms.integrity.formats.hdf5_reading import Reading
+    from ctao_bdms.integrity.source import SourceFile
 
-__all__ = ["HDF5", "Hdf5Format", "examine"]
+__all__ = ["HDF5", "Hdf5Format", "examine", "superblock_findings"]
 
 _MODULE = "ctao_bdms.integrity.formats.hdf5_reading"
 #: Disables lock files, plugins, and threads that reserve memory.
@@ -68,6 +70,10 @@ class _Hdf5Reading:
     def feed(self, piece: memoryview) -> None:
         """Do nothing: the library must seek."""
 
+    def preview(self, source: SourceFile) -> Findings:
+        """Return the defect of a file without superblock, or that ends before it says."""
+        return superblock_findings(source)
+
     def finish(self, path: str | None) -> Findings:
         """Read the file in a separate process."""
         if path is None:
@@ -98,6 +104,13 @@ def require_h5py() -> None:
         raise MissingExtraError("formats", "h5py")
 
 
+def superblock_findings(source: SourceFile) -> Findings:
+    """Return the defect that the superblock of a file alone proves."""
+    with Path(source.path).open("rb") as file:
+        defect = superblock_defect(read_superblock(file, source.size_bytes), source.size_bytes)
+    return Findings(defects=() if defect is None else (Defect(DefectKind(defect[0]), defect[1]),))
+
+
 def defects_of(reading: Reading) -> tuple[Defect, ...]:
     """Return the defects of a reading."""
     return tuple(Defect(DefectKind(kind), message) for kind, message in reading["defects"])
@@ -105,7 +118,8 @@ def defects_of(reading: Reading) -> tuple[Defect, ...]:
 
 def flags_of(reading: Reading) -> tuple[Flag, ...]:
     """Return the flags of a reading."""
-    return (Flag.TRAILING_BYTES,) if reading["trailing_bytes"] else ()
+    flags = [Flag.TRAILING_BYTES] if reading["trailing_bytes"] else []
+    return (*flags, Flag.UNEXAMINED) if reading["unexamined"] else tuple(flags)
 
 
 def examine(path: str) -> Reading | Defect:

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, TypedDict
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5s, h5z
+from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5s, h5t, h5z
 
 from ctao_bdms.integrity.formats.fletcher import Fletcher32
-from ctao_bdms.integrity.formats.superblock import read_superblock
+from ctao_bdms.integrity.formats.superblock import read_superblock, superblock_defect
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -84,6 +84,8 @@ class Reading(TypedDict):
         The attributes of the root group: text, numbers, booleans; None for other types.
     trailing_bytes
         The number of bytes after the end of the HDF5 file.
+    unexamined
+        Whether there are chunks without a checksum that this library cannot decode.
     """
 
     defects: list[tuple[str, str]]
@@ -92,6 +94,7 @@ class Reading(TypedDict):
     rows: dict[str, int]
     attributes: dict[str, str | int | float | bool | None]
     trailing_bytes: int
+    unexamined: bool
 
 
 class _StorageError(Exception):
@@ -108,7 +111,9 @@ class _Reader:
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self._size_bytes = os.fstat(source.fileno()).st_size
-        self.found = Reading(defects=[], checked=True, groups=[], rows={}, attributes={}, trailing_bytes=0)
+        self.found = Reading(
+            defects=[], checked=True, groups=[], rows={}, attributes={}, trailing_bytes=0, unexamined=False
+        )
 
     def defect(self, kind: str, message: str) -> None:
         """Record a defect."""
@@ -120,13 +125,9 @@ class _Reader:
     def read(self, path: str) -> None:
         """Read the whole file."""
         superblock = read_superblock(self._source, self._size_bytes)
-        if isinstance(superblock, str):
-            self.defect("not-a-product", superblock)
-            return
-        if superblock.end > self._size_bytes:
-            self.defect(
-                "truncated", f"the HDF5 file ends at byte {superblock.end}, but there are only {self._size_bytes} bytes"
-            )
+        if defect := superblock_defect(superblock, self._size_bytes):
+            self.defect(*defect)
+        if isinstance(superblock, str) or defect:
             return
         self.found["trailing_bytes"] = self._size_bytes - superblock.end
         self.found["checked"] = superblock.version >= 3 and not self.found["trailing_bytes"]
@@ -184,19 +185,19 @@ class _Reader:
         """Read every attribute, and keep those of the root."""
         for index in range(h5a.get_num_attrs(thing)):
             attribute = h5a.open(thing, index=index)
-            if attribute.dtype.hasobject:  # such values are stored in a heap, which has no checksum
+            if _is_in_heap(attribute):
                 self.found["checked"] = False
             if path != "/" or len(attribute.name) > _MAX_NAME:
                 continue
             count = attribute.get_space().get_simple_extent_npoints()
             name = attribute.name.decode("utf-8", "backslashreplace")
-            is_small = count * attribute.dtype.itemsize <= _MAX_ATTRIBUTE_BYTES
-            self.found["attributes"][name] = _plain(h5py.Group(thing).attrs[attribute.name]) if is_small else None
+            is_small = count * attribute.get_type().get_size() <= _MAX_ATTRIBUTE_BYTES
+            self.found["attributes"][name] = _value(thing, attribute.name) if is_small else None
 
     def _dataset(self, path: str, dataset: h5d.DatasetID) -> None:
         """Check the location of the data of a dataset, and the checksums of its chunks."""
         self.found["rows"][path] = dataset.shape[0] if dataset.shape else 1
-        if dataset.dtype.hasobject:
+        if _is_in_heap(dataset):
             self.found["checked"] = False
         made = dataset.get_create_plist()
         layout = made.get_layout()
@@ -227,7 +228,7 @@ class _Reader:
             self.found["checked"] = False
         filters = [made.get_filter(index)[0] for index in range(made.get_nfilters())]
         is_summed = bool(filters) and filters[-1] == h5z.FILTER_FLETCHER32
-        can_decode = bool(filters) and not dataset.dtype.hasobject and all(map(h5z.filter_avail, filters))
+        can_decode = bool(filters) and not _is_in_heap(dataset) and all(map(h5z.filter_avail, filters))
         bad = 0
         first = ""
         for index in np.argsort(np.frombuffer(places, dtype=np.uint64), kind="stable").tolist():
@@ -242,6 +243,7 @@ class _Reader:
                     reason = _decode(dataset, tuple(offsets[index * rank : (index + 1) * rank]))
                 else:
                     self.found["checked"] = False
+                    self.found["unexamined"] = self.found["unexamined"] or bool(filters)
             if reason:
                 bad += 1
                 first = first or f"the first at byte {places[index]}: {reason}"
@@ -262,6 +264,26 @@ class _Reader:
             total.update(piece)
         stored = os.pread(self._source.fileno(), 4, end)
         return "" if total.agrees(stored) else "its Fletcher-32 does not agree"
+
+
+def _is_in_heap(thing: h5a.AttrID | h5d.DatasetID) -> bool:
+    """Whether values, or parts of them, are stored in a heap, which has no checksum.
+
+    NumPy has no type for some of HDF5's (times, numbers of 128 bits); then any text counts, as it may be in a heap.
+    """
+    try:
+        return bool(thing.dtype.hasobject)
+    except TypeError:
+        kind = thing.get_type()
+        return any(kind.detect_class(each) for each in (h5t.VLEN, h5t.REFERENCE, h5t.STRING))
+
+
+def _value(thing: ObjectID, name: bytes) -> str | int | float | bool | None:
+    """Return the value of an attribute; None if it is not a single one, or of a type that NumPy does not have."""
+    try:
+        return _plain(h5py.Group(thing).attrs[name])
+    except TypeError:
+        return None
 
 
 def _decode(dataset: h5d.DatasetID, offset: tuple[int, ...]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ctao_bdms.integrity.formats.attributes import keywords_of
-from ctao_bdms.integrity.formats.hdf5 import defects_of, examine, flags_of, require_h5py
+from ctao_bdms.integrity.formats.hdf5 import defects_of, examine, flags_of, require_h5py, superblock_findings
 from ctao_bdms.integrity.formats.netcdf_classic import (
     SIGNATURE,
     HeaderEndsError,
@@ -15,6 +16,9 @@ from ctao_bdms.integrity.formats.netcdf_classic import (
 from ctao_bdms.integrity.formats.port import Findings
 from ctao_bdms.integrity.formats.superblock import SIGNATURE as HDF5_SIGNATURE
 from ctao_bdms.model import Defect, DefectKind, Flag
+
+if TYPE_CHECKING:
+    from ctao_bdms.integrity.source import SourceFile
 
 __all__ = ["NETCDF", "NetcdfFormat"]
 
@@ -55,6 +59,15 @@ class _NetcdfReading:
         if len(self._first) < len(HDF5_SIGNATURE):
             self._first += bytes(piece[: len(HDF5_SIGNATURE) - len(self._first)])
         self._size_bytes += len(piece)
+
+    def preview(self, source: SourceFile) -> Findings:
+        """Return the defects that the header alone proves."""
+        probe = _NetcdfReading()
+        probe.feed(source.first_bytes(len(HDF5_SIGNATURE)))
+        if probe._first == HDF5_SIGNATURE:
+            return superblock_findings(source)
+        probe._size_bytes = source.size_bytes
+        return probe.finish(source.path)
 
     def finish(self, path: str | None) -> Findings:
         """Read the header, or the whole HDF5 file."""

@@ -13,7 +13,7 @@ import attrs
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-__all__ = ["SIGNATURE", "Superblock", "read_superblock"]
+__all__ = ["SIGNATURE", "Superblock", "read_superblock", "superblock_defect"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -67,6 +67,15 @@ def read_superblock(source: BinaryIO, size_bytes: int) -> Superblock | str:
             return _parse(block, offset)
         offset = offset * 2 or 512
     return "the content has no HDF5 signature"
+
+
+def superblock_defect(superblock: Superblock | str, size_bytes: int) -> tuple[str, str] | None:
+    """Return the defect of a file with this superblock, as kind and message; None if it has none."""
+    if isinstance(superblock, str):
+        return "not-a-product", superblock
+    if superblock.end > size_bytes:
+        return "truncated", f"the HDF5 file ends at byte {superblock.end}, but there are only {size_bytes} bytes"
+    return None
 
 
 def _parse(block: bytes, offset: int) -> Superblock | str:
