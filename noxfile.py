@@ -64,6 +64,15 @@ def oracle(session: nox.Session) -> None:
 
 
 @nox.session
+def realfiles(session: nox.Session) -> None:
+    """Read the files that other packages ship, beside their own readers; arguments go to pytest."""
+    install(session, "formats")
+    session.install("h5py", "fitsio", "hypothesis>=6.100", "protozfits", "pytest>=8.2", "pytest-timeout")
+    session.install("regions", "scipy", "tables")
+    session.run("pytest", *(session.posargs or ["tests/realfiles"]))
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style (ruff); `nox -s lint -- --fix` repairs what it can."""
     session.install("ruff>=0.11")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pytest
 
 #: Under names that begin so, a ring records its table: a title and lines, as JSON.
-_TABLES = ("campaign", "copies", "differential")
+_TABLES = ("campaign", "copies", "differential", "realfiles")
 
 # Where other tests run beside it, an example may take any time: that is no failure.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

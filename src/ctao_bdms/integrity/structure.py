@@ -27,7 +27,7 @@ __all__ = [
     "RequiredTable",
     "Structure",
     "dl0_structure",
-    "is_tile_compressed",
+    "is_other_compressed",
     "kind_of",
     "plain_structure",
 ]
@@ -103,14 +103,14 @@ def kind_of(hdus: Sequence[HduFacts]) -> ProductKind | None:
     return next((kind for kind in DL0_KINDS if _table(hdus, kind.tables[0]) is not None), None)
 
 
-def is_tile_compressed(hdus: Sequence[HduFacts]) -> bool:
-    """Whether a file has compressed images or tables, as fpack writes them, and nothing that protozfits wrote.
+def is_other_compressed(hdus: Sequence[HduFacts]) -> bool:
+    """Whether a file has compressed images or tables, and none of DL0: as fpack writes them, or protozfits for R1.
 
     Source: FITS Standard 4.0, section 10.
     """
     words = [hdu.keywords for hdu in hdus]
     is_packed = any(cards.get("ZIMAGE") is True or cards.get("ZTABLE") is True for cards in words)
-    return is_packed and not any("PBFHEAD" in cards for cards in words)
+    return is_packed and not any(str(cards.get("PBFHEAD", "")).startswith("DL0") for cards in words)
 
 
 def plain_structure(parsed: ParsedFits) -> Structure:

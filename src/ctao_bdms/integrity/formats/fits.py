@@ -14,7 +14,7 @@ from ctao_bdms.integrity.hdus import FitsParser
 from ctao_bdms.integrity.identification import dl3_keywords, keywords
 from ctao_bdms.integrity.payload import MAX_HEAD_BYTES, payload_keywords
 from ctao_bdms.integrity.preview import preview
-from ctao_bdms.integrity.structure import dl0_structure, is_tile_compressed, plain_structure
+from ctao_bdms.integrity.structure import dl0_structure, is_other_compressed, plain_structure
 from ctao_bdms.model import Defect, DefectKind, Flag, SumStatus
 from ctao_bdms.naming import AcadaName
 
@@ -33,7 +33,7 @@ _NAME = "fits"
 class FitsFormat:
     """FITS, by the suffix. A ``.fits.fz`` file is a DL0 product, in which every HDU must have its checksums.
 
-    It is none if fpack wrote it, unless its name is that of a DL0 product.
+    It is none if fpack compressed it, or if protozfits wrote other data, unless its name is that of a DL0 product.
     """
 
     name: str = _NAME
@@ -99,7 +99,7 @@ class _FitsReading:
         try:
             AcadaName.parse(self._name)
         except InvalidNameError:
-            return not is_tile_compressed(parsed.hdus)
+            return not is_other_compressed(parsed.hdus)
         return True
 
 

@@ -273,7 +273,7 @@ def _is_in_heap(thing: h5a.AttrID | h5d.DatasetID) -> bool:
     """
     try:
         return bool(thing.dtype.hasobject)
-    except TypeError:
+    except (TypeError, ValueError):
         kind = thing.get_type()
         return any(kind.detect_class(each) for each in (h5t.VLEN, h5t.REFERENCE, h5t.STRING))
 
@@ -282,7 +282,7 @@ def _value(thing: ObjectID, name: bytes) -> str | int | float | bool | None:
     """Return the value of an attribute; None if it is not a single one, or of a type that NumPy does not have."""
     try:
         return _plain(h5py.Group(thing).attrs[name])
-    except TypeError:
+    except (TypeError, ValueError):
         return None
 
 
