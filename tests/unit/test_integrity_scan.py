@@ -120,10 +120,10 @@ def test_a_telescope_file_without_one_of_its_tables(dl0: dict[str, bytes], part:
 
 
 def test_tables_of_another_data_model_are_no_dl0_file(dl0: dict[str, bytes]) -> None:
-    assert kinds(scanned(dl0["Telescope"].replace(b"DL0v1.", b"R1v1__"))) == [
-        *[DefectKind.CORRUPT] * 3,
-        DefectKind.STRUCTURE,
-    ]
+    content = dl0["Telescope"].replace(b"DL0v1.", b"R1v1__")
+    name = "TEL001_SDH0001_20261121T220006_SBID2000000009_OBSID2000000009_TEL_SHOWER_CHUNK001.fits.fz"
+    assert kinds(scanned(content, name)) == [*[DefectKind.CORRUPT] * 3, DefectKind.STRUCTURE]
+    assert kinds(scanned(content)) == [DefectKind.CORRUPT] * 3
 
 
 def test_a_datastream_without_a_row_identifies_nothing(dl0: dict[str, bytes]) -> None:
