@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
 
+from ctao_bdms.proxies import spare_loopback
+
 if TYPE_CHECKING:
     import pytest
 
@@ -19,6 +21,9 @@ _TABLES = ("campaign", "copies", "differential", "realfiles")
 # Where other tests run beside it, an example may take any time: that is no failure.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared-machine")
+
+# The servers of the tests are on this machine, also for processes with Rucio's own client.
+spare_loopback()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

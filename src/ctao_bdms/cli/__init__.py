@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from ctao_bdms.proxies import spare_loopback
+
 __all__ = ["main"]
 
 
@@ -13,4 +15,5 @@ def main() -> None:
         from ctao_bdms.cli.app import run
     except ModuleNotFoundError as error:
         sys.exit(f"bdms: {error.name} is not installed; install it with: pip install 'ctao-bdms[client]'")
+    spare_loopback()
     sys.exit(run(sys.argv[1:]))

@@ -17,6 +17,7 @@ from rucio.common import config as rucio_config
 from ctao_bdms.catalogue.rucio.convert import converted
 from ctao_bdms.errors import UsageError
 from ctao_bdms.processes import PerProcess
+from ctao_bdms.proxies import proxy_of, spare_loopback
 
 __all__ = ["Login"]
 
@@ -81,11 +82,23 @@ class Login:
         with _CONFIG_LOCK.get():
             os.environ["RUCIO_CONFIG"] = str(self.config)
             rucio_config.clean_cached_config()  # Rucio caches the file that it read first
-            with converted(f"connecting to Rucio with {self.config}"):
+            spare_loopback()
+            with converted(f"reading {self.config}"):
+                server = self._server()
+            with converted(f"connecting to {server} with {self.config}"):
                 _keep_token_privately()
                 client = Client(account=self.account or None, logger=_LOG, timeout=self.timeout_s)
                 client.whoami()  # a cached token may be invalid
         return client
+
+    def _server(self) -> str:
+        """Return the server and account of Rucio's configuration for messages, with the proxy on the way there."""
+        url = rucio_config.config_get(_SECTION, "rucio_host", False, "")
+        account = (
+            self.account or os.environ.get("RUCIO_ACCOUNT") or rucio_config.config_get(_SECTION, "account", False, "")
+        )
+        way = f"through the proxy {proxy}" if (proxy := proxy_of(url)) else ""
+        return " ".join(filter(None, [url or "Rucio", f"as {account}" if account else "", way]))
 
 
 def _keep_token_privately() -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from ctao_bdms.errors import UnreachableError, UsageError
+from ctao_bdms.proxies import proxy_of, spare_loopback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,12 +56,14 @@ def fetch_status(url: str) -> dict[str, Any]:
     """
     if urlsplit(url).scheme not in {"http", "https"}:
         raise UsageError(f"{url} is no address of a daemon; it is written as http://127.0.0.1:9465")
+    spare_loopback()
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/status", timeout=_TIMEOUT_S) as answer:
             said = json.load(answer)
     except (URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise UnreachableError(f"the daemon at {url} does not answer: {reason}") from error
+        proxy = f", through the proxy {proxy_of(url)}" if proxy_of(url) else ""
+        raise UnreachableError(f"the daemon at {url} does not answer{proxy}: {reason}") from error
     if not isinstance(said, dict):
         raise UnreachableError(f"what answers at {url} is no ingestion daemon")
     return said
