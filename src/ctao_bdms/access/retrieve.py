@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -17,6 +16,7 @@ from ctao_bdms.access.fetched import FetchedFiles, Progress
 from ctao_bdms.access.health import Health
 from ctao_bdms.access.locate import demand_place, known_files
 from ctao_bdms.access.partial_download import clear_stale, part_of
+from ctao_bdms.disk_space import disk_space
 from ctao_bdms.durable import sync_folder
 from ctao_bdms.errors import NoSpaceError, UsageError
 from ctao_bdms.naming import path_of_lfn
@@ -143,7 +143,6 @@ def _demand_space(folder: Path, files: list[ArchivedFile], places: Mapping[Lfn, 
         max(0, file.size_bytes - there.get(part, 0)) for part, file in parts.items() if not places[file.lfn].exists()
     )
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
-    status = os.statvfs(existing)
-    free = status.f_bavail * status.f_frsize
-    if needed and needed + _RESERVE_BYTES > free:
-        raise NoSpaceError(folder, needed, free)
+    space = disk_space(existing)
+    if space is not None and needed and needed + _RESERVE_BYTES > space.free_bytes:
+        raise NoSpaceError(folder, needed, space.free_bytes)

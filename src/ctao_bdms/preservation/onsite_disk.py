@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from ctao_bdms.catalogue import BlockCatalogue, FileCatalogue
+from ctao_bdms.disk_space import disk_space
 from ctao_bdms.naming import path_of_lfn
 from ctao_bdms.preservation.space_release import Decision, SpaceRelease, SpaceReleases
 
@@ -28,10 +29,12 @@ def above_low_water(root: Path, low_water: float) -> float:
     Raises
     ------
     OSError
-        If the file system cannot be asked.
+        If the file system cannot be asked, or does not tell its size.
     """
-    usage = shutil.disk_usage(root)
-    return max(0.0, usage.total - usage.free - low_water * usage.total)
+    space = disk_space(root)
+    if space is None:
+        raise OSError(errno.ENOTSUP, "the file system does not tell its size", str(root))
+    return max(0.0, space.total_bytes - space.free_bytes - low_water * space.total_bytes)
 
 
 def left_on_site(catalogue: _OnsiteCatalogue, onsite: Rse, rows: SpaceReleases) -> SpaceReleases:

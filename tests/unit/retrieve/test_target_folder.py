@@ -21,20 +21,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class Space(NamedTuple):
+    f_bavail: int
+    f_frsize: int = 4096
+    f_blocks: int = 10**6
+
+
 def test_nothing_is_fetched_without_free_space(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    genuine = os.statvfs
-
-    class Full(NamedTuple):
-        f_bavail: int
-        f_frsize: int
-
-    monkeypatch.setattr(os, "statvfs", lambda path: Full(17_000_000 // 4096, genuine(path).f_frsize and 4096))
+    monkeypatch.setattr(os, "statvfs", lambda path: Space(17_000_000 // 4096))
     with pytest.raises(NoSpaceError, match=r"0\.017 GB free, and 0\.001 GB|GB are needed; make room") as caught:
         get(archive, archive.lfns, tmp_path / "deep" / "to")
     assert (caught.value.needed_bytes, caught.value.errno) == (500_000, errno.ENOSPC)
     assert not (tmp_path / "deep").exists()
+    assert get(archive, archive.lfns[:1], tmp_path / "to")[0].status is Fetching.FETCHED
+
+
+def test_target_that_does_not_tell_its_size_is_not_full(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda path: Space(0, f_blocks=0))
     assert get(archive, archive.lfns[:1], tmp_path / "to")[0].status is Fetching.FETCHED
 
 

@@ -6,12 +6,12 @@ import errno
 import importlib.util
 import os
 import secrets
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ctao_bdms.disk_space import disk_space
 from ctao_bdms.workers import Scans, TimeLimit, WorkerPool
 
 __all__ = [
@@ -91,11 +91,13 @@ def try_moving(source: Path, target: Path) -> str:
 
 def try_free_space(folder: Path, least_bytes: int) -> str:
     """Check the free space."""
-    found = shutil.disk_usage(folder).free
-    if found < least_bytes:
-        text = f"{found / 1e9:.1f} GB are free, and at least {least_bytes / 1e9:.1f} GB are wanted"
+    space = disk_space(folder)
+    if space is None:
+        return f"The file system of {folder} does not tell how much is free."
+    if space.free_bytes < least_bytes:
+        text = f"{space.free_bytes / 1e9:.1f} GB are free, and at least {least_bytes / 1e9:.1f} GB are wanted"
         raise OSError(errno.ENOSPC, text)
-    return f"{found / 1e9:.1f} GB are free at {folder}."
+    return f"{space.free_bytes / 1e9:.1f} GB are free at {folder}."
 
 
 def describe_readers() -> str:

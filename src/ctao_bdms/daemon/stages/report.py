@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-import shutil
 import socket
 from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ctao_bdms.causes import Cause
+from ctao_bdms.disk_space import disk_space
 from ctao_bdms.journal import FileState
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ class ReportStage:
         free = {}
         for name, path in places.items():
             with suppress(OSError):  # the stages that use the place report the error
-                free[name] = shutil.disk_usage(path).free
+                if (space := disk_space(path)) is not None:
+                    free[name] = space.free_bytes
         self.low_on_space = tuple(name for name, left in free.items() if left < settings.storage.low_disk_bytes)
         self._metrics.space(
             journal_bytes=self._journal.size_bytes, free_bytes=free, low_disk_bytes=settings.storage.low_disk_bytes
