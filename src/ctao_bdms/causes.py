@@ -12,6 +12,7 @@ from ctao_bdms.errors import (
     BdmsError,
     CatalogueError,
     JournalCorruptError,
+    JournalLostError,
     JournalUnavailableError,
     LeaseLostError,
     NoWorkerError,
@@ -117,7 +118,7 @@ def is_unforeseen(error: BaseException) -> bool:
     >>> is_unforeseen(OverflowError("Python int too large")), is_unforeseen(OSError(errno.EROFS, "Read-only"))
     (True, False)
     """
-    shared = CatalogueError | JournalCorruptError | LeaseLostError
+    shared = CatalogueError | JournalCorruptError | JournalLostError | LeaseLostError
     return isinstance(error, Exception) and not isinstance(error, shared) and cause_of(error) is None
 
 

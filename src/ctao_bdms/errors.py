@@ -30,6 +30,7 @@ __all__ = [
     "InvalidSettingsError",
     "JournalCorruptError",
     "JournalError",
+    "JournalLostError",
     "JournalUnavailableError",
     "LeaseHeldError",
     "LeaseLostError",
@@ -462,6 +463,23 @@ class JournalCorruptError(JournalError, ValueError):
         super().__init__(f"the journal {path} is damaged: {reason}")
         self.path = path
         self.reason = reason
+
+
+class JournalLostError(JournalError):
+    """The file of the journal was removed or replaced while a daemon wrote it: what it writes would be lost.
+
+    Parameters
+    ----------
+    path
+        The journal.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        super().__init__(
+            f"the journal {path} was removed or replaced while this process wrote it; start the daemon again: it "
+            "fills the journal from the archive and from the triggers"
+        )
+        self.path = path
 
 
 class LeaseHeldError(BdmsError, RuntimeError):

@@ -36,6 +36,7 @@ from ctao_bdms.model import Defect, DefectKind
         (errors.ConflictError("other content"), None),
         (errors.CatalogueError("InvalidObject"), None),
         (errors.JournalCorruptError("/state/journal", "malformed"), None),
+        (errors.JournalLostError("/state/journal"), None),
         (errors.LeaseLostError(1, 2), None),
         (PermissionError(errno.EACCES, "Permission denied"), None),
         (FileNotFoundError(errno.ENOENT, "No such file or directory"), None),

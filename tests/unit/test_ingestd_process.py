@@ -125,6 +125,33 @@ def test_a_daemon_that_cannot_write_its_journal_yet_waits_and_then_works(config:
             daemon.process.wait()
 
 
+@pytest.mark.parametrize("how", ["removed", "replaced", "folder moved"])
+def test_daemon_whose_journal_is_removed_or_replaced_ends_and_says_so(config: Path, daemon: Daemon, how: str) -> None:
+    journal = config.parent / "state" / "journal.sqlite"
+    if how == "removed":
+        for path in journal.parent.glob("journal.sqlite*"):
+            path.unlink()
+    elif how == "replaced":
+        copy = journal.with_name("backup")
+        copy.write_bytes(journal.read_bytes())
+        copy.rename(journal)
+    else:
+        journal.parent.rename(config.parent / "elsewhere")
+        journal.parent.mkdir()
+    assert daemon.process.wait(LIMIT_S) == 1
+    said = daemon.log.read_text()
+    assert f"the journal {journal} was removed or replaced" in said
+    assert "Traceback" not in said
+    again = Daemon(config, config.with_name("again"))
+    try:
+        again.wait_for(again.says("working: inbox"))
+        again.process.send_signal(signal.SIGTERM)
+        assert again.process.wait(LIMIT_S) == 0
+    finally:
+        again.process.kill()
+        again.process.wait()
+
+
 def test_sighup_has_the_settings_read_anew(config: Path, daemon: Daemon) -> None:
     text = config.read_text()
     config.write_text(text.replace('form = "json"', 'form = "text"').replace("number = 1", "number = 2"))

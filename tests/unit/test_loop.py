@@ -21,7 +21,7 @@ from ctao_bdms.daemon.heartbeat import Heartbeat
 from ctao_bdms.daemon.holder import Holder
 from ctao_bdms.daemon.lease import Lease
 from ctao_bdms.daemon.loop import Loop
-from ctao_bdms.errors import ForbiddenError, JournalUnavailableError, LeaseLostError, UnreachableError
+from ctao_bdms.errors import ForbiddenError, JournalLostError, JournalUnavailableError, LeaseLostError, UnreachableError
 from ctao_bdms.inbox import Sighting, Stamp
 from ctao_bdms.journal import Journal, Waiting
 from ctao_bdms.model import Site
@@ -231,6 +231,19 @@ def test_a_lost_lease_ends_it_at_once(
     with caplog.at_level(logging.ERROR), pytest.raises(LeaseLostError):
         loop.turn()
     assert len(one.steps) == 1
+    assert not caplog.records
+
+
+def test_a_lost_journal_ends_it_at_once(
+    circuits: Circuits, journal: Journal, lease: Lease, caplog: pytest.LogCaptureFixture
+) -> None:
+    (one,) = stages("one")
+    loop = loop_of(one, lease=lease, circuits=circuits, journal=journal)
+    loop.turn()
+    one.error = JournalLostError(journal.path)
+    one.due_s = 0.0
+    with caplog.at_level(logging.ERROR), pytest.raises(JournalLostError):
+        loop.turn()
     assert not caplog.records
 
 

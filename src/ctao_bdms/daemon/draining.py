@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ctao_bdms.errors import BdmsError, LeaseLostError
+from ctao_bdms.errors import BdmsError, JournalLostError, LeaseLostError
 
 if TYPE_CHECKING:
     from ctao_bdms.daemon.clocks import Clocks
@@ -31,6 +31,8 @@ def drain(daemon: Daemon, *, limit_s: float, clocks: Clocks) -> None:
 
     Raises
     ------
+    JournalLostError
+        If the journal was removed or replaced.
     LeaseLostError
         If another daemon has taken over the lease.
     """
@@ -50,7 +52,7 @@ def drain(daemon: Daemon, *, limit_s: float, clocks: Clocks) -> None:
     for what, step in steps:
         try:
             step()
-        except LeaseLostError:
+        except (JournalLostError, LeaseLostError):
             raise
         except (BdmsError, OSError) as error:
             _log.warning("%s are left to the next daemon: %s", what, error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ctao_bdms.causes import Cause, cause_of
-from ctao_bdms.errors import BdmsError, CatalogueError, LeaseLostError
+from ctao_bdms.errors import BdmsError, CatalogueError, JournalLostError, LeaseLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,6 +88,8 @@ class Loop:
 
         Raises
         ------
+        JournalLostError
+            If the journal was removed or replaced.
         LeaseLostError
             If another daemon has taken over the lease.
         """
@@ -159,7 +161,7 @@ class Loop:
         try:
             stage.step(probe=bool(ticket.probes))
             self._held.pop(stage.name, None)
-        except LeaseLostError:
+        except (JournalLostError, LeaseLostError):
             raise
         except (BdmsError, OSError) as error:
             failure = _failure(stage, error)

@@ -70,6 +70,8 @@ class Service:
 
         Raises
         ------
+        JournalLostError
+            If the journal was removed or replaced.
         LeaseHeldError
             If another daemon is running.
         LeaseLostError

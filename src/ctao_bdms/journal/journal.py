@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ctao_bdms.errors import JournalLostError
 from ctao_bdms.journal import compaction, observing
 from ctao_bdms.journal.columns import PLACE, facts_to_bytes, known_instant, microseconds, place_of, to_column, to_text
 from ctao_bdms.journal.database import converted, open_for_writing
@@ -104,6 +105,7 @@ class Journal(JournalReader):
         self._fence = fence
         self._writer = 0
         self._opened, self.damaged = open_for_writing(path, now())
+        self._file = _identity(path)
         self._process = this_process()
         try:
             with converted(path):
@@ -116,7 +118,19 @@ class Journal(JournalReader):
             self.close()
             raise
 
+    def demand_file(self) -> None:
+        """Check that the file at `path` is still the one that is open.
+
+        Raises
+        ------
+        JournalLostError
+            If it was removed or replaced. Each method that writes may raise it, too.
+        """
+        if _identity(self.path) != self._file:
+            raise JournalLostError(self.path)
+
     def _writing(self) -> AbstractContextManager[Transaction]:
+        self.demand_file()
         now_us = microseconds(self._now())
         return transaction(self._connection, self.path, fence=self._fence, writer=self._writer, now_us=now_us)
 
@@ -312,3 +326,12 @@ class Journal(JournalReader):
                     break
         compaction.shrink_file(self._connection, self.path)
         return count
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

@@ -77,6 +77,7 @@ class ReportStage:
     def step(self, *, probe: bool) -> None:
         """Update status and metrics."""
         self._next_s = self._monotonic() + _SHOW_S
+        self._journal.demand_file()  # an idle daemon writes nothing for hours
         free = self._space()
         tallies = self._journal.tallies()
         waiting = {cause: tally.files for cause, tally in self._journal.waiting().items()}
