@@ -22,7 +22,7 @@ __all__ = ["DryRunBlock", "DryRun", "dry_run"]
 
 #: How many identifiers one request asks for or makes; how many requests open and close a block, with its manifest; and
 #: how many rules it gets at its closing: that of the first centre.
-_BULK, _OPEN_AND_CLOSE, _FIRST_RULES = 1000, 4, 1
+_BULK, _OPEN_AND_CLOSE, _FIRST_RULES = 1000, 5, 1
 
 
 class _DryRunCatalogue(StorageCatalogue, RegistrationCatalogue, Protocol):

@@ -245,7 +245,7 @@ def test_explain_shows_every_part_and_what_is_promised(folder: Path, capsys: pyt
     assert next(row for row in rows if row[:2] == ["3", "Events"])[-2:] == ["bad", "bad"]
     assert "corrupt: HDU 3 (Events): DATASUM is" in said
     assert "DL0v1 Telescope: has the tables DataStream (rows: 1), CameraConfiguration (rows: 1), Events." in said
-    assert "In .fits.fz every part has both." in said
+    assert "In DL0 products (.fits.fz) every part has both." in said
     assert "flag: opaque\n  Opaque: the suffix defines no format" in said
     assert "flag: trailing-bytes (2880)" in said
     assert "folder.fits.fz: error\n  not-a-file: folder.fits.fz is a directory, not a file\n" in said

@@ -159,11 +159,12 @@ def test_bytes_are_freed_by_rucio(embedded_rucio_xrootd: RucioNamespace, ask: Ca
     space = embedded_rucio_xrootd
     written = ingested(space, 4, 0.01)
     complete(space)
+    # Without a lock there is nothing to end, and the copy would stay: the evaluator may still be at it.
     program = """
-for row in list(client.list_replication_rules({"scope": arguments[0]})):
-    if row["rse_expression"] == arguments[1]:
-        client.update_replication_rule(row["id"], {"lifetime": -1})
-answer = None
+rows = client.list_replication_rules({"scope": arguments[0]})
+(rule,) = [row["id"] for row in rows if row["rse_expression"] == arguments[1]]
+wait_for(lambda: client.get_replication_rule(rule)["locks_ok_cnt"] == 5, 150)  # four files and the manifest
+answer = client.update_replication_rule(rule, {"lifetime": -1})
 """
     ask(space.instance, program, space.scope, ONSITE, account="root")
     paths = {rse: [Path(f"{space.instance.storage(rse)}{lfn}") for lfn in written] for rse in (ONSITE, *CENTRES)}
