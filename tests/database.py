@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from ctao_bdms.embedded.database.inspection import libpq
 from ctao_bdms.embedded.rucio.configuration import SCHEMA
 
 if TYPE_CHECKING:
@@ -65,4 +66,4 @@ def _connected(instance: Instance) -> psycopg.Connection:
     """Connect to the database; as a context, it commits at the end."""
     server = configparser.RawConfigParser()
     server.read(instance.home.server_config)
-    return psycopg.connect(server["database"]["default"].replace("postgresql+psycopg:", "postgresql:", 1))
+    return psycopg.connect(libpq(server["database"]["default"]))

@@ -58,7 +58,9 @@ def _owner(caller: Caller, asked: Mapping[str, Any]) -> str:
 def _unlisted(caller: Caller, asked: Mapping[str, Any]) -> str:
     if reason := _owner(caller, asked):
         return reason
-    if is_block(asked["name"]) and lacks_manifest(asked["name"], asked["scope"], session=caller.session):
+    name = asked["name"]
+    is_listed = is_block(name) and BlockName.parse(name).retention is not RetentionClass.USER
+    if is_listed and lacks_manifest(name, asked["scope"], session=caller.session):
         return ""
     return "A closed dataset stays closed, because its manifest has been written; create another one."
 

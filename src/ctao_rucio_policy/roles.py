@@ -59,7 +59,7 @@ CONDITIONS: Mapping[str, str] = {
     "two_centres": "the rule only moves, from off site to a centre (`centre=PIC`), and two centres remain",
     "on_site": "the storage element is on site",
     "own_centre": "the storage elements belong to the operator's centre",
-    "unlisted": "the account owns the scope, and the dataset is a block with a file that no manifest lists",
+    "unlisted": "the account owns the scope, and a file of the block is in no manifest, although it should be",
 }
 
 #: The checks for every role, the administrator included; `guards` has the functions of the same names.

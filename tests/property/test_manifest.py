@@ -247,7 +247,7 @@ def test_block_that_may_not_be_opened_again_stays_closed(tmp_path: Path, caplog:
 
     archive.reopen_block = refuse  # type: ignore[method-assign]
     close_block(archive, BLOCK.did)
-    assert "does not list all its files" in caplog.text
+    assert "its manifest does not match its content" in caplog.text
     assert not archive.blocks("acada", BLOCK.did.name)[0].is_open
 
 

@@ -59,11 +59,11 @@ def close_block(catalogue: ClosingCatalogue, block: Did) -> None:
         # A request that timed out may have registered files between the two.
         if not can_list or _missing(block, catalogue.products_in(block)) is None:
             return
-        _LOG.warning("block %s is opened again, because files entered while it was closed", block)
+        _LOG.warning("block %s is opened again, because its content changed while it was closed", block)
         try:
             catalogue.reopen_block(block)
         except ForbiddenError as error:
-            _LOG.error("the manifest of block %s does not list all its files: %s", block, error)
+            _LOG.error("block %s is closed, and its manifest does not match its content: %s", block, error)
             return
 
 

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ctao_bdms.embedded.database.inspection import libpq
 from ctao_bdms.embedded.home import Home
 from ctao_bdms.embedded.rucio.configuration import SCHEMA
 from ctao_bdms.embedded.state import State
@@ -89,8 +90,7 @@ def retire_scopes(home: str | Path, scopes: Sequence[str]) -> None:
     state = State.load(place.state_file)
     if state is None:
         raise NotRunningError(place.path)
-    url = state.sqlalchemy_url(place.socket).replace("postgresql+psycopg:", "postgresql:", 1)
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(libpq(state.sqlalchemy_url(place.socket))) as connection:
         for change in (
             "update {0}.scopes set status = 'D' where scope = any(%s)",
             "update {0}.rules set state = 'U' where scope = any(%s)",

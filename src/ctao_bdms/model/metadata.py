@@ -389,6 +389,18 @@ def _typed(values: Mapping[str, object]) -> Mapping[str, Value]:
     return {name: metadata_key(name).parse(value) for name, value in values.items()}
 
 
+def _read(keywords: Mapping[str, object]) -> Iterator[tuple[MetadataKey, Value | Defect]]:
+    """Yield each key that the keywords carry, with its value, or the defect of the keyword."""
+    for row in METADATA.values():
+        keyword = next((word for word in (*row.keywords, row.key) if word in keywords), None)
+        if keyword is None:
+            continue
+        try:
+            yield row, row.parse(keywords[keyword])
+        except InvalidMetadataError as error:
+            yield row, Defect(DefectKind.INVALID_METADATA, f"keyword {keyword}: {error.reason}")
+
+
 @attrs.frozen(repr=False)
 class ProductMetadata(Mapping[str, Value]):
     """The metadata of one product: known keys, typed values, read-only.
@@ -441,23 +453,20 @@ class ProductMetadata(Mapping[str, Value]):
         """
         values: dict[str, Value] = {}
         defects = []
-        for row in METADATA.values():
-            for keyword in (*row.keywords, row.key):
-                if keyword in keywords:
-                    try:
-                        values[row.key] = row.parse(keywords[keyword])
-                    except InvalidMetadataError as error:
-                        defects.append(Defect(DefectKind.INVALID_METADATA, f"keyword {keyword}: {error.reason}"))
-                    break
+        for row, found in _read(keywords):
+            if isinstance(found, Defect):
+                defects.append(found)
+            else:
+                values[row.key] = found
         return cls(values), tuple(defects)
 
-    @classmethod
+    @staticmethod
     def faults_by_need(
-        cls, keywords: Mapping[str, object], level: DataLevel
+        keywords: Mapping[str, object], level: DataLevel
     ) -> tuple[tuple[Defect, ...], tuple[Defect, ...]]:
-        """Divide what could not be read from keywords: what a product of `level` must have, and all others.
+        """Return the defects of keywords, those that a product of `level` requires and all others.
 
-        Others write optional keywords with values of other types; that is no fault of the file.
+        Other software writes optional keywords with values of other types; that is no fault of the file.
 
         Parameters
         ----------
@@ -469,13 +478,9 @@ class ProductMetadata(Mapping[str, Value]):
         required, optional
             The defects of keywords that the level requires, and of those that it does not.
         """
-        rows = [row for row in METADATA.values() if level in row.required]
-        words = {word for row in rows for word in (*row.keywords, row.key)}
-        parts: list[tuple[Defect, ...]] = []
-        for is_required in (True, False):
-            chosen = {word: value for word, value in keywords.items() if (word in words) is is_required}
-            parts.append(cls.from_keywords(chosen)[1])
-        return parts[0], parts[1]
+        faults = [(level in row.required, found) for row, found in _read(keywords) if isinstance(found, Defect)]
+        required = tuple(defect for is_required, defect in faults if is_required)
+        return required, tuple(defect for is_required, defect in faults if not is_required)
 
     def missing(self, level: DataLevel) -> tuple[Defect, ...]:
         """Return a defect for each key that a product of `level` must have and this one lacks."""

@@ -85,9 +85,9 @@ class Scene:
         self.world.root("attach_dids", dataset["scope"], dataset["name"], [file])
         return dataset, file
 
-    def block(self, scope: str) -> dict[str, str]:
+    def block(self, scope: str, retention: str = "permanent") -> dict[str, str]:
         """Make a block with one file and no manifest, as the administrator."""
-        name = f"/ctao/{scope}/blocks/CTAO-North/2026/11/21/permanent-20261121T220000-{secrets.token_hex(4)}"
+        name = f"/ctao/{scope}/blocks/CTAO-North/2026/11/21/{retention}-20261121T220000-{secrets.token_hex(4)}"
         block = {"scope": scope, "name": name}
         self.world.root("add_did", scope, name, "DATASET")
         self.world.root("attach_dids", scope, name, [self.file(scope, "DL0", ONSITE)])

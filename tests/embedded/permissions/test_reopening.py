@@ -38,9 +38,10 @@ def test_closed_block_is_opened_only_if_a_file_is_in_no_manifest(world: World, r
 
 
 @pytest.mark.parametrize("role", OWNERS)
-def test_closed_dataset_that_is_no_block_stays_closed(world: World, role: Role) -> None:
+def test_closed_dataset_that_needs_no_manifest_stays_closed(world: World, role: Role) -> None:
     scene = Scene(world, role, True)
     dataset, _ = scene.dataset(scene.own, "DL3")
-    world.root("set_status", dataset["scope"], dataset["name"], open=False)
-    with pytest.raises(RefusedError, match=r"AccessDenied.*A closed dataset stays closed"):
-        scene.call("set_status", dataset["scope"], dataset["name"], open=True)
+    for each in (dataset, scene.block(scene.own, "user")):
+        world.root("set_status", each["scope"], each["name"], open=False)
+        with pytest.raises(RefusedError, match=r"AccessDenied.*A closed dataset stays closed"):
+            scene.call("set_status", each["scope"], each["name"], open=True)

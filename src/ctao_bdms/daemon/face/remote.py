@@ -62,8 +62,8 @@ def fetch_status(url: str) -> dict[str, Any]:
             said = json.load(answer)
     except (URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        proxy = f", through the proxy {proxy_of(url)}" if proxy_of(url) else ""
-        raise UnreachableError(f"the daemon at {url} does not answer{proxy}: {reason}") from error
+        way = f", through the proxy {proxy}" if (proxy := proxy_of(url)) else ""
+        raise UnreachableError(f"the daemon at {url} does not answer{way}: {reason}") from error
     if not isinstance(said, dict):
         raise UnreachableError(f"what answers at {url} is no ingestion daemon")
     return said

@@ -1,4 +1,4 @@
-"""Check a PostgreSQL database before Rucio uses it."""
+"""Connect to a PostgreSQL database of Rucio, and check it before Rucio uses it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from ctao_bdms.embedded.rucio.configuration import SCHEMA
 from ctao_bdms.embedded.state import redacted
 from ctao_bdms.errors import EmbeddedError
 
-__all__ = ["drop_schema", "holds_rucio", "server_answers"]
+__all__ = ["drop_schema", "holds_rucio", "libpq", "server_answers"]
 
 _CONNECT_S = 10
 
 
-def _libpq(url: str) -> str:
+def libpq(url: str) -> str:
     """Return the URL in the form of the driver."""
     return url.replace("postgresql+psycopg:", "postgresql:", 1)
 
@@ -21,7 +21,7 @@ def server_answers(url: str) -> str | None:
     import psycopg
 
     try:
-        psycopg.connect(_libpq(url), connect_timeout=_CONNECT_S).close()
+        psycopg.connect(libpq(url), connect_timeout=_CONNECT_S).close()
     except psycopg.OperationalError as error:
         return str(error).strip() or "no answer"
     except psycopg.ProgrammingError as error:  # the URL is invalid
@@ -33,7 +33,7 @@ def holds_rucio(url: str) -> bool:
     """Return True if the database already has Rucio's schema."""
     import psycopg
 
-    with psycopg.connect(_libpq(url), connect_timeout=_CONNECT_S) as connection:
+    with psycopg.connect(libpq(url), connect_timeout=_CONNECT_S) as connection:
         found = connection.execute("select 1 from information_schema.schemata where schema_name = %s", [SCHEMA])
         return found.fetchone() is not None
 
@@ -49,7 +49,7 @@ def drop_schema(url: str) -> None:
     import psycopg
 
     try:
-        with psycopg.connect(_libpq(url), connect_timeout=_CONNECT_S) as connection:
+        with psycopg.connect(libpq(url), connect_timeout=_CONNECT_S) as connection:
             connection.execute(f"drop schema if exists {SCHEMA} cascade")
     except psycopg.Error as error:
         msg = f"cannot drop the schema {SCHEMA} of an interrupted start from {redacted(url)}: {error}"

@@ -24,6 +24,7 @@ from ctao_bdms.embedded.supervision.parts import Parts
 from ctao_bdms.embedded.supervision.processes import RunRecord
 from ctao_bdms.embedded.supervision.reports import Reports
 from ctao_bdms.errors import EmbeddedError, HomeInUseError
+from ctao_bdms.proxies import spare_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,9 +67,8 @@ def _environment(home: Home, *, own_database: bool) -> None:
     prefixes = ("RUCIO_", "PG") if own_database else ("RUCIO_",)
     for name in [name for name in os.environ if name.startswith(prefixes)]:
         del os.environ[name]
-    os.environ.update(
-        RUCIO_CONFIG=str(home.server_config), no_proxy="127.0.0.1,localhost", NO_PROXY="127.0.0.1,localhost"
-    )
+    os.environ["RUCIO_CONFIG"] = str(home.server_config)
+    spare_loopback()
     os.environ["TZ"] = "UTC"  # Rucio mixes local time and UTC
     time.tzset()
 

@@ -33,7 +33,7 @@ _NAME = "fits"
 class FitsFormat:
     """FITS, by the suffix. A ``.fits.fz`` file is a DL0 product, in which every HDU must have its checksums.
 
-    It is none if fpack compressed it, or if protozfits wrote other data, unless its name is that of a DL0 product.
+    Unless its name is that of a DL0 product, files that fpack compressed, and R1 files of protozfits, are not.
     """
 
     name: str = _NAME
@@ -93,7 +93,7 @@ class _FitsReading:
         return Findings(defects=(Defect(DefectKind.NOT_A_PRODUCT, message),))
 
     def _is_dl0(self, parsed: ParsedFits) -> bool:
-        """Whether the file must be a DL0 product; one of which little is left is recognised by its name."""
+        """Whether the file must be a DL0 product: by its name, also if it is damaged, else by its content."""
         if self._suffix != ".fits.fz":
             return False
         try:
